@@ -1,0 +1,80 @@
+"""The record of one external call: what was sent, what came back, and by which rule it was classed."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from contract.ids import CancelKind
+from contract.model import Model
+from contract.states import CancelResult, Outcome
+
+
+class Operation(StrEnum):
+    """Which operation of the contract a call made."""
+
+    ADJUST = "ADJUST"
+    CANCEL_ADJUST = "CANCEL_ADJUST"
+    CANCEL_OPERATION = "CANCEL_OPERATION"
+
+
+class Rule(StrEnum):
+    """The one rule that gave a call its outcome. `docs/outcomes.md` explains each to an operator."""
+
+    CODE_SUCCESS = "CODE_SUCCESS"
+    """Applied: HTTP 200, a reply of table 4, code 0, ok and fail agree."""
+    CODE_FAILURE = "CODE_FAILURE"
+    """Rejected: HTTP 200, a reply of table 4, another code, ok and fail agree."""
+    DEADLINE = "DEADLINE"
+    """Unknown: the last byte of the reply was not there when the deadline passed."""
+    CONNECTION_BROKEN = "CONNECTION_BROKEN"
+    """Unknown: the connection broke after sending may have begun."""
+    HTTP_STATUS = "HTTP_STATUS"
+    """Unknown: an HTTP status other than 200, redirects included."""
+    OVERSIZED = "OVERSIZED"
+    """Unknown: the reply is larger than the limit."""
+    UNREADABLE = "UNREADABLE"
+    """Unknown: not JSON, or not a reply of table 4."""
+    CONTRADICTORY = "CONTRADICTORY"
+    """Unknown: code, ok and fail do not agree, or a field stands there twice."""
+    WORKER_LOST = "WORKER_LOST"
+    """Unknown: the worker was lost, or failed, while the call may have been in flight."""
+    NOT_CONNECTED = "NOT_CONNECTED"
+    """Not sent: no connection could be made."""
+    TOO_LATE = "TOO_LATE"
+    """Not sent: the call was picked up too late to end in time, or its order had expired."""
+
+
+class Verdict(Model):
+    """What one call came to, and why."""
+
+    outcome: Outcome
+    rule: Rule
+    detail: str = ""
+    """Plain words for the audit; at most 300 characters, no personal data."""
+    http_status: int | None = None
+    code: str | None = None
+    """The reply's code, cut to 64 characters."""
+    msg: str | None = None
+    """The reply's msg, cut to 200 characters."""
+
+
+class CallRecord(Model):
+    """One attempt of one external call, as the audit keeps it.
+
+    `request_unique_no`, `round` and `attempt` identify it within its settlement; recording it twice
+    is recording it once.
+    """
+
+    operation: Operation
+    kind: CancelKind | None = None
+    """Which cancel act; None for the adjust."""
+    request_unique_no: str
+    """The number that this call carried: the adjust's own or the cancel's."""
+    round: int = 0
+    """0 for automation's own attempts, then one more for each time an operator has it retried."""
+    attempt: int = 1
+    sent_at: datetime
+    duration_ms: int | None = None
+    """None while it is in flight, and for ever if the worker was lost with it."""
+    verdict: Verdict
+    cancel_result: CancelResult | None = None
+    """For a cancel with one of the three correct replies, which one; else None."""

@@ -1,0 +1,46 @@
+"""The front door's error codes: stable words that a client may switch on (RFC 9457 `code`)."""
+
+from enum import StrEnum
+from http import HTTPStatus
+
+
+class ErrorCode(StrEnum):
+    """Each value is the last segment of the problem's `type`, too. What it means for the money is beside it."""
+
+    VALIDATION_FAILED = "validation-failed"
+    """Nothing was accepted; no money moved."""
+    MALFORMED_REQUEST = "malformed-request"
+    """Nothing was accepted; no money moved."""
+    BODY_TOO_LARGE = "body-too-large"
+    """Nothing was accepted; no money moved."""
+    NUMBER_REUSED = "number-reused"
+    """This request was not accepted. The settlement that has the number goes on untouched."""
+    NOT_FOUND = "not-found"
+    """No settlement has this number: none was accepted under it."""
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    """Nothing was done."""
+    WRONG_STATE = "wrong-state"
+    """The act was refused; the settlement is as it was."""
+    LEDGER_UNAVAILABLE = "ledger-unavailable"
+    """Nothing was accepted; no money moved. Post the same request again."""
+    TEMPORAL_UNAVAILABLE = "temporal-unavailable"
+    """In doubt: do not let the order proceed. Post the same request again, or read its state."""
+    WORKERS_UNAVAILABLE = "workers-unavailable"
+    """The act was not confirmed in time; it may still be carried out. Read the state."""
+    INTERNAL = "internal"
+    """In doubt: do not let the order proceed. Post the same request again, or read its state."""
+
+
+STATUS_OF: dict[ErrorCode, HTTPStatus] = {
+    ErrorCode.VALIDATION_FAILED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
+    ErrorCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
+    ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    ErrorCode.WRONG_STATE: HTTPStatus.CONFLICT,
+    ErrorCode.LEDGER_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.TEMPORAL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.WORKERS_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}

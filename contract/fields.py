@@ -1,0 +1,141 @@
+"""Field types of the wire contract (tables 1 to 4), each with its rule and a message that names it.
+
+Values are checked and passed on exactly as given: no trimming, no case folding, no number parsing.
+Money is a `str` from the platform's JSON to the external system's; no float ever holds an amount.
+"""
+
+import ipaddress
+import json
+import re
+from enum import IntEnum, StrEnum
+from typing import Annotated
+
+import pycountry
+from pydantic import AfterValidator, Field
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+UNIQUE_NO_LENGTH_MAX = 48
+REMARK_LENGTH_MAX = 200
+AMOUNT_LENGTH_MAX = 40
+AMOUNT_DIGITS_MAX = 18
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+
+
+class BizType(IntEnum):
+    """Kind of order behind the adjust (contract, table 1)."""
+
+    MARKET_OPEN = 1
+    MARKET_CLOSE = 2
+    LIMIT_PENDING = 10
+    STOP_LOSS_PENDING = 11
+    LIMIT_OPEN = 12
+
+
+class OperationType(StrEnum):
+    """Why the credit is adjusted; it fixes the sign of the amount (contract, table 1)."""
+
+    OPEN_POSITION = "OPEN_POSITION"
+    NORMAL_CLOSE = "NORMAL_CLOSE"
+    ABNORMAL_OVERTRADING = "ABNORMAL_OVERTRADING"
+
+
+def decimal_places(amount: str) -> int:
+    """Count the decimals of a plain decimal string: "12.50" has two, "12" none."""
+    return len(amount.partition(".")[2])
+
+
+def absolute(amount: str) -> str:
+    """Return the amount without its sign, otherwise as given: a cancel adjust is only positive."""
+    return amount.removeprefix("-")
+
+
+def is_zero(amount: str) -> bool:
+    """Tell whether a plain decimal string is zero, without making a number of it."""
+    return not amount.strip("-0.")
+
+
+def _no_control_characters(value: str) -> str:
+    if _CONTROL.search(value):
+        message = "must not contain control characters"
+        raise ValueError(message)
+    return value
+
+
+def _plain_decimal(value: str) -> str:
+    if not _DECIMAL.fullmatch(value):
+        message = "must be a plain decimal string such as 12.50 or -3: no exponent, no plus sign, no leading zeros"
+        raise ValueError(message)
+    return value
+
+
+def _iso_4217(value: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", value) or pycountry.currencies.get(alpha_3=value) is None:
+        message = "must be an ISO 4217 currency code in capitals, such as USD"
+        raise ValueError(message)
+    return value
+
+
+def _ip_address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        message = "must be an IPv4 or IPv6 address"
+        raise ValueError(message) from None
+    if "%" in value:
+        message = "must be an IPv6 address without a zone"
+        raise ValueError(message)
+    return value
+
+
+def _not_a_number(token: str) -> None:
+    message = f"{token} is not JSON"
+    raise ValueError(message)
+
+
+def _json_text(value: str) -> str:
+    try:
+        json.loads(value, parse_constant=_not_a_number)
+    except (ValueError, RecursionError):
+        message = "must be JSON text"
+        raise ValueError(message) from None
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_no_control_characters)]
+UniqueNo = Annotated[str, Field(min_length=1, max_length=UNIQUE_NO_LENGTH_MAX), AfterValidator(_no_control_characters)]
+UserName = Annotated[str, Field(min_length=1, max_length=48), AfterValidator(_no_control_characters)]
+Currency = Annotated[
+    str, Field(max_length=16, description="ISO 4217 code", examples=["USD"]), AfterValidator(_iso_4217)
+]
+Amount = Annotated[
+    str,
+    Field(
+        max_length=AMOUNT_LENGTH_MAX,
+        description="plain decimal string",
+        examples=["12.50"],
+        json_schema_extra={"pattern": f"^{_DECIMAL.pattern}$"},
+    ),
+    AfterValidator(_plain_decimal),
+]
+AmountDigits = Annotated[int, Field(ge=0, le=AMOUNT_DIGITS_MAX)]
+Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX, json_schema_extra={"format": "int64"})]
+EpochMs = Annotated[
+    int,
+    Field(
+        ge=1_000_000_000_000,
+        le=9_999_999_999_999,
+        description="milliseconds since 1970-01-01 UTC, 13 digits",
+        json_schema_extra={"format": "int64"},
+    ),
+]
+IpAddress = Annotated[
+    str, Field(max_length=45, description="IPv4 or IPv6", examples=["203.0.113.7"]), AfterValidator(_ip_address)
+]
+Remark = Annotated[str, Field(min_length=1, max_length=REMARK_LENGTH_MAX), AfterValidator(_no_control_characters)]
+Metadata = Annotated[
+    str,
+    Field(max_length=REMARK_LENGTH_MAX, description="JSON text", examples=['{"note":"vip"}']),
+    AfterValidator(_json_text),
+]

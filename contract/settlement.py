@@ -1,0 +1,65 @@
+"""The settlement as the platform sees it over HTTP: the request it posts and the resource it reads."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from contract.adjust import AdjustBody, AdjustRequest
+from contract.calls import CallRecord
+from contract.fields import UNIQUE_NO_LENGTH_MAX
+from contract.model import Model
+from contract.payloads import OperatorAct
+from contract.states import CancelResult, Decision, State
+
+_URL_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
+
+
+def _url_safe(value: str) -> str:
+    if not _URL_SAFE.fullmatch(value):
+        message = "must start with a letter or digit and hold only letters, digits and . _ ~ : @ + = -"
+        raise ValueError(message)
+    return value
+
+
+SettlementNo = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=UNIQUE_NO_LENGTH_MAX,
+        examples=["ORD-20260105-0001"],
+        json_schema_extra={"pattern": f"^{_URL_SAFE.pattern}$"},
+    ),
+    AfterValidator(_url_safe),
+]
+
+
+class SettlementRequest(AdjustRequest):
+    """What the platform posts: an adjust of table 1 whose number can stand in a path and a workflow id.
+
+    The narrower number is this front door's own rule; the wire contract allows any 48 characters.
+    """
+
+    requestUniqueNo: SettlementNo
+
+
+class Settlement(Model):
+    """One settlement. The order may proceed only on `decision: PROCEED`; null means: not decided yet."""
+
+    request_unique_no: str
+    state: State
+    decision: Decision | None
+    cancel_result: CancelResult | None
+    reason: str
+    trace: str
+    company_id: int | None
+    accepted_at: datetime
+    decided_at: datetime | None
+    updated_at: datetime
+    order: AdjustBody
+    calls: tuple[CallRecord, ...]
+    """Every external call attempted, in order; a call in flight when a worker was lost says UNKNOWN."""
+    operator_acts: tuple[OperatorAct, ...]
+    temporal_ui_url: str | None
+    """The workflow's page; null where no UI address is configured."""
