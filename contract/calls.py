@@ -16,6 +16,14 @@ class Operation(StrEnum):
     CANCEL_OPERATION = "CANCEL_OPERATION"
 
 
+class CancelProtocol(StrEnum):
+    """By which operation this deployment's external system undoes an adjust (a setting)."""
+
+    CANCEL_ADJUST = "cancel-adjust"
+    CANCEL_OPERATION = "cancel-operation"
+    """Deprecated variant of the same act (contract, table 3)."""
+
+
 class Rule(StrEnum):
     """The one rule that gave a call its outcome. `docs/outcomes.md` explains each to an operator."""
 

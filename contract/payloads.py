@@ -90,12 +90,21 @@ class OperatorAct(Model):
     at: datetime
 
 
+REASON_LENGTH_MAX = 500
+
+
 class OperatorRequest(Model):
-    """Argument of the Updates `retry_cancel_adjust` and `resolve`: who asks, why, on what evidence."""
+    """Argument of the Update `retry_cancel_adjust`: who asks, why, on what evidence."""
 
     operator: str = Field(min_length=1, max_length=64)
-    reason: str = Field(min_length=1, max_length=500)
-    evidence: str | None = Field(default=None, max_length=500)
+    reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX)
+    evidence: str | None = Field(default=None, max_length=REASON_LENGTH_MAX)
+
+
+class ResolveRequest(OperatorRequest):
+    """Argument of the Update `resolve`. It closes a case with money in it, so the evidence must be named."""
+
+    evidence: str = Field(min_length=1, max_length=REASON_LENGTH_MAX)
 
 
 class Snapshot(Model):

@@ -1,0 +1,37 @@
+# Everything a newcomer needs is `make demo`, `make up` and `make test`; each does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check lock clean
+
+help: ## show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+# One virtual environment, from one lock with hashes; made anew when the lock changes.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.ready ## settle a story of orders through every state, on real parts
+	@$(BIN)/python -m stack demo
+
+up: $(VENV)/.ready ## keep Temporal with its UI, simulator, worker and API running
+	@exec $(BIN)/python -m stack up
+
+test: $(VENV)/.ready ## run all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.ready ## style, types, layers, locks
+	@.ci/check
+
+lock: $(VENV)/.ready ## write the locks anew from pyproject.toml
+	@.ci/lock
+
+clean: ## remove what the commands above have made
+	rm -rf $(VENV) .state build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

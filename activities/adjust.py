@@ -1,0 +1,68 @@
+"""The forward call: adjust the customer's credit at the external system."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from temporalio import activity
+
+from activities.limits import DEADLINES, PICKUP_DELAY_MAX_S
+from connector import CallHeaders, ExternalSystem
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.payloads import AdjustTask
+from contract.states import Outcome
+
+log = structlog.get_logger()
+
+
+class Adjust:
+    """Holds the external system that the activity calls."""
+
+    def __init__(self, external_system: ExternalSystem) -> None:
+        self._external_system = external_system
+
+    @activity.defn(name="adjust")
+    async def adjust(self, task: AdjustTask) -> CallRecord:
+        """Send one adjust and report what it came to (contract, rule 1 and table 1).
+
+        Must have exactly one attempt: a second one would be a second call, and its answer another's.
+        Returns a record for every outcome; UNKNOWN in it means that money may have moved. Raises
+        nothing of its own: only a lost worker or a shutdown is an exception, and then it is unknown.
+        """
+        sent_at = datetime.now(UTC)
+        started = time.monotonic()
+        verdict = _too_late(task, sent_at) or await self._external_system.adjust(
+            task.adjust, CallHeaders(task.trace, task.company_id), DEADLINES
+        )
+        record = CallRecord(
+            operation=Operation.ADJUST,
+            request_unique_no=task.adjust.requestUniqueNo,
+            sent_at=sent_at,
+            duration_ms=round((time.monotonic() - started) * 1000),
+            verdict=verdict,
+        )
+        log.info(
+            "adjust",
+            settlement=task.adjust.requestUniqueNo,
+            trace=task.trace,
+            outcome=verdict.outcome,
+            rule=verdict.rule,
+            duration_ms=record.duration_ms,
+        )
+        return record
+
+
+def _too_late(task: AdjustTask, now: datetime) -> Verdict | None:
+    """Refuse to send what can no longer end in time; None: send it.
+
+    Compares this machine's clock with the server's, so both must be kept by NTP; a worker whose clock
+    runs ahead by more than the limit sends nothing, which voids orders but never loses money.
+    """
+    pickup_delay = now - activity.info().started_time
+    if pickup_delay > timedelta(seconds=PICKUP_DELAY_MAX_S):
+        detail = f"picked up {pickup_delay.total_seconds():.1f} s late; a call could outlive its backstop"
+    elif now >= task.expires_at:
+        detail = "the order expired before it could be sent"
+    else:
+        return None
+    return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.TOO_LATE, detail=detail)

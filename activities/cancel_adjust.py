@@ -1,0 +1,116 @@
+"""The compensation: cancel the adjust until the external system gives a correct reply."""
+
+import time
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import TypeAdapter
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.limits import DEADLINES
+from connector import CallHeaders, ExternalSystem
+from connector.classify import cancel_result
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.cancel_adjust import CancelAdjustBody
+from contract.cancel_operation import CancelOperationBody
+from contract.payloads import CancelReport, CancelTask
+from contract.states import Outcome
+
+log = structlog.get_logger()
+
+CALLS = TypeAdapter(tuple[CallRecord, ...])
+
+IN_FLIGHT = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="in flight when its worker was lost")
+"""What an attempt says until its reply is in. Whatever kills the worker, the audit keeps this."""
+
+
+class IncorrectCancelReplyError(ApplicationError):
+    """A cancel got no correct reply: Temporal retries it, and the money stays in doubt until one does."""
+
+    def __init__(self, calls: tuple[CallRecord, ...]) -> None:
+        verdict = calls[-1].verdict
+        super().__init__(
+            f"cancel adjust {verdict.outcome} by {verdict.rule}: {verdict.detail}",
+            calls,
+            type="IncorrectCancelReply",
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+
+class CancelAdjust:
+    """Holds the external system that the activity calls."""
+
+    def __init__(self, external_system: ExternalSystem) -> None:
+        self._external_system = external_system
+
+    @activity.defn(name="cancel_adjust")
+    async def cancel_adjust(self, task: CancelTask) -> CancelReport:
+        """Send one cancel and report a correct reply, or raise for Temporal to retry (contract, table 2).
+
+        Repeating it is safe: every attempt sends the same body under the same number. The records of
+        all attempts so far travel in the heartbeat, the only thing of a failed attempt that the next
+        one can read.
+
+        Raises:
+            IncorrectCancelReplyError: no correct reply; money may still be at the external system.
+        """
+        record = self._in_flight(task)
+        earlier = _earlier_attempts()
+        # Sent before the call, so that a kill in the middle of it leaves its trace.
+        activity.heartbeat((*earlier, record))
+        started = time.monotonic()
+        verdict = await self._external_system.cancel_adjust(
+            self._body(task), CallHeaders(task.trace, task.company_id), DEADLINES
+        )
+        result = cancel_result(verdict)
+        duration_ms = round((time.monotonic() - started) * 1000)
+        record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})
+        _log(task, record)
+        calls = (*earlier, record)
+        if result is None:
+            activity.heartbeat(calls)
+            raise IncorrectCancelReplyError(calls)
+        return CancelReport(result=result, calls=calls)
+
+    def _in_flight(self, task: CancelTask) -> CallRecord:
+        return CallRecord(
+            operation=self._external_system.cancel_operation,
+            kind=task.kind,
+            request_unique_no=task.request_unique_no,
+            round=task.round,
+            attempt=activity.info().attempt,
+            sent_at=datetime.now(UTC),
+            verdict=IN_FLIGHT,
+        )
+
+    def _body(self, task: CancelTask) -> CancelAdjustBody | CancelOperationBody:
+        shape = (
+            CancelOperationBody
+            if self._external_system.cancel_operation is Operation.CANCEL_OPERATION
+            else CancelAdjustBody
+        )
+        return shape.undoing(
+            task.adjust, number=task.request_unique_no, request_time_ms=task.request_time_ms, remark=task.remark
+        )
+
+
+def _earlier_attempts() -> tuple[CallRecord, ...]:
+    details = activity.info().heartbeat_details
+    return CALLS.validate_python(details[0]) if details else ()
+
+
+def _log(task: CancelTask, record: CallRecord) -> None:
+    log.info(
+        "cancel adjust",
+        settlement=task.adjust.requestUniqueNo,
+        trace=task.trace,
+        kind=task.kind,
+        number=task.request_unique_no,
+        round=task.round,
+        attempt=record.attempt,
+        outcome=record.verdict.outcome,
+        rule=record.verdict.rule,
+        cancel_result=record.cancel_result,
+        duration_ms=record.duration_ms,
+    )

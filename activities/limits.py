@@ -1,0 +1,32 @@
+"""The time limits of the activities, side by side, because each one only makes sense beside the others.
+
+The 3 seconds are promised to the external system and run on this side's clock, from our send to the
+last byte of its reply. Temporal's start-to-close clock starts earlier, on the server, before the worker
+even has the task: 3 s there would cut the external system short and let the cancel overtake a call in
+flight. So it stands above everything that may happen inside, and only catches a lost worker
+(ADR 0002).
+"""
+
+from datetime import timedelta
+
+from connector import Deadlines
+
+ADJUST_DEADLINE_S = 3.0
+"""From our send to the last byte of the reply (contract, rule 1)."""
+CONNECT_DEADLINE_S = 1.0
+"""From asking for a connection to having one; when it passes, nothing was sent."""
+PICKUP_DELAY_MAX_S = 1.0
+"""An adjust that reaches the worker later than this after the server started it is not sent: its call
+could outlive the start-to-close timeout."""
+REPORT_MARGIN_S = 1.0
+"""For the outcome's way back to the server."""
+
+ADJUST_START_TO_CLOSE = timedelta(seconds=PICKUP_DELAY_MAX_S + CONNECT_DEADLINE_S + ADJUST_DEADLINE_S + REPORT_MARGIN_S)
+"""The backstop for a lost worker, never the limit of a call."""
+CANCEL_START_TO_CLOSE = ADJUST_START_TO_CLOSE
+"""A cancel has the same deadlines; one that is picked up late is sent all the same."""
+
+RECORD_START_TO_CLOSE = timedelta(seconds=15)
+"""Above the ledger's own statement and lock timeouts."""
+
+DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)

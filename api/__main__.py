@@ -1,0 +1,44 @@
+"""The API process: `python -m api`."""
+
+import asyncio
+
+import uvicorn
+
+from api.app import create_app
+from api.services import Services
+from config.logging import configure_logging
+from config.settings import load_settings
+from config.temporal import connect
+from ledger import Ledger, open_engine
+from workflows.runtime import DATA_CONVERTER
+
+DRAIN_S = 65
+"""On SIGTERM a caller who waits (at most `prefer.WAIT_MAX_S`) still gets the answer."""
+
+
+async def main() -> None:
+    """Serve until SIGTERM or SIGINT, then let the answers that are due go out."""
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    engine = open_engine(settings.ledger_url)
+    # Lazy: the front door opens, and says what it can, while Temporal is away.
+    temporal = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True)
+    app = create_app(Services(settings, Ledger(engine), temporal))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.api_host,
+            port=settings.api_port,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+    try:
+        await server.serve()
+    finally:
+        await engine.dispose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

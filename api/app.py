@@ -1,0 +1,56 @@
+"""Put the front door together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from api import (
+    get_settlement,
+    health,
+    list_settlements,
+    metrics,
+    openapi,
+    operator_acts,
+    overdue,
+    post_settlement,
+    problems,
+)
+from api.body_limit import BodyLimitMiddleware
+from api.services import Services
+
+DESCRIPTION = """
+Settle the money side of an order at the broker's external system, durably.
+
+The order may proceed only on `decision: PROCEED`. Every error says what it means for the money.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application over given services; it closes none of them."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        background = asyncio.create_task(overdue.run(services))
+        yield
+        background.cancel()
+        with suppress(asyncio.CancelledError):
+            await background
+
+    app = FastAPI(
+        title="Order settlement",
+        version=version("order-settlement"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=openapi.operation_id,
+    )
+    app.state.services = services
+    problems.install(app)
+    for endpoint in (post_settlement, get_settlement, list_settlements, operator_acts, health, metrics):
+        app.include_router(endpoint.router)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(metrics.MetricsMiddleware)
+    app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
+    return app

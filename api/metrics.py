@@ -1,0 +1,55 @@
+"""Prometheus metrics of the front door, and GET /metrics."""
+
+import time
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+router = APIRouter()
+
+REQUESTS = Counter(
+    "settlement_http_requests_total", "Answers by route, method and status.", ["route", "method", "status"]
+)
+DURATION = Histogram("settlement_http_request_duration_seconds", "Time to answer, waits included.", ["route", "method"])
+ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
+DECISIONS = Counter("settlement_decisions_total", "Decisions given inside a POST.", ["decision"])
+DECISION_LATENCY = Histogram(
+    "settlement_decision_latency_seconds",
+    "From a POST to its decision, for those that waited for it.",
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 3.25, 3.5, 4, 6, 10, 15, 30, 60),
+)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Return all metrics of this process."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+class MetricsMiddleware:
+    """Counts every answer under its route's pattern, never under the raw path: numbers must not become labels."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and look at what comes back."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            REQUESTS.labels(route, scope["method"], status).inc()
+            DURATION.labels(route, scope["method"]).observe(time.perf_counter() - started)

@@ -1,0 +1,151 @@
+"""POST /v1/settlements: accept an order, start its settlement, answer with the decision if it falls in time."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.decisions import start, start_and_decide
+from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
+from api.prefer import wait_seconds
+from api.problems import ProblemError, documented
+from api.resource import SETTLEMENTS, location, resource
+from api.services import Injected, Services
+from contract.adjust import AdjustBody
+from contract.errors import ErrorCode
+from contract.fields import INT64_MAX, INT64_MIN
+from contract.payloads import SettlementInput, Snapshot
+from contract.settlement import Settlement, SettlementRequest
+from contract.states import State
+from ledger import Accepted
+from ledger.rows import fingerprint
+
+log = structlog.get_logger()
+router = APIRouter()
+
+POLL_AFTER_S = 1
+"""What `Retry-After` says beside a 202: an adjust is decided within little more than its 3 seconds."""
+WRITE_THROUGH_LIMIT_S = 0.5
+
+
+class SettlementHeaders(BaseModel):
+    """The headers of a POST, named as the wire contract names them."""
+
+    trace: str | None = Field(
+        default=None,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Identifies the order through every call; made by us if absent.",
+    )
+    company_id: int | None = Field(default=None, alias="companyId", ge=INT64_MIN, le=INT64_MAX)
+    prefer: str | None = Field(
+        default=None, description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
+    )
+
+
+@router.post(
+    SETTLEMENTS,
+    status_code=HTTPStatus.ACCEPTED,
+    responses={
+        200: {"model": Settlement, "description": "The same request again: its settlement as it stands"},
+        201: {"model": Settlement, "description": "Accepted, and decided within the wait"},
+        202: {"description": "Accepted; read its state at Location"},
+        **documented(
+            ErrorCode.VALIDATION_FAILED,
+            ErrorCode.MALFORMED_REQUEST,
+            ErrorCode.BODY_TOO_LARGE,
+            ErrorCode.NUMBER_REUSED,
+            ErrorCode.LEDGER_UNAVAILABLE,
+            ErrorCode.TEMPORAL_UNAVAILABLE,
+        ),
+    },
+)
+async def post_settlement(
+    request: SettlementRequest,
+    services: Injected,
+    response: Response,
+    headers: Annotated[SettlementHeaders, Header()],
+) -> Settlement:
+    """Settle one order. Repeating it with the same requestUniqueNo is safe and answers for the same settlement.
+
+    The order may proceed only on `decision: PROCEED`. After any error the order must not proceed; a 503
+    or a broken connection leaves open whether it was accepted, and the same request again tells.
+    """
+    received_at = datetime.now(UTC)
+    settlement = SettlementInput(
+        adjust=AdjustBody(**request.model_dump(mode="json")),
+        trace=headers.trace or uuid.uuid4().hex,
+        company_id=headers.company_id,
+        accepted_at=received_at,
+        policy=services.settings.policy,
+    )
+    accepted, is_new = await _accept(services, settlement)
+    wait_s = wait_seconds(headers.prefer)
+    snapshot = await _decide(services, accepted, wait_s)
+    if is_new and snapshot.decision is not None:
+        await _write_through(services, accepted.settlement, snapshot)
+        DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
+        DECISIONS.labels(snapshot.decision).inc()
+    _describe(response, settlement.adjust.requestUniqueNo, snapshot, is_new=is_new, wait_s=wait_s)
+    return resource(services, accepted.settlement, snapshot)
+
+
+async def _accept(services: Services, settlement: SettlementInput) -> tuple[Accepted, bool]:
+    """Take the number in the ledger, or find who has it; another request under the same number is refused.
+
+    The ledger comes first: it remembers longer than Temporal, and it is where GET looks.
+    """
+    first = Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)
+    accepted, is_new = await services.ledger.accept(settlement, first)
+    if accepted.fingerprint != fingerprint(settlement):
+        detail = "this requestUniqueNo was accepted with another body or companyId; that settlement is untouched"
+        raise ProblemError(ErrorCode.NUMBER_REUSED, detail, headers={"Location": location(accepted.number)})
+    if is_new:
+        ACCEPTED.inc()
+        log.info("accepted", settlement=accepted.number, trace=settlement.trace, order_id=settlement.adjust.orderId)
+    return accepted, is_new
+
+
+async def _decide(services: Services, accepted: Accepted, wait_s: int) -> Snapshot:
+    """Return the snapshot to answer with: decided, if it is or becomes so within the wait."""
+    if accepted.snapshot.decision is not None:
+        return accepted.snapshot
+    if wait_s == 0:
+        await start(services.temporal, accepted.settlement)
+        return accepted.snapshot
+    decided = await start_and_decide(services.temporal, accepted.settlement, wait_s)
+    if decided is not None:
+        return decided
+    found = await services.ledger.find(accepted.number)
+    return found.snapshot if found is not None else accepted.snapshot
+
+
+async def _write_through(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> None:
+    """Let a GET that follows this answer see the same decision. Bounded and best effort.
+
+    The workflow's own write is the durable one; this one only comes earlier.
+    """
+    try:
+        async with asyncio.timeout(WRITE_THROUGH_LIMIT_S):
+            await services.ledger.record(settlement, snapshot)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("not written through", settlement=settlement.adjust.requestUniqueNo, error=type(error).__name__)
+
+
+def _describe(response: Response, number: str, snapshot: Snapshot, *, is_new: bool, wait_s: int) -> None:
+    response.headers["Location"] = location(number)
+    if wait_s:
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+    if snapshot.decision is None:
+        response.headers["Retry-After"] = str(POLL_AFTER_S)
+    if not is_new:
+        response.headers["Idempotent-Replayed"] = "true"
+        response.status_code = HTTPStatus.OK
+    elif snapshot.decision is not None:
+        response.status_code = HTTPStatus.CREATED

@@ -1,0 +1,132 @@
+"""Every error of the front door as RFC 9457 problem+json, with a stable code and nothing of our insides."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from contract.errors import STATUS_OF, ErrorCode
+
+log = structlog.get_logger()
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+
+class FieldError(BaseModel):
+    """One broken rule."""
+
+    field: str = Field(examples=["amount"])
+    rule: str = Field(examples=["must be positive for operationType OPEN_POSITION"])
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is the stable word to switch on; `docs/errors.md` says what each means for the money."""
+
+    type: str = Field(examples=["urn:order-settlement:problem:validation-failed"])
+    title: str
+    status: int
+    code: ErrorCode
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+class ProblemError(Exception):
+    """Raised by any endpoint; becomes its `Problem`."""
+
+    def __init__(
+        self, code: ErrorCode, detail: str, *, errors: Sequence[FieldError] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            type=f"urn:order-settlement:problem:{code}",
+            title=code.replace("-", " ").capitalize(),
+            status=STATUS_OF[code],
+            code=code,
+            detail=detail,
+            errors=list(errors) or None,
+        )
+        self.headers = dict(headers or {})
+        if self.problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+
+    def response(self) -> JSONResponse:
+        """Return the HTTP answer."""
+        return JSONResponse(
+            self.problem.model_dump(mode="json", exclude_none=True),
+            status_code=self.problem.status,
+            headers=self.headers,
+            media_type=CONTENT_TYPE,
+        )
+
+
+def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of an endpoint that may raise these, and those that any may raise."""
+    by_status: dict[int, list[str]] = {}
+    for code in (*codes, ErrorCode.INTERNAL):
+        by_status.setdefault(int(STATUS_OF[code]), []).append(code)
+    return {
+        status: {
+            "model": Problem,
+            "description": " or ".join(names),
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, names in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Have every exception of the app answered as a problem."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(SQLAlchemyError, _on_ledger)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this class only
+    return error.response()
+
+
+async def _on_validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    errors = [_field_error(each) for each in error.errors()]
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        return ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is not JSON").response()
+    detail = "; ".join(f"{each.field}: {each.rule}" for each in errors)
+    return ProblemError(ErrorCode.VALIDATION_FAILED, detail, errors=errors).response()
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    """Name the field by its path without the part of the request that it stands in; never repeat its value."""
+    path = [str(part) for part in error["loc"][1:]]
+    rule = error["msg"].removeprefix("Value error, ")
+    return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
+
+
+async def _on_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    code = {
+        HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED: ErrorCode.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorCode.BODY_TOO_LARGE,
+    }.get(HTTPStatus(error.status_code), ErrorCode.MALFORMED_REQUEST)
+    return ProblemError(code, str(error.detail), headers=dict(error.headers or {})).response()
+
+
+async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
+    log.error("ledger unavailable", path=request.url.path, error=type(error).__name__)
+    return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached").response()
+
+
+async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return ProblemError(ErrorCode.INTERNAL, "an unexpected error; read the settlement's state").response()

@@ -1,0 +1,72 @@
+"""The settlement resource as an answer: how it is built, where it is found."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Path
+
+from api.problems import ProblemError
+from api.services import Services
+from contract.errors import ErrorCode
+from contract.ids import workflow_id
+from contract.payloads import SettlementInput, Snapshot
+from contract.settlement import Settlement, is_settlement_no
+from ledger import Accepted
+
+SETTLEMENTS = "/v1/settlements"
+
+
+def _known_form(request_unique_no: Annotated[str, Path(alias="requestUniqueNo")]) -> str:
+    """Refuse, as not found, what can be nobody's number; it must not reach a database or a server."""
+    if not is_settlement_no(request_unique_no):
+        raise not_found(request_unique_no)
+    return request_unique_no
+
+
+NumberInPath = Annotated[str, Depends(_known_form)]
+
+
+def not_found(request_unique_no: str) -> ProblemError:
+    """Return the error for a number that was never accepted."""
+    return ProblemError(ErrorCode.NOT_FOUND, f"no settlement has the requestUniqueNo {request_unique_no[:64]!r}")
+
+
+async def find_or_404(services: Services, request_unique_no: str) -> Accepted:
+    """Return the settlement from the ledger, or raise the 404."""
+    found = await services.ledger.find(request_unique_no)
+    if found is None:
+        raise not_found(request_unique_no)
+    return found
+
+
+def location(request_unique_no: str) -> str:
+    """Return the path of a settlement."""
+    return f"{SETTLEMENTS}/{quote(request_unique_no, safe='')}"
+
+
+def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> Settlement:
+    """Build the resource from what was accepted and what has become of it."""
+    return Settlement(
+        request_unique_no=settlement.adjust.requestUniqueNo,
+        state=snapshot.state,
+        decision=snapshot.decision,
+        cancel_result=snapshot.cancel_result,
+        reason=snapshot.reason,
+        trace=settlement.trace,
+        company_id=settlement.company_id,
+        accepted_at=settlement.accepted_at,
+        decided_at=snapshot.decided_at,
+        updated_at=snapshot.updated_at,
+        order=settlement.adjust,
+        calls=snapshot.calls,
+        operator_acts=snapshot.acts,
+        temporal_ui_url=_temporal_ui_url(services, settlement.adjust.requestUniqueNo),
+    )
+
+
+def _temporal_ui_url(services: Services, request_unique_no: str) -> str | None:
+    base = services.settings.temporal_ui_url
+    if base is None:
+        return None
+    workflow = quote(workflow_id(request_unique_no), safe="")
+    return f"{base.rstrip('/')}/namespaces/{services.temporal.namespace}/workflows/{workflow}"

@@ -1,0 +1,100 @@
+"""Settings, read from environment variables that begin with `SETTLEMENT_` (docs/settings.md lists them).
+
+How to reach Temporal is not here: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS and API key are Temporal's own
+(see `config.temporal`).
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
+
+from contract.calls import CancelProtocol
+from contract.payloads import SettlementPolicy
+
+ENV_PREFIX = "SETTLEMENT_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _http_url(value: str) -> str:
+    url = URL(value)
+    if url.scheme not in {"http", "https"} or not url.host:
+        message = "must be an http or https URL"
+        raise ValueError(message)
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+UrlPath = Annotated[str, Field(pattern="^/")]
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults and bounds; seconds and ports as their names say."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", env_ignore_empty=True, frozen=True)
+
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8000
+    temporal_port: Port = 7233
+    """Where `make up` binds its own Temporal server; elsewhere `TEMPORAL_ADDRESS` says where Temporal is."""
+    temporal_ui_port: Port = 8233
+    temporal_ui_url: HttpUrl | None = None
+    """Base address of the Temporal UI as operators reach it; links in answers begin with it."""
+    simulator_port: Port = 8100
+    state_dir: Path = Path(".state")
+    """Embedded databases and logs."""
+
+    database_url: str | None = None
+    """sqlite:///… or postgresql://…; default: an SQLite file in the state directory."""
+
+    external_base_url: HttpUrl | None = None
+    external_adjust_path: UrlPath = "/"
+    external_cancel_adjust_path: UrlPath = "/get-user-amount"
+    external_cancel_operation_path: UrlPath = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+    external_cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    external_ca_file: Path | None = None
+
+    cancel_max_attempts: int = Field(default=5, ge=1, le=100)
+    cancel_initial_interval_s: float = Field(default=1.0, gt=0, le=3600)
+    cancel_max_interval_s: float = Field(default=30.0, gt=0, le=86400)
+    confirm_after_s: float = Field(default=30.0, ge=0, le=86400)
+    expire_after_s: float = Field(default=10.0, gt=0, le=86400)
+
+    worker_slots: int = Field(default=500, ge=1, le=5000)
+    """External calls in flight at once in one worker process."""
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def policy(self) -> SettlementPolicy:
+        """The policy that a settlement accepted now will keep, whatever the settings are later."""
+        return SettlementPolicy(
+            cancel_max_attempts=self.cancel_max_attempts,
+            cancel_initial_interval_s=self.cancel_initial_interval_s,
+            cancel_max_interval_s=self.cancel_max_interval_s,
+            confirm_after_s=self.confirm_after_s,
+            expire_after_s=self.expire_after_s,
+        )
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is."""
+        return self.database_url or f"sqlite:///{self.state_dir.absolute() / 'ledger.db'}"
+
+
+def load_settings() -> Settings:
+    """Read the settings; on a wrong one name the variable and its rule, and exit with 2.
+
+    The value itself is not shown: a database URL holds a password.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc'])}".upper()
+            print(f"{name}: {each['msg']}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        raise SystemExit(2) from None

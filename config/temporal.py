@@ -1,0 +1,51 @@
+"""The way to Temporal: its own environment variables, so one build runs on any server or on Temporal Cloud."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+from temporalio.converter import DataConverter
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+log = structlog.get_logger()
+
+_TYPE_OF: dict[int, IndexedValueType.ValueType] = {
+    int(each): each for each in (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, IndexedValueType.INDEXED_VALUE_TYPE_INT)
+}
+
+
+async def connect(data_converter: DataConverter, default_address: str, *, lazy: bool = False) -> Client:
+    """Connect by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file.
+
+    With `lazy` the connection is made by the first call, so that a process can start without a server.
+    """
+    config: dict[str, Any] = {"target_host": default_address, **ClientConfig.load_client_connect_config()}
+    return await Client.connect(**config, data_converter=data_converter, lazy=lazy)
+
+
+async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
+    """Register the missing ones where the server lets us; where it does not, say which an administrator must add.
+
+    Repeating it changes nothing. A settlement cannot start while one is missing: the server refuses it.
+    """
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        missing = {
+            key.name: _TYPE_OF[int(key.indexed_value_type)] for key in keys if key.name not in known.custom_attributes
+        }
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+            )
+            log.info("search attributes registered", names=sorted(missing))
+    except RPCError as error:
+        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
+            raise
+        log.warning("search attributes not checked", needed=sorted(key.name for key in keys), error=error.message)

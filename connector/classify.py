@@ -1,0 +1,124 @@
+"""Class what happened to a call. Pure: the same exchange always gives the same verdict.
+
+The rule (contract, interpretations): applied only when it is HTTP 200, JSON of table 4, code "0",
+and ok and fail, where present, agree. A well-formed reply with another code is rejected. What never
+left this side is not sent. Everything else is unknown, and unknown is the default.
+"""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+
+from connector.exchange import Exchange, NoReply, NotSent, Reply
+from contract.calls import Rule, Verdict
+from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
+from contract.states import CancelResult, Outcome
+
+_DETAIL_LENGTH_MAX = 300
+_CODE_LENGTH_MAX = 64
+_MSG_LENGTH_MAX = 200
+_EXCERPT_BYTES = 120
+
+_RESULT_OF_CODE = {
+    CODE_SUCCESS: CancelResult.REVERSED,
+    CODE_NOT_APPLIED: CancelResult.NOT_APPLIED,
+    CODE_NEVER_RECEIVED: CancelResult.NEVER_RECEIVED,
+}
+
+
+class _RepeatedFieldError(ValueError):
+    """A JSON object names a field twice; which one the sender means cannot be known."""
+
+
+def classify(exchange: Exchange) -> Verdict:
+    """Return the verdict on one exchange of any of the three operations."""
+    match exchange:
+        case NotSent(detail):
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_clean(detail))
+        case NoReply(deadline_passed, detail):
+            return _unknown(Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN, detail)
+        case Reply() as reply:
+            return _classify_reply(reply)
+
+
+def cancel_result(verdict: Verdict) -> CancelResult | None:
+    """Return which of the three correct cancel replies this was; None: retry (contract, cancel replies)."""
+    if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.code is None:
+        return None
+    return _RESULT_OF_CODE.get(verdict.code)
+
+
+def _classify_reply(reply: Reply) -> Verdict:
+    if reply.status != HTTPStatus.OK:
+        return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", status=reply.status)
+    if reply.oversized:
+        return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", status=reply.status)
+    try:
+        parsed = ExternalReply.model_validate(_strict_json(reply.body))
+    except _RepeatedFieldError as error:
+        return _unknown(Rule.CONTRADICTORY, str(error), status=reply.status)
+    except (ValidationError, ValueError, RecursionError) as error:
+        return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", status=reply.status)
+    return _classify_parsed(parsed, reply.status)
+
+
+def _classify_parsed(reply: ExternalReply, status: int) -> Verdict:
+    code, msg = _clean(reply.code, _CODE_LENGTH_MAX), _clean(reply.msg or "", _MSG_LENGTH_MAX)
+    if not reply.agrees_with_itself():
+        detail = f"code {code!r} with ok={reply.ok} and fail={reply.fail}"
+        return _unknown(Rule.CONTRADICTORY, detail, status=status, code=code, msg=msg)
+    applied = reply.code == CODE_SUCCESS
+    return Verdict(
+        outcome=Outcome.APPLIED if applied else Outcome.REJECTED,
+        rule=Rule.CODE_SUCCESS if applied else Rule.CODE_FAILURE,
+        detail=f"code {code!r}",
+        http_status=status,
+        code=code,
+        msg=msg or None,
+    )
+
+
+def _strict_json(body: bytes) -> object:
+    """Parse UTF-8 JSON; a field named twice, NaN and infinities are refused."""
+    return json.loads(body.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants)
+
+
+def _no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        message = "a field stands twice in one object"
+        raise _RepeatedFieldError(message)
+    return fields
+
+
+def _no_constants(token: str) -> None:
+    message = f"{token} is not JSON"
+    raise ValueError(message)
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        fields = ", ".join(str(each["loc"][0]) if each["loc"] else "the whole" for each in error.errors())
+        return f"not a reply of table 4: {fields}"
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+
+
+def _excerpt(body: bytes) -> str:
+    return repr(body[:_EXCERPT_BYTES].decode(errors="replace"))
+
+
+def _unknown(
+    rule: Rule, detail: str, *, status: int | None = None, code: str | None = None, msg: str | None = None
+) -> Verdict:
+    return Verdict(
+        outcome=Outcome.UNKNOWN, rule=rule, detail=_clean(detail), http_status=status, code=code, msg=msg or None
+    )
+
+
+def _clean(text: str, length_max: int = _DETAIL_LENGTH_MAX) -> str:
+    """Keep what a database and a terminal can show: no control characters, no lone surrogates, bounded."""
+    printable = text.encode(errors="replace").decode()
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in printable)[:length_max]

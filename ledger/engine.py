@@ -1,0 +1,48 @@
+"""Open the ledger's database: SQLite in WAL mode or PostgreSQL, told apart by the URL alone."""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT_S = 5
+"""No statement and no wait for a lock lasts longer; then it is an error and is repeated later."""
+
+_ASYNC_DRIVER = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+def async_url(database_url: str) -> URL:
+    """Return the URL with the driver this project uses; raises ValueError for any other database."""
+    url = make_url(database_url)
+    driver = _ASYNC_DRIVER.get(url.get_backend_name())
+    if driver is None:
+        message = f"the ledger runs on sqlite and postgresql, not on {url.get_backend_name()}"
+        raise ValueError(message)
+    return url.set(drivername=driver)
+
+
+def open_engine(database_url: str) -> AsyncEngine:
+    """Return an engine whose every commit is on disk before it returns, on either database."""
+    url = async_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, connect_args={"timeout": STATEMENT_TIMEOUT_S})
+        event.listen(engine.sync_engine, "connect", _set_pragmas)
+        return engine
+    options = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={STATEMENT_TIMEOUT_S}s"
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=STATEMENT_TIMEOUT_S,
+        # A database that was restarted leaves dead connections in the pool; do not hand those out.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": STATEMENT_TIMEOUT_S, "options": options},
+    )
+
+
+def _set_pragmas(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own record
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

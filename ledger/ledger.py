@@ -1,0 +1,174 @@
+"""Every SQL statement on the ledger. One method is one transaction.
+
+Each writing transaction begins with a write, so that SQLite takes its lock at once and waits for it;
+one that began with a read would fail at once whenever another writer came between.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, and_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import State
+from ledger import rows
+from ledger.tables import external_calls, operator_acts, settlements
+
+PAGE_LIMIT_MAX = 200
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A settlement as the ledger has it."""
+
+    settlement: SettlementInput
+    snapshot: Snapshot
+    fingerprint: str
+
+    @property
+    def number(self) -> str:
+        """Its requestUniqueNo."""
+        return self.settlement.adjust.requestUniqueNo
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of settlements, newest first; `after` continues it, None: no more."""
+
+    settlements: tuple[Accepted, ...]
+    after: tuple[datetime, str] | None
+
+
+class Ledger:
+    """The record of settlements, their external calls and operator acts.
+
+    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach;
+    then nothing of its transaction was written.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
+        """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
+
+        The unique key makes this the idempotency that outlives Temporal's retention: of many callers
+        with one number exactly one is told that it is new.
+        """
+        number = settlement.adjust.requestUniqueNo
+        async with self._engine.begin() as connection:
+            inserted = await connection.execute(
+                self._insert(settlements)
+                .values(rows.settlement_values(settlement, snapshot))
+                .on_conflict_do_nothing(index_elements=[settlements.c.request_unique_no])
+            )
+            accepted = await _read(connection, number)
+        if accepted is None:
+            message = f"settlement {number} vanished inside its own transaction"
+            raise RuntimeError(message)
+        return accepted, inserted.rowcount == 1
+
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
+        """Write a snapshot if it is newer than what is there; return whether it was.
+
+        Repeating it changes nothing, an older snapshot changes nothing, and a row that was lost (a
+        restored backup) is written anew.
+        """
+        number = settlement.adjust.requestUniqueNo
+        async with self._engine.begin() as connection:
+            written = await connection.execute(
+                self._insert(settlements)
+                .values(rows.settlement_values(settlement, snapshot))
+                .on_conflict_do_update(
+                    index_elements=[settlements.c.request_unique_no],
+                    set_=rows.snapshot_values(snapshot),
+                    where=settlements.c.version < snapshot.version,
+                )
+            )
+            if written.rowcount == 0:
+                return False
+            await self._put(connection, external_calls, rows.call_values(number, snapshot.calls))
+            await self._put(connection, operator_acts, rows.act_values(number, snapshot.acts))
+        return True
+
+    async def find(self, request_unique_no: str) -> Accepted | None:
+        """Return a settlement; None: this number was never accepted."""
+        async with self._engine.connect() as connection:
+            return await _read(connection, request_unique_no)
+
+    async def page(self, *, state: State | None, after: tuple[datetime, str] | None, limit: int) -> Page:
+        """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, from behind `after`."""
+        limit = min(limit, PAGE_LIMIT_MAX)
+        query = _page_query(state, after).limit(limit + 1)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(query)).all()
+            listed = [await _complete(connection, row) for row in found[:limit]]
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
+
+    async def never_started(self, accepted_before: datetime, limit: int) -> list[SettlementInput]:
+        """Return settlements of which no workflow has reported anything yet, oldest first."""
+        query = (
+            select(settlements)
+            .where(settlements.c.state == State.ADJUSTING.value, settlements.c.version == 0)
+            .where(settlements.c.accepted_at < accepted_before)
+            .order_by(settlements.c.accepted_at)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [rows.to_input(row) for row in (await connection.execute(query)).all()]
+
+    async def check(self) -> None:
+        """Return if the database answers and has the ledger's tables; raise if not."""
+        async with self._engine.connect() as connection:
+            await connection.execute(select(settlements.c.version).limit(1))
+
+    def _insert(self, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
+    async def _put(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
+        """Write rows by primary key; what is there already is replaced by the same or a fuller record."""
+        if not values:
+            return
+        statement = self._insert(table).values(values)
+        changeable = {
+            column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key
+        }
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
+        )
+
+
+def _page_query(state: State | None, after: tuple[datetime, str] | None) -> Select[Any]:
+    by = settlements.c
+    query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc())
+    if state is not None:
+        query = query.where(by.state == state.value)
+    if after is not None:
+        accepted_at, number = after
+        earlier = and_(by.accepted_at == accepted_at, by.request_unique_no < number)
+        query = query.where(or_(by.accepted_at < accepted_at, earlier))
+    return query
+
+
+async def _read(connection: AsyncConnection, number: str) -> Accepted | None:
+    query = select(settlements).where(settlements.c.request_unique_no == number)
+    row = (await connection.execute(query)).one_or_none()
+    return await _complete(connection, row) if row is not None else None
+
+
+async def _complete(connection: AsyncConnection, row: Any) -> Accepted:  # noqa: ANN401 - a Row of settlements
+    calls, acts = [
+        (
+            await connection.execute(
+                select(table).where(table.c.settlement_no == row.request_unique_no).order_by(table.c.position)
+            )
+        ).all()
+        for table in (external_calls, operator_acts)
+    ]
+    return Accepted(rows.to_input(row), rows.to_snapshot(row, calls, acts), row.fingerprint)

@@ -1,0 +1,94 @@
+"""Between contract models and rows: pure functions, the same for both databases."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row
+
+from contract.calls import CallRecord, Verdict
+from contract.payloads import OperatorAct, SettlementInput, Snapshot
+from contract.states import CancelResult, Decision, State
+
+Values = dict[str, Any]
+
+
+def fingerprint(settlement: SettlementInput) -> str:
+    """Return the hash of what a settlement asks for: its order and company, and nothing that a repeat may change."""
+    asked = {"order": settlement.adjust.wire(), "companyId": settlement.company_id}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values:
+    """Return the row of a settlement as of one snapshot."""
+    adjust = settlement.adjust
+    return {
+        "request_unique_no": adjust.requestUniqueNo,
+        "fingerprint": fingerprint(settlement),
+        "input": settlement.model_dump(mode="json"),
+        "order_id": adjust.orderId,
+        "user_name": adjust.userName,
+        "company_id": settlement.company_id,
+        "currency": adjust.currency,
+        "accepted_at": settlement.accepted_at,
+        **snapshot_values(snapshot),
+    }
+
+
+def snapshot_values(snapshot: Snapshot) -> Values:
+    """Return the columns that change as the settlement goes on."""
+    return {
+        "version": snapshot.version,
+        "state": snapshot.state.value,
+        "decision": snapshot.decision and snapshot.decision.value,
+        "cancel_result": snapshot.cancel_result and snapshot.cancel_result.value,
+        "reason": snapshot.reason,
+        "decided_at": snapshot.decided_at,
+        "updated_at": snapshot.updated_at,
+    }
+
+
+def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]:
+    """Return a row for each call; its position is its place in the audit."""
+    return [
+        {
+            "settlement_no": settlement_no,
+            "position": position,
+            **call.model_dump(exclude={"verdict"}, by_alias=False),
+            **call.verdict.model_dump(by_alias=False),
+        }
+        for position, call in enumerate(calls)
+    ]
+
+
+def act_values(settlement_no: str, acts: Iterable[OperatorAct]) -> list[Values]:
+    """Return a row for each act; its position is its place in the audit."""
+    return [
+        {"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)}
+        for position, act in enumerate(acts)
+    ]
+
+
+def to_input(row: Row[Any]) -> SettlementInput:
+    """Read back what was accepted."""
+    return SettlementInput.model_validate(row.input)
+
+
+def to_snapshot(row: Row[Any], calls: Iterable[Row[Any]], acts: Iterable[Row[Any]]) -> Snapshot:
+    """Read back the snapshot that was recorded last."""
+    return Snapshot(
+        version=row.version,
+        state=State(row.state),
+        decision=row.decision and Decision(row.decision),
+        cancel_result=row.cancel_result and CancelResult(row.cancel_result),
+        reason=row.reason,
+        decided_at=row.decided_at,
+        updated_at=row.updated_at,
+        calls=tuple(_to_call(dict(call._mapping)) for call in calls),  # noqa: SLF001 - SQLAlchemy's documented name
+        acts=tuple(OperatorAct.model_validate(dict(act._mapping)) for act in acts),  # noqa: SLF001
+    )
+
+
+def _to_call(values: Values) -> CallRecord:
+    return CallRecord.model_validate({**values, "verdict": Verdict.model_validate(values)})

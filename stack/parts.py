@@ -1,0 +1,133 @@
+"""The parts of the system as child processes, each with its command and its probe."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from config.settings import Settings
+from ledger.migrate import migrate_url
+from stack.ports import HOST
+from stack.process import Process, StackError
+from workflows.visibility import SEARCH_ATTRIBUTES
+
+ROOT = Path(__file__).resolve().parent.parent
+_PROBE_LIMIT_S = 2.0
+
+
+class Stack:
+    """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state_dir = settings.state_dir.absolute()
+        self.external_url = settings.external_base_url or f"http://{HOST}:{settings.simulator_port}"
+        self.api_url = f"http://{HOST}:{settings.api_port}"
+        self.ui_url = f"http://{HOST}:{settings.temporal_ui_port}"
+        self.temporal_address = f"{HOST}:{settings.temporal_port}"
+        self.temporal = self._temporal()
+        self.simulator = None if settings.external_base_url else self._simulator()
+        self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
+        self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
+
+    @property
+    def parts(self) -> list[Process]:
+        """All parts in the order in which they start; they stop in the opposite one."""
+        return [part for part in (self.temporal, self.simulator, self.worker, self.api) if part is not None]
+
+    async def start(self) -> None:
+        """Start every part, each when those it needs are ready. On failure what was started is stopped."""
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        await migrate_url(self.settings.ledger_url)
+        try:
+            for part in self.parts:
+                await part.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop every part; nothing is left running."""
+        for part in reversed(self.parts):
+            await part.stop()
+
+    def _env(self) -> dict[str, str]:
+        """Return what every child is told: the settings as they stand here, and the way to our Temporal."""
+        own = {
+            "SETTLEMENT_API_PORT": str(self.settings.api_port),
+            "SETTLEMENT_STATE_DIR": str(self.state_dir),
+            "SETTLEMENT_DATABASE_URL": self.settings.ledger_url,
+            "SETTLEMENT_EXTERNAL_BASE_URL": self.external_url,
+            "SETTLEMENT_TEMPORAL_UI_URL": self.settings.temporal_ui_url or self.ui_url,
+            "TEMPORAL_ADDRESS": self.temporal_address,
+            "TEMPORAL_NAMESPACE": "default",
+        }
+        policy = {
+            f"SETTLEMENT_{name}".upper(): str(getattr(self.settings, name))
+            for name in (
+                "cancel_max_attempts",
+                "cancel_initial_interval_s",
+                "cancel_max_interval_s",
+                "confirm_after_s",
+                "expire_after_s",
+            )
+        }
+        return own | policy
+
+    def _temporal(self) -> Process:
+        attributes = [
+            option
+            for key in SEARCH_ATTRIBUTES
+            for option in ("--search-attribute", f"{key.name}={key.indexed_value_type.name.capitalize()}")
+        ]
+        command = [
+            _temporal_binary(),
+            *("server", "start-dev", "--ip", HOST, "--log-level", "warn"),
+            *("--port", str(self.settings.temporal_port), "--ui-port", str(self.settings.temporal_ui_port)),
+            *("--db-filename", str(self.state_dir / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"),
+            # The default, 20 a second, makes every task wait for a step of 50 ms.
+            *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"),
+            *attributes,
+        ]
+        # The UI comes up last, and with it the namespace.
+        return self._process("temporal", command, f"{self.ui_url}/api/v1/namespaces/default")
+
+    def _simulator(self) -> Process:
+        return self._python(
+            "simulator",
+            *("-m", "simulator", "--host", HOST, "--port", str(self.settings.simulator_port)),
+            *("--database", str(self.state_dir / "simulator.db")),
+            ready_url=f"{self.external_url}/simulator/health",
+        )
+
+    def _python(
+        self, name: str, *arguments: str, ready_url: str | None = None, ready_log: str | None = None
+    ) -> Process:
+        return self._process(name, [sys.executable, *arguments], ready_url, ready_log)
+
+    def _process(self, name: str, command: list[str], ready_url: str | None, ready_log: str | None = None) -> Process:
+        async def ready() -> bool:
+            return await _answers(ready_url) if ready_url else ready_log is None or ready_log in process.tail()
+
+        env = self._env() | {"PYTHONPATH": str(ROOT)}
+        process = Process(name, command, env, self.state_dir / "logs", ready)
+        return process
+
+
+async def _answers(url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=_PROBE_LIMIT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            return response.ok
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False
+
+
+def _temporal_binary() -> str:
+    beside = Path(sys.executable).parent / "temporal"
+    found = str(beside) if beside.exists() else shutil.which("temporal")
+    if found is None:
+        message = "the program `temporal` is not installed; requirements/dev.txt brings it"
+        raise StackError(message)
+    return found

@@ -1,0 +1,47 @@
+"""Ports of the embedded parts: the configured ones, or free ones where only the default is taken."""
+
+import os
+import socket
+from collections.abc import Mapping
+
+from config.settings import ENV_PREFIX, Settings
+from stack.process import StackError
+
+HOST = "127.0.0.1"
+PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_port")
+
+
+def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:
+    """Return settings whose ports are free.
+
+    A port that was asked for by name and is taken is an error: whoever named it would look there in vain.
+    """
+    return settings.model_copy(update={name: _free(name, getattr(settings, name), env) for name in PORT_SETTINGS})
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could bind the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free(name: str, port: int, env: Mapping[str, str]) -> int:
+    if is_free(port):
+        return port
+    variable = f"{ENV_PREFIX}{name}".upper()
+    if env.get(variable):
+        message = f"{variable}: port {port} is already in use"
+        raise StackError(message)
+    return free_port()

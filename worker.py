@@ -1,0 +1,106 @@
+"""The worker process: runs workflows, calls the external system, writes the ledger. `python worker.py`."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.adjust import Adjust
+from activities.cancel_adjust import CancelAdjust
+from activities.limits import ADJUST_START_TO_CLOSE
+from activities.record_settlement import RecordSettlement
+from config.logging import configure_logging
+from config.settings import Settings, load_settings
+from config.temporal import connect, register_search_attributes
+from connector import ExternalSystem, ExternalSystemConfig
+from ledger import Ledger, open_engine
+from workflows.order_settlement import OrderSettlement
+from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.visibility import SEARCH_ATTRIBUTES
+
+log = structlog.get_logger()
+
+LEDGER_SLOTS = 20
+"""Ledger writes at once; more would only queue up inside the database."""
+
+GRACE = ADJUST_START_TO_CLOSE
+"""On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
+
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""How long a workflow waits for the worker that has it in memory before any other may take it. It is what
+a killed worker costs every decision that was due on it."""
+
+
+def settlement_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
+    """Return the worker for workflows and external calls; `slots` calls may be in flight at once."""
+    return Worker(
+        client,
+        task_queue=SETTLEMENT_TASK_QUEUE,
+        workflows=[OrderSettlement],
+        workflow_runner=workflow_runner(),
+        activities=[Adjust(external_system).adjust, CancelAdjust(external_system).cancel_adjust],
+        max_concurrent_activities=slots,
+        graceful_shutdown_timeout=GRACE,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+    )
+
+
+def ledger_worker(client: Client, ledger: Ledger) -> Worker:
+    """Return the worker for ledger writes, with slots of its own (see `LEDGER_TASK_QUEUE`)."""
+    return Worker(
+        client,
+        task_queue=LEDGER_TASK_QUEUE,
+        activities=[RecordSettlement(ledger).record_settlement],
+        max_concurrent_activities=LEDGER_SLOTS,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def external_config(settings: Settings) -> ExternalSystemConfig:
+    """Return where the external system is; exits with 2 if the settings do not say."""
+    if settings.external_base_url is None:
+        message = "SETTLEMENT_EXTERNAL_BASE_URL: must be set to the external system's address"
+        raise SystemExit(message)
+    return ExternalSystemConfig(
+        base_url=settings.external_base_url,
+        adjust_path=settings.external_adjust_path,
+        cancel_adjust_path=settings.external_cancel_adjust_path,
+        cancel_operation_path=settings.external_cancel_operation_path,
+        cancel_protocol=settings.external_cancel_protocol,
+        ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
+        connections_max=settings.worker_slots,
+    )
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then take no new task and let those in flight end."""
+    async with AsyncExitStack() as stack:
+        engine = open_engine(settings.ledger_url)
+        stack.push_async_callback(engine.dispose)
+        external_system = await stack.enter_async_context(ExternalSystem(external_config(settings)))
+        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}")
+        await register_search_attributes(client, SEARCH_ATTRIBUTES)
+        await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
+        await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
+        log.info("worker ready", external_system=settings.external_base_url, slots=settings.worker_slots)
+        await stop.wait()
+        log.info("worker draining", grace_s=GRACE.total_seconds())
+
+
+async def main() -> None:
+    """Run until SIGTERM or SIGINT; Python itself handles neither in a way that would drain."""
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+    log.info("worker stopped")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

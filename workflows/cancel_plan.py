@@ -1,0 +1,48 @@
+"""What a cancel says and how patiently it is repeated: pure functions of the settlement."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from contract.fields import REMARK_LENGTH_MAX
+    from contract.ids import CancelKind, cancel_unique_no
+    from contract.payloads import CancelTask, SettlementInput, SettlementPolicy
+    from contract.states import CancelResult, Outcome
+
+
+def cancel_task(settlement: SettlementInput, kind: CancelKind, reason: str, request_time_ms: int) -> CancelTask:
+    """Build the cancel act of one kind. Its number is derived, so whoever builds it builds the same number."""
+    adjust = settlement.adjust
+    return CancelTask(
+        adjust=adjust,
+        trace=settlement.trace,
+        company_id=settlement.company_id,
+        kind=kind,
+        request_unique_no=cancel_unique_no(adjust.requestUniqueNo, kind),
+        request_time_ms=request_time_ms,
+        remark=reason[:REMARK_LENGTH_MAX],
+        round=0,
+    )
+
+
+def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
+    """Return the bounded policy of one round of one cancel (contract, rule 3)."""
+    initial = timedelta(seconds=policy.cancel_initial_interval_s)
+    return RetryPolicy(
+        initial_interval=initial,
+        backoff_coefficient=2,
+        maximum_interval=max(initial, timedelta(seconds=policy.cancel_max_interval_s)),
+        maximum_attempts=policy.cancel_max_attempts,
+    )
+
+
+def needs_confirming(policy: SettlementPolicy, adjust: Outcome, result: CancelResult) -> bool:
+    """Tell whether a cancel's answer may only mean "not so far" (contract, interpretations).
+
+    After a rejected adjust the external system has spoken about it, and nothing can still be on its
+    way. After an unknown one, or one called applied, "not applied" and "never received" may be
+    overtaken by the adjust itself.
+    """
+    return policy.confirm_after_s > 0 and adjust is not Outcome.REJECTED and result is not CancelResult.REVERSED

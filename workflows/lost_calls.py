@@ -1,0 +1,48 @@
+"""What the audit keeps of calls whose activity failed instead of returning a record."""
+
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cancel_adjust import CALLS
+    from contract.calls import CallRecord, Operation, Rule, Verdict
+    from contract.payloads import SettlementInput
+    from contract.states import Outcome
+
+
+def lost_adjust(settlement: SettlementInput, error: ActivityError, now: datetime) -> CallRecord:
+    """Return the record of an adjust whose worker did not report: unknown, unless it certainly never started.
+
+    A schedule-to-start timeout is the one failure after which no worker ever had the task.
+    """
+    never_started = isinstance(error.cause, ActivityTimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START
+    verdict = (
+        Verdict(outcome=Outcome.NOT_SENT, rule=Rule.TOO_LATE, detail="no worker took it up before the order expired")
+        if never_started
+        else Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="the worker did not report what came back")
+    )
+    return CallRecord(
+        operation=Operation.ADJUST,
+        request_unique_no=settlement.adjust.requestUniqueNo,
+        sent_at=now,
+        verdict=verdict,
+    )
+
+
+def calls_of_failed_cancel(error: ActivityError) -> tuple[CallRecord, ...]:
+    """Return the record of every attempt of a cancel that ran out of them.
+
+    The last attempt's failure carries them all; if its worker was lost, its last heartbeat does.
+    """
+    cause = error.cause
+    details = (
+        cause.details
+        if isinstance(cause, ApplicationError)
+        else cause.last_heartbeat_details
+        if isinstance(cause, ActivityTimeoutError)
+        else ()
+    )
+    return CALLS.validate_python(details[0]) if details else ()

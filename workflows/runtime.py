@@ -1,0 +1,24 @@
+"""How this project's workflows run: shared by worker, API, tests and replayer, so that they cannot differ."""
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+DATA_CONVERTER = pydantic_data_converter
+
+SETTLEMENT_TASK_QUEUE = "order-settlement"
+"""Workflows and calls to the external system."""
+LEDGER_TASK_QUEUE = "order-settlement-ledger"
+"""Ledger writes, on slots of their own: during a ledger outage they must not crowd out a compensation."""
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Return the sandbox, with the modules passed through that workflow and activities must share.
+
+    A class loaded once inside the sandbox and once outside is two classes; and loading pydantic models
+    anew for every workflow costs a third more CPU.
+    """
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "activities", "connector", "contract", "ledger", "pydantic", "pydantic_core"
+        )
+    )

@@ -1,0 +1,76 @@
+"""What an operator sees of a settlement in the Temporal UI. No personal data: it is not encrypted there."""
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+with workflow.unsafe.imports_passed_through():
+    from contract.payloads import SettlementInput, Snapshot
+    from contract.states import State
+
+SETTLEMENT_STATE = SearchAttributeKey.for_keyword("SettlementState")
+ORDER_ID = SearchAttributeKey.for_int("OrderId")
+COMPANY_ID = SearchAttributeKey.for_int("CompanyId")
+CURRENCY = SearchAttributeKey.for_keyword("Currency")
+OPERATION_TYPE = SearchAttributeKey.for_keyword("OperationType")
+
+SEARCH_ATTRIBUTES = (SETTLEMENT_STATE, ORDER_ID, COMPANY_ID, CURRENCY, OPERATION_TYPE)
+"""All that must be registered with the namespace before a settlement can start."""
+
+_WHAT_NEXT = {
+    State.ADJUSTING: "Waiting for the external system's answer to adjust.",
+    State.SETTLED: "The credit is adjusted; the order may proceed. Nothing to do.",
+    State.EXPIRED: "Adjust was never sent; the external system holds nothing. Nothing to do.",
+    State.CANCELLING: "The order is void. Cancel adjust is being sent until the external system is consistent.",
+    State.CANCELLED: "The order is void and the external system is consistent. Nothing to do.",
+    State.ABORTED: (
+        "**A person must act.** The order is void, but the external system may still hold the credit.\n\n"
+        "Ask the broker for the state of the numbers below. Then send this workflow one Update:\n"
+        "`retry_cancel_adjust` to have cancel adjust tried again, or\n"
+        "`resolve` if the broker has put it right by hand (name the evidence)."
+    ),
+    State.RESOLVED: "Closed by an operator; see the acts in the audit. Nothing to do.",
+}
+
+
+def search_attributes(settlement: SettlementInput) -> TypedSearchAttributes:
+    """Return the typed search attributes that a settlement starts with."""
+    adjust = settlement.adjust
+    pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
+        SearchAttributePair(SETTLEMENT_STATE, State.ADJUSTING.value),
+        SearchAttributePair(ORDER_ID, adjust.orderId),
+        SearchAttributePair(CURRENCY, adjust.currency),
+        SearchAttributePair(OPERATION_TYPE, adjust.operationType),
+    ]
+    if settlement.company_id is not None:
+        pairs.append(SearchAttributePair(COMPANY_ID, settlement.company_id))
+    return TypedSearchAttributes(pairs)
+
+
+def money(settlement: SettlementInput) -> str:
+    """Return amount and currency as one phrase, such as "12.50 USD"."""
+    return f"{settlement.adjust.amount} {settlement.adjust.currency}"
+
+
+def static_summary(settlement: SettlementInput) -> str:
+    """Return the line beside the workflow in the UI's list."""
+    adjust = settlement.adjust
+    return f"{adjust.operationType} {money(settlement)}, order {adjust.orderId}"
+
+
+def show(settlement: SettlementInput, snapshot: Snapshot) -> None:
+    """Bring search attribute and current details up to the snapshot. Call it from the workflow only."""
+    workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(snapshot.state.value)])
+    workflow.set_current_details(details(settlement, snapshot))
+
+
+def details(settlement: SettlementInput, snapshot: Snapshot) -> str:
+    """Return in Markdown what happened and what to do next."""
+    numbers = dict.fromkeys([settlement.adjust.requestUniqueNo, *(call.request_unique_no for call in snapshot.calls)])
+    return "\n\n".join(
+        [
+            f"### {snapshot.state}: {money(settlement)}, order {settlement.adjust.orderId}",
+            snapshot.reason,
+            _WHAT_NEXT[snapshot.state],
+            "Numbers at the external system: " + ", ".join(f"`{number}`" for number in numbers),
+        ]
+    )
