@@ -1,0 +1,74 @@
+"""What is written in a reply: the status, type and bytes of each manner of replying."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from contract.reply import CODE_SUCCESS
+from simulator.faults import Manner
+
+OVERSIZED_BYTES = 8 * 1024 * 1024
+REDIRECT_PATH = "/simulator/elsewhere"
+_JSON = "application/json"
+_HTML = b"<!doctype html><html><head><title>Welcome</title></head><body><h1>It works</h1></body></html>\n"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One reply as it goes over the wire."""
+
+    content: bytes
+    status: int = 200
+    content_type: str = _JSON
+    code: str | None = None
+    """The code that a client can read in it; None where it is no reply of table 4."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def _plain(reply: dict[str, Any]) -> Payload:
+    return Payload(json.dumps(reply).encode(), code=reply["code"])
+
+
+def _http_500(_reply: dict[str, Any]) -> Payload:
+    return Payload(b"Internal Server Error", status=500, content_type="text/plain")
+
+
+def _redirect(_reply: dict[str, Any]) -> Payload:
+    return Payload(b"", status=302, headers={"location": REDIRECT_PATH})
+
+
+def _not_json(_reply: dict[str, Any]) -> Payload:
+    return Payload(b'{"code": "0", "ok": tru')
+
+
+def _html_page(_reply: dict[str, Any]) -> Payload:
+    return Payload(_HTML, content_type="text/html")
+
+
+def _contradictory(reply: dict[str, Any]) -> Payload:
+    return _plain(reply | {"code": CODE_SUCCESS, "ok": False, "fail": True})
+
+
+def _wrong_type(reply: dict[str, Any]) -> Payload:
+    return Payload(json.dumps(reply | {"code": 0}).encode())
+
+
+def _oversized(reply: dict[str, Any]) -> Payload:
+    return _plain(reply | {"msg": "x" * OVERSIZED_BYTES})
+
+
+_PAYLOADS: dict[Manner, Callable[[dict[str, Any]], Payload]] = {
+    Manner.HTTP_500: _http_500,
+    Manner.REDIRECT: _redirect,
+    Manner.NOT_JSON: _not_json,
+    Manner.HTML_PAGE: _html_page,
+    Manner.CONTRADICTORY: _contradictory,
+    Manner.WRONG_TYPE: _wrong_type,
+    Manner.OVERSIZED: _oversized,
+}
+
+
+def payload_of(manner: Manner, reply: dict[str, Any]) -> Payload:
+    """Return what `manner` writes for a reply of table 4; manners that only tamper with its sending write it as is."""
+    return _PAYLOADS.get(manner, _plain)(reply)

@@ -1,0 +1,66 @@
+"""What the simulator answers: the codes, and the reply of table 4 in full."""
+
+import time
+from typing import Any, NamedTuple
+
+from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
+
+MSG_LENGTH_MAX = 500
+BIZ_CODE = "SIMULATOR"
+_NS_PER_MS = 1_000_000
+
+CODE_BROKEN_RULE = "US_0000400"
+"""The request breaks a rule of the contract; nothing was recorded."""
+CODE_REFUSED = "US_0000402"
+"""The adjust was received, and not applied because its metadata asked for that."""
+CODE_DANGLING = "US_0000403"
+"""The adjust arrived after its cancel: its number is burnt, it stays without effect."""
+CODE_NUMBER_REUSED = "US_0000409"
+"""The number was used before with another body; the first one stays as it is."""
+CODE_MISMATCH = "US_0000422"
+"""The cancel contradicts the adjust that it names; nothing moved and nothing was recorded."""
+CODE_FAILED = "US_0000503"
+"""The cancel was not carried out because the adjust's metadata asked for that."""
+
+
+class Result(NamedTuple):
+    """What an act came to: the code and msg of its reply. A repeated request gets the same again."""
+
+    code: str
+    msg: str
+
+
+APPLIED = Result(CODE_SUCCESS, "the adjust is applied")
+REVERSED = Result(CODE_SUCCESS, "the amount is given back")
+NOT_APPLIED = Result(CODE_NOT_APPLIED, "the adjust was received, but not applied")
+NEVER_RECEIVED = Result(CODE_NEVER_RECEIVED, "the adjust was never received; its number is burnt")
+REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its metadata asked")
+DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
+NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before with another body")
+FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
+
+
+def mismatch(fields: list[str]) -> Result:
+    """Return the refusal of a cancel whose named fields contradict its adjust."""
+    return Result(CODE_MISMATCH, f"the cancel contradicts its adjust in {', '.join(fields)}")
+
+
+def broken_rule(problems: list[str]) -> Result:
+    """Return the refusal of a request that breaks rules, each problem naming its field; at most 500 characters."""
+    return Result(CODE_BROKEN_RULE, "; ".join(problems)[:MSG_LENGTH_MAX])
+
+
+def table_4(result: Result, *, trace: str, received_ns: int) -> dict[str, Any]:
+    """Return the reply with every field of table 4; `tm` is the time since receipt, in ms."""
+    success = result.code == CODE_SUCCESS
+    return {
+        "bizCode": BIZ_CODE,
+        "code": result.code,
+        "msg": result.msg,
+        "tm": max(0, time.time_ns() - received_ns) // _NS_PER_MS,
+        "trace": trace,
+        "msgParams": "",
+        "data": {},
+        "ok": success,
+        "fail": not success,
+    }

@@ -1,0 +1,104 @@
+"""A running simulator, a client for it, and bodies that keep the contract."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from simulator.server import serving
+
+HEADERS = {"trace": "trace-1", "timestamp": "1760000000000", "companyId": "7"}
+PATIENCE_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Run one simulator for the tests of a file; each uses numbers of its own."""
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[httpx2.Client]:
+    """Yield a patient client; a test that expects silence gives up sooner by itself."""
+    with httpx2.Client(base_url=url, headers=HEADERS, timeout=PATIENCE_S) as http:
+        yield http
+
+
+@pytest.fixture
+def number() -> str:
+    """Return an adjust number that no other test uses."""
+    return f"N-{uuid4().hex}"
+
+
+@pytest.fixture
+def adjust_body(number: str) -> Callable[..., dict[str, Any]]:
+    """Return a maker of adjust bodies; `simulate` goes into the metadata, the rest replaces fields."""
+
+    def make(simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "thirdServerCode": f"customer of {number}",
+            "userName": "user-1",
+            "currency": "USD",
+            "bizType": 1,
+            "operationType": "OPEN_POSITION",
+            "amountDigits": 2,
+            "amount": "12.50",
+            "orderId": 7,
+            "requestUniqueNo": number,
+            "requestTime": 1_760_000_000_000,
+            "ip": "203.0.113.7",
+        }
+        metadata = {"metadata": json.dumps({"simulate": simulate})} if simulate is not None else {}
+        return body | metadata | changes
+
+    return make
+
+
+@pytest.fixture
+def cancel_body(adjust_body: Callable[..., dict[str, Any]], number: str) -> Callable[..., dict[str, Any]]:
+    """Return a maker of cancel adjust bodies under the cancel's number `own`."""
+
+    def make(own: str = "1", simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
+        body = adjust_body(simulate)
+        del body["operationType"]
+        mine = {
+            "requestUniqueNo": f"C{own}-{number}"[:48],
+            "reverseRequestUniqueNo": number,
+            "cancelRemark": "no reply in time",
+        }
+        return body | mine | changes
+
+    return make
+
+
+@pytest.fixture
+def number_view(client: httpx2.Client, number: str) -> Callable[[], dict[str, Any]]:
+    """Return a look at what the books hold about the test's number."""
+
+    def look() -> dict[str, Any]:
+        view: dict[str, Any] = client.get(f"/simulator/numbers/{number}").json()
+        return view
+
+    return look
+
+
+@pytest.fixture
+def ended_calls(client: httpx2.Client, number: str) -> Callable[[int], list[dict[str, Any]]]:
+    """Return a look at the journal that waits until so many requests of the test's number have ended."""
+
+    def look(count: int) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            calls = client.get("/simulator/calls", params={"number": number}).json()["calls"]
+            if len(calls) == count and all(call["ended"] for call in calls):
+                return calls
+        message = f"waited {PATIENCE_S} s for {count} ended calls: {calls}"
+        raise AssertionError(message)
+
+    return look

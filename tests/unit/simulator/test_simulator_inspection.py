@@ -1,0 +1,163 @@
+"""The window: journal, numbers, accounts and outages as tests and people see them."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.datastructures import Headers
+
+from contract.calls import Operation
+from simulator.database import IN_MEMORY, connect
+from simulator.journal import Ending, Journal, Request
+
+CANCEL_PATH = "/get-user-amount"
+
+Maker = Callable[..., dict[str, Any]]
+Calls = Callable[[int], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def outage(client: httpx2.Client) -> Iterator[Callable[..., Any]]:
+    """Return a switch for outages; all are over after the test."""
+    yield lambda **wanted: client.put("/simulator/outage", json=wanted).raise_for_status().json()["outages"]
+    client.put("/simulator/outage", json={"mode": "off"}).raise_for_status()
+
+
+def test_journal_keeps_what_was_received_and_how_it_ended(
+    client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, ended_calls: Calls, number: str
+) -> None:
+    client.post("/", json=adjust_body())
+    client.post(CANCEL_PATH, json=cancel_body(), headers={"companyId": "8"})
+    adjust, cancel = ended_calls(2)
+    assert (adjust["operation"], cancel["operation"]) == ("ADJUST", "CANCEL_ADJUST")
+    assert (adjust["requestUniqueNo"], adjust["reverseRequestUniqueNo"]) == (number, None)
+    assert (cancel["requestUniqueNo"], cancel["reverseRequestUniqueNo"]) == (f"C1-{number}"[:48], number)
+    assert json.loads(cancel["body"]) == cancel_body()
+    assert (adjust["companyId"], cancel["companyId"]) == ("7", "8")
+    assert (adjust["trace"], adjust["timestamp"]) == ("trace-1", "1760000000000")
+    assert (adjust["httpStatus"], adjust["replyCode"], adjust["ended"]) == (200, "0", "replied")
+    moments = [call[at] for call in (adjust, cancel) for at in ("receivedAtNs", "endedAtNs")]
+    assert moments == sorted(moments)
+
+
+def test_calls_can_be_paged(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
+    for _ in range(3):
+        client.post("/", json=adjust_body())
+    page: dict[str, str | int] = {"number": number, "limit": 2}
+    first = client.get("/simulator/calls", params=page).json()["calls"]
+    rest = client.get("/simulator/calls", params=page | {"after": first[-1]["id"]}).json()["calls"]
+    assert [len(first), len(rest)] == [2, 1]
+
+
+def test_journal_is_bounded() -> None:
+    """The oldest call gives way to the newest."""
+    journal = Journal(connect(IN_MEMORY), calls_max=3)
+    for number in range(5):
+        body = json.dumps({"requestUniqueNo": f"N{number}"}).encode()
+        journal.begin(Request(Operation.ADJUST, 1, Headers({}), body), None)
+    assert [call.request_unique_no for call in journal.calls(None, 0, 10)] == ["N2", "N3", "N4"]
+
+
+def test_call_that_a_killed_process_left_in_flight_is_marked() -> None:
+    journal = Journal(connect(IN_MEMORY))
+    done, cut_off = (journal.begin(Request(Operation.ADJUST, 1, Headers({}), b"{}"), None) for _ in range(2))
+    journal.end(done, Ending.REPLIED, 2, 200, "0")
+    journal.close_interrupted()
+    found = {call.id: (call.ended, call.ended_at_ns) for call in journal.calls(None, 0, 10)}
+    assert found == {done: (Ending.REPLIED, 2), cut_off: (Ending.SIMULATOR_STOPPED, None)}
+
+
+def test_accounts_show_exact_balances(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
+    client.post("/", json=adjust_body(amount="0.1"))
+    client.post("/", json=adjust_body(amount="0.2", requestUniqueNo=f"{number}-2"))
+    found = client.get("/simulator/accounts", params={"thirdServerCode": f"customer of {number}"}).json()
+    assert found == {"accounts": [{"thirdServerCode": f"customer of {number}", "currency": "USD", "balance": "0.3"}]}
+
+
+def test_number_with_a_slash_can_be_looked_up(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
+    name = f"{number}/7"
+    client.post("/", json=adjust_body(requestUniqueNo=name))
+    assert client.get(f"/simulator/numbers/{name}").json() == {
+        "requestUniqueNo": name,
+        "state": "APPLIED",
+        "burnt": False,
+        "timesApplied": 1,
+        "timesReversed": 0,
+        "amount": "12.50",
+        "currency": "USD",
+        "thirdServerCode": f"customer of {number}",
+        "landingDueAtNs": None,
+        "cancels": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "case", [("refuse", httpx2.ReadError, "reset"), ("hang", httpx2.ReadTimeout, "client_disconnected")]
+)
+def test_outage_without_a_reply(
+    client: httpx2.Client,
+    outage: Callable[..., Any],
+    adjust_body: Maker,
+    ended_calls: Calls,
+    case: tuple[str, type[Exception], str],
+) -> None:
+    """The books learn of nothing, the journal of everything, and the window stays open."""
+    mode, error, ended = case
+    outage(mode=mode)
+    with pytest.raises(error):
+        client.post("/", json=adjust_body(), timeout=0.3)
+    (call,) = ended_calls(1)
+    assert (call["fault"], call["ended"]) == (f"outage:{mode}", ended)
+    outage(mode="off")
+    assert client.post("/", json=adjust_body()).json()["code"] == "0"
+
+
+def test_outage_of_one_company_is_no_other_companys(
+    client: httpx2.Client, outage: Callable[..., Any], adjust_body: Maker, cancel_body: Maker
+) -> None:
+    assert outage(mode="http_500", companyId=8) == [{"mode": "http_500", "companyId": 8}]
+    assert client.post("/", json=adjust_body()).json()["code"] == "0"
+    assert client.post(CANCEL_PATH, json=cancel_body(), headers={"companyId": "8"}).status_code == 500
+    assert outage(mode="off", companyId=8) == []
+    assert client.post(CANCEL_PATH, json=cancel_body(), headers={"companyId": "8"}).json()["code"] == "0"
+
+
+def test_outage_of_a_company_goes_before_that_of_everything(
+    client: httpx2.Client, outage: Callable[..., Any], adjust_body: Maker
+) -> None:
+    outage(mode="hang")
+    outage(mode="http_500", companyId=7)
+    assert client.get("/simulator/outage").json()["outages"] == [
+        {"mode": "hang", "companyId": None},
+        {"mode": "http_500", "companyId": 7},
+    ]
+    assert client.post("/", json=adjust_body()).status_code == 500
+    assert outage(mode="off") == []
+
+
+def test_unknown_outage_is_refused(client: httpx2.Client) -> None:
+    assert client.put("/simulator/outage", json={"mode": "explode"}).status_code == 422
+
+
+def test_openapi_document_describes_the_operations(client: httpx2.Client) -> None:
+    """What each path takes is described, though the desk reads it by itself."""
+    document = client.get("/openapi.json").json()
+    bodies = {path: spec["post"]["requestBody"] for path, spec in document["paths"].items() if "post" in spec}
+    required = [body["content"]["application/json"]["schema"]["required"] for body in bodies.values()]
+    assert sorted(bodies) == ["/", CANCEL_PATH, "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"]
+    assert [len(fields) for fields in required] == [11, 10, 7]
+    references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references <= set(document["components"]["schemas"])
+    assert "$defs" not in json.dumps(document)
+
+
+def test_database_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("no database, only words, and enough of them to fill a header of 100 bytes " * 3)
+    with pytest.raises(sqlite3.DatabaseError):
+        connect(str(file))

@@ -1,0 +1,134 @@
+"""The contract's rules at the simulator's door: what is refused is refused by table 4, with HTTP 200."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from simulator.desk import BODY_SIZE_MAX
+
+CANCEL_PATH = "/get-user-amount"
+OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+TABLE_4 = {"bizCode", "code", "msg", "tm", "trace", "msgParams", "data", "ok", "fail"}
+
+Maker = Callable[..., dict[str, Any]]
+
+
+def refused(response: httpx2.Response) -> str:
+    """Check that the reply is a complete refusal for a broken rule, and return its msg."""
+    reply = response.json()
+    assert (response.status_code, set(reply)) == (200, TABLE_4)
+    assert (reply["code"], reply["ok"], reply["fail"]) == ("US_0000400", False, True)
+    message: str = reply["msg"]
+    return message
+
+
+def test_success_is_a_complete_reply_of_table_4(client: httpx2.Client, adjust_body: Maker) -> None:
+    reply = client.post("/", json=adjust_body(), headers={"trace": "trace-of-its-own"}).json()
+    assert isinstance(reply.pop("tm"), int)
+    assert reply == {
+        "bizCode": "SIMULATOR",
+        "code": "0",
+        "msg": "the adjust is applied",
+        "trace": "trace-of-its-own",
+        "msgParams": "",
+        "data": {},
+        "ok": True,
+        "fail": False,
+    }
+
+
+@pytest.mark.parametrize("field", ["thirdServerCode", "userName", "currency", "amount", "requestUniqueNo", "ip"])
+def test_each_missing_field_is_named(client: httpx2.Client, adjust_body: Maker, field: str) -> None:
+    body = adjust_body()
+    del body[field]
+    assert refused(client.post("/", json=body)) == f"{field}: Field required"
+
+
+@pytest.mark.parametrize("amount", ["1e5", "+1", "-1", "0", "1.234", 12.5, "NaN", ""])
+def test_amount_that_is_no_plain_positive_decimal_is_refused(
+    client: httpx2.Client, adjust_body: Maker, amount: object
+) -> None:
+    assert refused(client.post("/", json=adjust_body(amount=amount))).startswith("amount: ")
+
+
+def test_cancel_amount_is_only_positive(client: httpx2.Client, cancel_body: Maker) -> None:
+    message = refused(client.post(CANCEL_PATH, json=cancel_body(amount="-12.50")))
+    assert message == "amount: must be positive in a cancel adjust"
+
+
+def test_cancel_operation_is_read_by_table_3(client: httpx2.Client) -> None:
+    message = refused(client.post(OPERATION_PATH, json={"txid": "T", "reverse_type": 3}))
+    assert {part.partition(":")[0] for part in message.split("; ")} == {
+        "username",
+        "tx_reverse_id",
+        "reverse_type",
+        "requesttime",
+        "ip",
+        "cancel_remark",
+    }
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("trace", None),
+        ("timestamp", None),
+        ("timestamp", "1760000000"),
+        ("timestamp", "17600000000000"),
+        ("timestamp", "now"),
+        ("companyId", "7.0"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", CANCEL_PATH])
+def test_headers_are_checked(
+    url: str, adjust_body: Maker, cancel_body: Maker, path: str, header: tuple[str, str | None]
+) -> None:
+    headers = dict([("trace", "t"), ("timestamp", "1760000000000"), header])
+    sent = {name: text for name, text in headers.items() if text is not None}
+    body = adjust_body() if path == "/" else cancel_body()
+    assert refused(httpx2.post(url + path, json=body, headers=sent)).startswith(f"header {header[0]}: ")
+
+
+def test_cancel_operation_needs_no_header(url: str, number: str) -> None:
+    body = {
+        "username": "user-1",
+        "tx_reverse_id": number,
+        "reverse_type": 1,
+        "txid": f"T-{number}",
+        "requesttime": 1_760_000_003_000,
+        "ip": "203.0.113.7",
+        "cancel_remark": "no reply",
+    }
+    reply = httpx2.post(url + OPERATION_PATH, json=body).json()
+    assert (reply["code"], reply["trace"]) == ("US_0000002", "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"requestUniqueNo": "\\ud800"}', b"[" * 50_000],
+    ids=["empty", "half", "list", "null", "no UTF-8", "lone surrogate", "deep"],
+)
+def test_body_that_is_no_json_object_is_refused(client: httpx2.Client, content: bytes) -> None:
+    refused(client.post("/", content=content))
+
+
+def test_body_above_the_limit_is_refused_and_not_read_on(client: httpx2.Client, adjust_body: Maker) -> None:
+    content = json.dumps(adjust_body()).encode() + b" " * BODY_SIZE_MAX
+    assert refused(client.post("/", content=content)) == f"body: longer than {BODY_SIZE_MAX} bytes"
+
+
+def test_refused_request_leaves_the_books_alone_and_stands_in_the_journal(
+    client: httpx2.Client, adjust_body: Maker, number: str
+) -> None:
+    refused(client.post("/", json=adjust_body(currency="usd")))
+    assert client.get(f"/simulator/numbers/{number}").json()["state"] == "NEVER_RECEIVED"
+    (call,) = client.get("/simulator/calls", params={"number": number}).json()["calls"]
+    assert (call["requestUniqueNo"], call["replyCode"], call["fault"]) == (number, "US_0000400", None)
+
+
+def test_refused_number_may_come_again_in_order(client: httpx2.Client, adjust_body: Maker) -> None:
+    refused(client.post("/", json=adjust_body(currency="usd")))
+    assert client.post("/", json=adjust_body()).json()["code"] == "0"
