@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 log = structlog.get_logger()
 
-_TYPE_OF: dict[int, IndexedValueType.ValueType] = {
+TYPE_OF: dict[int, IndexedValueType.ValueType] = {
     int(each): each for each in (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, IndexedValueType.INDEXED_VALUE_TYPE_INT)
 }
 
@@ -38,7 +38,7 @@ async def register_search_attributes(client: Client, keys: Sequence[SearchAttrib
             ListSearchAttributesRequest(namespace=client.namespace)
         )
         missing = {
-            key.name: _TYPE_OF[int(key.indexed_value_type)] for key in keys if key.name not in known.custom_attributes
+            key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys if key.name not in known.custom_attributes
         }
         if missing:
             await client.operator_service.add_search_attributes(

@@ -79,7 +79,7 @@ class OrderSettlement:
         return self._saga.snapshot
 
     def _is_stale(self) -> bool:
-        accepted_at = min(self._settlement.accepted_at, workflow.info().start_time)
+        accepted_at = min(self._settlement.accepted_at, workflow.info().workflow_start_time)
         return workflow.now() - accepted_at >= timedelta(seconds=self._settlement.policy.expire_after_s)
 
     async def _adjust_then_decide(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from contract.ids import workflow_id
@@ -35,9 +35,9 @@ def start_operation(settlement: SettlementInput) -> WithStartWorkflowOperation[O
     return WithStartWorkflowOperation(OrderSettlement.run, settlement, **_options(settlement))
 
 
-async def start_workflow(client: Client, settlement: SettlementInput) -> None:
-    """Start the settlement's workflow; repeating it joins the running one.
+async def start_workflow(client: Client, settlement: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+    """Start the settlement's workflow and return its handle; repeating it joins the running one.
 
     Raises WorkflowAlreadyStartedError if it has closed, RPCError if Temporal does not confirm.
     """
-    await client.start_workflow(OrderSettlement.run, settlement, **_options(settlement))
+    return await client.start_workflow(OrderSettlement.run, settlement, **_options(settlement))

@@ -1,0 +1,57 @@
+"""Every history that a release has left behind is replayed by today's code; and the replay does notice a change."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.workflow import NondeterminismError
+
+from contract.ids import workflow_id
+from contract.payloads import SettlementInput, Snapshot
+from tests.support.stories import HISTORIES, RELEASE, stories
+from workflows.order_settlement import OrderSettlement
+from workflows.runtime import DATA_CONVERTER, workflow_runner
+
+RECORDED = sorted(HISTORIES.glob("*/*.json"))
+
+
+def history(path: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(workflow_id(f"story-{path.stem}"), path.read_text())
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_todays_code_replays_it(path: Path) -> None:
+    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+    await replayer.replay_workflow(history(path))
+
+
+def test_every_story_of_this_release_is_recorded() -> None:
+    assert {path.stem for path in RECORDED if path.parent.name == RELEASE} == set(stories())
+
+
+def test_histories_name_no_machine() -> None:
+    for path in RECORDED:
+        assert '"identity": "tests"' in path.read_text()
+        assert "@" not in path.read_text()
+
+
+@workflow.defn(name="OrderSettlement")
+class SleepsFirst(OrderSettlement):
+    """A changed workflow: one timer more before the adjust."""
+
+    @workflow.run
+    async def run(self, settlement: SettlementInput) -> Snapshot:
+        """Sleep, then go on as ever."""
+        await workflow.sleep(timedelta(seconds=1))
+        return await super().run(settlement)
+
+
+async def test_a_changed_workflow_is_caught() -> None:
+    replayer = Replayer(
+        workflows=[SleepsFirst], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=DATA_CONVERTER
+    )
+    with pytest.raises(NondeterminismError):
+        await replayer.replay_workflow(history(HISTORIES / RELEASE / "settled.json"))

@@ -1,0 +1,44 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.testing import WorkflowEnvironment
+
+from contract.payloads import SettlementInput
+from ledger import open_engine
+from ledger.migrate import migrate
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import settlement
+from tests.support.sagas import Saga, settling, time_skipping
+from tests.support.scripted import ScriptedExternalSystem
+
+StartSaga = Callable[..., AbstractAsyncContextManager[Saga]]
+
+
+@pytest_asyncio.fixture(scope="session")
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    async with time_skipping() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[FlakyLedger]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(engine)
+    yield FlakyLedger(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+def saga(environment: WorkflowEnvironment, ledger: FlakyLedger) -> StartSaga:
+    """Return what starts a settlement against a script, with its workers."""
+
+    @asynccontextmanager
+    async def start(external: ScriptedExternalSystem, start: SettlementInput | None = None) -> AsyncIterator[Saga]:
+        accepted = start or settlement(accepted_at=await environment.get_current_time())
+        async with settling(environment, ledger, external, accepted) as started:
+            yield started
+
+    return start

@@ -1,0 +1,131 @@
+"""A compensation that runs out of attempts stops, keeps its whole record, and does what an operator says."""
+
+import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from contract.calls import Rule, Verdict
+from contract.ids import CancelKind, cancel_unique_no
+from contract.payloads import ActKind
+from contract.states import CancelResult, Decision, Outcome, State
+from tests.saga.conftest import StartSaga
+from tests.support.scripted import NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
+from tests.support.stories import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
+from workflows.order_settlement import OrderSettlement
+
+WRONG_CODE = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="E9")
+
+
+async def test_failing_cancels_are_tried_exactly_the_configured_times_with_one_number(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, WRONG_CODE, FAILED])
+    async with saga(external) as started:
+        await aborted(environment, started)
+        await environment.sleep(LONGER_THAN_A_ROUND_S)
+        snapshot = await started.snapshot()
+    number = cancel_unique_no(started.settlement.adjust.requestUniqueNo, CancelKind.FIRST)
+    assert external.cancel_numbers == [number] * ATTEMPTS
+    assert [call.attempt for call in snapshot.calls[1:]] == [1, 2, 3]
+    assert [call.verdict for call in snapshot.calls[1:]] == [FAILED, WRONG_CODE, FAILED]
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert (snapshot.state, snapshot.decision, snapshot.cancel_result) == (State.ABORTED, Decision.VOID, None)
+    assert await started.recorded() == snapshot
+
+
+async def test_a_few_failed_attempts_are_kept_in_the_audit_of_a_compensation_that_succeeds(saga: StartSaga) -> None:
+    external = ScriptedExternalSystem(adjust=REJECTED, cancels=[FAILED, FAILED, REVERSED])
+    async with saga(external) as started:
+        snapshot = await started.result()
+    assert [call.verdict for call in snapshot.calls] == [REJECTED, FAILED, FAILED, REVERSED]
+    assert snapshot.cancel_result is CancelResult.REVERSED
+
+
+async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [FAILED, REVERSED])
+    async with saga(external) as started:
+        await aborted(environment, started)
+        retried = await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        snapshot = await started.result()
+    assert retried.state is State.CANCELLING
+    assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
+    assert len(set(external.cancel_numbers)) == 1
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert [(call.round, call.attempt) for call in snapshot.calls[1:]] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
+    assert [(act.kind, act.operator, act.reason) for act in snapshot.acts] == [
+        (ActKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason)
+    ]
+
+
+async def test_a_retry_of_an_aborted_confirming_cancel_repeats_the_confirming_number(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NEVER_RECEIVED, *[FAILED] * ATTEMPTS, REVERSED])
+    async with saga(external) as started:
+        await aborted(environment, started)
+        await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        snapshot = await started.result()
+    number = started.settlement.adjust.requestUniqueNo
+    first, confirming = (cancel_unique_no(number, kind) for kind in CancelKind)
+    assert external.cancel_numbers == [first, *[confirming] * (ATTEMPTS + 1)]
+    assert snapshot.cancel_result is CancelResult.REVERSED
+
+
+async def test_a_second_abort_waits_for_the_operator_again(saga: StartSaga, environment: WorkflowEnvironment) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * (2 * ATTEMPTS) + [REVERSED])
+    async with saga(external) as started:
+        await aborted(environment, started)
+        await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        await aborted(environment, started)
+        await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        snapshot = await started.result()
+    assert snapshot.calls[-1].round == 2
+    assert len(snapshot.acts) == 2
+
+
+async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external) as started:
+        await aborted(environment, started)
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        snapshot = await started.result()
+    assert (snapshot.state, snapshot.decision) == (State.RESOLVED, Decision.VOID)
+    assert [(act.kind, act.reason, act.evidence) for act in snapshot.acts] == [
+        (ActKind.RESOLVE, RESOLVE.reason, RESOLVE.evidence)
+    ]
+    assert len(external.cancels) == ATTEMPTS
+
+
+@pytest.mark.parametrize("update", ["retry_cancel_adjust", "resolve"])
+async def test_operator_acts_are_refused_in_any_other_state(saga: StartSaga, update: str) -> None:
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])
+    async with saga(external) as started:
+        await gate.reached.wait()
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await started.handle.execute_update(update, RESOLVE)
+        gate.opened.set()
+        snapshot = await started.result()
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == "WRONG_STATE"
+    assert State.CANCELLING in refused.value.cause.message
+    assert snapshot.acts == ()
+
+
+async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external) as started:
+        await aborted(environment, started)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await started.handle.execute_update("resolve", {"operator": "", "reason": "x", "evidence": "y"})
+        snapshot = await started.snapshot()
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        await started.result()
+    assert snapshot.state is State.ABORTED

@@ -1,0 +1,80 @@
+"""What the Temporal UI shows of a settlement is typed, current, and holds no personal data."""
+
+from temporalio.testing import WorkflowEnvironment
+
+from contract.payloads import SettlementInput
+from contract.states import State
+from tests.saga.conftest import StartSaga
+from tests.support.orders import settlement
+from tests.support.scripted import UNKNOWN, ScriptedExternalSystem
+from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, aborted
+from workflows.order_settlement import OrderSettlement
+from workflows.visibility import (
+    COMPANY_ID,
+    CURRENCY,
+    OPERATION_TYPE,
+    ORDER_ID,
+    SETTLEMENT_STATE,
+    details,
+    search_attributes,
+    static_summary,
+)
+
+
+async def test_search_attributes_follow_the_state_and_summaries_name_the_money(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external) as started:
+        await aborted(environment, started)
+        attributes = (await started.handle.describe()).typed_search_attributes
+        assert attributes[SETTLEMENT_STATE] == "ABORTED"
+        assert attributes[ORDER_ID] == 4711
+        assert attributes[COMPANY_ID] == 7
+        assert attributes[CURRENCY] == "USD"
+        assert attributes[OPERATION_TYPE] == "OPEN_POSITION"
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        await started.result()
+        assert (await started.handle.describe()).typed_search_attributes[SETTLEMENT_STATE] == "RESOLVED"
+
+
+async def test_details_of_an_abort_say_what_to_do_next_and_which_numbers_to_ask_for(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external) as started:
+        await aborted(environment, started)
+        text = details(started.settlement, await started.snapshot())
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        await started.result()
+    assert "retry_cancel_adjust" in text
+    assert "resolve" in text
+    assert set(external.cancel_numbers) <= {word.strip("`,") for word in text.split()}
+    assert_no_personal_data(text, started.settlement)
+
+
+async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowEnvironment) -> None:
+    accepted_at = await environment.get_current_time()
+    start = settlement(accepted_at=accepted_at, metadata='{"note":"Rosebud"}')
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external, start) as started:
+        await aborted(environment, started)
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        snapshot = await started.result()
+        history = await started.handle.fetch_history()
+    shown = [
+        static_summary(start),
+        str(search_attributes(start)),
+        details(start, snapshot),
+        *(str(event.user_metadata) for event in history.events),
+    ]
+    for text in shown:
+        assert_no_personal_data(text, start)
+        assert "Rosebud" not in text
+        assert RESOLVE.operator not in text
+    assert State.RESOLVED in details(start, snapshot)
+
+
+def assert_no_personal_data(text: str, start: SettlementInput) -> None:
+    for personal in (start.adjust.userName, start.adjust.thirdServerCode, start.adjust.ip):
+        assert personal not in text

@@ -1,0 +1,60 @@
+"""Orders to settle, valid unless a test says otherwise."""
+
+import itertools
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from contract.adjust import AdjustBody
+from contract.payloads import SettlementInput, SettlementPolicy
+
+_numbers = itertools.count(1)
+_RUN = f"{time.time_ns():x}"
+
+QUICK_POLICY = SettlementPolicy(
+    cancel_max_attempts=3,
+    cancel_initial_interval_s=1,
+    cancel_max_interval_s=10,
+    confirm_after_s=30,
+    expire_after_s=60,
+)
+
+
+def new_number(prefix: str = "T") -> str:
+    """Return a number that no other test has used."""
+    return f"{prefix}-{_RUN}-{next(_numbers)}"
+
+
+def order(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field, with any value that a test wants refused
+    """Return the JSON of a valid order with some fields replaced; a field set to None is left out."""
+    whole = {
+        "thirdServerCode": "customer-7",
+        "userName": "user-7",
+        "currency": "USD",
+        "bizType": 1,
+        "operationType": "OPEN_POSITION",
+        "amount": "12.50",
+        "amountDigits": 2,
+        "orderId": 4711,
+        "requestUniqueNo": new_number(),
+        "requestTime": time.time_ns() // 1_000_000,
+        "ip": "203.0.113.7",
+        **fields,
+    }
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def settlement(
+    *,
+    policy: SettlementPolicy = QUICK_POLICY,
+    accepted_at: datetime | None = None,
+    **fields: Any,  # noqa: ANN401
+) -> SettlementInput:
+    """Return an accepted order as its workflow gets it."""
+    return SettlementInput(
+        adjust=AdjustBody(**order(**fields)),
+        trace="trace-7",
+        company_id=7,
+        accepted_at=accepted_at or datetime.now(UTC),
+        policy=policy,
+    )

@@ -1,0 +1,105 @@
+"""The saga on Temporal's time-skipping server: real workflow, real activities, real ledger, scripted answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.adjust import Adjust
+from activities.cancel_adjust import CancelAdjust
+from activities.record_settlement import RecordSettlement
+from config.temporal import TYPE_OF
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import State
+from tests.support.binaries import beside_python
+from tests.support.ledgers import FlakyLedger
+from tests.support.polling import until
+from tests.support.scripted import ScriptedExternalSystem
+from workflows.order_settlement import OrderSettlement
+from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.start import start_workflow
+from workflows.visibility import SEARCH_ATTRIBUTES
+
+IDENTITY = "tests"
+"""Instead of the machine's name, which the SDK would write into every history."""
+
+
+@asynccontextmanager
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """Run a time-skipping server with our search attributes."""
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=DATA_CONVERTER,
+        identity=IDENTITY,
+        test_server_existing_path=beside_python("temporal-test-server"),
+    ) as environment:
+        # This server can add search attributes but not list them, so the worker's own registration cannot do it.
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                search_attributes={key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES}
+            )
+        )
+        yield environment
+
+
+@asynccontextmanager
+async def workers(client: Client, external: ScriptedExternalSystem, ledger: FlakyLedger) -> AsyncIterator[None]:
+    """Run both workers. No workflow is kept in memory: every task replays the whole history so far."""
+    async with (
+        Worker(
+            client,
+            task_queue=SETTLEMENT_TASK_QUEUE,
+            workflows=[OrderSettlement],
+            workflow_runner=workflow_runner(),
+            activities=[Adjust(external).adjust, CancelAdjust(external).cancel_adjust],
+            max_cached_workflows=0,
+        ),
+        Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
+    ):
+        yield
+
+
+@dataclass
+class Saga:
+    """One settlement under way, with both its ends in the test's hands."""
+
+    handle: WorkflowHandle[OrderSettlement, Snapshot]
+    settlement: SettlementInput
+    external: ScriptedExternalSystem
+    ledger: FlakyLedger
+
+    async def result(self) -> Snapshot:
+        """Let time pass until it has ended; what the ledger has must be what it says."""
+        snapshot = await self.handle.result()
+        assert await self.recorded() == snapshot
+        return snapshot
+
+    async def recorded(self) -> Snapshot | None:
+        """Return what the ledger has of it."""
+        found = await self.ledger.find(self.settlement.adjust.requestUniqueNo)
+        return found.snapshot if found else None
+
+    async def snapshot(self) -> Snapshot:
+        """Return what the workflow knows now."""
+        return await self.handle.query(OrderSettlement.snapshot)
+
+    async def reaches(self, state: State) -> Snapshot:
+        """Wait, without letting time skip, until it stands in a state."""
+
+        async def probe() -> Snapshot | None:
+            snapshot = await self.snapshot()
+            return snapshot if snapshot.state is state else None
+
+        return await until(probe, what=f"state {state}")
+
+
+@asynccontextmanager
+async def settling(
+    environment: WorkflowEnvironment, ledger: FlakyLedger, external: ScriptedExternalSystem, start: SettlementInput
+) -> AsyncIterator[Saga]:
+    """Start a settlement against a script, with its workers."""
+    async with workers(environment.client, external, ledger):
+        yield Saga(await start_workflow(environment.client, start), start, external, ledger)

@@ -1,0 +1,149 @@
+"""One story for each way a settlement can end: recorded as histories that all later code must replay.
+
+`python -m tests.support.stories` records those that have no history yet. A history that is there is never
+written again: it stands for the settlements that were open when its release was replaced.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.testing import WorkflowEnvironment
+
+from contract.calls import Rule, Verdict
+from contract.payloads import OperatorRequest, ResolveRequest
+from contract.states import Outcome, State
+from ledger import open_engine
+from ledger.migrate import migrate
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.sagas import Saga, settling, time_skipping
+from tests.support.scripted import (
+    APPLIED,
+    NEVER_RECEIVED,
+    NOT_APPLIED,
+    NOT_SENT,
+    REJECTED,
+    REVERSED,
+    UNKNOWN,
+    Answer,
+    Gate,
+    ScriptedExternalSystem,
+)
+from workflows.order_settlement import OrderSettlement
+
+HISTORIES = Path(__file__).parent.parent / "replay" / "histories"
+RELEASE = "0.1"
+
+FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
+ATTEMPTS = QUICK_POLICY.cancel_max_attempts
+LONGER_THAN_A_ROUND_S = 120
+RETRY = OperatorRequest(operator="night-shift", reason="broker is back")
+RESOLVE = ResolveRequest(operator="night-shift", reason="reversed by the broker", evidence="ticket 17")
+
+Act = Callable[[WorkflowEnvironment, Saga], Awaitable[object]]
+
+
+async def aborted(environment: WorkflowEnvironment, saga: Saga) -> None:
+    """Let a whole round of failing cancels pass."""
+    await environment.sleep(LONGER_THAN_A_ROUND_S)
+    await saga.reaches(State.ABORTED)
+
+
+async def _decided(_: WorkflowEnvironment, saga: Saga) -> None:
+    await saga.handle.execute_update(OrderSettlement.decision, id="decision")
+
+
+async def _retried(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await aborted(environment, saga)
+    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+
+
+async def _resolved(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await aborted(environment, saga)
+    await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+
+
+async def _stopped_when_aborted(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await aborted(environment, saga)
+    await saga.handle.cancel(reason="maintenance")
+
+
+def _stopped_during(gate: Gate) -> Act:
+    async def act(_: WorkflowEnvironment, saga: Saga) -> None:
+        await gate.reached.wait()
+        await saga.handle.cancel()
+        await saga.snapshot()
+        gate.opened.set()
+
+    return act
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the external system answers, what people do meanwhile, and where it all ends."""
+
+    end: State
+    adjust: Answer
+    cancels: tuple[Answer, ...] = ()
+    act: Act | None = None
+    age: timedelta = timedelta(0)
+
+
+def stories() -> dict[str, Story]:
+    """Return all stories by name, each ready to be told once."""
+    gate = Gate(APPLIED)
+    lost = RuntimeError("the worker is gone")
+    return {
+        "settled": Story(State.SETTLED, APPLIED, act=_decided),
+        "expired-stale": Story(State.EXPIRED, APPLIED, age=timedelta(seconds=QUICK_POLICY.expire_after_s)),
+        "expired-not-sent": Story(State.EXPIRED, NOT_SENT),
+        "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), _decided),
+        "reversed-after-retries": Story(State.CANCELLED, UNKNOWN, (FAILED, FAILED, REVERSED)),
+        "late-arrival-caught": Story(State.CANCELLED, UNKNOWN, (NEVER_RECEIVED, REVERSED)),
+        "worker-lost": Story(State.CANCELLED, lost, (REVERSED,)),
+        "aborted-then-retried": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _retried),
+        "aborted-confirming": Story(
+            State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), _retried
+        ),
+        "resolved": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved),
+        "stopped-while-adjusting": Story(State.CANCELLED, gate, (REVERSED,), _stopped_during(gate)),
+        "stopped-when-aborted": Story(
+            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _stopped_when_aborted
+        ),
+    }
+
+
+async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str, story: Story) -> str:
+    """Live through a story and return its history as JSON."""
+    external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
+    accepted_at = await environment.get_current_time() - story.age
+    start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
+    async with settling(environment, ledger, external, start) as saga:
+        if story.act is not None:
+            await story.act(environment, saga)
+        snapshot = await saga.result()
+        assert snapshot.state is story.end, (name, snapshot)
+        return (await saga.handle.fetch_history()).to_json()
+
+
+async def record() -> None:
+    """Write the missing histories of this release."""
+    folder = HISTORIES / RELEASE
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = open_engine(f"sqlite:///{scratch}/ledger.db")
+        await migrate(engine)
+        async with time_skipping() as environment:
+            for name, story in stories().items():
+                path = folder / f"{name}.json"
+                if not path.exists():
+                    path.write_text(await tell(environment, FlakyLedger(engine), name, story) + "\n")
+        await engine.dispose()
+
+
+if __name__ == "__main__":
+    asyncio.run(record())
