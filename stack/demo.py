@@ -1,1 +1,194 @@
-async def demo(): ...
+"""`make demo`: a story of orders through every state, on real parts, checked against the broker's own books."""
+
+import asyncio
+import os
+import time
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+
+from config.settings import ENV_PREFIX, Settings, load_settings
+from contract.fields import absolute
+from contract.states import State
+from stack.parts import Stack
+from stack.ports import with_free_ports
+from stack.process import StackError
+from stack.report import Told, print_report
+from stack.story import EXPIRES, Chapter, Hand, chapters
+
+WAIT_S = 15
+QUIET_LIMIT_S = 60
+UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
+
+QUICKER = {
+    "cancel_max_attempts": 3,
+    "cancel_initial_interval_s": 0.5,
+    "confirm_after_s": 4.0,
+    "expire_after_s": 5.0,
+}
+"""The story is told with less patience than production has; a setting from the environment goes first."""
+
+
+class Demo:
+    """One telling of the story. Numbers are new each time, so it can be told again over the same state."""
+
+    def __init__(self, stack: Stack, console: Console, session: aiohttp.ClientSession) -> None:
+        self._stack = stack
+        self._console = console
+        self._session = session
+        self._run = f"DEMO-{time.strftime('%H%M%S')}"
+        self.customer = f"customer-{self._run}"
+
+    def _say(self, chapter: Chapter, text: str) -> None:
+        self._console.print(f"  [dim]{time.strftime('%H:%M:%S')}[/]  {chapter.key} {chapter.title:<38} {text}")
+
+    def number(self, chapter: Chapter) -> str:
+        """Return the requestUniqueNo of a chapter's order in this telling."""
+        return f"{self._run}-{chapter.key}"
+
+    async def tell(self) -> list[Told]:
+        """Live through the whole story; StackError where an order ends otherwise than it must."""
+        policy = self._stack.settings.policy
+        story = chapters(policy.cancel_max_attempts, lands_after_s=3.0 + policy.confirm_after_s / 2)
+        self._headline(f"{len(story)} orders at once; the external system …")
+        await asyncio.gather(*(self._live(chapter) for chapter in story))
+        self._headline("kill -9 of the worker; one more order; the worker comes back after its expiry")
+        await self._live_without_worker(EXPIRES)
+        return [await self._look(chapter) for chapter in [*story, EXPIRES]]
+
+    async def _live(self, chapter: Chapter) -> None:
+        started = time.monotonic()
+        answer = await self._post(chapter, WAIT_S)
+        after_s = time.monotonic() - started
+        self._say(chapter, f"[bold]{answer['decision']}[/] after {after_s:.2f} s, {answer['state']}")
+        state = await self._follow(chapter, State(answer["state"]))
+        if state is State.ABORTED and chapter.hand is not Hand.NOBODY:
+            await self._put_right(chapter)
+            state = await self._follow(chapter, State.ABORTED, until_not={State.ABORTED})
+        if state is not chapter.ends:
+            message = f"order {self.number(chapter)} ended {state}, not {chapter.ends}"
+            raise StackError(message)
+
+    async def _live_without_worker(self, chapter: Chapter) -> None:
+        await self._stack.worker.kill()
+        answer = await self._post(chapter, wait_s=1)
+        self._say(chapter, f"202 accepted, {answer['state']}; nobody can work on it")
+        await asyncio.sleep(self._stack.settings.expire_after_s)
+        await self._stack.worker.start()
+        await self._follow(chapter, State.ADJUSTING)
+
+    async def _put_right(self, chapter: Chapter) -> None:
+        if chapter.hand is Hand.OPERATOR_RETRIES:
+            act, body = "cancel-adjust-retries", {"operator": "ops-1", "reason": "the broker is back"}
+        else:
+            await self._reverse_at_the_broker(chapter)
+            act, body = (
+                "resolution",
+                {"operator": "ops-1", "reason": "reversed by the broker", "evidence": "ticket 4711"},
+            )
+        url = f"{self._stack.api_url}/v1/settlements/{self.number(chapter)}/{act}"
+        async with self._session.post(url, json=body) as response:
+            if not response.ok:
+                raise StackError(f"{act} was refused: {await response.text()}")
+        self._say(chapter, f"operator: [cyan]{act}[/]")
+
+    async def _reverse_at_the_broker(self, chapter: Chapter) -> None:
+        """Do what a clerk at the broker does by hand: give the amount back under a number of their own."""
+        order = self._order(chapter)
+        kept = {name: value for name, value in order.items() if name not in {"operationType", "metadata"}}
+        body = kept | {
+            "requestUniqueNo": f"CLERK-{self.number(chapter)}",
+            "reverseRequestUniqueNo": order["requestUniqueNo"],
+            "amount": absolute(chapter.amount),
+            "cancelRemark": "by hand",
+        }
+        headers = {"trace": "clerk", "timestamp": str(time.time_ns() // 1_000_000)}
+        url = self._stack.external_url + self._stack.settings.external_cancel_adjust_path
+        async with self._session.post(url, json=body, headers=headers) as response:
+            reply = await response.json()
+        self._say(chapter, f"broker's clerk reverses it by hand: code {reply['code']}")
+
+    async def _follow(self, chapter: Chapter, state: State, until_not: set[State] = UNDER_WAY) -> State:
+        """Say every change of state until none is due by itself."""
+        async with asyncio.timeout(QUIET_LIMIT_S):
+            while state in until_not | UNDER_WAY:
+                await asyncio.sleep(0.1)
+                found = State((await self._get(chapter))["state"])
+                if found is not state:
+                    self._say(chapter, f"→ {found}")
+                    state, until_not = found, UNDER_WAY
+        return state
+
+    def _order(self, chapter: Chapter) -> dict[str, Any]:
+        order = {
+            "thirdServerCode": self.customer,
+            "userName": "demo",
+            "currency": "USD",
+            "bizType": 1,
+            "operationType": "ABNORMAL_OVERTRADING" if chapter.amount.startswith("-") else "OPEN_POSITION",
+            "amount": chapter.amount,
+            "amountDigits": 2,
+            "orderId": int(chapter.key),
+            "requestUniqueNo": self.number(chapter),
+            "requestTime": time.time_ns() // 1_000_000,
+            "ip": "203.0.113.7",
+        }
+        return order | ({"metadata": chapter.metadata} if chapter.metadata else {})
+
+    async def _post(self, chapter: Chapter, wait_s: int) -> dict[str, Any]:
+        url = f"{self._stack.api_url}/v1/settlements"
+        headers = {"Prefer": f"wait={wait_s}", "companyId": "7"}
+        async with self._session.post(url, json=self._order(chapter), headers=headers) as response:
+            if not response.ok:
+                raise StackError(f"POST was refused: {await response.text()}")
+            return dict(await response.json())
+
+    async def _get(self, chapter: Chapter) -> dict[str, Any]:
+        async with self._session.get(f"{self._stack.api_url}/v1/settlements/{self.number(chapter)}") as response:
+            return dict(await response.json())
+
+    async def _look(self, chapter: Chapter) -> Told:
+        url = f"{self._stack.external_url}/simulator/numbers/{self.number(chapter)}"
+        async with self._session.get(url) as response:
+            return Told(chapter, await self._get(chapter), dict(await response.json()))
+
+    async def balance(self) -> Decimal:
+        """Return what the broker's own books say the customer has been given, all in all."""
+        url = f"{self._stack.external_url}/simulator/accounts"
+        async with self._session.get(url, params={"thirdServerCode": self.customer}) as response:
+            accounts = (await response.json())["accounts"]
+        return sum((Decimal(account["balance"]) for account in accounts), Decimal(0))
+
+    def _headline(self, text: str) -> None:
+        self._console.print(f"\n[bold]{text}[/]")
+
+
+def demo_settings(settings: Settings) -> Settings:
+    """Return the demo's settings: always the simulator, and less patience unless the environment says otherwise."""
+    quicker = {name: value for name, value in QUICKER.items() if f"{ENV_PREFIX}{name}".upper() not in os.environ}
+    return settings.model_copy(update={**quicker, "external_base_url": None})
+
+
+async def demo() -> None:
+    """Start everything, tell the story, show where the money stands, stop everything."""
+    console = Console(width=122, highlight=False)
+    stack = Stack(with_free_ports(demo_settings(load_settings())))
+    console.print("starting a Temporal server with its UI, the simulator, a worker and the API …")
+    started = time.monotonic()
+    await stack.start()
+    console.print(f"up after {time.monotonic() - started:.1f} s; logs are in {stack.log_dir}")
+    try:
+        async with aiohttp.ClientSession() as session:
+            telling = Demo(stack, console, session)
+            told = await telling.tell()
+            print_report(console, told, await telling.balance())
+    finally:
+        await stack.stop()
+    console.print(
+        f"\nEverything is stopped. [bold]make up[/] brings it back with these orders in it; then see"
+        f"\n  {stack.ui_url}/namespaces/default/workflows"
+        f"\n  {stack.api_url}/v1/settlements"
+        f"\nOrder 14 waits for you: send its workflow the Update retry_cancel_adjust or resolve, from the UI or over HTTP."
+    )

@@ -1,12 +1,14 @@
 """The parts of the system as child processes, each with its command and its probe."""
 
+import fcntl
 import shutil
 import sys
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 
-from config.settings import Settings
+from config.settings import ENV_PREFIX, Settings
 from ledger.migrate import migrate_url
 from stack.ports import HOST
 from stack.process import Process, StackError
@@ -22,10 +24,12 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state_dir = settings.state_dir.absolute()
+        self.log_dir = self.state_dir / "logs"
         self.external_url = settings.external_base_url or f"http://{HOST}:{settings.simulator_port}"
         self.api_url = f"http://{HOST}:{settings.api_port}"
         self.ui_url = f"http://{HOST}:{settings.temporal_ui_port}"
         self.temporal_address = f"{HOST}:{settings.temporal_port}"
+        self._lock: IO[str] | None = None
         self.temporal = self._temporal()
         self.simulator = None if settings.external_base_url else self._simulator()
         self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
@@ -38,7 +42,7 @@ class Stack:
 
     async def start(self) -> None:
         """Start every part, each when those it needs are ready. On failure what was started is stopped."""
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._take_state_dir()
         await migrate_url(self.settings.ledger_url)
         try:
             for part in self.parts:
@@ -51,29 +55,29 @@ class Stack:
         """Stop every part; nothing is left running."""
         for part in reversed(self.parts):
             await part.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_state_dir(self) -> None:
+        """Make sure that nobody else runs on the same databases; the lock goes with this process."""
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.state_dir / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = f"something already runs on {self.state_dir}; stop it, or set SETTLEMENT_STATE_DIR"
+            raise StackError(message) from None
 
     def _env(self) -> dict[str, str]:
-        """Return what every child is told: the settings as they stand here, and the way to our Temporal."""
-        own = {
-            "SETTLEMENT_API_PORT": str(self.settings.api_port),
-            "SETTLEMENT_STATE_DIR": str(self.state_dir),
-            "SETTLEMENT_DATABASE_URL": self.settings.ledger_url,
-            "SETTLEMENT_EXTERNAL_BASE_URL": self.external_url,
-            "SETTLEMENT_TEMPORAL_UI_URL": self.settings.temporal_ui_url or self.ui_url,
-            "TEMPORAL_ADDRESS": self.temporal_address,
-            "TEMPORAL_NAMESPACE": "default",
+        """Return what every child is told: all settings as they stand here, and the way to our Temporal."""
+        told = self.settings.model_dump(mode="json") | {
+            "state_dir": self.state_dir,
+            "database_url": self.settings.ledger_url,
+            "external_base_url": self.external_url,
+            "temporal_ui_url": self.settings.temporal_ui_url or self.ui_url,
         }
-        policy = {
-            f"SETTLEMENT_{name}".upper(): str(getattr(self.settings, name))
-            for name in (
-                "cancel_max_attempts",
-                "cancel_initial_interval_s",
-                "cancel_max_interval_s",
-                "confirm_after_s",
-                "expire_after_s",
-            )
-        }
-        return own | policy
+        own = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in told.items() if value is not None}
+        return own | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
 
     def _temporal(self) -> Process:
         attributes = [
@@ -111,7 +115,7 @@ class Stack:
             return await _answers(ready_url) if ready_url else ready_log is None or ready_log in process.tail()
 
         env = self._env() | {"PYTHONPATH": str(ROOT)}
-        process = Process(name, command, env, self.state_dir / "logs", ready)
+        process = Process(name, command, env, self.log_dir, ready)
         return process
 
 
