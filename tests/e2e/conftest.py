@@ -1,0 +1,125 @@
+"""The whole system as `make up` runs it, on ports and in a folder of its own."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from multidict import CIMultiDictProxy
+
+from config.settings import Settings
+from contract.states import State
+from stack.parts import Stack
+from stack.ports import PORT_SETTINGS, free_port
+from tests.support.orders import order
+from tests.support.polling import until
+
+UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
+
+
+def e2e_settings(state_dir: Path, **fields: Any) -> Settings:  # noqa: ANN401 - any setting
+    """Return settings on free ports, with less patience than the defaults."""
+    quick: dict[str, Any] = {
+        "cancel_max_attempts": 3,
+        "cancel_initial_interval_s": 0.2,
+        "confirm_after_s": 1,
+        "state_dir": state_dir,
+        **{name: free_port() for name in PORT_SETTINGS},
+    }
+    return Settings(**(quick | fields))
+
+
+@dataclass
+class Answer:
+    """One answer of the API."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: dict[str, Any]
+
+
+@dataclass
+class System:
+    """The running stack with a client for both its doors."""
+
+    stack: Stack
+    http: aiohttp.ClientSession
+
+    async def post(self, body: dict[str, Any], *, wait_s: int | None = 15) -> Answer:
+        """Post an order."""
+        headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
+        return await self._call("POST", f"{self.stack.api_url}/v1/settlements", json=body, headers=headers)
+
+    async def get(self, number: str) -> Answer:
+        """Read a settlement."""
+        return await self._call("GET", f"{self.stack.api_url}/v1/settlements/{number}")
+
+    async def act(self, number: str, act: str, body: dict[str, Any]) -> Answer:
+        """Do what an operator does."""
+        return await self._call("POST", f"{self.stack.api_url}/v1/settlements/{number}/{act}", json=body)
+
+    async def ends(self, number: str) -> dict[str, Any]:
+        """Wait until nothing more happens by itself, and return the resource."""
+
+        async def probe() -> dict[str, Any] | None:
+            answer = await self.get(number)
+            return answer.body if answer.status == 200 and answer.body["state"] not in UNDER_WAY else None
+
+        return await until(probe, limit_s=60, what=f"{number} to end")
+
+    async def calls(self, number: str) -> list[dict[str, Any]]:
+        """Return every request about an adjust's number that reached the external system, in order."""
+        answer = await self._call("GET", f"{self.stack.external_url}/simulator/calls", params={"number": number})
+        return list(answer.body["calls"])
+
+    async def adjusts(self, number: str) -> list[dict[str, Any]]:
+        """Return the adjusts among them."""
+        return [call for call in await self.calls(number) if call["operation"] == "ADJUST"]
+
+    async def cancels(self, number: str) -> list[dict[str, Any]]:
+        """Return the cancels among them."""
+        return [call for call in await self.calls(number) if call["operation"] != "ADJUST"]
+
+    async def books(self, number: str) -> dict[str, Any]:
+        """Return what the external system's own books say of an adjust."""
+        return (await self._call("GET", f"{self.stack.external_url}/simulator/numbers/{number}")).body
+
+    async def adjust_arrives(self, number: str) -> None:
+        """Wait until the adjust is at the external system."""
+
+        async def probe() -> bool:
+            return bool(await self.adjusts(number))
+
+        await until(probe)
+
+    async def _call(self, method: str, url: str, **options: Any) -> Answer:  # noqa: ANN401 - aiohttp's own options
+        async with self.http.request(method, url, **options) as response:
+            return Answer(response.status, response.headers, await response.json())
+
+
+async def running(settings: Settings) -> AsyncIterator[System]:
+    """Run a stack for as long as the caller needs it."""
+    stack = Stack(settings)
+    await stack.start()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            yield System(stack, http)
+    finally:
+        await stack.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Return the stack that tests share which leave it as they found it."""
+    async for started in running(e2e_settings(tmp_path_factory.mktemp("e2e"))):
+        yield started
+
+
+def faulty(adjust: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the simulator's own options
+    """Return an order that asks the simulator to misbehave."""
+    faults = ({"adjust": adjust} if adjust else {}) | fields
+    return order(metadata=json.dumps({"simulate": faults}, separators=(",", ":")))

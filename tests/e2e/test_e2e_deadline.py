@@ -1,0 +1,32 @@
+"""The external system has its full 3 seconds, and no cancel ever meets its adjust in flight."""
+
+import asyncio
+
+from contract.states import Decision, State
+from tests.e2e.conftest import System, faulty
+
+AT_ONCE = 100
+CLOCKS_DIFFER_S = 0.05
+"""The simulator notes an arrival when its loop comes to it, a little after our send: its 3 s look shorter."""
+
+
+async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_in_flight(system: System) -> None:
+    bodies = [faulty("hang_applied") for _ in range(AT_ONCE)]
+    answers = await asyncio.gather(*(system.post(body) for body in bodies))
+    assert {answer.body["decision"] for answer in answers} == {Decision.VOID}
+    for body in bodies:
+        number = body["requestUniqueNo"]
+        ended = await system.ends(number)
+        if ended["state"] == State.EXPIRED:
+            assert (await system.books(number))["state"] == "NEVER_RECEIVED"
+            continue
+        assert ended["state"] == State.CANCELLED
+        [adjust], [cancel] = await system.adjusts(number), await system.cancels(number)
+        assert (adjust["endedAtNs"] - adjust["receivedAtNs"]) / 1e9 > 3 - CLOCKS_DIFFER_S
+        assert cancel["receivedAtNs"] >= adjust["endedAtNs"]
+        assert (await system.books(number))["timesReversed"] == 1
+
+
+async def test_a_reply_within_three_seconds_counts(system: System) -> None:
+    answer = await system.post(faulty("late", seconds=2))
+    assert answer.body["decision"] == Decision.PROCEED
