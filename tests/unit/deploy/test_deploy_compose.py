@@ -1,0 +1,262 @@
+"""docker-compose.yml: the laws of the production shape, which a later edit must not break."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from activities.limits import ADJUST_START_TO_CLOSE
+from api.__main__ import DRAIN_S
+from config.settings import ENV_PREFIX, Settings
+from worker import GRACE
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "docker-compose.yml"
+CLOUD = ROOT / "deploy/temporal-cloud.yml"
+ENV_EXAMPLE = ROOT / ".env.example"
+
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+JOBS = {"migrate", "temporal-namespace", "temporal-schema"}
+LONG_RUNNING = sorted(SERVICES.keys() - JOBS)
+OURS = ["api", "migrate", "simulator", "worker"]
+
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?::(?P<how>[-?])(?P<text>[^}]*))?\}")
+SECRET = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|API_KEY")
+
+
+def variables(text: str) -> dict[str, tuple[str | None, str | None]]:
+    """Return each interpolated variable with how it is interpolated ("-" default, "?" required) and by what."""
+    uncommented = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {each["name"]: (each["how"], each["text"]) for each in VARIABLE.finditer(uncommented)}
+
+
+def resolved(text: str) -> str:
+    """Return the text with every default filled in."""
+    return VARIABLE.sub(lambda each: each["text"] if each["how"] == "-" else each[0], text)
+
+
+def seconds(duration: str) -> int:
+    """Return a compose duration such as "75s" or "1m"."""
+    return int(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]]
+
+
+def needs(service: str) -> set[str]:
+    """Return all that a service waits for, directly or not."""
+    direct = set(SERVICES[service].get("depends_on", {}))
+    return direct.union(*(needs(each) for each in direct))
+
+
+def example_lines() -> dict[str, str]:
+    """Return what .env.example shows for each variable, commented out or not."""
+    found = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE)
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_comes_back_and_a_job_runs_once(name: str) -> None:
+    assert SERVICES[name]["restart"] == ("no" if name in JOBS else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_a_long_running_service_has_a_health_check(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check["test"][0] == "CMD", "no shell between the check and its exit code"
+    assert {"interval", "timeout", "retries", "start_period"} <= check.keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_waits_for_a_job_waits_for_its_success(name: str) -> None:
+    for other, wait in SERVICES[name].get("depends_on", {}).items():
+        assert wait["condition"] == ("service_completed_successfully" if other in JOBS else "service_healthy")
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("postgres", "temporal-schema"),
+        ("temporal-schema", "temporal"),
+        ("temporal", "temporal-namespace"),
+        ("temporal", "temporal-ui"),
+        ("postgres", "migrate"),
+        *((first, later) for first in ("migrate", "temporal-namespace") for later in ("api", "worker")),
+    ],
+)
+def test_start_order(first: str, later: str) -> None:
+    assert first in needs(later)
+
+
+def test_nothing_but_the_simulator_is_optional() -> None:
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["simulator"]
+    assert SERVICES["worker"]["depends_on"]["simulator"]["required"] is False
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_secret_is_required_and_never_written_down(name: str) -> None:
+    for key, value in SERVICES[name].get("environment", {}).items():
+        if SECRET.search(key):
+            match = VARIABLE.fullmatch(value)
+            assert match, key
+            assert match["how"] == "?", f"{key} must fail when it is missing"
+            assert match["text"], f"{key} must say what is missing"
+    for value in SERVICES[name].get("environment", {}).values():
+        assert not re.search(r"://[^/@]*:[^/@]*@", value), "a password inside a URL"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_pinned(name: str) -> None:
+    _, _, tag = resolved(SERVICES[name]["image"]).rpartition(":")
+    assert re.fullmatch(r"\d+\.\d+(\.\d+)?(-[a-z0-9]+)?", tag), tag
+
+
+def test_temporal_server_and_its_tools_are_one_version() -> None:
+    """The schema job must bring the schema that this server expects."""
+    names = ("temporal", "temporal-schema", "temporal-namespace")
+    assert len({SERVICES[name]["image"].rpartition(":")[2] for name in names}) == 1
+
+
+def test_our_image_carries_the_version_of_the_project() -> None:
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert {resolved(SERVICES[name]["image"]) for name in OURS} == {f"order-settlement:{version[1]}"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_of_ours_can_write_nowhere_and_become_nothing_else(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["init"] is True, "without it SIGTERM is lost on a process 1 that has no handler yet"
+    assert not service.keys() & {"user", "privileged", "cap_add", "entrypoint", "pid", "network_mode"}
+    assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_has_limits(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"cpus", "memory"} <= service["deploy"]["resources"]["limits"].keys()
+    assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
+
+
+def test_only_api_and_ui_are_published_and_only_to_this_host() -> None:
+    published = {name: [resolved(port) for port in each["ports"]] for name, each in SERVICES.items() if "ports" in each}
+    assert published == {"api": ["127.0.0.1:8000:8000"], "temporal-ui": ["127.0.0.1:8080:8080"]}
+
+
+def test_databases_and_temporal_are_on_the_closed_network_only() -> None:
+    assert yaml.safe_load(COMPOSE.read_text())["networks"]["backend"] == {"internal": True}
+    for name in {*JOBS, "postgres", "temporal"}:
+        assert SERVICES[name]["networks"] == ["backend"]
+    assert SERVICES["simulator"]["networks"] == ["edge"], "the external system's side sees neither ledger nor Temporal"
+
+
+def test_a_stop_waits_for_the_drain() -> None:
+    assert seconds(SERVICES["api"]["stop_grace_period"]) > DRAIN_S
+    assert seconds(SERVICES["worker"]["stop_grace_period"]) > GRACE.total_seconds() >= ADJUST_START_TO_CLOSE.seconds
+
+
+def test_the_number_of_shards_is_written_down() -> None:
+    """It can never change; a variable would invite it to."""
+    assert SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"] == "512"
+
+
+def test_the_ui_hides_what_goes_around_the_saga() -> None:
+    environment = SERVICES["temporal-ui"]["environment"]
+    switches = {key: value for key, value in environment.items() if key.endswith("_DISABLED")}
+    assert {key for key, value in switches.items() if value == "false"} == {
+        "TEMPORAL_WORKFLOW_CANCEL_DISABLED",  # leads into the compensation
+        "TEMPORAL_WORKFLOW_UPDATE_DISABLED",  # how an operator closes an ABORTED settlement
+    }
+    assert {key for key, value in switches.items() if value == "true"} == {
+        "TEMPORAL_ACTIVITY_COMMANDS_DISABLED",
+        "TEMPORAL_BATCH_ACTIONS_DISABLED",
+        "TEMPORAL_START_WORKFLOW_DISABLED",
+        "TEMPORAL_WORKFLOW_RESET_DISABLED",
+        "TEMPORAL_WORKFLOW_SIGNAL_DISABLED",
+        "TEMPORAL_WORKFLOW_TERMINATE_DISABLED",
+    }
+
+
+def test_every_setting_named_here_exists() -> None:
+    used = {key for service in SERVICES.values() for key in service.get("environment", {})}
+    used |= variables(COMPOSE.read_text()).keys() | example_lines().keys()
+    known = {f"{ENV_PREFIX}{field}".upper() for field in Settings.model_fields}
+    assert {name for name in used if name.startswith(ENV_PREFIX)} <= known
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    assert example_lines().keys() == variables(COMPOSE.read_text() + CLOUD.read_text()).keys()
+
+
+def test_the_example_leaves_open_what_is_required_and_holds_no_secret() -> None:
+    required = {name for name, (how, _) in variables(COMPOSE.read_text()).items() if how == "?"}
+    open_lines = dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE))
+    assert open_lines == dict.fromkeys(required, "")
+    assert not [name for name, value in example_lines().items() if SECRET.search(name) and value]
+
+
+def test_the_example_shows_the_defaults_that_hold() -> None:
+    compose = variables(COMPOSE.read_text() + CLOUD.read_text())
+    for name, shown in example_lines().items():
+        how, default = compose[name]
+        if how == "?" or name == "SETTLEMENT_EXTERNAL_CA_FILE":  # an example: there is no default to show
+            continue
+        if default:
+            assert shown == default, name
+        else:
+            field = name.removeprefix(ENV_PREFIX).lower()
+            parsed = Settings.model_validate({field: shown})
+            assert getattr(parsed, field) == Settings.model_fields[field].default, name
+
+
+def _compose(
+    *arguments: str, env: Mapping[str, str], files: Sequence[Path] = (COMPOSE,)
+) -> subprocess.CompletedProcess[str]:
+    """Run the compose plugin on our files, with `env` as the only variables it can fill in."""
+    command = ["docker", "compose", "--env-file", os.devnull]
+    for file in files:
+        command += ["--file", str(file)]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
+    return subprocess.run(  # noqa: S603 - our own files
+        [*command, *arguments], env={**kept, **env}, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def _plugin() -> None:
+    """Skip without the compose plugin: some machines have Docker's client alone, or no Docker at all.
+
+    The laws above need neither, and `config` needs no engine; only this cross-check needs the plugin.
+    """
+    try:
+        present = _compose("version", env={}).returncode == 0
+    except FileNotFoundError:
+        present = False
+    if not present:
+        pytest.skip("the docker compose plugin is not installed")
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_compose_itself_accepts_the_file_once_everything_required_is_set() -> None:
+    required = {name: "x" for name, (how, _) in variables(COMPOSE.read_text()).items() if how == "?"}
+    accepted = _compose("--profile", "*", "config", "--quiet", env=required)
+    assert accepted.returncode == 0, accepted.stderr
+    assert "variable is not set" not in accepted.stderr
+    for missing in required:
+        refused = _compose("config", "--quiet", env={name: "x" for name in required if name != missing})
+        assert refused.returncode != 0
+        assert missing in refused.stderr
+
+
+@pytest.mark.usefixtures("_plugin")
+def test_with_temporal_cloud_none_of_our_own_temporal_is_started() -> None:
+    text = COMPOSE.read_text() + CLOUD.read_text()
+    required = {name: "x" for name, (how, _) in variables(text).items() if how == "?"}
+    listed = _compose("config", "--services", files=(COMPOSE, CLOUD), env=required)
+    assert listed.returncode == 0, listed.stderr
+    assert set(listed.stdout.split()) == {"api", "migrate", "postgres", "worker"}

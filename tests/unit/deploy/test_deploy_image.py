@@ -1,0 +1,75 @@
+"""The Dockerfile and what goes into the image."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[3]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+INSTRUCTIONS = re.sub(r"\\\n", " ", "\n".join(line for line in DOCKERFILE.splitlines() if not line.startswith("#")))
+FINAL = INSTRUCTIONS[INSTRUCTIONS.rindex("FROM ") :]
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run(  # noqa: S603 - our own lint, our own file
+        [hadolint, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+def test_the_base_is_pinned() -> None:
+    bases = re.findall(r"^FROM (\S+)", INSTRUCTIONS, re.MULTILINE)
+    assert bases == [bases[0], "base", "base"]
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", bases[0])
+
+
+def test_the_process_is_not_root_and_gets_its_signals() -> None:
+    user = re.search(r"^USER (\d+):(\d+)$", FINAL, re.MULTILINE)
+    assert user
+    assert "0" not in user.groups()
+    assert re.search(r'^ENTRYPOINT \["python", "-m"\]$', FINAL, re.MULTILINE), "the exec form: no shell takes SIGTERM"
+    assert "PYTHONUNBUFFERED=1" in FINAL
+
+
+def test_nothing_is_installed_without_a_hash() -> None:
+    """Only the project's own wheel, just built from this source, has none; no index is asked for it."""
+    installs = re.findall(r"pip [^&\n]*?(?:install|wheel) [^&\n]*", INSTRUCTIONS)
+    assert len(installs) == 4
+    for install in installs:
+        hashed = "--require-hashes" in install and "--only-binary :all:" in install
+        assert hashed or ("--no-index" in install and "--no-deps" in install), install
+
+
+def test_the_build_takes_all_of_the_build_backend_from_the_lock() -> None:
+    """The filter in the Dockerfile names hatchling and everything it needs, and the lock has it."""
+    keep = re.search(r"keep = /\^\(([a-z|-]+)\)==/", DOCKERFILE)
+    assert keep
+    named, wanted = set(keep[1].split("|")), ["hatchling"]
+    for name in wanted:
+        needed = [Requirement(each) for each in requires(name) or []]
+        wanted += [
+            canonicalize_name(each.name)
+            for each in needed
+            if each.marker is None or each.marker.evaluate({"extra": ""})
+        ]
+    assert named == set(wanted)
+    locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
+    assert named <= set(locked)
+
+
+def test_the_build_sees_the_sources_and_nothing_else() -> None:
+    """.dockerignore lets in what the wheel is made of; a secret or a state directory beside it stays out."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0] == "*"
+    let_in = {line[1:].rstrip("/") for line in lines if line.startswith("!")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
+    build_files = {"pyproject.toml", project["project"]["readme"], "LICENSE", "requirements"}
+    assert let_in == packages | build_files | {"deploy/worker_healthcheck.py"}

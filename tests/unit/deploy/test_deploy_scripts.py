@@ -1,0 +1,177 @@
+"""The scripts that run inside containers, run here: on a real Temporal server where they talk to one."""
+
+import asyncio
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import PollerInfo
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueResponse
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from config.temporal import TYPE_OF
+from connector import ExternalSystem, ExternalSystemConfig
+from ledger import Ledger, open_engine
+from worker import ledger_worker, settlement_worker
+from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
+from workflows.visibility import SEARCH_ATTRIBUTES
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+BIN = Path(sys.executable).parent
+NAMESPACE = "settlement"
+
+
+class Done(NamedTuple):
+    """How a script ended."""
+
+    code: int
+    said: str
+
+
+def run(command: list[str | Path], **env: str) -> Done:
+    """Run one to its end, with the programs of this environment on its path."""
+    path = os.pathsep.join([env.pop("path", ""), str(BIN), os.environ["PATH"]]).lstrip(os.pathsep)
+    done = subprocess.run(  # noqa: S603 - our own scripts
+        command,
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(DEPLOY.parent)} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    return Done(done.returncode, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[Client]:
+    """Give a client of a real server, which has no namespace of ours yet."""
+    async with await WorkflowEnvironment.start_local(dev_server_existing_path=str(BIN / "temporal")) as env:
+        yield env.client
+
+
+def namespace_job(server: Client) -> Done:
+    """Run it as the container does, with the same program."""
+    return run(
+        ["sh", DEPLOY / "temporal/namespace.sh"],
+        TEMPORAL_ADDRESS=server.service_client.config.target_host,
+        TEMPORAL_NAMESPACE=NAMESPACE,
+        NAMESPACE_RETENTION="7d",
+    )
+
+
+async def health_check(server: Client) -> Done:
+    """Run it as the container does: a process of its own beside the worker, on the worker's host."""
+    return await asyncio.to_thread(
+        run,
+        [sys.executable, DEPLOY / "worker_healthcheck.py"],
+        TEMPORAL_ADDRESS=server.service_client.config.target_host,
+        TEMPORAL_NAMESPACE=NAMESPACE,
+    )
+
+
+async def says(server: Client, expected: Done) -> None:
+    """Wait until the health check says so; a worker that has just started has not asked yet."""
+    done = await health_check(server)
+    for _ in range(10):
+        if done == expected:
+            return
+        done = await health_check(server)
+    assert done == expected
+
+
+async def test_the_namespace_job_makes_what_is_missing_and_can_be_repeated(server: Client) -> None:
+    """The search attributes are exactly those of `workflows.visibility`."""
+    for _ in range(2):
+        done = namespace_job(server)
+        assert done.code == 0, done.said
+    namespace = await server.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE))
+    assert namespace.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=7)
+    found = await server.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
+    assert dict(found.custom_attributes) == {
+        key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
+    }
+
+
+def test_the_guide_names_the_search_attributes_for_temporal_cloud() -> None:
+    """There no job and no worker can make them."""
+    guide = (DEPLOY.parent / "docs/deployment.md").read_text()
+    for key in SEARCH_ATTRIBUTES:
+        assert f"`{key.name}` {key.indexed_value_type.name.capitalize()}" in guide
+
+
+def schema_job(tmp_path: Path, exit_code: int) -> tuple[int, list[str]]:
+    """Run the job on a stand-in for Temporal's tool, which comes with its image only."""
+    log, tool = tmp_path / "log", tmp_path / "temporal-sql-tool"
+    tool.write_text(f'#!/bin/sh\necho "$SQL_DATABASE $*" >> {log}\nexit {exit_code}\n')
+    tool.chmod(0o755)
+    done = run(["sh", DEPLOY / "temporal/schema.sh"], path=str(tmp_path))
+    return done.code, log.read_text().splitlines()
+
+
+def test_the_schema_job_brings_up_both_databases(tmp_path: Path) -> None:
+    directory = "/etc/temporal/schema/postgresql/v12"
+    assert schema_job(tmp_path, exit_code=0) == (
+        0,
+        [
+            "temporal setup-schema -v 0.0",
+            f"temporal update-schema -d {directory}/temporal/versioned",
+            "temporal_visibility setup-schema -v 0.0",
+            f"temporal_visibility update-schema -d {directory}/visibility/versioned",
+        ],
+    )
+
+
+def test_the_schema_job_fails_where_its_tool_fails(tmp_path: Path) -> None:
+    """Then the server does not start on half a schema."""
+    code, lines = schema_job(tmp_path, exit_code=3)
+    assert code == 3
+    assert len(lines) == 1
+
+
+async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server: Client, tmp_path: Path) -> None:
+    assert namespace_job(server).code == 0
+    client = await Client.connect(
+        server.service_client.config.target_host, namespace=NAMESPACE, data_converter=DATA_CONVERTER
+    )
+    assert (await health_check(server)).code == 1
+    external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
+    engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
+    async with settlement_worker(client, external_system, slots=5):
+        await says(server, Done(1, f"no poll for {LEDGER_TASK_QUEUE} TASK_QUEUE_TYPE_ACTIVITY"))
+        async with ledger_worker(client, Ledger(engine)):
+            await says(server, Done(0, "polls for everything"))
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("host", "age", "healthy"),
+    [
+        (socket.gethostname(), timedelta(seconds=70), True),
+        (socket.gethostname(), timedelta(minutes=3), False),
+        ("another", timedelta(0), False),
+    ],
+)
+async def test_only_a_recent_poll_from_this_host_counts(host: str, age: timedelta, *, healthy: bool) -> None:
+    """A worker that hangs stops asking, and another container's worker is no sign of this one's life."""
+    asked = Timestamp()
+    asked.FromDatetime(datetime.now(UTC) - age)
+
+    async def describe_task_queue(*_: Any, **__: Any) -> DescribeTaskQueueResponse:  # noqa: ANN401 - stands in for an RPC
+        return DescribeTaskQueueResponse(pollers=[PollerInfo(identity=f"1@{host}", last_access_time=asked)])
+
+    client = SimpleNamespace(
+        namespace=NAMESPACE, workflow_service=SimpleNamespace(describe_task_queue=describe_task_queue)
+    )
+    asks = runpy.run_path(str(DEPLOY / "worker_healthcheck.py"))["asks"]
+    assert await asks(client, SETTLEMENT_TASK_QUEUE, 1) is healthy
