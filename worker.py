@@ -61,12 +61,9 @@ def ledger_worker(client: Client, ledger: Ledger) -> Worker:
 
 
 def external_config(settings: Settings) -> ExternalSystemConfig:
-    """Return where the external system is; exits with 2 if the settings do not say."""
-    if settings.external_base_url is None:
-        message = "SETTLEMENT_EXTERNAL_BASE_URL: must be set to the external system's address"
-        raise SystemExit(message)
+    """Return where the external system is, and how it undoes an adjust."""
     return ExternalSystemConfig(
-        base_url=settings.external_base_url,
+        base_url=settings.external_url,
         adjust_path=settings.external_adjust_path,
         cancel_adjust_path=settings.external_cancel_adjust_path,
         cancel_operation_path=settings.external_cancel_operation_path,
@@ -86,7 +83,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
-        log.info("worker ready", external_system=settings.external_base_url, slots=settings.worker_slots)
+        log.info("worker ready", external_system=settings.external_url, slots=settings.worker_slots)
         await stop.wait()
         log.info("worker draining", grace_s=GRACE.total_seconds())
 

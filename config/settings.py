@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     """sqlite:///… or postgresql://…; default: an SQLite file in the state directory."""
 
     external_base_url: HttpUrl | None = None
+    """The broker's system; default: the simulator on this machine."""
     external_adjust_path: UrlPath = "/"
     external_cancel_adjust_path: UrlPath = "/get-user-amount"
     external_cancel_operation_path: UrlPath = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
             confirm_after_s=self.confirm_after_s,
             expire_after_s=self.expire_after_s,
         )
+
+    @property
+    def external_url(self) -> str:
+        """Where the external system is."""
+        return self.external_base_url or f"http://127.0.0.1:{self.simulator_port}"
 
     @property
     def ledger_url(self) -> str:

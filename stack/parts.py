@@ -25,7 +25,7 @@ class Stack:
         self.settings = settings
         self.state_dir = settings.state_dir.absolute()
         self.log_dir = self.state_dir / "logs"
-        self.external_url = settings.external_base_url or f"http://{HOST}:{settings.simulator_port}"
+        self.external_url = settings.external_url
         self.api_url = f"http://{HOST}:{settings.api_port}"
         self.ui_url = f"http://{HOST}:{settings.temporal_ui_port}"
         self.temporal_address = f"{HOST}:{settings.temporal_port}"

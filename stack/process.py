@@ -1,8 +1,10 @@
 """One child process: started, waited for, stopped or killed, its output in a file of its own."""
 
 import asyncio
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +12,9 @@ STOP_LIMIT_S = 20.0
 READY_LIMIT_S = 60.0
 _POLL_S = 0.05
 _TAIL_BYTES = 2000
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -23,7 +28,7 @@ class Process:
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path, ready: Probe) -> None:
         self.name = name
-        self._command = command
+        self.command = command
         self._env = {**os.environ, **env}
         self._log_path = log_dir / f"{name}.log"
         self._ready = ready
@@ -49,12 +54,13 @@ class Process:
         with self._log_path.open("ab") as log:
             self._log_start = log.tell()
             self._child = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self.command,
                 env=self._env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent if _LIBC else None,
             )
         try:
             async with asyncio.timeout(READY_LIMIT_S):
@@ -74,7 +80,7 @@ class Process:
         await self._end(signal.SIGKILL)
 
     async def ended(self) -> int:
-        """Wait until it ends by itself and return its exit code."""
+        """Wait until it ends and return its exit code; minus the signal's number if one ended it."""
         if self._child is None:
             message = f"{self.name} is not running"
             raise StackError(message)
@@ -99,3 +105,9 @@ class Process:
 
     def _failure(self, what: str) -> StackError:
         return StackError(f"{self.name} {what}; the end of {self._log_path}:\n{self.tail()}")
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this child when its parent dies, even by kill -9: nothing is left running."""
+    assert _LIBC is not None  # noqa: S101 - only ever passed where it is
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,8 @@
-"""`make up`: keep every part running until SIGINT or SIGTERM, or until one of them ends by itself."""
+"""`make up`: run every part until SIGINT or SIGTERM.
+
+A part that ends by itself is reported and not restarted: whoever tries out what happens without a worker
+must be able to be without one.
+"""
 
 import asyncio
 import signal
@@ -8,11 +12,11 @@ from typing import Any
 from config.settings import load_settings
 from stack.parts import Stack
 from stack.ports import with_free_ports
-from stack.process import Process, StackError
+from stack.process import Process
 
 
 async def up() -> None:
-    """Run the stack in the foreground; StackError if a part cannot be started or does not keep running."""
+    """Run the stack in the foreground; StackError if a part cannot be started."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -22,7 +26,10 @@ async def up() -> None:
     try:
         if not stop.is_set():
             print(_addresses(stack), flush=True)
-            await _until_stopped_or_ended(stack, stop)
+            watching = [asyncio.create_task(_report_end(part)) for part in stack.parts]
+            await stop.wait()
+            for watch in watching:
+                watch.cancel()
     finally:
         print("stopping …", flush=True)
         await stack.stop()
@@ -39,16 +46,10 @@ async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event)
     starting.result()
 
 
-async def _until_stopped_or_ended(stack: Stack, stop: asyncio.Event) -> None:
-    ends = {asyncio.create_task(part.ended()): part for part in stack.parts}
-    stopping = asyncio.create_task(stop.wait())
-    done, pending = await asyncio.wait({stopping, *ends}, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    fallen: list[Process] = [ends[task] for task in done if task in ends]
-    if fallen and not stop.is_set():
-        message = f"{fallen[0].name} ended by itself; the end of its log:\n{fallen[0].tail()}"
-        raise StackError(message)
+async def _report_end(part: Process) -> None:
+    code = await part.ended()
+    command = " ".join(part.command)
+    print(f"{part.name} has ended with code {code}; the rest goes on. To start it again: {command}", flush=True)
 
 
 def _addresses(stack: Stack) -> str:
