@@ -1,0 +1,51 @@
+"""What the documents say of settings, errors and outcomes is what the code does, and their links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from config.settings import ENV_PREFIX, Settings
+from contract.calls import Rule
+from contract.errors import STATUS_OF, ErrorCode
+from contract.states import State
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def rows(page: str, columns: int) -> list[list[str]]:
+    """Return the cells of every table row of a page that has at least so many."""
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return [row for row in cells if len(row) >= columns]
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {row[0].strip("`"): row[1].strip("`") for row in rows("settings.md", 4)}
+    assert set(documented) == {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if field.default is not None:
+            said = documented[f"{ENV_PREFIX}{name}".upper()]
+            assert said in {str(field.default), f"{field.default:g}" if isinstance(field.default, float) else None}
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    documented = {row[0].strip("`"): int(row[1]) for row in rows("errors.md", 4)}
+    assert documented == {code.value: STATUS_OF[code].value for code in ErrorCode}
+
+
+def test_every_rule_is_documented() -> None:
+    assert {row[0].strip("`") for row in rows("outcomes.md", 4)} == set(Rule)
+
+
+def test_the_glossary_names_every_state() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    assert all(state in glossary for state in State)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
