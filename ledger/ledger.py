@@ -1,12 +1,15 @@
-"""Every SQL statement on the ledger. One method is one transaction.
+"""Every SQL statement on the ledger. One method is one transaction, and sees one moment of the database.
 
 Each writing transaction begins with a write, so that SQLite takes its lock at once and waits for it;
 one that began with a read would fail at once whenever another writer came between.
 """
 
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Select, Table, and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +21,25 @@ from ledger import rows
 from ledger.tables import external_calls, operator_acts, settlements
 
 PAGE_LIMIT_MAX = 200
+ROWS_PER_STATEMENT = 500
+"""Databases limit the parameters of one statement; a long audit goes in several."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a transaction end whatever becomes of its caller.
+
+    A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's
+    driver would leave it open, and its lock would keep every other writer out.
+    """
+
+    @functools.wraps(method)
+    async def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.shield(method(*args, **kwargs))
+
+    return shielded
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,14 @@ class Ledger:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # A settlement is read by several statements; they must see the same moment. SQLite's always do.
+        self._reader = (
+            engine.execution_options(isolation_level="REPEATABLE READ")
+            if engine.dialect.name == "postgresql"
+            else engine
+        )
 
+    @ends_by_itself
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
         """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
 
@@ -59,18 +88,23 @@ class Ledger:
         with one number exactly one is told that it is new.
         """
         number = settlement.adjust.requestUniqueNo
+        values = rows.settlement_values(settlement, snapshot)
         async with self._engine.begin() as connection:
             inserted = await connection.execute(
                 self._insert(settlements)
-                .values(rows.settlement_values(settlement, snapshot))
+                .values(values)
                 .on_conflict_do_nothing(index_elements=[settlements.c.request_unique_no])
+                .returning(settlements.c.version)
             )
-            accepted = await _read(connection, number)
+            if inserted.first() is not None:
+                return Accepted(settlement, snapshot, values["fingerprint"]), True
+        accepted = await self.find(number)
         if accepted is None:
-            message = f"settlement {number} vanished inside its own transaction"
+            message = f"settlement {number} vanished; rows of the ledger are never deleted"
             raise RuntimeError(message)
-        return accepted, inserted.rowcount == 1
+        return accepted, False
 
+    @ends_by_itself
     async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
         """Write a snapshot if it is newer than what is there; return whether it was.
 
@@ -87,29 +121,34 @@ class Ledger:
                     set_=rows.snapshot_values(snapshot),
                     where=settlements.c.version < snapshot.version,
                 )
+                # The rows themselves tell: the count of an insert is not the same thing on both databases.
+                .returning(settlements.c.version)
             )
-            if written.rowcount == 0:
+            if written.first() is None:
                 return False
             await self._put(connection, external_calls, rows.call_values(number, snapshot.calls))
             await self._put(connection, operator_acts, rows.act_values(number, snapshot.acts))
         return True
 
+    @ends_by_itself
     async def find(self, request_unique_no: str) -> Accepted | None:
         """Return a settlement; None: this number was never accepted."""
-        async with self._engine.connect() as connection:
+        async with self._reader.connect() as connection:
             return await _read(connection, request_unique_no)
 
+    @ends_by_itself
     async def page(self, *, state: State | None, after: tuple[datetime, str] | None, limit: int) -> Page:
         """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, from behind `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
         query = _page_query(state, after).limit(limit + 1)
-        async with self._engine.connect() as connection:
+        async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
             listed = [await _complete(connection, row) for row in found[:limit]]
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
 
+    @ends_by_itself
     async def never_started(self, accepted_before: datetime, limit: int) -> list[SettlementInput]:
         """Return settlements of which no workflow has reported anything yet, oldest first."""
         query = (
@@ -119,12 +158,13 @@ class Ledger:
             .order_by(settlements.c.accepted_at)
             .limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with self._reader.connect() as connection:
             return [rows.to_input(row) for row in (await connection.execute(query)).all()]
 
+    @ends_by_itself
     async def check(self) -> None:
         """Return if the database answers and has the ledger's tables; raise if not."""
-        async with self._engine.connect() as connection:
+        async with self._reader.connect() as connection:
             await connection.execute(select(settlements.c.version).limit(1))
 
     def _insert(self, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated
@@ -133,15 +173,12 @@ class Ledger:
 
     async def _put(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
         """Write rows by primary key; what is there already is replaced by the same or a fuller record."""
-        if not values:
-            return
-        statement = self._insert(table).values(values)
-        changeable = {
-            column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key
-        }
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
-        )
+        for first in range(0, len(values), ROWS_PER_STATEMENT):
+            statement = self._insert(table).values(values[first : first + ROWS_PER_STATEMENT])
+            changeable = {each.name: statement.excluded[each.name] for each in table.columns if not each.primary_key}
+            await connection.execute(
+                statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
+            )
 
 
 def _page_query(state: State | None, after: tuple[datetime, str] | None) -> Select[Any]:

@@ -8,7 +8,11 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.engine import open_engine
+from config.settings import load_settings
+from ledger.engine import SQLITE_BEGIN, open_engine
+
+_MIGRATION_LOCK = 4_711_001
+"""Key of the advisory lock; any number that nothing else in the database uses."""
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -20,9 +24,18 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing, in one transaction."""
-    async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), "head"))
+    """Apply every migration that is missing, in one transaction. Of several processes one does it, the others wait."""
+    async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # A migration may take longer than any statement of ours, and so may waiting for another's.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    command.upgrade(alembic_config(connection), "head")
 
 
 async def migrate_url(database_url: str) -> None:
@@ -36,8 +49,6 @@ async def migrate_url(database_url: str) -> None:
 
 def main() -> None:
     """Migrate the database that the settings name."""
-    from config.settings import load_settings  # noqa: PLC0415 - only a command needs settings, the ledger does not
-
     asyncio.run(migrate_url(load_settings().ledger_url))
 
 

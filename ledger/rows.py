@@ -14,6 +14,14 @@ from contract.states import CancelResult, Decision, State
 Values = dict[str, Any]
 
 
+def _storable(values: Values) -> Values:
+    """Replace NUL, which PostgreSQL cannot store: one in an operator's reason must keep nothing out of the ledger."""
+    return {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
 def fingerprint(settlement: SettlementInput) -> str:
     """Return the hash of what a settlement asks for: its order and company, and nothing that a repeat may change."""
     asked = {"order": settlement.adjust.wire(), "companyId": settlement.company_id}
@@ -38,26 +46,30 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
 
 def snapshot_values(snapshot: Snapshot) -> Values:
     """Return the columns that change as the settlement goes on."""
-    return {
-        "version": snapshot.version,
-        "state": snapshot.state.value,
-        "decision": snapshot.decision and snapshot.decision.value,
-        "cancel_result": snapshot.cancel_result and snapshot.cancel_result.value,
-        "reason": snapshot.reason,
-        "decided_at": snapshot.decided_at,
-        "updated_at": snapshot.updated_at,
-    }
+    return _storable(
+        {
+            "version": snapshot.version,
+            "state": snapshot.state.value,
+            "decision": snapshot.decision and snapshot.decision.value,
+            "cancel_result": snapshot.cancel_result and snapshot.cancel_result.value,
+            "reason": snapshot.reason,
+            "decided_at": snapshot.decided_at,
+            "updated_at": snapshot.updated_at,
+        }
+    )
 
 
 def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]:
     """Return a row for each call; its position is its place in the audit."""
     return [
-        {
-            "settlement_no": settlement_no,
-            "position": position,
-            **call.model_dump(exclude={"verdict"}, by_alias=False),
-            **call.verdict.model_dump(by_alias=False),
-        }
+        _storable(
+            {
+                "settlement_no": settlement_no,
+                "position": position,
+                **call.model_dump(exclude={"verdict"}, by_alias=False),
+                **call.verdict.model_dump(by_alias=False),
+            }
+        )
         for position, call in enumerate(calls)
     ]
 
@@ -65,7 +77,7 @@ def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]
 def act_values(settlement_no: str, acts: Iterable[OperatorAct]) -> list[Values]:
     """Return a row for each act; its position is its place in the audit."""
     return [
-        {"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)}
+        _storable({"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)})
         for position, act in enumerate(acts)
     ]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ class System:
             return Answer(response.status, response.headers, await response.json())
 
 
+@asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[System]:
     """Run a stack for as long as the caller needs it."""
     stack = Stack(settings)
@@ -115,7 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[System]:
 @pytest_asyncio.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Return the stack that tests share which leave it as they found it."""
-    async for started in running(e2e_settings(tmp_path_factory.mktemp("e2e"))):
+    async with running(e2e_settings(tmp_path_factory.mktemp("e2e"))) as started:
         yield started
 
 

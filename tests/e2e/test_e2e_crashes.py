@@ -23,7 +23,7 @@ from tests.support.polling import until
 @pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Return a stack that these tests may break, one after the other; each leaves it whole."""
-    async for started in running(e2e_settings(tmp_path_factory.mktemp("crashes"), expire_after_s=8)):
+    async with running(e2e_settings(tmp_path_factory.mktemp("crashes"), expire_after_s=8)) as started:
         yield started
 
 
@@ -165,7 +165,7 @@ async def test_another_body_is_refused_while_the_first_runs(own_system: System) 
 
 async def test_the_deprecated_protocol_reverses_too(tmp_path: Path) -> None:
     settings = e2e_settings(tmp_path, external_cancel_protocol="cancel-operation")
-    async for system in running(settings):
+    async with running(settings) as system:
         body = faulty("hang_applied")
         await system.post(body)
         ended = await system.ends(body["requestUniqueNo"])
