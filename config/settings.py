@@ -22,8 +22,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 def _http_url(value: str) -> str:
     url = URL(value)
-    if url.scheme not in {"http", "https"} or not url.host:
-        message = "must be an http or https URL"
+    if url.scheme not in {"http", "https"} or not url.host or url.query_string or url.fragment:
+        message = "must be an http or https URL without query or fragment"
         raise ValueError(message)
     return value
 

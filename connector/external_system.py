@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from connector.classify import classify
+from connector.clean_connector import CleanConnector
 from connector.exchange import Deadlines, exchange, progress_hooks
 from contract.adjust import AdjustBody
 from contract.calls import CancelProtocol, Operation, Verdict
@@ -57,7 +58,7 @@ class ExternalSystem:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=CleanConnector(
                 limit=self._config.connections_max,
                 keepalive_timeout=_KEEP_ALIVE_S,
                 ssl=ssl.create_default_context(cafile=self._config.ca_file),

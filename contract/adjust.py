@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from contract.fields import (
+    INT64_MAX,
+    INT64_MIN,
     Amount,
     AmountDigits,
     BizType,
@@ -55,7 +57,8 @@ def integer_only(value: object) -> object:
     if type(value) is not int:
         message = "must be an integer"
         raise ValueError(message)
-    return value
+    # Beyond int64 pydantic speaks of parsing strings; no enum has such a member, so any other non-member will do.
+    return value if INT64_MIN <= value <= INT64_MAX else INT64_MIN
 
 
 StrictBizType = Annotated[BizType, Field(strict=False), BeforeValidator(integer_only)]

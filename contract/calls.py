@@ -57,7 +57,8 @@ class Verdict(Model):
     outcome: Outcome
     rule: Rule
     detail: str = ""
-    """Plain words for the audit; at most 300 characters, no personal data."""
+    """Plain words for the audit, at most 300 characters. It may quote the external system, so it stays out of the UI's
+    summaries and details."""
     http_status: int | None = None
     code: str | None = None
     """The reply's code, cut to 64 characters."""

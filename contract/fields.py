@@ -19,7 +19,7 @@ REMARK_LENGTH_MAX = 200
 AMOUNT_LENGTH_MAX = 40
 AMOUNT_DIGITS_MAX = 18
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from contract.fields import Int64
+
 CODE_SUCCESS = "0"
 CODE_NOT_APPLIED = "US_0000001"
 """Cancel adjust only: the adjust was received but not applied."""
@@ -22,7 +24,7 @@ class ExternalReply(BaseModel):
     bizCode: str | None = None
     code: str
     msg: str | None = None
-    tm: int | None = None
+    tm: Int64 | None = None
     trace: str | None = None
     msgParams: str | None = None
     data: dict[str, Any] | None = None

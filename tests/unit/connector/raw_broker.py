@@ -1,0 +1,213 @@
+"""An external system made of raw sockets, so that a test can misbehave at any byte. It knows no HTTP client."""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from connector import CallHeaders, Deadlines, ExternalSystem
+from contract.adjust import AdjustBody
+from contract.calls import Verdict
+
+PATIENT = Deadlines(connect_s=10, reply_s=10)
+"""For tests in which something is to come back; the machine may be busy."""
+BRIEF = Deadlines(connect_s=10, reply_s=0.3)
+"""For tests in which nothing is to come back in time."""
+HASTY = Deadlines(connect_s=0.3, reply_s=10)
+"""For tests in which no connection is to come about in time."""
+
+SUCCESS = b'{"code":"0","ok":true,"fail":false}'
+FAILURE = b'{"code":"E1","ok":false,"fail":true}'
+
+ORDER = AdjustBody(
+    thirdServerCode="customer-7",
+    userName="user-7",
+    currency="USD",
+    bizType=1,
+    operationType="OPEN_POSITION",
+    amountDigits=2,
+    amount="12.50",
+    orderId=4711,
+    requestUniqueNo="ORD-1",
+    requestTime=1_760_000_000_000,
+    ip="203.0.113.7",
+)
+
+
+HEADERS = CallHeaders(trace="t-1")
+
+
+async def adjust(system: ExternalSystem, deadlines: Deadlines = PATIENT) -> Verdict:
+    """Send the one order."""
+    return await system.adjust(ORDER, HEADERS, deadlines)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as it arrived."""
+
+    line: str
+    headers: dict[str, str]
+    """By name as spelled on the wire."""
+    body: bytes
+    connection: int
+    """Which connection it came on, counted from 1."""
+
+
+@dataclass
+class Peer:
+    """The broker's end of one connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    request: Request = field(init=False)
+    """The one to be answered now."""
+
+    async def send(self, data: bytes) -> None:
+        """Send; raises ConnectionError once the other side has gone."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        sock: socket.socket = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    def close(self) -> None:
+        """End the connection in order."""
+        self.writer.close()
+
+    async def left_within(self, seconds: float) -> bool:
+        """Wait for the other side to go; False if it is still there after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while await self.reader.read(4096):
+                    pass
+        except TimeoutError:
+            return False
+        return True
+
+
+Answer = Callable[[Peer], Awaitable[None]]
+"""Called once for every request that has arrived whole."""
+
+
+@dataclass
+class Broker:
+    """A listening broker and everything it has heard."""
+
+    answer: Answer
+    url: str = ""
+    connections: int = 0
+    requests: list[Request] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one more connection."""
+        self.connections += 1
+        task = asyncio.create_task(self._serve(Peer(reader, writer), self.connections))
+        self._tasks.add(task)
+
+    async def _serve(self, peer: Peer, connection: int) -> None:
+        try:
+            while not peer.writer.is_closing() and (request := await _next_request(peer.reader, connection)):
+                self.requests.append(request)
+                peer.request = request
+                await self.answer(peer)
+        except OSError:
+            pass  # the other side went: often the very thing that a test wants
+        finally:
+            peer.writer.close()
+            with suppress(OSError):
+                await peer.writer.wait_closed()
+
+    async def stop(self) -> None:
+        """Drop every connection; an answer that failed fails the test."""
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+@asynccontextmanager
+async def broker(
+    answer: Answer, *, tls: ssl.SSLContext | None = None, listener: socket.socket | None = None
+) -> AsyncIterator[Broker]:
+    """Run a broker on a free port of 127.0.0.1, or on a socket that listens already."""
+    running = Broker(answer)
+    at: dict[str, object] = {"sock": listener} if listener else {"host": "127.0.0.1", "port": 0}
+    server = await asyncio.start_server(running.accept, ssl=tls, **at)  # type: ignore[arg-type]
+    running.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield running
+    finally:
+        server.close()
+        await running.stop()
+        await server.wait_closed()
+
+
+async def _next_request(reader: asyncio.StreamReader, connection: int) -> Request | None:
+    """Read one request to its last byte; None: the other side sent nothing more."""
+    try:
+        line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+        headers = dict(each.split(": ", 1) for each in lines)
+        body = await reader.readexactly(int(headers["Content-Length"]))
+    except asyncio.IncompleteReadError:
+        return None
+    return Request(line, headers, body, connection)
+
+
+def reply(body: bytes = SUCCESS, *headers: str, status: str = "200 OK") -> bytes:
+    """Return a whole HTTP reply of known length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def sending(*parts: bytes) -> Answer:
+    """Answer each request with these bytes and leave the connection open."""
+
+    async def answer(peer: Peer) -> None:
+        for part in parts:
+            await peer.send(part)
+
+    return answer
+
+
+def in_turn(*answers: Answer) -> Answer:
+    """Answer the first request with the first, the second with the second; the last serves all others."""
+    left = list(answers)
+
+    async def answer(peer: Peer) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(peer)
+
+    return answer
+
+
+async def silence(peer: Peer) -> None:
+    """Never answer; stay until the other side goes."""
+    await peer.reader.read()
+
+
+def closing_after(*parts: bytes) -> Answer:
+    """Send these bytes and end the connection in order."""
+
+    async def answer(peer: Peer) -> None:
+        await sending(*parts)(peer)
+        peer.close()
+
+    return answer
+
+
+def resetting_after(*parts: bytes) -> Answer:
+    """Send these bytes and reset the connection."""
+
+    async def answer(peer: Peer) -> None:
+        await sending(*parts)(peer)
+        peer.reset()
+
+    return answer

@@ -1,0 +1,124 @@
+"""One total deadline, from our send to the last byte: whatever trickles in, the call ends and is unknown."""
+
+import asyncio
+
+import pytest
+
+from connector import ExternalSystem, ExternalSystemConfig
+from contract.calls import Rule
+from contract.states import Outcome
+from tests.unit.connector.raw_broker import (
+    BRIEF,
+    SUCCESS,
+    Answer,
+    Peer,
+    adjust,
+    broker,
+    in_turn,
+    reply,
+    sending,
+    silence,
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIP_S = 0.02
+
+
+def dripping(begin: bytes, drop: bytes) -> Answer:
+    """Begin a reply and keep it alive for ever, a drop at a time, far more often than the deadline."""
+
+    async def answer(peer: Peer) -> None:
+        await peer.send(begin)
+        while not await peer.left_within(DRIP_S):
+            await peer.send(drop)
+
+    return answer
+
+
+NEVER_WHOLE: dict[str, Answer] = {
+    "silence": silence,
+    "head only": sending(HEAD),
+    "head and no body": sending(HEAD + b"Content-Length: 35\r\n\r\n"),
+    "all but the last byte": sending(reply()[:-1]),
+    "chunks without an end": sending(HEAD + b"Transfer-Encoding: chunked\r\n\r\n23\r\n" + SUCCESS + b"\r\n"),
+    "body without a length, left open": sending(HEAD + b"\r\n" + SUCCESS),
+    "interim reply only": sending(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "dripping head": dripping(HEAD + b"X-Drip: ", b"x"),
+    "dripping header lines": dripping(HEAD, b"X: y\r\n"),
+    "dripping body": dripping(HEAD + b"Content-Length: 30000\r\n\r\n", b" "),
+    "dripping chunks": dripping(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "dripping interim replies": dripping(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+}
+
+
+async def test_whole_reply_in_time_is_applied() -> None:
+    async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        verdict = await adjust(system)
+    assert (verdict.outcome, verdict.rule) == (Outcome.APPLIED, Rule.CODE_SUCCESS)
+
+
+async def test_reply_in_pieces_is_applied_once_whole() -> None:
+    pieces = [bytes([byte]) for byte in reply()]
+    async with broker(sending(*pieces)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        assert (await adjust(system)).outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize("answer", NEVER_WHOLE.values(), ids=NEVER_WHOLE)
+async def test_reply_that_is_not_whole_in_time_is_unknown(answer: Answer) -> None:
+    """The call ends at the deadline, not before and not with the broker's patience; it is sent once."""
+    loop = asyncio.get_running_loop()
+    async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        begun = loop.time()
+        verdict = await adjust(system, BRIEF)
+        lasted = loop.time() - begun
+        assert len(there.requests) == 1
+    assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.DEADLINE)
+    assert verdict.detail == "no whole reply within 0.3 s"
+    assert 0.29 <= lasted < 6
+
+
+async def test_connection_is_dropped_at_the_deadline() -> None:
+    """The broker learns that nobody listens any more, and a late reply has no call to arrive at."""
+    left = asyncio.Event()
+
+    async def answer(peer: Peer) -> None:
+        if await peer.left_within(10):
+            left.set()
+
+    async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        await adjust(system, BRIEF)
+        async with asyncio.timeout(10):
+            await left.wait()
+
+
+async def test_late_reply_never_answers_the_next_call() -> None:
+    next_call = asyncio.Event()
+
+    async def late(peer: Peer) -> None:
+        await next_call.wait()
+        await peer.send(reply())
+
+    async def prompt(peer: Peer) -> None:
+        next_call.set()
+        await peer.send(reply(b'{"code":"E2"}'))
+
+    async with broker(in_turn(late, prompt)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        first, second = await adjust(system, BRIEF), await adjust(system)
+        assert [request.connection for request in there.requests] == [1, 2]
+    assert (first.rule, second.code) == (Rule.DEADLINE, "E2")
+
+
+async def test_whoever_cancels_the_call_is_heard() -> None:
+    """A worker's shutdown must not be taken for a deadline."""
+    reached = asyncio.Event()
+
+    async def answer(peer: Peer) -> None:
+        reached.set()
+        await silence(peer)
+
+    async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        call = asyncio.create_task(adjust(system))
+        await reached.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call

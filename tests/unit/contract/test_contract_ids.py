@@ -1,0 +1,52 @@
+"""Derived numbers: always the same, never longer than the contract allows, never two alike."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.adjust import AdjustRequest
+from contract.fields import UNIQUE_NO_LENGTH_MAX
+from contract.ids import CancelKind, cancel_unique_no, workflow_id
+from contract.settlement import is_settlement_no
+from tests.unit.contract.wire_bodies import ADJUST, refusals
+
+numbers = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=48)
+kinds = st.sampled_from(CancelKind)
+
+
+@given(numbers, kinds)
+def test_cancel_number_fits_whatever_the_adjust_number_is(number: str, kind: CancelKind) -> None:
+    derived = cancel_unique_no(number, kind)
+    assert 1 <= len(derived) <= UNIQUE_NO_LENGTH_MAX
+    assert is_settlement_no(derived)
+    assert refusals(AdjustRequest, {**ADJUST, "requestUniqueNo": derived}) == {}
+
+
+@given(numbers, kinds)
+def test_cancel_number_is_derived_and_never_drawn(number: str, kind: CancelKind) -> None:
+    assert cancel_unique_no(number, kind) == cancel_unique_no(number, kind)
+
+
+@given(numbers)
+def test_confirming_cancel_is_an_act_of_its_own(number: str) -> None:
+    derived = {number, *(cancel_unique_no(number, kind) for kind in CancelKind)}
+    assert len(derived) == 1 + len(CancelKind)
+
+
+@given(st.sets(numbers, min_size=2, max_size=20))
+def test_different_adjusts_have_different_derived_ids(drawn: set[str]) -> None:
+    assert len({workflow_id(number) for number in drawn}) == len(drawn)
+    assert len({cancel_unique_no(number, kind) for number in drawn for kind in CancelKind}) == 2 * len(drawn)
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "a"), ("1", "01"), ("N", "N "), ("\u00e9", "e\u0301")])
+def test_numbers_that_only_look_alike_stay_apart(one: str, other: str) -> None:
+    assert workflow_id(one) != workflow_id(other)
+    assert cancel_unique_no(one, CancelKind.FIRST) != cancel_unique_no(other, CancelKind.FIRST)
+
+
+def test_ids_of_open_settlements_never_change() -> None:
+    """Pinned to the letter: another derivation would send a second cancel under a new number."""
+    assert workflow_id("ORD-1") == "settlement-ORD-1"
+    assert cancel_unique_no("ORD-1", CancelKind.FIRST) == "CA1-f20d3ec865bccfd6975be5d5696c8853be4de366"
+    assert cancel_unique_no("ORD-1", CancelKind.CONFIRMING) == "CA2-e1953045c39a5e2d9a79faf2b290b126c351fe68"

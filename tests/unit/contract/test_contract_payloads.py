@@ -1,0 +1,126 @@
+"""Payloads and records: camelCase in JSON, never changed once made, readable by yesterday's code, bounded."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from contract.adjust import AdjustBody
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.ids import CancelKind
+from contract.payloads import (
+    ActKind,
+    CancelReport,
+    OperatorAct,
+    OperatorRequest,
+    RecordTask,
+    ResolveRequest,
+    SettlementInput,
+    SettlementPolicy,
+    Snapshot,
+)
+from contract.states import CancelResult, Decision, Outcome, State
+from tests.unit.contract.wire_bodies import ADJUST, refusals
+
+NOW = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
+POLICY: dict[str, Any] = {
+    "cancelMaxAttempts": 5,
+    "cancelInitialIntervalS": 1.0,
+    "cancelMaxIntervalS": 60.0,
+    "confirmAfterS": 30.0,
+    "expireAfterS": 60.0,
+}
+CALL = CallRecord(
+    operation=Operation.CANCEL_ADJUST,
+    kind=CancelKind.CONFIRMING,
+    request_unique_no="CA2-1",
+    round=1,
+    attempt=2,
+    sent_at=NOW,
+    duration_ms=12,
+    verdict=Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="US_0000001"),
+    cancel_result=CancelResult.NOT_APPLIED,
+)
+RECORD = RecordTask(
+    settlement=SettlementInput(
+        adjust=AdjustBody.model_validate({**ADJUST, "amount": "12.50", "orderId": 2**63 - 1}),
+        trace="t-1",
+        accepted_at=NOW,
+        policy=SettlementPolicy.model_validate(POLICY),
+    ),
+    snapshot=Snapshot(
+        version=3,
+        state=State.CANCELLED,
+        decision=Decision.VOID,
+        cancel_result=CancelResult.NOT_APPLIED,
+        updated_at=NOW,
+        calls=(CALL,),
+        acts=(OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="op-1", reason="broker is back", at=NOW),),
+    ),
+)
+
+
+def names(value: object) -> set[str]:
+    """Return every field name in a JSON value."""
+    if isinstance(value, dict):
+        return set(value).union(*map(names, value.values()))
+    return set().union(*map(names, value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("model", [RECORD, CALL, CancelReport(result=CancelResult.REVERSED, calls=(CALL,))])
+def test_what_a_history_keeps_is_read_back_unchanged(model: BaseModel) -> None:
+    """Times to the microsecond, int64 to the last digit, money to the letter."""
+    assert type(model).model_validate_json(model.model_dump_json()) == model
+
+
+def test_json_names_are_camel_case_throughout() -> None:
+    assert not {name for name in names(RECORD.model_dump(mode="json")) if "_" in name}
+
+
+def test_field_from_tomorrow_is_ignored() -> None:
+    """A worker of yesterday must be able to go on with a settlement that a newer one wrote."""
+    text = RECORD.model_dump_json().replace('{"', '{"fromTomorrow":{"x":1},"')
+    assert RecordTask.model_validate_json(text) == RECORD
+
+
+@pytest.mark.parametrize("field", ["state", "version"])
+def test_snapshot_never_changes_once_made(field: str) -> None:
+    with pytest.raises(ValidationError):
+        setattr(RECORD.snapshot, field, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("cancelMaxAttempts", 0, "Input should be greater than or equal to 1"),
+        ("cancelMaxAttempts", 101, "Input should be less than or equal to 100"),
+        ("cancelInitialIntervalS", 0, "Input should be greater than 0"),
+        ("cancelMaxIntervalS", 0, "Input should be greater than 0"),
+        ("confirmAfterS", -1, "Input should be greater than or equal to 0"),
+        ("expireAfterS", 0, "Input should be greater than 0"),
+    ],
+)
+def test_policy_without_a_limit_is_refused(field: str, value: int, message: str) -> None:
+    assert refusals(SettlementPolicy, {**POLICY, field: value}) == {field: message}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("cancelMaxAttempts", 1), ("cancelMaxAttempts", 100), ("confirmAfterS", 0)]
+)
+def test_policy_at_its_limits_is_accepted(field: str, value: int) -> None:
+    assert refusals(SettlementPolicy, {**POLICY, field: value}) == {}
+
+
+def test_operator_names_himself_and_his_reason() -> None:
+    assert refusals(OperatorRequest, {}) == {"operator": "Field required", "reason": "Field required"}
+    assert refusals(OperatorRequest, {"operator": "o" * 64, "reason": "r" * 500}) == {}
+    assert set(refusals(OperatorRequest, {"operator": "", "reason": ""})) == {"operator", "reason"}
+    assert set(refusals(OperatorRequest, {"operator": "o" * 65, "reason": "r" * 501})) == {"operator", "reason"}
+
+
+def test_resolving_needs_evidence() -> None:
+    act = {"operator": "op-1", "reason": "settled by phone"}
+    assert refusals(ResolveRequest, act) == {"evidence": "Field required"}
+    assert set(refusals(ResolveRequest, {**act, "evidence": ""})) == {"evidence"}
+    assert refusals(ResolveRequest, {**act, "evidence": "ticket 17"}) == {}
