@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
+from yarl import URL
 
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
@@ -30,9 +31,10 @@ LEDGER_SLOTS = 20
 GRACE = ADJUST_START_TO_CLOSE
 """On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
 
-STICKY_TIMEOUT = timedelta(seconds=2)
+STICKY_TIMEOUT = timedelta(seconds=5)
 """How long a workflow waits for the worker that has it in memory before any other may take it. It is what
-a killed worker costs every decision that was due on it."""
+a killed worker costs every decision that was due on it. Under a burst a shorter one costs more than it saves:
+tasks time out in the queue and are replayed from the start."""
 
 
 def settlement_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
@@ -83,7 +85,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
-        log.info("worker ready", external_system=settings.external_url, slots=settings.worker_slots)
+        log.info(
+            "worker ready", external_system=str(URL(settings.external_url).with_user(None)), slots=settings.worker_slots
+        )
         await stop.wait()
         log.info("worker draining", grace_s=GRACE.total_seconds())
 

@@ -31,7 +31,8 @@ class IncorrectCancelReplyError(ApplicationError):
     def __init__(self, calls: tuple[CallRecord, ...]) -> None:
         verdict = calls[-1].verdict
         super().__init__(
-            f"cancel adjust {verdict.outcome} by {verdict.rule}: {verdict.detail}",
+            # Shown in the Temporal UI: fixed words only. What came back is in the records.
+            f"cancel adjust {verdict.outcome} ({verdict.rule})",
             calls,
             type="IncorrectCancelReply",
             category=ApplicationErrorCategory.BENIGN,
@@ -60,9 +61,7 @@ class CancelAdjust:
         # Sent before the call, so that a kill in the middle of it leaves its trace.
         activity.heartbeat((*earlier, record))
         started = time.monotonic()
-        verdict = await self._external_system.cancel_adjust(
-            self._body(task), CallHeaders(task.trace, task.company_id), DEADLINES
-        )
+        verdict = await self._send(task)
         result = cancel_result(verdict)
         duration_ms = round((time.monotonic() - started) * 1000)
         record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})
@@ -72,6 +71,16 @@ class CancelAdjust:
             activity.heartbeat(calls)
             raise IncorrectCancelReplyError(calls)
         return CancelReport(result=result, calls=calls)
+
+    async def _send(self, task: CancelTask) -> Verdict:
+        try:
+            return await self._external_system.cancel_adjust(
+                self._body(task), CallHeaders(task.trace, task.company_id), DEADLINES
+            )
+        except Exception as error:
+            # No reply raises; this is a fault of ours. It counts as an attempt, and the audit keeps it.
+            log.exception("cancel adjust failed", settlement=task.adjust.requestUniqueNo)
+            return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
     def _in_flight(self, task: CancelTask) -> CallRecord:
         return CallRecord(

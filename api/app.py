@@ -45,11 +45,14 @@ def create_app(services: Services) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
+        redirect_slashes=False,
     )
     app.state.services = services
     problems.install(app)
-    for endpoint in (post_settlement, get_settlement, list_settlements, operator_acts, health, metrics):
+    endpoints = (post_settlement, get_settlement, list_settlements, operator_acts, health, metrics)
+    for endpoint in endpoints:
         app.include_router(endpoint.router)
+    app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
     app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it

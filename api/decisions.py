@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -23,15 +29,17 @@ CONFIRM_SHARE = 0.25
 CONFIRM_MAX_S = 1.0
 """The end of the wait, kept back to find out whether a settlement without a decision was started at all."""
 
+RPC_SHARE = 0.95
+
 T = TypeVar("T")
 
 
-async def start(client: Client, settlement: SettlementInput) -> None:
-    """Start the workflow unless it has been; return once Temporal has confirmed it.
+async def start(client: Client, settlement: SettlementInput) -> bool:
+    """Start the workflow unless it has been, once Temporal has confirmed it; return whether it is open.
 
     Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
     """
-    await _within(START_LIMIT_S, _start(client, settlement))
+    return await _within(START_LIMIT_S, _start(client, settlement))
 
 
 async def start_and_decide(client: Client, settlement: SettlementInput, wait_s: float) -> Snapshot | None:
@@ -43,29 +51,44 @@ async def start_and_decide(client: Client, settlement: SettlementInput, wait_s: 
     Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
     """
     confirm_s = min(CONFIRM_MAX_S, wait_s * CONFIRM_SHARE)
+    decide_s = wait_s - confirm_s
+    operation = start_operation(settlement)
     try:
-        async with asyncio.timeout(wait_s - confirm_s):
+        async with asyncio.timeout(decide_s):
             decided: Snapshot = await client.execute_update_with_start_workflow(
                 OrderSettlement.decision,
                 id=DECISION_UPDATE_ID,
-                start_workflow_operation=start_operation(settlement),
+                start_workflow_operation=operation,
+                # A little shorter, so that the call ends by itself: cut off, the client leaves an error nobody reads.
+                rpc_timeout=timedelta(seconds=decide_s * RPC_SHARE),
             )
             return decided
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         await _within(confirm_s, _start(client, settlement))
     except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
-        # It has closed in the meantime, and a workflow closes only when its end is in the ledger.
+        # It has closed; if it closed by itself, its end is in the ledger.
         return None
     except (RPCError, RuntimeError) as error:
         raise _unavailable(error) from error
+    finally:
+        await _read_start(operation)
     return None
 
 
-async def _start(client: Client, settlement: SettlementInput) -> None:
+async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Snapshot]) -> None:
+    """Read the start's own outcome, which the client keeps in a future: unread, a failure is logged as a traceback."""
+    started = asyncio.create_task(operation.workflow_handle())
+    started.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({started}, timeout=0.01)
+    started.cancel()
+
+
+async def _start(client: Client, settlement: SettlementInput) -> bool:
     try:
         await start_workflow(client, settlement)
     except WorkflowAlreadyStartedError:
-        return
+        return False
+    return True
 
 
 async def _within(limit_s: float, call: Awaitable[T]) -> T:

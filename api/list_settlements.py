@@ -3,21 +3,32 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
 from contract.errors import ErrorCode
 from contract.model import Model
-from contract.settlement import Settlement
+from contract.settlement import Settlement, is_settlement_no
 from contract.states import State
 from ledger.ledger import PAGE_LIMIT_MAX
 
 router = APIRouter()
+
+
+class ListQuery(BaseModel):
+    """What may be asked for. A name that is not known is refused: ignored, it would widen the answer unseen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: State | None = None
+    cursor: str | None = Field(default=None, max_length=300)
+    limit: int = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
 
 
 class SettlementPage(Model):
@@ -32,14 +43,9 @@ class SettlementPage(Model):
     SETTLEMENTS,
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def list_settlements(
-    services: Injected,
-    state: State | None = None,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX)] = 50,
-) -> SettlementPage:
+async def list_settlements(services: Injected, query: Annotated[ListQuery, Query()]) -> SettlementPage:
     """List settlements. One that is accepted while pages are read neither moves nor repeats another."""
-    page = await services.ledger.page(state=state, after=_decode(cursor), limit=limit)
+    page = await services.ledger.page(state=query.state, after=_decode(query.cursor), limit=query.limit)
     return SettlementPage(
         items=tuple(resource(services, each.settlement, each.snapshot) for each in page.settlements),
         next_cursor=_encode(page.after),
@@ -59,10 +65,16 @@ def _decode(cursor: str | None) -> tuple[datetime, str] | None:
     try:
         accepted_at, number = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         moment = datetime.fromisoformat(accepted_at)
-    except (binascii.Error, ValueError, TypeError) as error:
-        broken = FieldError(field="cursor", rule="must be a nextCursor as an earlier page gave it")
-        raise ProblemError(ErrorCode.VALIDATION_FAILED, f"cursor: {broken.rule}", errors=[broken]) from error
-    if moment.tzinfo is None or not isinstance(number, str) or "\0" in number:
-        broken = FieldError(field="cursor", rule="must be a nextCursor as an earlier page gave it")
-        raise ProblemError(ErrorCode.VALIDATION_FAILED, f"cursor: {broken.rule}", errors=[broken])
+        if moment.tzinfo is None:
+            raise _not_a_cursor()
+        moment = moment.astimezone(UTC)
+    except (binascii.Error, ValueError, TypeError, OverflowError):
+        raise _not_a_cursor() from None
+    if not is_settlement_no(number):
+        raise _not_a_cursor()
     return moment, number
+
+
+def _not_a_cursor() -> ProblemError:
+    broken = FieldError(field="cursor", rule="must be a nextCursor as an earlier page gave it")
+    return ProblemError(ErrorCode.VALIDATION_FAILED, f"{broken.field}: {broken.rule}", errors=[broken])

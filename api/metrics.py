@@ -3,8 +3,12 @@
 import time
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.services import Injected
+from contract.states import END_STATES, State
 
 router = APIRouter()
 
@@ -12,6 +16,11 @@ REQUESTS = Counter(
     "settlement_http_requests_total", "Answers by route, method and status.", ["route", "method", "status"]
 )
 DURATION = Histogram("settlement_http_request_duration_seconds", "Time to answer, waits included.", ["route", "method"])
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Others share one label: a caller must not be able to make labels."""
+
+OPEN_STATES = [state for state in State if state not in END_STATES]
+
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions given inside a POST.", ["decision"])
 DECISION_LATENCY = Histogram(
@@ -21,9 +30,22 @@ DECISION_LATENCY = Histogram(
 )
 
 
+CLOSED_WITHOUT_END = Counter(
+    "settlement_closed_without_end_total", "Looks at a settlement whose workflow closed without an end in the ledger."
+)
+OPEN = Gauge("settlement_open", "Settlements in the ledger that have not ended, by state.", ["state"])
+
+
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
-    """Return all metrics of this process."""
+async def metrics(services: Injected) -> Response:
+    """Return all metrics of this process, and how many settlements are open as the ledger has it."""
+    try:
+        counted = await services.ledger.count_open()
+    except (SQLAlchemyError, OSError):
+        OPEN.clear()
+    else:
+        for state in OPEN_STATES:
+            OPEN.labels(state).set(counted.get(state, 0))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -51,5 +73,6 @@ class MetricsMiddleware:
             await self._app(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            REQUESTS.labels(route, scope["method"], status).inc()
-            DURATION.labels(route, scope["method"]).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(route, method, status).inc()
+            DURATION.labels(route, method).observe(time.perf_counter() - started)

@@ -4,23 +4,24 @@ import asyncio
 from http import HTTPStatus
 
 import structlog
-from fastapi import APIRouter, Response
-from pydantic import ConfigDict
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.json_body import unambiguous_json
 from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
 from api.services import Injected, Services
 from contract.errors import ErrorCode
 from contract.ids import workflow_id
-from contract.payloads import OperatorRequest, ResolveRequest, Snapshot
+from contract.operator_rules import ResolveRequest, RetryRequest
+from contract.payloads import OperatorRequest, Snapshot
 from contract.settlement import Settlement
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(unambiguous_json)])
 
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""
@@ -30,22 +31,12 @@ RESPONSES = documented(
     ErrorCode.WRONG_STATE,
     ErrorCode.VALIDATION_FAILED,
     ErrorCode.MALFORMED_REQUEST,
+    ErrorCode.BODY_TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.LEDGER_UNAVAILABLE,
     ErrorCode.TEMPORAL_UNAVAILABLE,
     ErrorCode.WORKERS_UNAVAILABLE,
 )
-
-
-class RetryBody(OperatorRequest):
-    """Who has cancel adjust tried again, and why."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class ResolutionBody(ResolveRequest):
-    """Who closes the case by hand, why, and on what evidence."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 @router.post(
@@ -54,7 +45,7 @@ class ResolutionBody(ResolveRequest):
     responses=RESPONSES,
 )
 async def post_cancel_adjust_retry(
-    number: NumberInPath, body: RetryBody, services: Injected, response: Response
+    number: NumberInPath, body: RetryRequest, services: Injected, response: Response
 ) -> Settlement:
     """Have cancel adjust tried again with the same number and a full round of attempts. Only when ABORTED."""
     response.headers["Location"] = location(number)
@@ -66,7 +57,7 @@ async def post_cancel_adjust_retry(
     status_code=HTTPStatus.OK,
     responses=RESPONSES,
 )
-async def post_resolution(number: NumberInPath, body: ResolutionBody, services: Injected) -> Settlement:
+async def post_resolution(number: NumberInPath, body: ResolveRequest, services: Injected) -> Settlement:
     """Close an aborted settlement by hand, with the evidence that the broker's books are right. Only when ABORTED."""
     return await _act(services, number, "resolve", body)
 
@@ -90,12 +81,16 @@ async def _execute(handle: WorkflowHandle[object, object], update: str, body: Op
             snapshot: Snapshot = await handle.execute_update(update, body, result_type=Snapshot)
             return snapshot
     except WorkflowUpdateFailedError as error:
-        reason = error.cause.message if isinstance(error.cause, ApplicationError) else "the settlement has closed"
+        reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
         raise ProblemError(ErrorCode.WRONG_STATE, reason) from error
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
         detail = "no worker confirmed the act in time; it may still be carried out; read the settlement's state"
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            raise ProblemError(ErrorCode.WRONG_STATE, "the settlement has closed") from error
+            detail = f"{update} needs state ABORTED; Temporal has no running workflow of this settlement"
+            raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
         raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
+    except RuntimeError as error:
+        # How the client reports that it could not connect at all.
+        raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal cannot be reached") from error

@@ -8,28 +8,30 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.decisions import start
+from api.metrics import CLOSED_WITHOUT_END
 from api.problems import ProblemError
 from api.services import Services
+from contract.payloads import SettlementInput
 
 log = structlog.get_logger()
 
 INTERVAL_S = 15.0
-SLACK_S = 5.0
-"""Beyond the expiry, for a workflow that has started but whose first ledger write is still on its way."""
-BATCH_MAX = 100
+SLACK_S = 10.0
+"""Beyond the expiry: for a workflow that has started but whose first ledger write is still on its way, and for
+this machine's clock, which must not be further than this ahead of Temporal's."""
+BATCH = 100
 
 
 async def run(services: Services) -> None:
-    """Look again and again, until cancelled; an outage only makes it look again later."""
+    """Look again and again, until cancelled; whatever goes wrong only makes it look again later."""
     while True:
         await asyncio.sleep(INTERVAL_S)
         try:
             await start_overdue(services)
-        except (ProblemError, SQLAlchemyError, OSError) as error:
-            log.warning("overdue settlements not taken up", error=str(error))
+        except Exception:
+            log.exception("overdue settlements not taken up")
 
 
 async def start_overdue(services: Services) -> int:
@@ -38,10 +40,28 @@ async def start_overdue(services: Services) -> int:
     Safe beside other API processes and beside workers: a start that has happened is not repeated.
     """
     now = datetime.now(UTC)
-    shortest = timedelta(seconds=services.settings.expire_after_s + SLACK_S)
-    overdue = await services.ledger.never_started(now - shortest, BATCH_MAX)
-    for settlement in overdue:
-        if now - settlement.accepted_at >= timedelta(seconds=settlement.policy.expire_after_s):
-            log.info("taking up", settlement=settlement.adjust.requestUniqueNo)
-            await start(services.temporal, settlement)
-    return len(overdue)
+    youngest = now - timedelta(seconds=SLACK_S)
+    looked_at = 0
+    after = None
+    while page := await services.ledger.never_started(youngest, BATCH, after):
+        for settlement in page:
+            if now - settlement.accepted_at >= timedelta(seconds=settlement.policy.expire_after_s + SLACK_S):
+                await _take_up(services, settlement)
+                looked_at += 1
+        after = (page[-1].accepted_at, page[-1].adjust.requestUniqueNo)
+    return looked_at
+
+
+async def _take_up(services: Services, settlement: SettlementInput) -> None:
+    number = settlement.adjust.requestUniqueNo
+    try:
+        is_open = await start(services.temporal, settlement)
+    except ProblemError as error:
+        log.warning("not taken up", settlement=number, error=str(error))
+        return
+    if is_open:
+        log.info("taken up", settlement=number)
+    else:
+        # Somebody ended it from outside, or Temporal was set back: a person must look at the broker's books.
+        log.error("its workflow closed without an end in the ledger", settlement=number)
+        CLOSED_WITHOUT_END.inc()

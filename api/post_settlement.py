@@ -1,17 +1,19 @@
 """POST /v1/settlements: accept an order, start its settlement, answer with the decision if it falls in time."""
 
 import asyncio
+import re
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Header, Response
+from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.decisions import start, start_and_decide
+from api.json_body import unambiguous_json
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.prefer import wait_seconds
 from api.problems import ProblemError, documented
@@ -31,7 +33,17 @@ router = APIRouter()
 
 POLL_AFTER_S = 1
 """What `Retry-After` says beside a 202: an adjust is decided within little more than its 3 seconds."""
+ACCEPT_LIMIT_S = 5.0
+"""How long the ledger may take to accept when the caller does not say how long it waits."""
 WRITE_THROUGH_LIMIT_S = 0.5
+
+
+def _plain_integer(value: object) -> object:
+    """Refuse what int() would take: 1_0, 1.0, blanks."""
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,19}", value):
+        message = "must be an integer"
+        raise ValueError(message)
+    return value
 
 
 class SettlementHeaders(BaseModel):
@@ -43,14 +55,17 @@ class SettlementHeaders(BaseModel):
         pattern=r"^[\x21-\x7e]+$",
         description="Identifies the order through every call; made by us if absent.",
     )
-    company_id: int | None = Field(default=None, alias="companyId", ge=INT64_MIN, le=INT64_MAX)
-    prefer: str | None = Field(
-        default=None, description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
+    company_id: Annotated[int | None, BeforeValidator(_plain_integer)] = Field(
+        default=None, alias="companyId", ge=INT64_MIN, le=INT64_MAX
+    )
+    prefer: list[str] = Field(
+        default=[], description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
     )
 
 
 @router.post(
     SETTLEMENTS,
+    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Settlement, "description": "The same request again: its settlement as it stands"},
@@ -60,6 +75,7 @@ class SettlementHeaders(BaseModel):
             ErrorCode.VALIDATION_FAILED,
             ErrorCode.MALFORMED_REQUEST,
             ErrorCode.BODY_TOO_LARGE,
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.LEDGER_UNAVAILABLE,
             ErrorCode.TEMPORAL_UNAVAILABLE,
@@ -85,14 +101,17 @@ async def post_settlement(
         accepted_at=received_at,
         policy=services.settings.policy,
     )
-    accepted, is_new = await _accept(services, settlement)
     wait_s = wait_seconds(headers.prefer)
-    snapshot = await _decide(services, accepted, wait_s)
+    ends_at = asyncio.get_running_loop().time() + (wait_s or ACCEPT_LIMIT_S)
+    async with asyncio.timeout_at(ends_at):
+        accepted, is_new = await _accept(services, settlement)
+    snapshot = accepted.snapshot
+    if snapshot.decision is None:
+        snapshot = await _decide(services, accepted, wait_s and ends_at - asyncio.get_running_loop().time())
     if is_new and snapshot.decision is not None:
-        await _write_through(services, accepted.settlement, snapshot)
         DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
         DECISIONS.labels(snapshot.decision).inc()
-    _describe(response, settlement.adjust.requestUniqueNo, snapshot, is_new=is_new, wait_s=wait_s)
+    _describe(response, accepted.number, snapshot, is_new=is_new, wait_s=wait_s)
     return resource(services, accepted.settlement, snapshot)
 
 
@@ -112,17 +131,25 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Acce
     return accepted, is_new
 
 
-async def _decide(services: Services, accepted: Accepted, wait_s: int) -> Snapshot:
-    """Return the snapshot to answer with: decided, if it is or becomes so within the wait."""
-    if accepted.snapshot.decision is not None:
-        return accepted.snapshot
+async def _decide(services: Services, accepted: Accepted, wait_s: float) -> Snapshot:
+    """Start the settlement and return the snapshot to answer with: decided, if it is within the wait."""
     if wait_s == 0:
         await start(services.temporal, accepted.settlement)
         return accepted.snapshot
     decided = await start_and_decide(services.temporal, accepted.settlement, wait_s)
-    if decided is not None:
-        return decided
-    found = await services.ledger.find(accepted.number)
+    if decided is None:
+        return await _read_again(services, accepted)
+    await _write_through(services, accepted.settlement, decided)
+    return decided
+
+
+async def _read_again(services: Services, accepted: Accepted) -> Snapshot:
+    """Return the newest snapshot there is. The settlement is started: a ledger that is away changes nothing now."""
+    try:
+        found = await services.ledger.find(accepted.number)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("not read again", settlement=accepted.number, error=type(error).__name__)
+        return accepted.snapshot
     return found.snapshot if found is not None else accepted.snapshot
 
 

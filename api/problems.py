@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from contract.errors import STATUS_OF, ErrorCode
 
@@ -87,7 +88,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(SQLAlchemyError, _on_ledger)
+    for unreachable in (SQLAlchemyError, OSError):
+        app.add_exception_handler(unreachable, _on_ledger)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
@@ -112,17 +114,25 @@ def _field_error(error: dict[str, Any]) -> FieldError:
     return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
 
 
-async def _on_http(_: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     code = {
         HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND,
         HTTPStatus.METHOD_NOT_ALLOWED: ErrorCode.METHOD_NOT_ALLOWED,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorCode.BODY_TOO_LARGE,
     }.get(HTTPStatus(error.status_code), ErrorCode.MALFORMED_REQUEST)
-    return ProblemError(code, str(error.detail), headers=dict(error.headers or {})).response()
+    headers = {"Allow": _allowed(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
+    return ProblemError(code, str(error.detail), headers=headers).response()
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of every route at this path; Starlette itself names those of the first one only."""
+    there = [route for route in request.app.state.endpoints if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in there for method in route.methods}))
 
 
 async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
+    """Answer for a database that is away. Every way to Temporal turns its own failures into problems before this."""
     log.error("ledger unavailable", path=request.url.path, error=type(error).__name__)
     return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached").response()
 

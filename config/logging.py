@@ -13,6 +13,7 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(allow=("settlement", "money")),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(

@@ -5,15 +5,14 @@ and ok and fail, where present, agree. A well-formed reply with another code is 
 left this side is not sent. Everything else is unknown, and unknown is the default.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Container
 from http import HTTPStatus
-from typing import Any
 
 from pydantic import ValidationError
 
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.calls import Rule, Verdict
+from contract.json_text import RepeatedNameError, strict_json
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.states import CancelResult, Outcome
 
@@ -29,19 +28,20 @@ _RESULT_OF_CODE = {
 }
 
 
-class _RepeatedFieldError(ValueError):
-    """A JSON object names a field twice; which one the sender means cannot be known."""
+def classify(exchange: Exchange, trace: str = "", sent_traces: Container[str] = ()) -> Verdict:
+    """Return the verdict on one exchange of any of the three operations.
 
-
-def classify(exchange: Exchange) -> Verdict:
-    """Return the verdict on one exchange of any of the three operations."""
+    `trace` is the call's own and `sent_traces` are those of other calls. A reply that carries another call's
+    trace is another call's reply, crossed on the way (table 4: it equals the request's). A trace that is
+    nobody's is let pass: not every broker repeats it as it should.
+    """
     match exchange:
         case NotSent(detail):
             return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_clean(detail))
         case NoReply(deadline_passed, detail):
             return _unknown(Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN, detail)
         case Reply() as reply:
-            return _classify_reply(reply)
+            return _classify_reply(reply, trace, sent_traces)
 
 
 def cancel_result(verdict: Verdict) -> CancelResult | None:
@@ -51,17 +51,19 @@ def cancel_result(verdict: Verdict) -> CancelResult | None:
     return _RESULT_OF_CODE.get(verdict.code)
 
 
-def _classify_reply(reply: Reply) -> Verdict:
+def _classify_reply(reply: Reply, trace: str, sent_traces: Container[str]) -> Verdict:
     if reply.status != HTTPStatus.OK:
         return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", status=reply.status)
     if reply.oversized:
         return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", status=reply.status)
     try:
-        parsed = ExternalReply.model_validate(_strict_json(reply.body))
-    except _RepeatedFieldError as error:
+        parsed = ExternalReply.model_validate(strict_json(reply.body))
+    except RepeatedNameError as error:
         return _unknown(Rule.CONTRADICTORY, str(error), status=reply.status)
     except (ValidationError, ValueError, RecursionError) as error:
         return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", status=reply.status)
+    if parsed.trace and parsed.trace != trace and parsed.trace in sent_traces:
+        return _unknown(Rule.CONTRADICTORY, "the reply carries the trace of another call", status=reply.status)
     return _classify_parsed(parsed, reply.status)
 
 
@@ -79,24 +81,6 @@ def _classify_parsed(reply: ExternalReply, status: int) -> Verdict:
         code=code,
         msg=msg or None,
     )
-
-
-def _strict_json(body: bytes) -> object:
-    """Parse UTF-8 JSON; a field named twice, NaN and infinities are refused."""
-    return json.loads(body.decode(), object_pairs_hook=_no_repeats, parse_constant=_no_constants)
-
-
-def _no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        message = "a field stands twice in one object"
-        raise _RepeatedFieldError(message)
-    return fields
-
-
-def _no_constants(token: str) -> None:
-    message = f"{token} is not JSON"
-    raise ValueError(message)
 
 
 def _unreadable(error: Exception) -> str:

@@ -74,13 +74,14 @@ def progress_hooks() -> aiohttp.TraceConfig:
     """Return the hooks that tell an exchange when sending begins.
 
     With a connection in hand, new or from the pool, the request counts as sent, whatever happens next.
-    Its deadline then starts anew with the headers: among many at once the two can lie apart, and the
-    external system is promised its time from our send.
+    Its deadline then starts anew with the body's write: among many at once the two can lie apart, and the
+    external system is promised its time from our send. (`on_request_headers_sent` comes before any byte
+    is written.)
     """
     hooks = aiohttp.TraceConfig()
     hooks.on_connection_create_end.append(_on_sending)
     hooks.on_connection_reuseconn.append(_on_sending)
-    hooks.on_request_headers_sent.append(_on_sending)
+    hooks.on_request_chunk_sent.append(_on_sending)
     return hooks
 
 

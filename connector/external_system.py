@@ -3,6 +3,7 @@
 import json
 import ssl
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -21,6 +22,10 @@ from contract.cancel_operation import CancelOperationBody
 _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers drop an idle connection. A POST on a connection that the
 other side is just closing ends unknown, and would void an order for nothing."""
+
+
+SENT_TRACES_MAX = 10_000
+"""Traces by which a crossed reply is known; far more than calls that can be under way at once."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class ExternalSystem:
     def __init__(self, config: ExternalSystemConfig) -> None:
         self._config = config
         self._session: aiohttp.ClientSession | None = None
+        self._sent_traces: OrderedDict[str, None] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -105,7 +111,15 @@ class ExternalSystem:
             message = "ExternalSystem is used outside its context"
             raise RuntimeError(message)
         url = URL(self._config.base_url.rstrip("/") + path)
-        return classify(await exchange(self._session, url, headers, body, deadlines))
+        trace = headers["trace"]
+        self._remember(trace)
+        return classify(await exchange(self._session, url, headers, body, deadlines), trace, self._sent_traces)
+
+    def _remember(self, trace: str) -> None:
+        self._sent_traces[trace] = None
+        self._sent_traces.move_to_end(trace)
+        if len(self._sent_traces) > SENT_TRACES_MAX:
+            self._sent_traces.popitem(last=False)
 
 
 def json_bytes(body: Mapping[str, str | int]) -> bytes:

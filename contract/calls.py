@@ -69,8 +69,8 @@ class Verdict(Model):
 class CallRecord(Model):
     """One attempt of one external call, as the audit keeps it.
 
-    `request_unique_no`, `round` and `attempt` identify it within its settlement; recording it twice
-    is recording it once.
+    Its position in the audit identifies it; recording it twice is recording it once. (An activity that is
+    reset in the Temporal UI counts its attempts anew, so those do not.)
     """
 
     operation: Operation

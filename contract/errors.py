@@ -13,6 +13,8 @@ class ErrorCode(StrEnum):
     """Nothing was accepted; no money moved."""
     BODY_TOO_LARGE = "body-too-large"
     """Nothing was accepted; no money moved."""
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    """Nothing was accepted; no money moved."""
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number goes on untouched."""
     NOT_FOUND = "not-found"
@@ -22,7 +24,7 @@ class ErrorCode(StrEnum):
     WRONG_STATE = "wrong-state"
     """The act was refused; the settlement is as it was."""
     LEDGER_UNAVAILABLE = "ledger-unavailable"
-    """Nothing was accepted; no money moved. Post the same request again."""
+    """This request started nothing. In doubt if the same number was posted before: post it again, or read its state."""
     TEMPORAL_UNAVAILABLE = "temporal-unavailable"
     """In doubt: do not let the order proceed. Post the same request again, or read its state."""
     WORKERS_UNAVAILABLE = "workers-unavailable"
@@ -35,6 +37,7 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.VALIDATION_FAILED: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
     ErrorCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,

@@ -13,6 +13,8 @@ from typing import Annotated
 import pycountry
 from pydantic import AfterValidator, Field
 
+from contract.json_text import not_json
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 UNIQUE_NO_LENGTH_MAX = 48
 REMARK_LENGTH_MAX = 200
@@ -63,6 +65,14 @@ def _no_control_characters(value: str) -> str:
     return value
 
 
+def no_nul(value: str) -> str:
+    """Refuse NUL in a text that may otherwise hold anything, line breaks too: no database stores it."""
+    if "\0" in value:
+        message = "must not contain NUL"
+        raise ValueError(message)
+    return value
+
+
 def _plain_decimal(value: str) -> str:
     if not _DECIMAL.fullmatch(value):
         message = "must be a plain decimal string such as 12.50 or -3: no exponent, no plus sign, no leading zeros"
@@ -89,14 +99,9 @@ def _ip_address(value: str) -> str:
     return value
 
 
-def _not_a_number(token: str) -> None:
-    message = f"{token} is not JSON"
-    raise ValueError(message)
-
-
 def _json_text(value: str) -> str:
     try:
-        json.loads(value, parse_constant=_not_a_number)
+        json.loads(value, parse_constant=not_json)
     except (ValueError, RecursionError):
         message = "must be JSON text"
         raise ValueError(message) from None

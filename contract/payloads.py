@@ -1,13 +1,11 @@
 """What crosses the boundary between API, workflow and activities; it lives on in workflow histories.
 
-A field may be added with a default. One that is renamed, removed or given another meaning breaks
-the replay of open settlements: that needs `workflow.patched` and a line in CHANGELOG.md.
+Shapes only, no rules (ADR 0003). A field may be added with a default. One that is renamed, removed or given
+another meaning breaks the replay of open settlements: that needs `workflow.patched` and a line in CHANGELOG.md.
 """
 
 from datetime import datetime
 from enum import StrEnum
-
-from pydantic import Field
 
 from contract.adjust import AdjustBody
 from contract.calls import CallRecord
@@ -19,13 +17,13 @@ from contract.states import CancelResult, Decision, State
 class SettlementPolicy(Model):
     """How patient this settlement is. It travels with the start, so a replay never sees newer settings."""
 
-    cancel_max_attempts: int = Field(ge=1, le=100)
+    cancel_max_attempts: int
     """Attempts of one cancel in one round; then ABORTED."""
-    cancel_initial_interval_s: float = Field(gt=0)
-    cancel_max_interval_s: float = Field(gt=0)
-    confirm_after_s: float = Field(ge=0)
+    cancel_initial_interval_s: float
+    cancel_max_interval_s: float
+    confirm_after_s: float
     """Quarantine before the confirming cancel; 0 turns the confirming cancel off."""
-    expire_after_s: float = Field(gt=0)
+    expire_after_s: float
     """Age, counted from acceptance, from which an order is not sent any more."""
 
 
@@ -90,21 +88,15 @@ class OperatorAct(Model):
     at: datetime
 
 
-REASON_LENGTH_MAX = 500
-
-
 class OperatorRequest(Model):
-    """Argument of the Update `retry_cancel_adjust`: who asks, why, on what evidence."""
+    """Argument of the Updates `retry_cancel_adjust` and `resolve`: who asks, why, on what evidence.
 
-    operator: str = Field(min_length=1, max_length=64)
-    reason: str = Field(min_length=1, max_length=REASON_LENGTH_MAX)
-    evidence: str | None = Field(default=None, max_length=REASON_LENGTH_MAX)
+    Only the shape: `contract.operator_rules` has the rules, which stand at the doors.
+    """
 
-
-class ResolveRequest(OperatorRequest):
-    """Argument of the Update `resolve`. It closes a case with money in it, so the evidence must be named."""
-
-    evidence: str = Field(min_length=1, max_length=REASON_LENGTH_MAX)
+    operator: str
+    reason: str
+    evidence: str | None = None
 
 
 class Snapshot(Model):

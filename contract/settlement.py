@@ -16,9 +16,9 @@ from contract.states import CancelResult, Decision, State
 _URL_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
 
 
-def is_settlement_no(value: str) -> bool:
-    """Tell whether a text has the form of a settlement's number."""
-    return len(value) <= UNIQUE_NO_LENGTH_MAX and _URL_SAFE.fullmatch(value) is not None
+def is_settlement_no(value: object) -> bool:
+    """Tell whether a value has the form of a settlement's number."""
+    return isinstance(value, str) and len(value) <= UNIQUE_NO_LENGTH_MAX and _URL_SAFE.fullmatch(value) is not None
 
 
 def _url_safe(value: str) -> str:

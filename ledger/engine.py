@@ -26,7 +26,7 @@ def open_engine(database_url: str) -> AsyncEngine:
     """Return an engine whose every commit is on disk before it returns, on either database."""
     url = async_url(database_url)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, connect_args={"timeout": STATEMENT_TIMEOUT_S})
+        engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": STATEMENT_TIMEOUT_S})
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
@@ -36,6 +36,8 @@ def open_engine(database_url: str) -> AsyncEngine:
     )
     return create_async_engine(
         url,
+        # An error's text goes into logs and histories; what was to be written is personal data.
+        hide_parameters=True,
         pool_size=10,
         max_overflow=10,
         pool_timeout=STATEMENT_TIMEOUT_S,

@@ -6,18 +6,19 @@ one that began with a read would fail at once whenever another writer came betwe
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Select, Table, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
-from contract.states import State
-from ledger import rows
+from contract.states import END_STATES, State
+from ledger import engine, rows
 from ledger.tables import external_calls, operator_acts, settlements
 
 PAGE_LIMIT_MAX = 200
@@ -29,17 +30,26 @@ T = TypeVar("T")
 
 
 def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a transaction end whatever becomes of its caller.
+    """Let a transaction end whatever becomes of its caller, and let no caller wait for ever.
 
     A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's
-    driver would leave it open, and its lock would keep every other writer out.
+    driver would leave it open, and its lock would keep every other writer out. A server that falls silent on
+    an open connection keeps to no timeout of its own; after twice a statement's time it is a TimeoutError.
     """
 
     @functools.wraps(method)
     async def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.shield(method(*args, **kwargs))
+        transaction = asyncio.create_task(method(*args, **kwargs))
+        # Its error, if no one waits for it any more, is no one's affair.
+        transaction.add_done_callback(lambda done: done.cancelled() or done.exception())
+        async with asyncio.timeout(2 * engine.STATEMENT_TIMEOUT_S):
+            return await asyncio.shield(transaction)
 
     return shielded
+
+
+class DecisionConflictError(Exception):
+    """Two decisions on one settlement: two Temporals have worked on it, or one was set back. A person must look."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,17 @@ class Page:
 class Ledger:
     """The record of settlements, their external calls and operator acts.
 
-    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach;
-    then nothing of its transaction was written.
+    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach. A
+    transaction is written whole or not at all; after a TimeoutError it may still be.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, opened: AsyncEngine) -> None:
+        self._engine = opened
         # A settlement is read by several statements; they must see the same moment. SQLite's always do.
         self._reader = (
-            engine.execution_options(isolation_level="REPEATABLE READ")
-            if engine.dialect.name == "postgresql"
-            else engine
+            opened.execution_options(isolation_level="REPEATABLE READ")
+            if opened.dialect.name == "postgresql"
+            else opened
         )
 
     @ends_by_itself
@@ -109,7 +119,7 @@ class Ledger:
         """Write a snapshot if it is newer than what is there; return whether it was.
 
         Repeating it changes nothing, an older snapshot changes nothing, and a row that was lost (a
-        restored backup) is written anew.
+        restored backup) is written anew. Raises DecisionConflictError rather than change a decision.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -119,12 +129,13 @@ class Ledger:
                 .on_conflict_do_update(
                     index_elements=[settlements.c.request_unique_no],
                     set_=rows.snapshot_values(snapshot),
-                    where=settlements.c.version < snapshot.version,
+                    where=and_(settlements.c.version < snapshot.version, _same_decision(snapshot)),
                 )
                 # The rows themselves tell: the count of an insert is not the same thing on both databases.
                 .returning(settlements.c.version)
             )
             if written.first() is None:
+                await self._refuse_another_decision(connection, number, snapshot)
                 return False
             await self._put(connection, external_calls, rows.call_values(number, snapshot.calls))
             await self._put(connection, operator_acts, rows.act_values(number, snapshot.acts))
@@ -143,29 +154,52 @@ class Ledger:
         query = _page_query(state, after).limit(limit + 1)
         async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
-            listed = [await _complete(connection, row) for row in found[:limit]]
+            listed = await _complete(connection, found[:limit])
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
 
     @ends_by_itself
-    async def never_started(self, accepted_before: datetime, limit: int) -> list[SettlementInput]:
-        """Return settlements of which no workflow has reported anything yet, oldest first."""
+    async def never_started(
+        self, accepted_before: datetime, limit: int, after: tuple[datetime, str] | None = None
+    ) -> list[SettlementInput]:
+        """Return settlements of which no workflow has reported anything yet, oldest first, from behind `after`."""
+        by = settlements.c
         query = (
             select(settlements)
-            .where(settlements.c.state == State.ADJUSTING.value, settlements.c.version == 0)
-            .where(settlements.c.accepted_at < accepted_before)
-            .order_by(settlements.c.accepted_at)
+            .where(by.state == State.ADJUSTING.value, by.version == 0, by.accepted_at < accepted_before)
+            .order_by(by.accepted_at, by.request_unique_no)
             .limit(limit)
         )
+        if after is not None:
+            query = query.where(tuple_(by.accepted_at, by.request_unique_no) > tuple_(*after))
         async with self._reader.connect() as connection:
             return [rows.to_input(row) for row in (await connection.execute(query)).all()]
+
+    @ends_by_itself
+    async def count_open(self) -> dict[State, int]:
+        """Count the settlements that have not ended, by state."""
+        by = settlements.c
+        query = (
+            select(by.state, func.count())
+            .where(by.state.not_in([state.value for state in END_STATES]))
+            .group_by(by.state)
+        )
+        async with self._reader.connect() as connection:
+            return {State(state): count for state, count in (await connection.execute(query)).all()}
 
     @ends_by_itself
     async def check(self) -> None:
         """Return if the database answers and has the ledger's tables; raise if not."""
         async with self._reader.connect() as connection:
             await connection.execute(select(settlements.c.version).limit(1))
+
+    async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
+        by = settlements.c
+        query = select(by.decision).where(by.request_unique_no == number, ~_same_decision(snapshot))
+        if (await connection.execute(query)).first() is not None:
+            message = f"settlement {number} has another decision already than {snapshot.decision}"
+            raise DecisionConflictError(message)
 
     def _insert(self, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -181,31 +215,45 @@ class Ledger:
             )
 
 
+def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
+    """Say that a row has no decision yet or the snapshot's: a decision that was given never changes."""
+    return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
+
+
 def _page_query(state: State | None, after: tuple[datetime, str] | None) -> Select[Any]:
     by = settlements.c
     query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc())
     if state is not None:
         query = query.where(by.state == state.value)
     if after is not None:
-        accepted_at, number = after
-        earlier = and_(by.accepted_at == accepted_at, by.request_unique_no < number)
-        query = query.where(or_(by.accepted_at < accepted_at, earlier))
+        query = query.where(tuple_(by.accepted_at, by.request_unique_no) < tuple_(*after))
     return query
 
 
 async def _read(connection: AsyncConnection, number: str) -> Accepted | None:
     query = select(settlements).where(settlements.c.request_unique_no == number)
-    row = (await connection.execute(query)).one_or_none()
-    return await _complete(connection, row) if row is not None else None
+    found = await _complete(connection, (await connection.execute(query)).all())
+    return found[0] if found else None
 
 
-async def _complete(connection: AsyncConnection, row: Any) -> Accepted:  # noqa: ANN401 - a Row of settlements
-    calls, acts = [
-        (
-            await connection.execute(
-                select(table).where(table.c.settlement_no == row.request_unique_no).order_by(table.c.position)
-            )
-        ).all()
-        for table in (external_calls, operator_acts)
+async def _complete(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[Accepted]:
+    """Add to rows of settlements their calls and acts, by one statement each."""
+    numbers = [row.request_unique_no for row in found]
+    calls = await _parts(connection, external_calls, numbers)
+    acts = await _parts(connection, operator_acts, numbers)
+    return [
+        Accepted(
+            rows.to_input(row),
+            rows.to_snapshot(row, calls[row.request_unique_no], acts[row.request_unique_no]),
+            row.fingerprint,
+        )
+        for row in found
     ]
-    return Accepted(rows.to_input(row), rows.to_snapshot(row, calls, acts), row.fingerprint)
+
+
+async def _parts(connection: AsyncConnection, table: Table, numbers: list[str]) -> defaultdict[str, list[Row[Any]]]:
+    query = select(table).where(table.c.settlement_no.in_(numbers)).order_by(table.c.settlement_no, table.c.position)
+    by_settlement: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in (await connection.execute(query)).all():
+        by_settlement[row.settlement_no].append(row)
+    return by_settlement

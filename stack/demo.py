@@ -166,9 +166,12 @@ class Demo:
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """Return the demo's settings: always the simulator, and less patience unless the environment says otherwise."""
+    """Return the demo's settings: always the simulator and an embedded ledger, and less patience unless told otherwise.
+
+    A shell may hold the addresses of a production ledger and broker; a demo has no business there.
+    """
     quicker = {name: value for name, value in QUICKER.items() if f"{ENV_PREFIX}{name}".upper() not in os.environ}
-    return settings.model_copy(update={**quicker, "external_base_url": None})
+    return settings.model_copy(update={**quicker, "external_base_url": None, "database_url": None})
 
 
 async def demo() -> None:

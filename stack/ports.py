@@ -44,4 +44,6 @@ def _free(name: str, port: int, env: Mapping[str, str]) -> int:
     if env.get(variable):
         message = f"{variable}: port {port} is already in use"
         raise StackError(message)
-    return free_port()
+    found = free_port()
+    print(f"port {port} is already in use; {variable} is {found} this time", flush=True)
+    return found

@@ -29,7 +29,9 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path, ready: Probe) -> None:
         self.name = name
         self.command = command
-        self._env = {**os.environ, **env}
+        # Only the Temporal that it is told of: a shell may hold another's address and key.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+        self._env = {**inherited, **env}
         self._log_path = log_dir / f"{name}.log"
         self._ready = ready
         self._child: asyncio.subprocess.Process | None = None

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.limits import RECORD_START_TO_CLOSE
     from activities.record_settlement import RecordSettlement
-    from contract.payloads import RecordTask, SettlementInput
+    from contract.payloads import RecordTask, SettlementInput, Snapshot
 
 from workflows.runtime import LEDGER_TASK_QUEUE
 from workflows.saga_state import SagaState
@@ -44,12 +45,21 @@ class Journal:
         while True:
             await workflow.wait_condition(self._behind)
             snapshot = self._saga.snapshot
-            await workflow.execute_activity_method(
-                RecordSettlement.record_settlement,
-                RecordTask(settlement=self._settlement, snapshot=snapshot),
-                task_queue=LEDGER_TASK_QUEUE,
-                start_to_close_timeout=RECORD_START_TO_CLOSE,
-                retry_policy=RECORD_RETRY,
-                summary=f"write {snapshot.state} to the ledger",
-            )
-            self._written_version = snapshot.version
+            try:
+                await self._write(snapshot)
+            except ActivityError:
+                # Only a person can end it, from the UI or the command line. What they could not want is
+                # a settlement that the ledger never hears of again.
+                workflow.logger.exception("a ledger write was ended by hand; it begins anew")
+            else:
+                self._written_version = snapshot.version
+
+    async def _write(self, snapshot: Snapshot) -> None:
+        await workflow.execute_activity_method(
+            RecordSettlement.record_settlement,
+            RecordTask(settlement=self._settlement, snapshot=snapshot),
+            task_queue=LEDGER_TASK_QUEUE,
+            start_to_close_timeout=RECORD_START_TO_CLOSE,
+            retry_policy=RECORD_RETRY,
+            summary=f"write {snapshot.state} to the ledger",
+        )

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from contract.states import Outcome
 
 
-def lost_adjust(settlement: SettlementInput, error: ActivityError, now: datetime) -> CallRecord:
+def lost_adjust(settlement: SettlementInput, error: ActivityError, scheduled_at: datetime) -> CallRecord:
     """Return the record of an adjust whose worker did not report: unknown, unless it certainly never started.
 
     A schedule-to-start timeout is the one failure after which no worker ever had the task.
@@ -27,7 +27,7 @@ def lost_adjust(settlement: SettlementInput, error: ActivityError, now: datetime
     return CallRecord(
         operation=Operation.ADJUST,
         request_unique_no=settlement.adjust.requestUniqueNo,
-        sent_at=now,
+        sent_at=scheduled_at,
         verdict=verdict,
     )
 

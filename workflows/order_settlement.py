@@ -13,14 +13,13 @@ with workflow.unsafe.imports_passed_through():
     from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
     from contract.calls import CallRecord
     from contract.ids import CancelKind
+    from contract.operator_rules import REASON_LENGTH_MAX, ResolveRequest, RetryRequest
     from contract.payloads import (
-        REASON_LENGTH_MAX,
         ActKind,
         AdjustTask,
         CancelReport,
         CancelTask,
         OperatorRequest,
-        ResolveRequest,
         SettlementInput,
         Snapshot,
     )
@@ -35,8 +34,9 @@ from workflows.visibility import money
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 """A second adjust would be a second call, and its answer would hide the first one's."""
 
-RETRIES_MAX = 100
-"""Operator's retries of one settlement; bounds its history. After that it can only be resolved."""
+CALLS_MAX = 500
+"""External calls of one settlement after which it can only be resolved: its history must stay far below
+the size at which the server would terminate it."""
 
 
 @workflow.defn
@@ -101,6 +101,7 @@ class OrderSettlement:
     async def _adjust(self) -> CallRecord:
         settlement = self._settlement
         expires_after = timedelta(seconds=settlement.policy.expire_after_s)
+        scheduled_at = workflow.now()
         try:
             return await workflow.execute_activity_method(
                 Adjust.adjust,
@@ -117,7 +118,7 @@ class OrderSettlement:
             )
         except ActivityError as error:
             # Nobody can tell what a lost worker did: unknown, and so compensated.
-            return lost_adjust(settlement, error, workflow.now())
+            return lost_adjust(settlement, error, scheduled_at)
 
     async def _compensate(self, adjust: Outcome, reason: str) -> None:
         result = await self._cancel_until_consistent(CancelKind.FIRST, reason)
@@ -162,7 +163,7 @@ class OrderSettlement:
         if self._saga.state is State.ADJUSTING:
             self._stop_requested = True
             self._saga.act(ActKind.WORKFLOW_CANCELLATION, request)
-        elif self._saga.state is State.ABORTED:
+        elif self._saga.state is State.ABORTED and self._may_call_again():
             self._retry(ActKind.WORKFLOW_CANCELLATION, request)
 
     @workflow.update
@@ -178,22 +179,25 @@ class OrderSettlement:
         return self._saga.snapshot
 
     @workflow.update(description="Close an aborted settlement by hand, once the broker has put it right")
-    def resolve(self, request: ResolveRequest) -> Snapshot:
+    def resolve(self, request: OperatorRequest) -> Snapshot:
         """Close an ABORTED settlement with reason and evidence. Refused in any other state."""
         self._saga.act(ActKind.RESOLVE, request)
         self._saga.enter(State.RESOLVED, "resolved by hand; the acts say by whom and on what evidence")
         return self._saga.snapshot
 
     @retry_cancel_adjust.validator
-    def _may_retry(self, request: OperatorRequest) -> None:  # noqa: ARG002 - a validator takes what its Update takes
+    def _may_retry(self, request: OperatorRequest) -> None:
         self._must_be_aborted("retry_cancel_adjust")
-        if self._saga.retries >= RETRIES_MAX:
-            message = f"retried {RETRIES_MAX} times already; resolve it by hand"
+        if not self._may_call_again():
+            message = f"{len(self._saga.snapshot.calls)} calls were made already; resolve it by hand"
             raise ApplicationError(message, type="WRONG_STATE")
+        # Checked here and not in the type: a validator does not run on replay, so a rule may be tightened.
+        RetryRequest.model_validate(request.model_dump(by_alias=False))
 
     @resolve.validator
-    def _may_resolve(self, request: ResolveRequest) -> None:  # noqa: ARG002 - a validator takes what its Update takes
+    def _may_resolve(self, request: OperatorRequest) -> None:
         self._must_be_aborted("resolve")
+        ResolveRequest.model_validate(request.model_dump(by_alias=False))
 
     @workflow.query(description="The whole of what this settlement knows")
     def snapshot(self) -> Snapshot:
@@ -204,6 +208,9 @@ class OrderSettlement:
         self._saga.retries += 1
         self._saga.act(kind, request)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the acts say by whom and why")
+
+    def _may_call_again(self) -> bool:
+        return len(self._saga.snapshot.calls) < CALLS_MAX
 
     def _must_be_aborted(self, update: str) -> None:
         if self._saga.state is not State.ABORTED:

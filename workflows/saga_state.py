@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from contract.payloads import ActKind, OperatorAct, OperatorRequest, SettlementInput, Snapshot
     from contract.states import TRANSITIONS, CancelResult, State, decision_of
 
-from workflows.visibility import show
+from workflows.visibility import money, show
 
 
 class SagaState:
@@ -48,6 +48,11 @@ class SagaState:
             calls=(*self.snapshot.calls, *calls),
         )
         show(self._settlement, self.snapshot)
+        if state is State.ABORTED:
+            workflow.logger.error(
+                "aborted: a person must act",
+                extra={"settlement": self._settlement.adjust.requestUniqueNo, "money": money(self._settlement)},
+            )
 
     def learn(self, calls: tuple[CallRecord, ...], reason: str) -> None:
         """Take calls into the audit without leaving the state."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Rule, Verdict
-from contract.payloads import OperatorRequest, ResolveRequest
+from contract.operator_rules import ResolveRequest
+from contract.payloads import OperatorRequest
 from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate

@@ -26,6 +26,7 @@ def test_codes_that_clients_switch_on_never_change() -> None:
         "validation-failed": 422,
         "malformed-request": 400,
         "body-too-large": 413,
+        "unsupported-media-type": 415,
         "number-reused": 409,
         "not-found": 404,
         "method-not-allowed": 405,

@@ -1,0 +1,28 @@
+"""JSON that can be read in only one way: what RFC 8259 leaves open is refused."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+class RepeatedNameError(ValueError):
+    """An object names a field twice; which one the sender means cannot be known."""
+
+
+def strict_json(text: bytes) -> object:
+    """Parse UTF-8 JSON. Raises RepeatedNameError, or another ValueError for what is not JSON (NaN is not)."""
+    return json.loads(text.decode(), object_pairs_hook=_no_repeats, parse_constant=not_json)
+
+
+def not_json(token: str) -> None:
+    """Refuse what Python's parser takes beyond JSON. For `parse_constant`."""
+    message = f"{token} is not JSON"
+    raise ValueError(message)
+
+
+def _no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        message = "a field stands twice in one object"
+        raise RepeatedNameError(message)
+    return fields

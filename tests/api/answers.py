@@ -1,0 +1,61 @@
+"""Every answer of the front door is held against its own OpenAPI document and against RFC 9457."""
+
+import re
+from typing import Any
+
+import httpx2
+from jsonschema import Draft202012Validator
+
+PROBLEM = "application/problem+json"
+TRACES_OF_INSIDES = ("Traceback", 'File "', "sqlalchemy", "sqlite3", "psycopg", "pydantic", "temporalio", "grpc")
+
+Document = dict[str, Any]
+
+
+class Documented:
+    """Knows what the document allows each operation to answer."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._operations = {
+            (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path))): operation
+            for path, operations in document["paths"].items()
+            for method, operation in operations.items()
+        }
+
+    def check(self, answer: httpx2.Response) -> None:
+        """Fail if the answer is none that the document allows, or a problem that is not well formed."""
+        operation = self._operation(answer.request.method, answer.request.url.path)
+        if operation is not None:
+            self._check_documented(operation["responses"], answer)
+        if answer.status_code >= 400 and _media_type(answer) != "application/json":
+            self._check_problem(answer)
+
+    def validate(self, schema: Document, body: object) -> None:
+        """Fail if a body does not keep a schema of the document."""
+        whole = {**schema, "components": self._document["components"]}
+        Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(body)
+
+    def _operation(self, method: str, path: str) -> Document | None:
+        found = [each for (verb, form), each in self._operations.items() if verb == method and form.fullmatch(path)]
+        return found[0] if found else None
+
+    def _check_documented(self, responses: Document, answer: httpx2.Response) -> None:
+        documented = responses.get(str(answer.status_code))
+        assert documented is not None, f"{answer.status_code} of {answer.request.method} {answer.url} is documented"
+        content = documented["content"]
+        assert _media_type(answer) in content, f"{_media_type(answer)} is documented"
+        self.validate(content[_media_type(answer)]["schema"], answer.json())
+
+    def _check_problem(self, answer: httpx2.Response) -> None:
+        assert _media_type(answer) == PROBLEM, f"{_media_type(answer)} is a problem"
+        body = answer.json()
+        self.validate({"$ref": "#/components/schemas/Problem"}, body)
+        assert body["status"] == answer.status_code, f"{body['status']} is the answer's status"
+        assert body["type"].endswith(f":{body['code']}"), f"{body['type']} ends with its code"
+        assert ("retry-after" in answer.headers) == (answer.status_code == 503), "a 503 says when to come back"
+        assert not [each for each in TRACES_OF_INSIDES if each in answer.text], "it tells nothing of our insides"
+
+
+def _media_type(answer: httpx2.Response) -> str:
+    return str(answer.headers.get("content-type", "")).partition(";")[0]

@@ -1,0 +1,130 @@
+import asyncio
+import gc
+import shutil
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from config.temporal import register_search_attributes
+from ledger import open_engine
+from ledger.migrate import migrate
+from tests.api.doors import Door, open_door, terminate
+from tests.api.wire import Line, line, temporal_at
+from tests.support.binaries import beside_python
+from tests.support.ledgers import FlakyLedger
+from tests.support.sagas import IDENTITY
+from workflows.runtime import DATA_CONVERTER
+from workflows.visibility import SEARCH_ATTRIBUTES
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Collect what is logged, instead of printing it."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest_asyncio.fixture(scope="session", autouse=True)
+async def _calm_loop() -> AsyncIterator[None]:
+    """Pass over what Temporal's client leaves behind of a call that was given up: a future nobody asks.
+
+    Reporting one would format a traceback in the middle of a garbage collection; if that falls into
+    pytest's own parsing of a source, CPython 3.11 breaks off the whole run with a SystemError.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report_unless_cancelled)
+    yield
+    gc.collect()
+    loop.set_exception_handler(None)
+
+
+def _report_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one database, for every test to copy."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    engine = open_engine(f"sqlite:///{path}")
+    await migrate(engine)
+    await engine.dispose()
+    return path
+
+
+@pytest_asyncio.fixture
+async def engine(empty_ledger: Path, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """Yield a migrated database of the test's own."""
+    shutil.copy(empty_ledger, tmp_path / "ledger.db")
+    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine) -> FlakyLedger:
+    return FlakyLedger(engine)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def dead_port() -> AsyncIterator[int]:
+    """Yield a port that refuses connections for as long as the tests run."""
+    async with line() as held:
+        yield held.port
+
+
+@pytest_asyncio.fixture(scope="session")
+async def dead_temporal(dead_port: int) -> Client:
+    return await temporal_at(dead_port)
+
+
+@pytest_asyncio.fixture
+async def temporal_line() -> AsyncIterator[Line]:
+    """Yield the way to Temporal; dead at first."""
+    async with line() as held:
+        yield held
+
+
+@pytest_asyncio.fixture
+async def lined_door(ledger: FlakyLedger, temporal_line: Line) -> AsyncIterator[Door]:
+    """Yield the app whose way to Temporal is that one."""
+    async with open_door(ledger, await temporal_at(temporal_line.port)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """Run one real Temporal server for all tests; each uses numbers of its own."""
+    async with await WorkflowEnvironment.start_local(
+        data_converter=DATA_CONVERTER,
+        identity=IDENTITY,
+        dev_server_existing_path=beside_python("temporal"),
+        dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"],
+        dev_server_log_level="error",
+    ) as environment:
+        await register_search_attributes(environment.client, SEARCH_ATTRIBUTES)
+        yield environment.client
+
+
+@pytest_asyncio.fixture
+async def closed_door(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[Door]:
+    """Yield the app with its ledger, and no Temporal."""
+    async with open_door(ledger, dead_temporal) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
+    """Yield the app with its ledger and a real Temporal; a test that needs a worker runs one."""
+    async with open_door(ledger, temporal) as opened:
+        yield opened
+        for number in await opened.recorded():
+            await terminate(temporal, number)

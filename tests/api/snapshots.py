@@ -1,0 +1,85 @@
+"""Settlements as the ledger has them when their story is over, or stands still."""
+
+from datetime import UTC, datetime, timedelta
+
+from contract.calls import CallRecord, Operation, Verdict
+from contract.ids import CancelKind, cancel_unique_no
+from contract.payloads import ActKind, OperatorAct, SettlementInput, Snapshot
+from contract.states import CancelResult, State, decision_of
+from tests.support.scripted import APPLIED, NEVER_RECEIVED, REVERSED, UNKNOWN
+
+
+def stands(settlement: SettlementInput, state: State) -> Snapshot:
+    """Return the shortest snapshot that says so."""
+    at = settlement.accepted_at + timedelta(seconds=1)
+    return Snapshot(
+        version=1,
+        state=state,
+        decision=decision_of(state),
+        cancel_result=CancelResult.REVERSED if state is State.CANCELLED else None,
+        reason=f"it is {state}",
+        decided_at=at,
+        updated_at=at,
+        calls=(_call(settlement, at, APPLIED if state is State.SETTLED else UNKNOWN),),
+    )
+
+
+def long_story(settlement: SettlementInput) -> Snapshot:
+    """Return the snapshot of an adjust that timed out, a round that failed, an operator's retry, a late arrival."""
+    start = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+    moments = [start + timedelta(seconds=each, microseconds=123456) for each in range(8)]
+    first, confirming = CancelKind
+    acts = (
+        OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="night-shift", reason="broker is back", at=moments[3]),
+        OperatorAct(kind=ActKind.RESOLVE, operator="day-shift", reason="by hand", evidence="ticket 17", at=moments[7]),
+    )
+    return Snapshot(
+        version=9,
+        state=State.CANCELLED,
+        decision=decision_of(State.CANCELLED),
+        cancel_result=CancelResult.REVERSED,
+        reason="consistent again: REVERSED",
+        decided_at=moments[1],
+        updated_at=moments[7],
+        calls=(
+            _call(settlement, moments[0], UNKNOWN),
+            _cancel(settlement, first, moments[1], UNKNOWN, duration_ms=None),
+            _cancel(settlement, first, moments[4], NEVER_RECEIVED, CancelResult.NEVER_RECEIVED, retried=1, attempt=2),
+            _cancel(settlement, confirming, moments[6], REVERSED, CancelResult.REVERSED),
+        ),
+        acts=acts,
+    )
+
+
+def _call(settlement: SettlementInput, at: datetime, verdict: Verdict) -> CallRecord:
+    return CallRecord(
+        operation=Operation.ADJUST,
+        request_unique_no=settlement.adjust.requestUniqueNo,
+        sent_at=at,
+        duration_ms=3001,
+        verdict=verdict,
+    )
+
+
+def _cancel(  # noqa: PLR0913 - one argument for each thing that differs between cancels
+    settlement: SettlementInput,
+    kind: CancelKind,
+    at: datetime,
+    verdict: Verdict,
+    result: CancelResult | None = None,
+    *,
+    retried: int = 0,
+    attempt: int = 1,
+    duration_ms: int | None = 17,
+) -> CallRecord:
+    return CallRecord(
+        operation=Operation.CANCEL_ADJUST,
+        kind=kind,
+        request_unique_no=cancel_unique_no(settlement.adjust.requestUniqueNo, kind),
+        round=retried,
+        attempt=attempt,
+        sent_at=at,
+        duration_ms=duration_ms,
+        verdict=verdict,
+        cancel_result=result,
+    )

@@ -1,0 +1,196 @@
+"""The ledger is out of reach: 503 ledger-unavailable, no word about where it is, and no false word about the money."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import State
+from ledger import Accepted, Page, open_engine
+from ledger import engine as ledger_engine
+from tests.api.doors import Door, open_door, terminate, timed
+from tests.api.wire import HOST, line
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import order
+from tests.support.scripted import APPLIED, ScriptedExternalSystem
+
+PASSWORD = "hunter2"  # noqa: S105 - a value that looks like one
+SILENCE_LIMIT_S = 8.0
+EVIDENCE = {"operator": "night-shift", "reason": "by hand", "evidence": "ticket 17"}
+
+
+class UnreachableLedger(FlakyLedger):
+    """Raises what a database may raise that is lost below SQLAlchemy, as `Ledger` documents it."""
+
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+        """Fail."""
+        raise self._lost
+
+    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+        """Fail."""
+        raise self._lost
+
+    async def page(self, **_: object) -> Page:
+        """Fail."""
+        raise self._lost
+
+    @property
+    def _lost(self) -> OSError:
+        return ConnectionResetError(f"{PASSWORD} at db.internal")
+
+
+class SilentLedger(FlakyLedger):
+    """Has open connections to a database that does not answer any more, and does not hang up either."""
+
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+        """Hang."""
+        return await _for_ever()
+
+    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+        """Hang."""
+        return await _for_ever()
+
+    async def page(self, **_: object) -> Page:
+        """Hang."""
+        return await _for_ever()
+
+
+async def _for_ever() -> NoReturn:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+class BrokenLedger(FlakyLedger):
+    """Has a bug."""
+
+    async def find(self, request_unique_no: str) -> Accepted | None:
+        """Fail as no database does."""
+        raise ZeroDivisionError(PASSWORD, request_unique_no)
+
+
+class ForgetfulLedger(FlakyLedger):
+    """Accepts, and then cannot be read: the database went away while the caller waited."""
+
+    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+        """Fail."""
+        raise OperationalError(PASSWORD, None, ConnectionResetError())
+
+
+class SlowLedger(FlakyLedger):
+    """Accepts, and then never gets a write done."""
+
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002
+        """Hang."""
+        return await _for_ever()
+
+
+OUTAGES: dict[str, tuple[type[FlakyLedger], str]] = {
+    "database gone": (FlakyLedger, f"sqlite:///{{folder}}/gone/{PASSWORD}.db"),
+    "schema missing": (FlakyLedger, f"sqlite:///{{folder}}/{PASSWORD}.db"),
+    "postgres down": (FlakyLedger, f"postgresql://clerk:{PASSWORD}@{HOST}:{{port}}/ledger"),
+    "connection lost": (UnreachableLedger, "sqlite://"),
+}
+"""A ledger and its database's address, for each way of being out of reach."""
+
+
+@pytest_asyncio.fixture(params=OUTAGES.values(), ids=OUTAGES)
+async def lost_ledger(request: pytest.FixtureRequest, tmp_path: Path, dead_port: int) -> AsyncIterator[FlakyLedger]:
+    kind, url = request.param
+    engine = open_engine(url.format(folder=tmp_path, port=dead_port))
+    yield kind(engine)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/settlements"),
+        ("GET", "/v1/settlements/N-1"),
+        ("GET", "/v1/settlements"),
+        ("POST", "/v1/settlements/N-1/resolution"),
+        ("POST", "/v1/settlements/N-1/cancel-adjust-retries"),
+    ],
+)
+async def test_ledger_that_is_out_of_reach_is_named_and_nothing_else(
+    lost_ledger: FlakyLedger, dead_temporal: Client, method: str, path: str
+) -> None:
+    body = None if method == "GET" else order() if path == "/v1/settlements" else EVIDENCE
+    async with open_door(lost_ledger, dead_temporal) as door:
+        answer = await door.http.request(method, path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    for inside in (PASSWORD, "clerk", "SELECT", "INSERT", "no such table", "db.internal", HOST):
+        assert inside not in answer.text
+
+
+async def test_ledger_that_takes_no_connection_is_named_within_its_own_limit(
+    dead_temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_engine, "STATEMENT_TIMEOUT_S", 2)
+    async with line() as to_postgres:
+        await to_postgres.answer_nothing()
+        engine = open_engine(f"postgresql://clerk@{HOST}:{to_postgres.port}/ledger")
+        async with open_door(FlakyLedger(engine), dead_temporal) as door:
+            answer, took_s = await timed(door.post(order(), prefer="wait=1"))
+        await engine.dispose()
+    assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
+    assert took_s < 6
+
+
+async def test_order_that_the_ledger_did_not_take_is_never_started(lost_ledger: FlakyLedger, temporal: Client) -> None:
+    """The answer says that no money moved, so none may."""
+    body = order()
+    external = ScriptedExternalSystem(adjust=APPLIED)
+    async with open_door(lost_ledger, temporal) as door, door.workers(external):
+        answer = await door.post(body, prefer="wait=2")
+    assert answer.status_code == 503
+    assert external.adjusts == []
+
+
+async def test_decision_is_given_though_the_ledger_fails_after_accepting(door: Door) -> None:
+    """The write-through is a courtesy; the workflow's own write follows when the database is back."""
+    body = order()
+    door.ledger.down = True
+    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        answer = await door.post(body, prefer="wait=20")
+        assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
+        assert (await door.get(body["requestUniqueNo"])).json()["state"] == "ADJUSTING"
+        door.ledger.down = False
+        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+
+
+async def test_decision_is_given_though_the_write_through_hangs(engine: AsyncEngine, temporal: Client) -> None:
+    body = order()
+    slow, quick = SlowLedger(engine), FlakyLedger(engine)
+    external = ScriptedExternalSystem(adjust=APPLIED)
+    async with open_door(slow, temporal) as door, open_door(quick, temporal) as other, other.workers(external):
+        answer = await door.post(body, prefer="wait=20")
+        await other.reaches(body["requestUniqueNo"], State.SETTLED)
+    assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
+
+
+async def test_what_was_started_is_never_called_not_accepted(engine: AsyncEngine, temporal: Client) -> None:
+    """`ledger-unavailable` means that nothing was accepted and no money moved; here the adjust is on its way."""
+    body = order()
+    async with open_door(ForgetfulLedger(engine), temporal) as door:
+        answer = await door.post(body, prefer="wait=2")
+    await terminate(temporal, body["requestUniqueNo"])
+    assert answer.json().get("code") != "ledger-unavailable"
+    assert answer.status_code == 202
+
+
+async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(
+    engine: AsyncEngine, dead_temporal: Client
+) -> None:
+    """Whatever breaks, the caller learns that it is in doubt, and nothing of our insides."""
+    async with open_door(BrokenLedger(engine), dead_temporal, raising=False) as door:
+        answer = await door.get("N-1")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert PASSWORD not in answer.text

@@ -1,0 +1,166 @@
+"""An operator's acts on an aborted settlement: carried out, kept with who, why and on what evidence; else refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from contract.states import State
+from tests.api.doors import SETTLEMENTS, Door, accept
+from tests.support.orders import order, settlement
+from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Answer, Gate, ScriptedExternalSystem
+from tests.support.stories import FAILED
+
+RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"
+ACTS = [RETRY, RESOLUTION]
+EVIDENCE = {"operator": "night-shift", "reason": "reversed by the broker", "evidence": "ticket 17"}
+
+
+@asynccontextmanager
+async def aborted(door: Door, *then: Answer) -> AsyncIterator[str]:
+    """Bring a settlement to ABORTED; what comes then answers the cancels of an operator's retry."""
+    body = order()
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, *then])
+    async with door.workers(external):
+        assert (await door.post(body, prefer="wait=20")).status_code == 201
+        await door.reaches(body["requestUniqueNo"], State.ABORTED)
+        yield body["requestUniqueNo"]
+
+
+@asynccontextmanager
+async def in_flight(door: Door, *, cancelling: bool) -> AsyncIterator[str]:
+    """Hold a settlement in CANCELLING or in ADJUSTING."""
+    body = order()
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN if cancelling else gate, cancels=[gate])
+    async with door.workers(external):
+        assert (await door.post(body)).status_code == 202
+        await gate.reached.wait()
+        yield body["requestUniqueNo"]
+        gate.opened.set()
+        await door.reaches(body["requestUniqueNo"], State.CANCELLED if cancelling else State.SETTLED)
+
+
+def story(resource: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Return operation, round and attempt of every call."""
+    return [(call["operation"], call["round"], call["attempt"]) for call in resource["calls"]]
+
+
+async def test_retry_is_accepted_kept_and_carried_out(door: Door) -> None:
+    before = datetime.now(UTC)
+    gate = Gate(REVERSED)
+    async with aborted(door, gate) as number:
+        answer = await door.act(number, RETRY, {"operator": "night-shift", "reason": "broker is back"})
+        shown = (await door.get(number)).json()
+        gate.opened.set()
+        await door.reaches(number, State.CANCELLED)
+    after = datetime.now(UTC)
+    assert (answer.status_code, answer.json()["state"]) == (202, "CANCELLING")
+    assert answer.headers["location"] == f"{SETTLEMENTS}/{number}"
+    assert answer.json() == shown
+    (act,) = answer.json()["operatorActs"]
+    assert before <= datetime.fromisoformat(act.pop("at")) <= after
+    told = {"operator": "night-shift", "reason": "broker is back", "evidence": None}
+    assert act == {"kind": "RETRY_CANCEL_ADJUST", **told}
+    end = (await door.get(number)).json()
+    assert story(end) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1), ("CANCEL_ADJUST", 1, 1)]
+    assert (end["cancelResult"], end["operatorActs"]) == ("REVERSED", answer.json()["operatorActs"])
+    assert len({call["requestUniqueNo"] for call in end["calls"][1:]}) == 1
+
+
+async def test_resolution_closes_it_with_reason_and_evidence(door: Door) -> None:
+    async with aborted(door) as number:
+        answer = await door.act(number, RESOLUTION, EVIDENCE)
+        shown = (await door.get(number)).json()
+    assert (answer.status_code, answer.json()["state"], answer.json()["decision"]) == (200, "RESOLVED", "VOID")
+    assert answer.json() == shown
+    (act,) = shown["operatorActs"]
+    assert {**act, "at": None} == {"kind": "RESOLVE", **EVIDENCE, "at": None}
+    assert story(shown) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1)]
+
+
+async def test_every_act_is_kept_in_order(door: Door) -> None:
+    async with aborted(door, FAILED) as number:
+        await door.act(number, RETRY, EVIDENCE)
+        await door.reaches(number, State.ABORTED)
+        await door.act(number, RESOLUTION, {**EVIDENCE, "operator": "day-shift"})
+        acts = (await door.get(number)).json()["operatorActs"]
+    assert [(act["kind"], act["operator"]) for act in acts] == [
+        ("RETRY_CANCEL_ADJUST", "night-shift"),
+        ("RESOLVE", "day-shift"),
+    ]
+
+
+async def test_of_two_operators_at_once_one_acts(door: Door) -> None:
+    gate = Gate(REVERSED)
+    async with aborted(door, gate) as number:
+        answers = await asyncio.gather(*(door.act(number, RETRY, EVIDENCE) for _ in range(4)))
+        gate.opened.set()
+        await door.reaches(number, State.CANCELLED)
+        acts = (await door.get(number)).json()["operatorActs"]
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+    assert len(acts) == 1
+
+
+async def test_act_is_confirmed_though_the_ledger_cannot_be_written(door: Door) -> None:
+    """It is done and in the history; the row follows when the database is back."""
+    async with aborted(door) as number:
+        door.ledger.down = True
+        answer = await door.act(number, RESOLUTION, EVIDENCE)
+        assert (answer.status_code, answer.json()["state"]) == (200, "RESOLVED")
+        door.ledger.down = False
+        await door.reaches(number, State.RESOLVED)
+        assert len((await door.get(number)).json()["operatorActs"]) == 1
+
+
+async def refused(door: Door, number: str, state: str) -> None:
+    """Check that neither act is taken and the settlement stays as it is."""
+    before = (await door.get(number)).json()
+    for kind in ACTS:
+        answer = await door.act(number, kind, EVIDENCE)
+        assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+    assert (await door.get(number)).json() == before
+    assert (before["state"], before["operatorActs"]) == (state, [])
+
+
+async def test_settled_one_is_refused(door: Door) -> None:
+    body = order()
+    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        await door.post(body, prefer="wait=20")
+        await refused(door, body["requestUniqueNo"], "SETTLED")
+
+
+@pytest.mark.parametrize("state", ["CANCELLING", "ADJUSTING"])
+async def test_one_that_is_under_way_is_refused_with_its_state(door: Door, state: str) -> None:
+    async with in_flight(door, cancelling=state == "CANCELLING") as number:
+        await door.reaches(number, State(state))
+        await refused(door, number, state)
+        assert state in (await door.act(number, RETRY, EVIDENCE)).json()["detail"]
+
+
+async def test_resolved_one_is_refused(door: Door) -> None:
+    async with aborted(door) as number:
+        await door.act(number, RESOLUTION, EVIDENCE)
+        for kind in ACTS:
+            answer = await door.act(number, kind, EVIDENCE)
+            assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+        assert len((await door.get(number)).json()["operatorActs"]) == 1
+
+
+@pytest.mark.parametrize("kind", ACTS)
+async def test_one_that_was_never_started_is_refused_and_not_called_closed(door: Door, kind: str) -> None:
+    """An operator who reads that it has closed would look no further."""
+    number = await accept(door.ledger, settlement())
+    answer = await door.act(number, kind, EVIDENCE)
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+    assert "closed" not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ACTS)
+@pytest.mark.parametrize("number", ["N-unknown", "%00", "N" * 49, "%E2%82%AC"])
+async def test_unknown_number_is_not_found(closed_door: Door, kind: str, number: str) -> None:
+    answer = await closed_door.act(number, kind, EVIDENCE)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

@@ -1,0 +1,143 @@
+"""The same number again: the same request is answered for its settlement, another one is refused."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from contract.payloads import SettlementInput
+from contract.states import State
+from tests.api.doors import Door, accept
+from tests.api.snapshots import stands
+from tests.support.orders import order, settlement
+from tests.support.scripted import APPLIED, REJECTED, Gate, ScriptedExternalSystem
+
+ANOTHER: dict[str, Any] = {
+    "thirdServerCode": "customer-8",
+    "userName": "user-8",
+    "currency": "EUR",
+    "bizType": 10,
+    "operationType": "NORMAL_CLOSE",
+    "amount": "12.5",
+    "amountDigits": 3,
+    "orderId": 4712,
+    "requestTime": 1_760_000_000_000,
+    "ip": "203.0.113.8",
+    "metadata": '{"note": "vip"}',
+}
+"""Another valid value for each field; 12.5 is the same money as 12.50 and still another request."""
+
+COMPANY = {"companyId": "7"}
+
+
+async def decided(door: Door, state: State = State.SETTLED, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Write a decided settlement and return the body that it was posted with; its company is 7."""
+    accepted = settlement(**fields)
+    await accept(door.ledger, accepted, stands(accepted, state))
+    return body_of(accepted)
+
+
+def body_of(accepted: SettlementInput) -> dict[str, Any]:
+    """Return what was posted."""
+    return accepted.adjust.model_dump(mode="json", exclude_none=True)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.ADJUSTING])
+async def test_repeat_is_answered_from_the_ledger_without_temporal(closed_door: Door, state: State) -> None:
+    """The ledger's idempotency outlives Temporal's retention, and its outages."""
+    body = await decided(closed_door, state)
+    answer = await closed_door.post(body, **COMPANY)
+    assert answer.status_code == 200
+    assert answer.headers["idempotent-replayed"] == "true"
+    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}"
+    assert "retry-after" not in answer.headers
+    assert answer.json() == (await closed_door.get(body["requestUniqueNo"])).json()
+    assert len(await closed_door.recorded()) == 1
+
+
+@pytest.mark.parametrize("changed", ANOTHER)
+async def test_another_body_under_the_number_is_refused(closed_door: Door, changed: str) -> None:
+    body = await decided(closed_door)
+    before = (await closed_door.get(body["requestUniqueNo"])).json()
+    answer = await closed_door.post(body | {changed: ANOTHER[changed]}, **COMPANY)
+    assert (answer.status_code, answer.json()["code"]) == (409, "number-reused")
+    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}"
+    assert (await closed_door.get(body["requestUniqueNo"])).json() == before
+
+
+@pytest.mark.parametrize("headers", [{}, {"companyId": "8"}, {"companyId": "0"}, {"companyId": "-7"}])
+async def test_another_company_under_the_number_is_refused(closed_door: Door, headers: dict[str, str]) -> None:
+    """Its resource must not be shown to the other one either."""
+    answer = await closed_door.post(await decided(closed_door), **headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "number-reused")
+    assert "PROCEED" not in answer.text
+
+
+@pytest.mark.parametrize("headers", [{"trace": "another"}, {"prefer": "wait=1"}, {"prefer": "nonsense"}, {"x-a": "b"}])
+async def test_other_headers_are_no_conflict(closed_door: Door, headers: dict[str, str]) -> None:
+    answer = await closed_door.post(await decided(closed_door), **COMPANY, **headers)
+    assert answer.status_code == 200
+    assert answer.json()["trace"] == "trace-7"
+
+
+async def test_null_metadata_is_no_metadata(closed_door: Door) -> None:
+    answer = await closed_door.post(await decided(closed_door) | {"metadata": None}, **COMPANY)
+    assert answer.status_code == 200
+
+
+def rewritten(body: dict[str, Any]) -> dict[str, str]:
+    """Return other texts of the same JSON object."""
+    return {
+        "keys backwards": json.dumps(dict(reversed(body.items()))),
+        "indented": json.dumps(body, indent=4),
+        "no blanks": json.dumps(body, separators=(",", ":")),
+        "escaped": json.dumps(body).replace("user-7", "\\u0075ser\\u002d7"),
+        "company as a padded number": json.dumps(body).replace("4711", " 4711 "),
+    }
+
+
+@pytest.mark.parametrize("form", rewritten({}))
+async def test_another_text_of_the_same_json_is_no_conflict(closed_door: Door, form: str) -> None:
+    text = rewritten(await decided(closed_door))[form]
+    assert (await closed_door.post_raw(text.encode(), **COMPANY)).status_code == 200
+
+
+@pytest.mark.parametrize("adjust", [APPLIED, REJECTED], ids=["PROCEED", "VOID"])
+async def test_first_answer_repeat_and_get_show_one_resource(door: Door, adjust: Any) -> None:  # noqa: ANN401
+    """A decision that a POST has given is in the ledger before the answer is out."""
+    body = order()
+    gate = Gate(APPLIED)
+    external = ScriptedExternalSystem(adjust=adjust, cancels=[gate])
+    async with door.workers(external):
+        first = await door.post(body, prefer="wait=10")
+        read = await door.get(body["requestUniqueNo"])
+        repeat = await door.post(body, prefer="wait=10")
+        gate.opened.set()
+        await door.reaches(body["requestUniqueNo"], State.SETTLED if adjust is APPLIED else State.CANCELLED)
+    assert (first.status_code, repeat.status_code) == (201, 200)
+    assert "idempotent-replayed" not in first.headers
+    assert first.json() == read.json() == repeat.json()
+
+
+async def test_many_who_post_one_request_at_once_get_one_settlement(door: Door) -> None:
+    """Exactly one is told that it is new; all are told the same decision; the broker sees one adjust."""
+    body = order()
+    external = ScriptedExternalSystem(adjust=APPLIED)
+    async with door.workers(external):
+        answers = await asyncio.gather(*(door.post(body, prefer="wait=20") for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert {answer.json()["decision"] for answer in answers} == {"PROCEED"}
+    assert len({answer.json()["trace"] for answer in answers}) == 1
+    assert len(external.adjusts) == 1
+
+
+async def test_of_two_different_requests_at_once_one_is_refused(door: Door) -> None:
+    body = order()
+    external = ScriptedExternalSystem(adjust=APPLIED)
+    async with door.workers(external):
+        answers = await asyncio.gather(
+            *(door.post(body | {"orderId": number}, prefer="wait=20") for number in (1, 2) for _ in range(5))
+        )
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [201] + [409] * 5
+    assert len(external.adjusts) == 1

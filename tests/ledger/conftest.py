@@ -1,0 +1,120 @@
+"""Ledgers on both databases, each test with a fresh one."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+from ledger import Ledger, open_engine
+from ledger.migrate import migrate_url
+from tests.support.orders import new_number
+from tests.support.postgres import Postgres, running_postgres
+
+TEMPLATE = "ledger_template"
+
+OpenEngine = Callable[..., AsyncEngine]
+
+
+async def at_rest(engine: AsyncEngine) -> bool:
+    """Tell whether every connection is back in the pool."""
+    return isinstance(engine.pool, QueuePool) and engine.pool.checkedout() == 0
+
+
+async def at_work(engine: AsyncEngine) -> bool:
+    """Tell whether any connection is in use."""
+    return not await at_rest(engine)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run one PostgreSQL for all tests that want one, from the first of them on."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def postgres_template(postgres: Postgres) -> str:
+    """Migrate a database once and return its name; the tests' databases are copies."""
+    await migrate_url(postgres.create_database(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate a database file once and return it; the tests' files are copies."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    await migrate_url(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Return a migrated SQLite database."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.db')}"
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    """Return a migrated PostgreSQL database."""
+    name = new_number("ledger")
+    yield postgres.create_database(name, template=postgres_template)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Run the test once on each database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest) -> str:
+    """Return a migrated database of the backend under test."""
+    return str(request.getfixturevalue(f"{backend}_url"))
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return a database of the backend under test that nothing has been done to."""
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = new_number("empty")
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+async def open_one() -> AsyncIterator[OpenEngine]:
+    """Open engines that are closed when the test ends; several on one URL stand for several processes."""
+    opened: list[AsyncEngine] = []
+
+    def remember(database_url: str) -> AsyncEngine:
+        opened.append(open_engine(database_url))
+        return opened[-1]
+
+    yield remember
+    for engine in opened:
+        await engine.dispose()
+
+
+@pytest.fixture
+def engine(open_one: OpenEngine, database_url: str) -> AsyncEngine:
+    """Open the migrated database."""
+    return open_one(database_url)
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine) -> Ledger:
+    """Return a ledger on the migrated database."""
+    return Ledger(engine)
+
+
+@pytest.fixture
+def ledgers(open_one: OpenEngine, database_url: str) -> list[Ledger]:
+    """Return four ledgers on one database, each with connections of its own."""
+    return [Ledger(open_one(database_url)) for _ in range(4)]

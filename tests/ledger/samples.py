@@ -1,0 +1,100 @@
+"""Snapshots, calls and acts to record; orders come from `tests.support.orders`."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.ids import CancelKind
+from contract.payloads import ActKind, OperatorAct, Snapshot
+from contract.states import CancelResult, Decision, Outcome, State
+
+Fields = dict[str, Any]
+
+NOON = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
+EAST = timezone(timedelta(hours=5, minutes=45))
+WIDE_TEXT = "Ünï ☂ 结算 🧾 'quoted' \"twice\" %s :name \\ \n\t"
+
+
+def accepted(**fields: Any) -> Snapshot:  # noqa: ANN401 - any field of Snapshot
+    """Return the snapshot that an order is accepted with."""
+    least: Fields = {"version": 0, "state": State.ADJUSTING, "reason": "accepted", "updated_at": NOON}
+    return Snapshot(**least | fields)
+
+
+def call(attempt: int = 1, **fields: Any) -> CallRecord:  # noqa: ANN401 - any field of CallRecord
+    """Return an adjust in flight, nothing known of it yet."""
+    verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.DEADLINE)
+    least: Fields = {"operation": Operation.ADJUST, "request_unique_no": "N-1", "sent_at": NOON, "verdict": verdict}
+    return CallRecord(**least | {"attempt": attempt} | fields)
+
+
+def full_call(attempt: int = 1) -> CallRecord:
+    """Return a cancel with every field set."""
+    return CallRecord(
+        operation=Operation.CANCEL_OPERATION,
+        kind=CancelKind.CONFIRMING,
+        request_unique_no="C" * 48,
+        round=3,
+        attempt=attempt,
+        sent_at=NOON.astimezone(EAST),
+        duration_ms=2_999,
+        verdict=Verdict(
+            outcome=Outcome.REJECTED,
+            rule=Rule.CODE_FAILURE,
+            detail="d" * 300,
+            http_status=200,
+            code="🧾" * 64,
+            msg=WIDE_TEXT,
+        ),
+        cancel_result=CancelResult.NEVER_RECEIVED,
+    )
+
+
+def act(**fields: Any) -> OperatorAct:  # noqa: ANN401 - any field of OperatorAct
+    """Return an operator act without evidence."""
+    least: Fields = {
+        "kind": ActKind.RETRY_CANCEL_ADJUST,
+        "operator": "night-shift",
+        "reason": "broker is back",
+        "at": NOON,
+    }
+    return OperatorAct(**least | fields)
+
+
+def full_act() -> OperatorAct:
+    """Return an operator act with every field set and as long as it may be."""
+    return act(kind=ActKind.WORKFLOW_CANCELLATION, operator="🧾" * 64, reason=WIDE_TEXT, evidence="e" * 500)
+
+
+def resolved(version: int, **fields: Any) -> Snapshot:  # noqa: ANN401 - any field of Snapshot
+    """Return a snapshot with every field set."""
+    whole: Fields = {
+        "state": State.RESOLVED,
+        "decision": Decision.VOID,
+        "cancel_result": CancelResult.NOT_APPLIED,
+        "reason": WIDE_TEXT,
+        "decided_at": NOON.astimezone(EAST),
+        "updated_at": NOON + timedelta(microseconds=1),
+        "calls": (call(), full_call(1), full_call(2)),
+        "acts": (act(), full_act()),
+    }
+    return Snapshot(**whole | {"version": version} | fields)
+
+
+def growing(version: int) -> Snapshot:
+    """Return the snapshot of a settlement that makes one more call and one more act with each version.
+
+    The last call is still in flight; one version later it has its answer.
+    """
+    calls = (*(full_call(attempt) for attempt in range(1, version)), call(version))
+    acts = tuple(act(reason=f"act {number}") for number in range(version))
+    return Snapshot(
+        version=version,
+        state=State.CANCELLING,
+        decision=Decision.VOID,
+        reason=f"version {version}",
+        decided_at=NOON,
+        updated_at=NOON + timedelta(seconds=version),
+        calls=calls,
+        acts=acts,
+    )

@@ -1,0 +1,75 @@
+"""Any snapshot that the contract's limits allow, for hypothesis."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.ids import CancelKind
+from contract.model import Model
+from contract.payloads import ActKind, OperatorAct, Snapshot
+from contract.states import CancelResult, Decision, Outcome, State
+
+M = TypeVar("M", bound=Model)
+
+INT32_MAX = 2**31 - 1
+
+moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).flatmap(  # noqa: DTZ001 - it gets its zone here
+    lambda naive: st.integers(-840, 840).map(lambda offset: naive.replace(tzinfo=timezone(timedelta(minutes=offset))))
+)
+"""Any moment, to the microsecond, in any zone of whole minutes."""
+
+
+def models(model: type[M], **fields: SearchStrategy[Any]) -> SearchStrategy[M]:
+    """Return the model made of any of the fields; `st.builds` would add those that have aliases once more."""
+    return st.fixed_dictionaries(fields).map(lambda values: model(**values))
+
+
+def texts(length_max: int) -> SearchStrategy[str]:
+    """Return any text that both databases can hold: no lone surrogates, no NUL."""
+    return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=length_max)
+
+
+verdicts = models(
+    Verdict,
+    outcome=st.sampled_from(Outcome),
+    rule=st.sampled_from(Rule),
+    detail=texts(300),
+    http_status=st.none() | st.integers(100, 599),
+    code=st.none() | texts(64),
+    msg=st.none() | texts(200),
+)
+calls = models(
+    CallRecord,
+    operation=st.sampled_from(Operation),
+    kind=st.none() | st.sampled_from(CancelKind),
+    request_unique_no=texts(48),
+    round=st.integers(0, 100),
+    attempt=st.integers(1, 100),
+    sent_at=moments,
+    duration_ms=st.none() | st.integers(0, INT32_MAX),
+    verdict=verdicts,
+    cancel_result=st.none() | st.sampled_from(CancelResult),
+)
+acts = models(
+    OperatorAct,
+    kind=st.sampled_from(ActKind),
+    operator=texts(64),
+    reason=texts(500),
+    evidence=st.none() | texts(500),
+    at=moments,
+)
+snapshots = models(
+    Snapshot,
+    version=st.integers(0, INT32_MAX),
+    state=st.sampled_from(State),
+    decision=st.none() | st.sampled_from(Decision),
+    cancel_result=st.none() | st.sampled_from(CancelResult),
+    reason=texts(500),
+    decided_at=st.none() | moments,
+    updated_at=moments,
+    calls=st.lists(calls, max_size=4).map(tuple),
+    acts=st.lists(acts, max_size=3).map(tuple),
+)

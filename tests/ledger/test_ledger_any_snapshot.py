@@ -1,0 +1,19 @@
+"""Whatever snapshot the contract's limits allow: it is recorded, and read back as it was."""
+
+from hypothesis import HealthCheck, given, settings
+
+from contract.payloads import Snapshot
+from ledger import Ledger
+from tests.ledger.strategies import snapshots
+from tests.support.orders import settlement
+
+
+# One database for all examples of the test; each has a number of its own.
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(snapshot=snapshots)
+async def test_any_snapshot_comes_back_as_it_was(ledger: Ledger, snapshot: Snapshot) -> None:
+    order = settlement()
+    assert await ledger.record(order, snapshot)
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    assert (found.settlement, found.snapshot) == (order, snapshot)

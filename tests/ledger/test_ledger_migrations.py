@@ -1,0 +1,154 @@
+"""Migrating: from nothing to what `ledger.tables` says, once or twice or many at once, whole or not at all."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, Integer, MetaData, event, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
+
+from ledger import Ledger
+from ledger.migrate import alembic_config, migrate
+from ledger.tables import metadata
+from tests.ledger.conftest import OpenEngine
+from tests.ledger.samples import growing
+from tests.support.orders import settlement
+from tests.support.polling import until
+
+ROOT = Path(__file__).parent.parent.parent
+LAST_TABLE = "CREATE TABLE operator_acts"
+
+
+async def tables(engine: AsyncEngine) -> set[str]:
+    """Return the names of the tables that are there."""
+    async with engine.connect() as connection:
+        return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def drift(engine: AsyncEngine, wanted: MetaData) -> list[object]:
+    """Return what would have to change for the database to be as the code says: what `alembic check` shows."""
+
+    def compare(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), wanted))
+
+    async with engine.connect() as connection:
+        return await connection.run_sync(compare)
+
+
+def on_last_table(engine: AsyncEngine, act: Callable[[], None]) -> None:
+    """Have something happen once, in the middle of a migration."""
+    acts = [act]
+
+    def look(_: object, __: object, statement: str, *___: object) -> None:
+        if LAST_TABLE in statement and acts:
+            acts.pop()()
+
+    event.listen(engine.sync_engine, "before_cursor_execute", look)
+
+
+async def migrate_elsewhere(database_url: str) -> Process:
+    """Start another process that migrates, as an operator would."""
+    environment = {**os.environ, "SETTLEMENT_DATABASE_URL": database_url}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger.migrate", cwd=ROOT, env=environment, stderr=PIPE
+    )
+
+
+async def waiting_or_ended(engine: AsyncEngine, process: Process) -> None:
+    """Return when the process has ended or waits for us; SQLite cannot tell, so there only after a while."""
+
+    async def waits() -> bool:
+        if engine.dialect.name == "sqlite" or process.returncode is not None:
+            return process.returncode is not None
+        async with engine.connect() as connection:
+            waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            return (await connection.execute(text(waiting))).first() is not None
+
+    with suppress(TimeoutError):
+        await until(waits, limit_s=2.5)
+
+
+async def test_from_an_empty_database_to_a_ledger_that_works(empty_url: str, open_one: OpenEngine) -> None:
+    engine = open_one(empty_url)
+    await migrate(engine)
+    assert await tables(engine) == {*metadata.tables, "alembic_version"}
+    await Ledger(engine).check()
+    assert await Ledger(engine).record(settlement(), growing(3))
+
+
+async def test_the_command_migrates_the_database_that_the_settings_name(empty_url: str, open_one: OpenEngine) -> None:
+    process = await migrate_elsewhere(empty_url)
+    _, complaint = await process.communicate()
+    assert (process.returncode, complaint) == (0, b"")
+    await Ledger(open_one(empty_url)).check()
+
+
+async def test_migrating_again_changes_nothing(engine: AsyncEngine, ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.record(order, growing(3))
+    await migrate(engine)
+    await migrate(engine)
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    assert found.snapshot == growing(3)
+
+
+def test_the_migrations_are_one_line_without_forks() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert len(scripts.get_heads()) == 1
+    assert len(scripts.get_bases()) == 1
+
+
+async def test_the_migrations_make_the_tables_that_the_code_expects(engine: AsyncEngine) -> None:
+    assert await drift(engine, metadata) == []
+
+
+async def test_a_table_that_no_migration_knows_of_would_be_noticed(engine: AsyncEngine) -> None:
+    """The check above can fail: a column too many, a column too few, an index."""
+    changed = MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.tables.values():
+        table.to_metadata(changed)
+    changed.tables["settlements"].append_column(Column("extra", Integer, index=True))
+    kinds = [change[0] for change in await drift(engine, changed)]  # type: ignore[index] # Alembic's tuples
+    assert kinds == ["add_column", "add_index"]
+
+
+async def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_repeated(
+    empty_url: str, open_one: OpenEngine
+) -> None:
+    engine = open_one(empty_url)
+
+    def crash() -> None:
+        raise ConnectionResetError
+
+    on_last_table(engine, crash)
+    with pytest.raises(ConnectionResetError):
+        await migrate(engine)
+    assert await tables(engine) == set()
+    await migrate(engine)
+    await Ledger(engine).check()
+
+
+async def test_two_processes_may_migrate_at_once(empty_url: str, open_one: OpenEngine) -> None:
+    """The second begins while the first is in the middle of it; it waits, and then finds all done."""
+    engine = open_one(empty_url)
+    elsewhere: list[Process] = []
+
+    async def begin() -> None:
+        elsewhere.append(await migrate_elsewhere(empty_url))
+        await waiting_or_ended(open_one(empty_url), elsewhere[0])
+
+    on_last_table(engine, lambda: await_only(begin()))
+    await migrate(engine)
+    _, complaint = await elsewhere[0].communicate()
+    assert elsewhere[0].returncode == 0, complaint.decode()
+    await Ledger(engine).check()

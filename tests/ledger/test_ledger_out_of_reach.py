@@ -1,0 +1,151 @@
+"""A database that cannot be reached or written: every method says so at once, in the one way that can be handled.
+
+`sqlalchemy.exc.SQLAlchemyError` is what the front door answers with 503. Nothing here may hang, and
+nothing of what failed may have been written.
+"""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import Ledger
+from tests.ledger.conftest import OpenEngine
+from tests.ledger.samples import NOON, accepted, growing, resolved
+from tests.support.orders import settlement
+from tests.support.postgres import HOST, Postgres, account, free_port, public_folder
+
+AT_ONCE_S = 3.0
+
+READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
+    "find": lambda ledger: ledger.find("N-1"),
+    "page": lambda ledger: ledger.page(state=None, after=None, limit=10),
+    "never_started": lambda ledger: ledger.never_started(NOON, 10),
+    "check": lambda ledger: ledger.check(),
+}
+WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
+    "accept": lambda ledger: ledger.accept(settlement(), accepted()),
+    "record": lambda ledger: ledger.record(settlement(), growing(2)),
+}
+METHODS = READS | WRITES
+
+
+async def refuses(ledger: Ledger, methods: dict[str, Callable[[Ledger], Awaitable[object]]], match: str) -> None:
+    """Check that each method raises, promptly, and what."""
+    for method in methods.values():
+        async with asyncio.timeout(AT_ONCE_S):
+            with pytest.raises(DatabaseError, match=match):
+                await method(ledger)
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("missing/ledger.db", "unable to open database file"),
+        ("", "unable to open database file"),
+        ("a-file/ledger.db", "unable to open database file"),
+        ("a-file", "file is not a database"),
+    ],
+    ids=["folder-missing", "a-folder", "folder-is-a-file", "no-database"],
+)
+async def test_a_file_that_cannot_be_a_ledger(tmp_path: Path, open_one: OpenEngine, path: str, complaint: str) -> None:
+    (tmp_path / "a-file").write_text("not a database\n" * 100)
+    await refuses(Ledger(open_one(f"sqlite:///{tmp_path / path}")), METHODS, complaint)
+
+
+async def test_a_file_opened_for_reading_is_read_and_not_written(sqlite_url: str, open_one: OpenEngine) -> None:
+    order = settlement()
+    await Ledger(open_one(sqlite_url)).record(order, growing(2))
+    reading = sqlite_url.replace("sqlite:///", "sqlite:///file:")
+    ledger = Ledger(open_one(f"{reading}?mode=ro&uri=true"))
+    assert await ledger.find(order.adjust.requestUniqueNo) is not None
+    await refuses(ledger, WRITES, "attempt to write a readonly database")
+
+
+@contextmanager
+def nobody_special() -> Iterator[None]:
+    """Give up root's right to write everywhere, if we have it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(account().uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def closed_folder(sqlite_template: Path) -> Iterator[Path]:
+    """Return a folder with a ledger in it that everybody may read and nobody may write: a volume mounted so."""
+    folder = Path(tempfile.mkdtemp(prefix="ledger-test-", dir=public_folder()))
+    Path(shutil.copy(sqlite_template, folder / "ledger.db")).chmod(0o444)
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["new.db", "ledger.db"])
+async def test_a_folder_that_is_closed_to_us(closed_folder: Path, open_one: OpenEngine, name: str) -> None:
+    """Reading fails too: WAL needs files of its own beside the database."""
+    with nobody_special():
+        await refuses(Ledger(open_one(f"sqlite:///{closed_folder / name}")), METHODS, "unable to open|readonly")
+
+
+async def test_a_full_disk_is_an_error_until_there_is_room_again(sqlite_url: str, open_one: OpenEngine) -> None:
+    engine = open_one(sqlite_url)
+    ledger = Ledger(engine)
+    order = settlement()
+    await ledger.record(order, growing(1))
+    async with engine.connect() as connection:
+        pages = (await connection.execute(text("PRAGMA page_count"))).scalar_one()
+    await engine.dispose()
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}").close()
+
+    event.listen(engine.sync_engine, "connect", limit)
+    with pytest.raises(OperationalError, match="full"):
+        await ledger.record(order, resolved(2, calls=growing(100).calls))
+    event.remove(engine.sync_engine, "connect", limit)
+    await engine.dispose()
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    assert found.snapshot == growing(1)
+    assert await ledger.record(order, growing(2))
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        (f"{HOST}:{{free}}/ledger", "Connection refused"),
+        (f"{HOST}:{{port}}/unheard_of", "does not exist"),
+        ("no-such-host.invalid:{port}/ledger", "resolve"),
+    ],
+    ids=["nobody-listens", "no-database", "no-host"],
+)
+async def test_a_server_that_cannot_be_the_ledgers(
+    postgres: Postgres, open_one: OpenEngine, address: str, complaint: str
+) -> None:
+    url = f"postgresql://postgres@{address.format(free=free_port(), port=postgres.port)}"
+    await refuses(Ledger(open_one(url)), METHODS, complaint)
+
+
+async def test_an_error_of_the_ledger_holds_no_personal_data(ledger: Ledger, engine: AsyncEngine) -> None:
+    """Its text goes into logs, and as the activity's failure into Temporal's history and UI."""
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE settlements RENAME TO out_of_reach"))
+    with pytest.raises(DatabaseError) as error:
+        await ledger.accept(settlement(userName="somebody", ip="203.0.113.99"), accepted())
+    assert "somebody" not in str(error.value)
+    assert "203.0.113.99" not in str(error.value)

@@ -1,0 +1,144 @@
+"""Listing: newest first, each settlement once, whatever comes in between the pages."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import State
+from ledger import Ledger, Page
+from ledger.ledger import PAGE_LIMIT_MAX
+from ledger.rows import settlement_values
+from ledger.tables import settlements
+from tests.ledger.samples import NOON, accepted, growing, resolved
+from tests.support.orders import new_number, settlement
+
+
+def at(second: float, number: str | None = None) -> SettlementInput:
+    """Return an order that was accepted so many seconds after noon."""
+    return settlement(accepted_at=NOON + timedelta(seconds=second), requestUniqueNo=number or new_number())
+
+
+async def fill(engine: AsyncEngine, orders: list[SettlementInput]) -> None:
+    """Put many settlements into the ledger at once."""
+    async with engine.begin() as connection:
+        await connection.execute(insert(settlements), [settlement_values(order, accepted()) for order in orders])
+
+
+async def walk(ledger: Ledger, *, limit: int, state: State | None = None) -> list[str]:
+    """Return the numbers on all pages, in order."""
+    numbers: list[str] = []
+    after: tuple[datetime, str] | None = None
+    while True:
+        page = await ledger.page(state=state, after=after, limit=limit)
+        assert len(page.settlements) <= limit
+        numbers += (each.number for each in page.settlements)
+        after = page.after
+        if after is None:
+            return numbers
+
+
+def numbers_of(orders: list[SettlementInput]) -> list[str]:
+    """Return the orders' numbers."""
+    return [order.adjust.requestUniqueNo for order in orders]
+
+
+async def test_an_empty_ledger_has_one_empty_page(ledger: Ledger) -> None:
+    assert await ledger.page(state=None, after=None, limit=10) == Page((), None)
+
+
+async def test_pages_of_any_size_make_up_the_whole_newest_first(ledger: Ledger, engine: AsyncEngine) -> None:
+    orders = [at(second) for second in (3, 1, 7, 5, 2, 6, 4)]
+    await fill(engine, orders)
+    newest_first = sorted(orders, key=lambda order: order.accepted_at, reverse=True)
+    for limit in (1, 2, 3, 6, 7, 8, 200):
+        assert await walk(ledger, limit=limit) == numbers_of(newest_first)
+
+
+async def test_a_page_holds_whole_settlements(ledger: Ledger) -> None:
+    older, newer = at(1), at(2)
+    await ledger.record(older, resolved(9))
+    await ledger.record(newer, growing(2))
+    page = await ledger.page(state=None, after=None, limit=10)
+    assert [(each.settlement, each.snapshot) for each in page.settlements] == [
+        (newer, growing(2)),
+        (older, resolved(9)),
+    ]
+    assert list(page.settlements) == [await ledger.find(each.adjust.requestUniqueNo) for each in (newer, older)]
+
+
+async def test_only_the_last_page_leads_nowhere(ledger: Ledger, engine: AsyncEngine) -> None:
+    orders = [at(second) for second in range(4)]
+    await fill(engine, orders)
+    exactly_all = await ledger.page(state=None, after=None, limit=4)
+    all_but_one = await ledger.page(state=None, after=None, limit=3)
+    assert exactly_all.after is None
+    assert all_but_one.after == (orders[1].accepted_at, orders[1].adjust.requestUniqueNo)
+
+
+async def test_equal_moments_are_told_apart_by_number(ledger: Ledger, engine: AsyncEngine) -> None:
+    orders = [at(0, f"N-{index}") for index in (2, 5, 1, 4, 3)]
+    await fill(engine, [at(1, "N-0"), *orders, at(-1, "N-9")])
+    for limit in (1, 2, 3, 5):
+        assert await walk(ledger, limit=limit) == ["N-0", "N-5", "N-4", "N-3", "N-2", "N-1", "N-9"]
+
+
+async def test_moments_one_microsecond_apart_are_not_equal(ledger: Ledger, engine: AsyncEngine) -> None:
+    orders = [at(index / 1_000_000, f"N-{9 - index}") for index in range(6)]
+    await fill(engine, orders)
+    assert await walk(ledger, limit=1) == numbers_of(orders[::-1])
+
+
+async def test_no_number_is_lost_or_repeated_however_the_database_sorts_text(
+    ledger: Ledger, engine: AsyncEngine
+) -> None:
+    numbers = ["a", "A", "b", "B", "a-1", "a_1", "a1", "A1", "ä", "é", "e\u0301", "~", "a ", "🧾"]
+    await fill(engine, [at(0, number) for number in numbers])
+    for limit in (1, 2, 4):
+        assert sorted(await walk(ledger, limit=limit)) == sorted(numbers)
+
+
+async def test_what_is_accepted_between_pages_neither_moves_nor_repeats_another(
+    ledger: Ledger, engine: AsyncEngine
+) -> None:
+    """Newer ones, older ones (another process's clock) and ones at the very moment the page ended with."""
+    there = [at(second, f"M-{second}") for second in range(10)]
+    await fill(engine, there)
+    page = await ledger.page(state=None, after=None, limit=2)
+    seen = [each.number for each in page.settlements]
+    while page.after is not None:
+        moment, turn = (page.after[0] - NOON).total_seconds(), len(seen)
+        newcomers = [at(moment, f"A-{turn}"), at(moment, f"Z-{turn}"), at(100 + turn, f"new-{turn}")]
+        await fill(engine, [*newcomers, at(-turn, f"old-{turn}")] if moment > 0 else newcomers)
+        page = await ledger.page(state=None, after=page.after, limit=2)
+        seen += (each.number for each in page.settlements)
+    assert len(seen) == len(set(seen))
+    assert [number for number in seen if number.startswith("M-")] == numbers_of(there[::-1])
+    assert not [number for number in seen if number.startswith("new-")]
+
+
+async def test_what_changes_between_pages_stays_in_its_place(ledger: Ledger, engine: AsyncEngine) -> None:
+    orders = [at(second) for second in range(4)]
+    await fill(engine, orders)
+    first = await ledger.page(state=None, after=None, limit=2)
+    for order in orders:
+        await ledger.record(order, growing(3))
+    second = await ledger.page(state=None, after=first.after, limit=2)
+    assert [each.number for each in (*first.settlements, *second.settlements)] == numbers_of(orders[::-1])
+
+
+async def test_a_state_lists_its_settlements_and_no_others(ledger: Ledger) -> None:
+    orders = {state: [at(index), at(index + 0.5)] for index, state in enumerate(State)}
+    for state, (older, newer) in orders.items():
+        for order in (older, newer):
+            await ledger.record(order, Snapshot(version=1, state=state, updated_at=NOON))
+    for state, both in orders.items():
+        assert await walk(ledger, limit=1, state=state) == numbers_of(both[::-1])
+
+
+async def test_a_page_has_at_most_the_limit_of_limits(ledger: Ledger, engine: AsyncEngine) -> None:
+    await fill(engine, [at(second) for second in range(PAGE_LIMIT_MAX + 1)])
+    page = await ledger.page(state=None, after=None, limit=PAGE_LIMIT_MAX * 5)
+    rest = await ledger.page(state=None, after=page.after, limit=PAGE_LIMIT_MAX * 5)
+    assert (len(page.settlements), len(rest.settlements), rest.after) == (PAGE_LIMIT_MAX, 1, None)

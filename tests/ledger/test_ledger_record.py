@@ -1,0 +1,155 @@
+"""Recording: the highest version wins, in whatever order, however often and however many at once they come."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
+
+from contract.payloads import Snapshot
+from ledger import Ledger
+from tests.ledger.samples import accepted, growing, resolved
+from tests.support.orders import settlement
+
+VERSIONS = tuple(growing(version) for version in range(1, 13))
+
+
+async def recorded(ledger: Ledger, number: str) -> Snapshot:
+    """Return what the ledger has of a settlement."""
+    found = await ledger.find(number)
+    assert found is not None
+    return found.snapshot
+
+
+async def test_a_newer_snapshot_replaces_the_older_with_all_its_calls_and_acts(ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.accept(order, accepted())
+    assert await ledger.record(order, growing(1))
+    assert await ledger.record(order, growing(2))
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
+
+
+async def test_recording_twice_is_recording_once(ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.accept(order, accepted())
+    answers = [await ledger.record(order, growing(2)) for _ in range(3)]
+    assert answers == [True, False, False]
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
+
+
+async def test_an_older_snapshot_changes_nothing_and_its_calls_and_acts_neither(ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.record(order, growing(3))
+    assert not await ledger.record(order, growing(2))
+    assert not await ledger.record(order, accepted())
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(3)
+
+
+async def test_another_snapshot_of_the_same_version_changes_nothing(ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.record(order, growing(2))
+    assert not await ledger.record(order, resolved(2))
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
+
+
+async def test_recording_says_nothing_anew_about_what_was_accepted(ledger: Ledger) -> None:
+    """Order, trace and fingerprint stay as they were accepted, whatever a snapshot comes with."""
+    order = settlement()
+    first, _ = await ledger.accept(order, accepted())
+    await ledger.record(order.model_copy(update={"trace": "another", "company_id": 8}), growing(1))
+    found = await ledger.find(first.number)
+    assert found is not None
+    assert (found.settlement, found.fingerprint) == (first.settlement, first.fingerprint)
+
+
+@pytest.mark.parametrize("snapshot", [accepted(), growing(3), resolved(9)], ids=["accepted", "growing", "resolved"])
+async def test_a_lost_row_is_written_anew(ledger: Ledger, snapshot: Snapshot) -> None:
+    order = settlement()
+    assert await ledger.record(order, snapshot)
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    assert (found.settlement, found.snapshot) == (order, snapshot)
+    again, is_new = await ledger.accept(order, accepted())
+    assert not is_new
+    assert again == found
+
+
+async def test_settlements_do_not_touch_each_other(ledger: Ledger) -> None:
+    """Not even those whose numbers are alike but for case, a trailing blank or a wildcard."""
+    orders = [settlement(requestUniqueNo=number) for number in ("n-1", "N-1", "n-1 ", "n_1", "n%1", "n-")]
+    for version, order in enumerate(orders, start=1):
+        await ledger.record(order, growing(version))
+    for version, order in enumerate(orders, start=1):
+        assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(version)
+
+
+@pytest.mark.parametrize("accepted_first", [True, False], ids=["accepted", "lost"])
+async def test_in_every_order_the_highest_version_is_what_stays(ledger: Ledger, *, accepted_first: bool) -> None:
+    for order_of_arrival in itertools.permutations(VERSIONS[:4]):
+        order = settlement()
+        if accepted_first:
+            await ledger.accept(order, accepted())
+        answers = [await ledger.record(order, snapshot) for snapshot in order_of_arrival]
+        highest = list(itertools.accumulate((each.version for each in order_of_arrival), max))
+        newer = [now > before for before, now in itertools.pairwise([0, *highest])]
+        assert answers == newer, [each.version for each in order_of_arrival]
+        assert await recorded(ledger, order.adjust.requestUniqueNo) == VERSIONS[3]
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [VERSIONS, VERSIONS[::-1], (*VERSIONS[::2], *VERSIONS[1::2]), VERSIONS[6:] + VERSIONS[:6], VERSIONS * 3],
+    ids=["rising", "falling", "odd-then-even", "late-then-early", "each-three-times"],
+)
+async def test_of_many_at_once_the_highest_version_is_what_stays(
+    ledgers: list[Ledger], arrivals: Sequence[Snapshot]
+) -> None:
+    order = settlement()
+    await asyncio.gather(
+        *(ledgers[index % len(ledgers)].record(order, snapshot) for index, snapshot in enumerate(arrivals))
+    )
+    assert await recorded(ledgers[0], order.adjust.requestUniqueNo) == VERSIONS[-1]
+
+
+async def test_of_the_same_snapshot_many_times_at_once_one_is_written(ledgers: list[Ledger]) -> None:
+    order = settlement()
+    await ledgers[0].accept(order, accepted())
+    answers = await asyncio.gather(*(ledgers[index % len(ledgers)].record(order, growing(2)) for index in range(20)))
+    assert sum(answers) == 1
+
+
+async def test_accepting_and_recording_at_once_never_puts_a_settlement_back(ledgers: list[Ledger]) -> None:
+    order = settlement()
+    writes = [each.record(order, growing(2)) for each in ledgers] + [each.accept(order, accepted()) for each in ledgers]
+    await asyncio.gather(*writes)
+    assert await recorded(ledgers[0], order.adjust.requestUniqueNo) == growing(2)
+
+
+async def test_a_record_that_fails_halfway_leaves_nothing_behind(ledger: Ledger, engine: AsyncEngine) -> None:
+    """The settlement's row is written first; when its acts cannot be, neither it nor its calls may stay."""
+    order = settlement()
+    await ledger.record(order, growing(1))
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE operator_acts RENAME TO out_of_reach"))
+    with pytest.raises(SQLAlchemyError):
+        await ledger.record(order, growing(2))
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE out_of_reach RENAME TO operator_acts"))
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(1)
+    assert await ledger.record(order, growing(2))
+
+
+async def test_what_is_read_is_a_snapshot_that_was_written(engine: AsyncEngine, ledgers: list[Ledger]) -> None:
+    """A write that comes while a settlement is read must not show in half."""
+    order = settlement()
+    await ledgers[0].record(order, growing(1))
+
+    def write(*_: object) -> None:
+        await_only(ledgers[0].record(order, growing(2)))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", write, once=True)
+    assert await recorded(Ledger(engine), order.adjust.requestUniqueNo) in {growing(1), growing(2)}

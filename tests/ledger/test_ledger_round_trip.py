@@ -1,0 +1,123 @@
+"""What the ledger is given it gives back, to the letter and to the microsecond."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import StatementError
+
+from contract.calls import Rule, Verdict
+from contract.fields import INT64_MAX, INT64_MIN
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import Outcome
+from ledger import Ledger
+from tests.ledger.conftest import OpenEngine
+from tests.ledger.samples import EAST, NOON, accepted, act, call, resolved
+from tests.support.orders import settlement
+
+NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
+
+
+async def given_back(ledger: Ledger, order: SettlementInput, snapshot: Snapshot) -> tuple[SettlementInput, Snapshot]:
+    """Record and read again."""
+    await ledger.record(order, snapshot)
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    return found.settlement, found.snapshot
+
+
+async def test_every_field_of_a_settlement_comes_back(ledger: Ledger) -> None:
+    order = settlement(accepted_at=NOON.astimezone(EAST), metadata='{"note": "结算 🧾"}', userName="☂" * 48)
+    assert await given_back(ledger, order, resolved(7)) == (order, resolved(7))
+
+
+async def test_every_absent_field_comes_back_absent(ledger: Ledger) -> None:
+    order = settlement().model_copy(update={"company_id": None})
+    bare = accepted(version=1, reason="", calls=(call(),), acts=(act(),))
+    assert await given_back(ledger, order, bare) == (order, bare)
+
+
+async def test_an_amount_comes_back_to_the_letter(ledger: Ledger) -> None:
+    for amount in ("12.50", "0.100000000000000000", "-3", "1" * 21 + "." + "9" * 18, "100", "-0.000"):
+        back, _ = await given_back(ledger, settlement(amount=amount), accepted())
+        assert back.adjust.amount == amount
+
+
+async def test_order_and_company_may_be_any_64_bit_number(ledger: Ledger) -> None:
+    for number in (INT64_MIN, -1, 0, 2**53 + 1, INT64_MAX):
+        order = settlement(orderId=number).model_copy(update={"company_id": number})
+        back, _ = await given_back(ledger, order, accepted())
+        assert (back.adjust.orderId, back.company_id) == (number, number)
+
+
+async def test_a_number_may_be_any_48_characters(ledger: Ledger) -> None:
+    """Those that only look alike are different numbers: the accented letter in one piece and in two, for one."""
+    odd = ["'; DROP TABLE settlements; --", "%s :name ?1 {0} \\", " leading and trailing ", "\u00e9", "e\u0301"]
+    orders = [settlement(requestUniqueNo=number) for number in ("n" * 48, "🧾" * 48, *odd)]
+    for version, order in enumerate(orders):
+        assert await given_back(ledger, order, resolved(version)) == (order, resolved(version))
+
+
+async def test_a_moment_comes_back_as_the_same_moment_wherever_it_was_noted(ledger: Ledger) -> None:
+    for offset_min in (-14 * 60, -1, 0, 345, 14 * 60):
+        moment = NOON.astimezone(timezone(timedelta(minutes=offset_min)))
+        order = settlement(accepted_at=moment)
+        snapshot = accepted(version=1, updated_at=moment, decided_at=moment, calls=(call(sent_at=moment),))
+        back, snapshot_back = await given_back(ledger, order, snapshot)
+        assert back.accepted_at == snapshot_back.decided_at == snapshot_back.calls[0].sent_at == NOON
+        assert snapshot_back.updated_at.utcoffset() == timedelta(0)
+
+
+async def test_moments_survive_a_server_in_another_time_zone(postgresql_url: str, open_one: OpenEngine) -> None:
+    engine = open_one(postgresql_url)
+    async with engine.begin() as connection:
+        await connection.execute(text(f'ALTER DATABASE "{engine.url.database}" SET timezone = -5'))
+    await engine.dispose()
+    order = settlement()
+    assert await given_back(Ledger(engine), order, resolved(1)) == (order, resolved(1))
+
+
+async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger) -> None:
+    """By their place and by nothing in them: clocks go back, attempts count anew after a reset."""
+    calls = tuple(call(attempt % 3, sent_at=NOON - timedelta(seconds=attempt)) for attempt in range(25))
+    acts = tuple(act(at=NOON - timedelta(seconds=index), reason=f"act {index}") for index in range(12))
+    order = settlement()
+    assert await given_back(ledger, order, resolved(1, calls=calls, acts=acts)) == (
+        order,
+        resolved(1, calls=calls, acts=acts),
+    )
+
+
+async def test_a_moment_without_a_zone_is_refused_and_nothing_is_written(ledger: Ledger) -> None:
+    naive: list[tuple[SettlementInput, Snapshot]] = [
+        (settlement(accepted_at=NAIVE), accepted(version=1)),
+        (settlement(), accepted(version=1, updated_at=NAIVE)),
+        (settlement(), accepted(version=1, decided_at=NAIVE)),
+        (settlement(), accepted(version=1, calls=(call(), call(sent_at=NAIVE)))),
+        (settlement(), accepted(version=1, acts=(act(), act(at=NAIVE)))),
+    ]
+    for order, snapshot in naive:
+        with pytest.raises(StatementError, match="a moment needs a time zone"):
+            await ledger.record(order, snapshot)
+        assert await ledger.find(order.adjust.requestUniqueNo) is None
+
+
+async def test_a_nul_in_a_text_keeps_no_settlement_out_of_the_ledger(ledger: Ledger) -> None:
+    """JSON can say NUL, so an operator's reason may hold one; PostgreSQL cannot, and its place is kept instead."""
+    _, back = await given_back(ledger, settlement(), with_text("\0a\0"))
+    assert back == with_text("\N{REPLACEMENT CHARACTER}a\N{REPLACEMENT CHARACTER}")
+
+
+def with_text(text: str) -> Snapshot:
+    """Return a snapshot with this in each free text."""
+    verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.UNREADABLE, detail=text, code=text, msg=text)
+    return accepted(
+        version=1, reason=text, calls=(call(verdict=verdict),), acts=(act(operator=text, reason=text, evidence=text),)
+    )
+
+
+async def test_a_long_audit_keeps_no_settlement_out_of_the_ledger(ledger: Ledger) -> None:
+    """As many calls as 50 rounds of 100 attempts make: more than the parameters of one statement can carry."""
+    long = accepted(version=1, calls=tuple(call(attempt) for attempt in range(5_000)))
+    _, back = await given_back(ledger, settlement(), long)
+    assert back == long
