@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -172,7 +172,9 @@ class Ledger:
             .limit(limit)
         )
         if after is not None:
-            query = query.where(tuple_(by.accepted_at, by.request_unique_no) > tuple_(*after))
+            accepted_at, number = after
+            later = and_(by.accepted_at == accepted_at, by.request_unique_no > number)
+            query = query.where(or_(by.accepted_at > accepted_at, later))
         async with self._reader.connect() as connection:
             return [rows.to_input(row) for row in (await connection.execute(query)).all()]
 
@@ -226,7 +228,9 @@ def _page_query(state: State | None, after: tuple[datetime, str] | None) -> Sele
     if state is not None:
         query = query.where(by.state == state.value)
     if after is not None:
-        query = query.where(tuple_(by.accepted_at, by.request_unique_no) < tuple_(*after))
+        accepted_at, number = after
+        earlier = and_(by.accepted_at == accepted_at, by.request_unique_no < number)
+        query = query.where(or_(by.accepted_at < accepted_at, earlier))
     return query
 
 

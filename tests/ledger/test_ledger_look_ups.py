@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
-from contract.payloads import Snapshot
-from contract.states import State
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import END_STATES, State
 from ledger import Ledger
 from tests.ledger.conftest import OpenEngine
-from tests.ledger.samples import NOON, accepted, growing
+from tests.ledger.samples import EAST, NOON, accepted, growing
 from tests.support.orders import settlement
 
 NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
@@ -31,6 +31,28 @@ async def test_never_started_are_the_oldest_of_which_nothing_was_reported(ledger
     assert await ledger.never_started(NOON + 10 * SECOND, 3) == by_age[:3]
 
 
+async def test_never_started_can_be_gone_through_in_parts(ledger: Ledger) -> None:
+    """Oldest first, equal moments by number, each once: those that cannot be started keep nobody behind them away."""
+    orders = [
+        settlement(accepted_at=NOON + second * SECOND, requestUniqueNo=f"N-{second}-{index}")
+        for second in range(3)
+        for index in range(3)
+    ]
+    for order in reversed(orders):
+        await ledger.accept(order, accepted())
+    for limit in (1, 2, 4, 9):
+        found: list[SettlementInput] = []
+        while part := await ledger.never_started(NOON + 10 * SECOND, limit, after=place(found)):
+            found += part
+            assert len(found) <= len(orders)
+        assert found == orders
+
+
+def place(found: list[SettlementInput]) -> tuple[datetime, str] | None:
+    """Return where the next part begins; a zone of its own makes no difference."""
+    return (found[-1].accepted_at.astimezone(EAST), found[-1].adjust.requestUniqueNo) if found else None
+
+
 async def test_the_moment_itself_is_not_before_it(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.accept(order, accepted())
@@ -50,7 +72,18 @@ async def test_moments_asked_for_need_a_zone_too(ledger: Ledger) -> None:
     with pytest.raises(StatementError, match="a moment needs a time zone"):
         await ledger.never_started(NAIVE, 100)
     with pytest.raises(StatementError, match="a moment needs a time zone"):
+        await ledger.never_started(NOON, 100, after=(NAIVE, "N-1"))
+    with pytest.raises(StatementError, match="a moment needs a time zone"):
         await ledger.page(state=None, after=(NAIVE, "N-1"), limit=10)
+
+
+async def test_settlements_that_have_not_ended_are_counted_by_state(ledger: Ledger) -> None:
+    assert await ledger.count_open() == {}
+    for count, state in enumerate(State, start=1):
+        for _ in range(count):
+            await ledger.record(settlement(), Snapshot(version=1, state=state, updated_at=NOON))
+    expected = {state: count for count, state in enumerate(State, start=1) if state not in END_STATES}
+    assert await ledger.count_open() == expected
 
 
 async def test_a_migrated_ledger_is_ready_empty_or_not(ledger: Ledger) -> None:

@@ -11,8 +11,10 @@ from ledger import Ledger, Page
 from ledger.ledger import PAGE_LIMIT_MAX
 from ledger.rows import settlement_values
 from ledger.tables import settlements
-from tests.ledger.samples import NOON, accepted, growing, resolved
+from tests.ledger.samples import EAST, NOON, accepted, growing, resolved
 from tests.support.orders import new_number, settlement
+
+PAGES_MAX = 100
 
 
 def at(second: float, number: str | None = None) -> SettlementInput:
@@ -30,13 +32,14 @@ async def walk(ledger: Ledger, *, limit: int, state: State | None = None) -> lis
     """Return the numbers on all pages, in order."""
     numbers: list[str] = []
     after: tuple[datetime, str] | None = None
-    while True:
+    for _ in range(PAGES_MAX):
         page = await ledger.page(state=state, after=after, limit=limit)
         assert len(page.settlements) <= limit
         numbers += (each.number for each in page.settlements)
         after = page.after
         if after is None:
             return numbers
+    raise AssertionError(f"no end after {PAGES_MAX} pages")
 
 
 def numbers_of(orders: list[SettlementInput]) -> list[str]:
@@ -107,7 +110,7 @@ async def test_what_is_accepted_between_pages_neither_moves_nor_repeats_another(
     await fill(engine, there)
     page = await ledger.page(state=None, after=None, limit=2)
     seen = [each.number for each in page.settlements]
-    while page.after is not None:
+    while page.after is not None and len(seen) < PAGES_MAX:
         moment, turn = (page.after[0] - NOON).total_seconds(), len(seen)
         newcomers = [at(moment, f"A-{turn}"), at(moment, f"Z-{turn}"), at(100 + turn, f"new-{turn}")]
         await fill(engine, [*newcomers, at(-turn, f"old-{turn}")] if moment > 0 else newcomers)
@@ -116,6 +119,18 @@ async def test_what_is_accepted_between_pages_neither_moves_nor_repeats_another(
     assert len(seen) == len(set(seen))
     assert [number for number in seen if number.startswith("M-")] == numbers_of(there[::-1])
     assert not [number for number in seen if number.startswith("new-")]
+
+
+async def test_a_cursor_means_the_same_moment_in_whatever_zone_it_comes_back(
+    ledger: Ledger, engine: AsyncEngine
+) -> None:
+    orders = [at(second) for second in range(6)]
+    await fill(engine, orders)
+    first = await ledger.page(state=None, after=None, limit=2)
+    assert first.after is not None
+    moment, number = first.after
+    rest = await ledger.page(state=None, after=(moment.astimezone(EAST), number), limit=10)
+    assert [each.number for each in rest.settlements] == numbers_of(orders[3::-1])
 
 
 async def test_what_changes_between_pages_stays_in_its_place(ledger: Ledger, engine: AsyncEngine) -> None:

@@ -1,0 +1,75 @@
+"""A decision that was given never changes: the platform has acted on it."""
+
+import asyncio
+
+import pytest
+
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import Decision, State
+from ledger import Ledger
+from ledger.ledger import DecisionConflictError
+from tests.ledger.samples import NOON, accepted, growing
+from tests.support.orders import settlement
+
+PROCEED = Snapshot(version=5, state=State.SETTLED, decision=Decision.PROCEED, decided_at=NOON, updated_at=NOON)
+
+
+async def recorded(ledger: Ledger, order: SettlementInput) -> Snapshot:
+    """Return what the ledger has."""
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    return found.snapshot
+
+
+@pytest.mark.parametrize("version", [1, 5, 9])
+async def test_another_decision_is_refused_aloud_and_changes_nothing(ledger: Ledger, version: int) -> None:
+    """Be it older or newer: two Temporals have worked on one settlement, and a person must look."""
+    order = settlement()
+    await ledger.record(order, growing(5))
+    with pytest.raises(DecisionConflictError, match=order.adjust.requestUniqueNo):
+        await ledger.record(order, PROCEED.model_copy(update={"version": version}))
+    assert await recorded(ledger, order) == growing(5)
+
+
+async def test_the_same_decision_goes_on(ledger: Ledger) -> None:
+    order = settlement()
+    assert await ledger.record(order, growing(5))
+    assert await ledger.record(order, growing(6))
+    assert await recorded(ledger, order) == growing(6)
+
+
+async def test_what_is_undecided_may_be_decided_either_way(ledger: Ledger) -> None:
+    for decided in (growing(5), PROCEED):
+        order = settlement()
+        await ledger.accept(order, accepted())
+        await ledger.record(order, accepted(version=2))
+        assert await ledger.record(order, decided)
+        assert await recorded(ledger, order) == decided
+
+
+async def test_a_snapshot_from_before_the_decision_is_late_and_no_conflict(ledger: Ledger) -> None:
+    order = settlement()
+    await ledger.record(order, growing(5))
+    assert not await ledger.record(order, accepted(version=4))
+    assert await recorded(ledger, order) == growing(5)
+
+
+async def test_no_snapshot_takes_a_decision_back(ledger: Ledger) -> None:
+    """Not even a newer one: after a reset in Temporal a workflow may know less than the ledger."""
+    order = settlement()
+    await ledger.record(order, growing(5))
+    assert not await ledger.record(order, accepted(version=9))
+    assert await recorded(ledger, order) == growing(5)
+
+
+async def test_of_two_decisions_at_once_one_stays(ledgers: list[Ledger]) -> None:
+    order = settlement()
+    answers = await asyncio.gather(
+        *(each.record(order, snapshot) for each, snapshot in zip(ledgers, [growing(4), PROCEED] * 2, strict=True)),
+        return_exceptions=True,
+    )
+    stays = await recorded(ledgers[0], order)
+    assert stays in {growing(4), PROCEED}
+    assert [isinstance(answer, DecisionConflictError) for answer in answers] == [
+        snapshot != stays for snapshot in [growing(4), PROCEED] * 2
+    ]
