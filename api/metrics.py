@@ -1,5 +1,6 @@
 """Prometheus metrics of the front door, and GET /metrics."""
 
+import asyncio
 import time
 
 from fastapi import APIRouter, Response
@@ -19,6 +20,7 @@ DURATION = Histogram("settlement_http_request_duration_seconds", "Time to answer
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Others share one label: a caller must not be able to make labels."""
 
+COUNT_LIMIT_S = 2.0
 OPEN_STATES = [state for state in State if state not in END_STATES]
 
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
@@ -40,7 +42,8 @@ OPEN = Gauge("settlement_open", "Settlements in the ledger that have not ended, 
 async def metrics(services: Injected) -> Response:
     """Return all metrics of this process, and how many settlements are open as the ledger has it."""
     try:
-        counted = await services.ledger.count_open()
+        async with asyncio.timeout(COUNT_LIMIT_S):
+            counted = await services.ledger.count_open()
     except (SQLAlchemyError, OSError):
         OPEN.clear()
     else:

@@ -35,7 +35,10 @@ POLL_AFTER_S = 1
 """What `Retry-After` says beside a 202: an adjust is decided within little more than its 3 seconds."""
 ACCEPT_LIMIT_S = 5.0
 """How long the ledger may take to accept when the caller does not say how long it waits."""
-WRITE_THROUGH_LIMIT_S = 0.5
+DECIDE_AT_LEAST_S = 0.2
+"""What was accepted is started, even if accepting has taken the whole wait."""
+LEDGER_LIMIT_S = 0.5
+"""For what is only there to answer with the newest state; the settlement itself does not depend on it."""
 
 
 def _plain_integer(value: object) -> object:
@@ -107,7 +110,8 @@ async def post_settlement(
         accepted, is_new = await _accept(services, settlement)
     snapshot = accepted.snapshot
     if snapshot.decision is None:
-        snapshot = await _decide(services, accepted, wait_s and ends_at - asyncio.get_running_loop().time())
+        left_s = max(DECIDE_AT_LEAST_S, ends_at - asyncio.get_running_loop().time())
+        snapshot = await _decide(services, accepted, wait_s and left_s)
     if is_new and snapshot.decision is not None:
         DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
         DECISIONS.labels(snapshot.decision).inc()
@@ -146,7 +150,8 @@ async def _decide(services: Services, accepted: Accepted, wait_s: float) -> Snap
 async def _read_again(services: Services, accepted: Accepted) -> Snapshot:
     """Return the newest snapshot there is. The settlement is started: a ledger that is away changes nothing now."""
     try:
-        found = await services.ledger.find(accepted.number)
+        async with asyncio.timeout(LEDGER_LIMIT_S):
+            found = await services.ledger.find(accepted.number)
     except (SQLAlchemyError, OSError) as error:
         log.warning("not read again", settlement=accepted.number, error=type(error).__name__)
         return accepted.snapshot
@@ -159,7 +164,7 @@ async def _write_through(services: Services, settlement: SettlementInput, snapsh
     The workflow's own write is the durable one; this one only comes earlier.
     """
     try:
-        async with asyncio.timeout(WRITE_THROUGH_LIMIT_S):
+        async with asyncio.timeout(LEDGER_LIMIT_S):
             await services.ledger.record(settlement, snapshot)
     except (SQLAlchemyError, OSError) as error:
         log.warning("not written through", settlement=settlement.adjust.requestUniqueNo, error=type(error).__name__)

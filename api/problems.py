@@ -127,8 +127,9 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 def _allowed(request: Request) -> str:
     """Return the methods of every route at this path; Starlette itself names those of the first one only."""
-    there = [route for route in request.app.state.endpoints if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for route in there for method in route.methods}))
+    routes = [*request.app.state.endpoints, *request.app.routes]
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
 
 
 async def _on_ledger(request: Request, error: Exception) -> JSONResponse:

@@ -11,7 +11,7 @@ class RepeatedNameError(ValueError):
 
 def strict_json(text: bytes) -> object:
     """Parse UTF-8 JSON. Raises RepeatedNameError, or another ValueError for what is not JSON (NaN is not)."""
-    return json.loads(text.decode(), object_pairs_hook=_no_repeats, parse_constant=not_json)
+    return json.loads(text.decode(), object_pairs_hook=no_repeats, parse_constant=not_json)
 
 
 def not_json(token: str) -> None:
@@ -20,7 +20,8 @@ def not_json(token: str) -> None:
     raise ValueError(message)
 
 
-def _no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a field twice. For `object_pairs_hook`."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         message = "a field stands twice in one object"

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from config.temporal import register_search_attributes
 from ledger import open_engine
 from ledger.migrate import migrate
-from tests.api.doors import Door, open_door, terminate
+from tests.api.doors import Door, open_door, open_real_door
 from tests.api.wire import Line, line, temporal_at
 from tests.support.binaries import beside_python
 from tests.support.ledgers import FlakyLedger
@@ -94,9 +94,9 @@ async def temporal_line() -> AsyncIterator[Line]:
 
 
 @pytest_asyncio.fixture
-async def lined_door(ledger: FlakyLedger, temporal_line: Line) -> AsyncIterator[Door]:
+async def lined_door(ledger: FlakyLedger, temporal_line: Line, temporal: Client) -> AsyncIterator[Door]:
     """Yield the app whose way to Temporal is that one."""
-    async with open_door(ledger, await temporal_at(temporal_line.port)) as opened:
+    async with open_real_door(ledger, temporal), open_door(ledger, await temporal_at(temporal_line.port)) as opened:
         yield opened
 
 
@@ -124,7 +124,5 @@ async def closed_door(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterat
 @pytest_asyncio.fixture
 async def door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
     """Yield the app with its ledger and a real Temporal; a test that needs a worker runs one."""
-    async with open_door(ledger, temporal) as opened:
+    async with open_real_door(ledger, temporal) as opened:
         yield opened
-        for number in await opened.recorded():
-            await terminate(temporal, number)

@@ -109,6 +109,17 @@ async def open_door(
         yield Door(app, http, ledger, temporal)
 
 
+@asynccontextmanager
+async def open_real_door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
+    """Serve the app with a real Temporal; what a test leaves open there ends with it."""
+    async with open_door(ledger, temporal) as opened:
+        try:
+            yield opened
+        finally:
+            for number in await opened.recorded():
+                await terminate(temporal, number)
+
+
 async def accept(ledger: Ledger, settlement: SettlementInput, snapshot: Snapshot | None = None) -> str:
     """Write a settlement as a POST does, and what became of it; return its number."""
     first = Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)

@@ -1,9 +1,10 @@
 """The ledger is out of reach: 503 ledger-unavailable, no word about where it is, and no false word about the money."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import pytest_asyncio
@@ -15,15 +16,29 @@ from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
 from ledger import Accepted, Page, open_engine
 from ledger import engine as ledger_engine
-from tests.api.doors import Door, open_door, terminate, timed
+from ledger.ledger import ends_by_itself
+from tests.api.doors import Door, open_door, open_real_door, timed
 from tests.api.wire import HOST, line
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order
 from tests.support.scripted import APPLIED, ScriptedExternalSystem
 
 PASSWORD = "hunter2"  # noqa: S105 - a value that looks like one
-SILENCE_LIMIT_S = 8.0
+PATHS = [
+    ("POST", "/v1/settlements"),
+    ("GET", "/v1/settlements/N-1"),
+    ("GET", "/v1/settlements"),
+    ("POST", "/v1/settlements/N-1/resolution"),
+    ("POST", "/v1/settlements/N-1/cancel-adjust-retries"),
+]
 EVIDENCE = {"operator": "night-shift", "reason": "by hand", "evidence": "ticket 17"}
+
+
+def body_for(method: str, path: str) -> dict[str, Any] | None:
+    """Return a valid body for a request."""
+    if method == "GET":
+        return None
+    return EVIDENCE if "N-1" in path else order()
 
 
 class UnreachableLedger(FlakyLedger):
@@ -49,17 +64,39 @@ class UnreachableLedger(FlakyLedger):
 class SilentLedger(FlakyLedger):
     """Has open connections to a database that does not answer any more, and does not hang up either."""
 
+    @ends_by_itself
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
-        """Hang."""
+        """Hang, for as long as the real one would."""
         return await _for_ever()
 
+    @ends_by_itself
     async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
-        """Hang."""
+        """Hang, for as long as the real one would."""
         return await _for_ever()
 
+    @ends_by_itself
     async def page(self, **_: object) -> Page:
-        """Hang."""
+        """Hang, for as long as the real one would."""
         return await _for_ever()
+
+
+class HalfSilentLedger(FlakyLedger):
+    """Accepts, and then falls silent."""
+
+    @ends_by_itself
+    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+        """Hang, for as long as the real one would."""
+        return await _for_ever()
+
+
+class LateLedger(FlakyLedger):
+    """Accepts when the caller's second is over, on a machine too busy to notice in time."""
+
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
+        """Accept, and stop the clockwork meanwhile."""
+        accepted = await super().accept(settlement, snapshot)
+        time.sleep(1.2)  # noqa: ASYNC251 - the very thing
+        return accepted
 
 
 async def _for_ever() -> NoReturn:
@@ -108,22 +145,12 @@ async def lost_ledger(request: pytest.FixtureRequest, tmp_path: Path, dead_port:
     await engine.dispose()
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/v1/settlements"),
-        ("GET", "/v1/settlements/N-1"),
-        ("GET", "/v1/settlements"),
-        ("POST", "/v1/settlements/N-1/resolution"),
-        ("POST", "/v1/settlements/N-1/cancel-adjust-retries"),
-    ],
-)
+@pytest.mark.parametrize(("method", "path"), PATHS)
 async def test_ledger_that_is_out_of_reach_is_named_and_nothing_else(
     lost_ledger: FlakyLedger, dead_temporal: Client, method: str, path: str
 ) -> None:
-    body = None if method == "GET" else order() if path == "/v1/settlements" else EVIDENCE
     async with open_door(lost_ledger, dead_temporal) as door:
-        answer = await door.http.request(method, path, json=body)
+        answer = await door.http.request(method, path, json=body_for(method, path))
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
     assert int(answer.headers["retry-after"]) > 0
     for inside in (PASSWORD, "clerk", "SELECT", "INSERT", "no such table", "db.internal", HOST):
@@ -142,6 +169,22 @@ async def test_ledger_that_takes_no_connection_is_named_within_its_own_limit(
         await engine.dispose()
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
     assert took_s < 6
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [*PATHS, ("POST", "/v1/settlements?no-wait")], ids=lambda value: value.rpartition("/")[2]
+)
+async def test_ledger_that_falls_silent_on_open_connections_hangs_no_caller(
+    engine: AsyncEngine, dead_temporal: Client, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """A database cut off by the network sends nothing, not even a refusal; only our own clock ends the wait."""
+    monkeypatch.setattr(ledger_engine, "STATEMENT_TIMEOUT_S", 0.1)
+    headers = {} if "no-wait" in path else {"prefer": "wait=1"}
+    async with open_door(SilentLedger(engine), dead_temporal) as door:
+        request = door.http.request(method, path.partition("?")[0], json=body_for(method, path), headers=headers)
+        answer, took_s = await timed(request)
+    assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
+    assert took_s < 4
 
 
 async def test_order_that_the_ledger_did_not_take_is_never_started(lost_ledger: FlakyLedger, temporal: Client) -> None:
@@ -170,7 +213,7 @@ async def test_decision_is_given_though_the_write_through_hangs(engine: AsyncEng
     body = order()
     slow, quick = SlowLedger(engine), FlakyLedger(engine)
     external = ScriptedExternalSystem(adjust=APPLIED)
-    async with open_door(slow, temporal) as door, open_door(quick, temporal) as other, other.workers(external):
+    async with open_door(slow, temporal) as door, open_real_door(quick, temporal) as other, other.workers(external):
         answer = await door.post(body, prefer="wait=20")
         await other.reaches(body["requestUniqueNo"], State.SETTLED)
     assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
@@ -179,11 +222,28 @@ async def test_decision_is_given_though_the_write_through_hangs(engine: AsyncEng
 async def test_what_was_started_is_never_called_not_accepted(engine: AsyncEngine, temporal: Client) -> None:
     """`ledger-unavailable` means that nothing was accepted and no money moved; here the adjust is on its way."""
     body = order()
-    async with open_door(ForgetfulLedger(engine), temporal) as door:
+    async with open_real_door(ForgetfulLedger(engine), temporal) as door:
         answer = await door.post(body, prefer="wait=2")
-    await terminate(temporal, body["requestUniqueNo"])
     assert answer.json().get("code") != "ledger-unavailable"
     assert answer.status_code == 202
+
+
+async def test_ledger_that_falls_silent_while_the_caller_waits_does_not_lengthen_the_wait(
+    engine: AsyncEngine, temporal: Client
+) -> None:
+    """The wait is the caller's; what the ledger knows by then is only an ornament of the answer."""
+    async with open_real_door(HalfSilentLedger(engine), temporal) as door, asyncio.timeout(5):
+        answer = await door.post(order(), prefer="wait=2")
+    assert answer.status_code == 202
+
+
+async def test_ledger_that_takes_all_of_the_wait_leaves_none_and_breaks_nothing(
+    engine: AsyncEngine, temporal: Client
+) -> None:
+    """The order is accepted, and whether it is started is in doubt: the same request again tells."""
+    async with open_real_door(LateLedger(engine), temporal) as door:
+        answer = await door.post(order(), prefer="wait=1")
+    assert answer.status_code in {202, 503}
 
 
 async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(

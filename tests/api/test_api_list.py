@@ -150,6 +150,15 @@ async def test_limit_out_of_bounds_is_refused_by_name(closed_door: Door, limit: 
     assert [each["field"] for each in answer.json()["errors"]] == ["limit"]
 
 
+@pytest.mark.parametrize("name", ["orderId", "userName", "from", "States", "extra"])
+async def test_filter_that_is_not_there_is_refused_by_name(closed_door: Door, name: str) -> None:
+    """Ignored, it would show settlements that were not asked for."""
+    answer = await closed_door.http.get(SETTLEMENTS, params={name: "hunter2"})
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [name]
+    assert "hunter2" not in answer.text
+
+
 @pytest.mark.parametrize("limit", [1, PAGE_LIMIT_MAX])
 async def test_limits_at_the_bounds_are_taken(closed_door: Door, limit: int) -> None:
     assert (await closed_door.http.get(SETTLEMENTS, params={"limit": limit})).status_code == 200

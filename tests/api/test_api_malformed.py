@@ -29,6 +29,16 @@ NOT_JSON = {
     "integer of 5000 digits": b'{"orderId":' + b"9" * 5000 + b"}",
     "negative integer of 5000 digits": b'{"orderId":-' + b"9" * 5000 + b"}",
 }
+TWICE = {
+    "two amounts": ('"99.00"', "utf-8"),
+    "with a byte order mark": ('"99.00"', "utf-8-sig"),
+    "in UTF-16": ('"99.00"', "utf-16"),
+    "in UTF-32": ('"99.00"', "utf-32"),
+    "first one NaN": ("NaN", "utf-8"),
+    "first one infinite": ("-Infinity", "utf-8"),
+    "first one an object": ('{"amount": "1.00"}', "utf-8"),
+}
+"""The amount that stands before the valid one, and how the body is encoded."""
 NO_OBJECT = {
     "nothing": b"",
     "list": b"[]",
@@ -68,6 +78,18 @@ async def test_body_that_is_not_json_is_malformed(closed_door: Door, content: by
 async def test_field_that_stands_twice_is_malformed(closed_door: Door, name: str) -> None:
     """Which of two amounts would be meant, nobody can say; the external system's replies are read the same way."""
     content = json.dumps(order()).encode().replace(b"{", b'{"' + name.encode() + b'": "99.00", ', 1)
+    await refused(closed_door, await closed_door.post_raw(content), "malformed-request")
+
+
+@pytest.mark.parametrize(("first", "encoding"), TWICE.values(), ids=TWICE)
+async def test_amount_that_stands_twice_is_never_accepted(closed_door: Door, first: str, encoding: str) -> None:
+    """However the body is written, the parser that looks for repeats must not give up before the one that reads it."""
+    content = json.dumps(order()).replace("{", f'{{"amount": {first}, ', 1)
+    await refused(closed_door, await closed_door.post_raw(content.encode(encoding)), "malformed-request")
+
+
+async def test_amount_that_stands_twice_in_broken_utf8_is_never_accepted(closed_door: Door) -> None:
+    content = json.dumps(order()).encode().replace(b"{", b'{"amount": "\xed\xa0\x80", ', 1)
     await refused(closed_door, await closed_door.post_raw(content), "malformed-request")
 
 
@@ -154,6 +176,7 @@ async def test_unknown_route_is_a_problem(closed_door: Door, method: str, path: 
         ("POST", "/healthz", {"GET"}),
         ("POST", "/readyz", {"GET"}),
         ("POST", "/metrics", {"GET"}),
+        ("POST", "/openapi.json", {"GET"}),
         ("BREW", "/v1/settlements", {"GET", "POST"}),
     ],
 )

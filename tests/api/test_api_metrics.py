@@ -1,14 +1,21 @@
 """Metrics that Prometheus can read, whose labels are few: route patterns, never a number or whatever a caller sends."""
 
+import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from contract.states import State
-from tests.api.doors import Door, accept
+from ledger import open_engine
+from ledger.ledger import ends_by_itself
+from tests.api.doors import Door, accept, open_door
 from tests.api.snapshots import stands
+from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order, settlement
 from tests.support.scripted import APPLIED, ScriptedExternalSystem
 
@@ -149,3 +156,30 @@ async def test_open_settlements_are_counted_by_state(door: Door) -> None:
         await accept(door.ledger, old, stands(old, state))
     states = [State.ABORTED, State.CANCELLING, State.ADJUSTING]
     assert [await value(door, "settlement_open", state=state) for state in states] == [2, 1, 0]
+
+
+class SilentCount(FlakyLedger):
+    """Has an open connection to a database that does not answer any more."""
+
+    @ends_by_itself
+    async def count_open(self) -> dict[State, int]:
+        """Hang, for as long as the real one would."""
+        await asyncio.Event().wait()
+        return {}
+
+
+async def test_open_settlements_are_left_out_while_the_ledger_is_away(tmp_path: Path, dead_temporal: Client) -> None:
+    """The last known count would look like a fact."""
+    engine = open_engine(f"sqlite:///{tmp_path}/gone/ledger.db")
+    async with open_door(FlakyLedger(engine), dead_temporal) as door:
+        found = await families(door)
+    await engine.dispose()
+    assert found["settlement_open"].samples == []
+    assert found["settlement_accepted"].samples
+
+
+async def test_silent_ledger_does_not_hold_up_the_metrics(engine: AsyncEngine, dead_temporal: Client) -> None:
+    """A scrape is given up after ten seconds at most; the metrics are wanted most when something is wrong."""
+    async with open_door(SilentCount(engine), dead_temporal) as door, asyncio.timeout(4):
+        found = await families(door)
+    assert found["settlement_open"].samples == []

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client
 
 from contract.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept, open_door, terminate, timed
+from tests.api.doors import SETTLEMENTS, Door, accept, open_door, timed
 from tests.api.wire import Line
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order, settlement
@@ -73,7 +73,6 @@ async def test_temporal_that_falls_silent_on_an_open_connection_is_named(
     assert started.status_code == 202
     await temporal_line.answer_nothing()
     await check_refused(lined_door, {"prefer": "wait=1"}, 4)
-    await terminate(temporal, started.json()["requestUniqueNo"])
 
 
 async def test_repeat_during_the_outage_is_refused_the_same_way(closed_door: Door) -> None:

@@ -6,8 +6,6 @@ from contract.states import Decision, State
 from tests.e2e.conftest import System, faulty
 
 AT_ONCE = 100
-CLOCKS_DIFFER_S = 0.05
-"""The simulator notes an arrival when its loop comes to it, a little after our send: its 3 s look shorter."""
 
 
 async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_in_flight(system: System) -> None:
@@ -22,7 +20,8 @@ async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_i
             continue
         assert ended["state"] == State.CANCELLED
         [adjust], [cancel] = await system.adjusts(number), await system.cancels(number)
-        assert (adjust["endedAtNs"] - adjust["receivedAtNs"]) / 1e9 > 3 - CLOCKS_DIFFER_S
+        # By our own clock: a busy simulator notes an arrival late, and then its 3 s look shorter than they were.
+        assert ended["calls"][0]["durationMs"] >= 3000
         assert cancel["receivedAtNs"] >= adjust["endedAtNs"]
         assert (await system.books(number))["timesReversed"] == 1
 
