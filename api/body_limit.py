@@ -8,6 +8,7 @@ from contract.errors import STATUS_OF, ErrorCode
 
 BODY_BYTES_MAX = 16 * 1024
 
+_DIGITS_MAX = 18
 _RULE = f"a request body has at most {BODY_BYTES_MAX} bytes"
 
 
@@ -23,7 +24,7 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > BODY_BYTES_MAX:
+        if not announced.isdigit() or len(announced) > _DIGITS_MAX or int(announced) > BODY_BYTES_MAX:
             await ProblemError(ErrorCode.BODY_TOO_LARGE, _RULE).response()(scope, receive, send)
             return
         received = 0

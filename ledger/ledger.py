@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
@@ -48,7 +49,7 @@ def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, C
     return shielded
 
 
-class DecisionConflictError(Exception):
+class DecisionConflictError(SQLAlchemyError):
     """Two decisions on one settlement: two Temporals have worked on it, or one was set back. A person must look."""
 
 
