@@ -36,6 +36,7 @@ def test_histories_name_no_machine() -> None:
     for path in RECORDED:
         assert '"identity": "tests"' in path.read_text()
         assert "@" not in path.read_text()
+        assert "stackTrace" not in path.read_text()
 
 
 @workflow.defn(name="OrderSettlement")
