@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,6 +12,7 @@ from contract.fields import INT64_MAX, INT64_MIN
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import Outcome
 from ledger import Ledger
+from ledger.tables import settlements
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON, accepted, act, call, resolved
 from tests.support.orders import settlement
@@ -30,6 +31,16 @@ async def given_back(ledger: Ledger, order: SettlementInput, snapshot: Snapshot)
 async def test_every_field_of_a_settlement_comes_back(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON.astimezone(EAST), metadata='{"note": "结算 🧾"}', userName="☂" * 48)
     assert await given_back(ledger, order, resolved(7)) == (order, resolved(7))
+
+
+async def test_what_people_search_by_stands_in_columns_of_its_own(ledger: Ledger, engine: AsyncEngine) -> None:
+    order = settlement(userName="结算-7", orderId=INT64_MAX, currency="JPY", accepted_at=NOON.astimezone(EAST))
+    await ledger.record(order, resolved(7))
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(settlements))).one()
+    assert (row.request_unique_no, row.order_id, row.user_name) == (order.adjust.requestUniqueNo, INT64_MAX, "结算-7")
+    assert (row.company_id, row.currency, row.accepted_at) == (order.company_id, "JPY", NOON)
+    assert (row.version, row.state, row.decision, row.cancel_result) == (7, "RESOLVED", "VOID", "NOT_APPLIED")
 
 
 async def test_every_absent_field_comes_back_absent(ledger: Ledger) -> None:
@@ -87,6 +98,7 @@ async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger, engine: Async
     async with engine.begin() as connection:
         for table in ("external_calls", "operator_acts"):
             await connection.execute(text(f"UPDATE {table} SET position = position WHERE position < 7"))  # noqa: S608
+        await connection.execute(text("ANALYZE"))
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None
     assert found.snapshot == snapshot
