@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from api.problems import ProblemError
 from contract.errors import ErrorCode
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import SettlementInput, Snapshot, TakeUp
 from workflows.order_settlement import OrderSettlement
 from workflows.start import DECISION_UPDATE_ID, start_operation, start_workflow
 
@@ -34,15 +34,17 @@ RPC_SHARE = 0.95
 T = TypeVar("T")
 
 
-async def start(client: Client, settlement: SettlementInput) -> bool:
+async def start(client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
     """Start the workflow unless it has been, once Temporal has confirmed it; return whether it is open.
 
     Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
     """
-    return await _within(START_LIMIT_S, _start(client, settlement))
+    return await _within(START_LIMIT_S, _start(client, settlement, taken_up))
 
 
-async def start_and_decide(client: Client, settlement: SettlementInput, wait_s: float) -> Snapshot | None:
+async def start_and_decide(
+    client: Client, settlement: SettlementInput, taken_up: TakeUp | None, wait_s: float
+) -> Snapshot | None:
     """Start the workflow unless it has been, and return its decision; None: started, not decided in time.
 
     Takes at most `wait_s` seconds. With no worker running, Temporal answers the wait only by running
@@ -52,7 +54,7 @@ async def start_and_decide(client: Client, settlement: SettlementInput, wait_s: 
     """
     confirm_s = min(CONFIRM_MAX_S, wait_s * CONFIRM_SHARE)
     decide_s = wait_s - confirm_s
-    operation = start_operation(settlement)
+    operation = start_operation(settlement, taken_up)
     try:
         async with asyncio.timeout(decide_s):
             decided: Snapshot = await client.execute_update_with_start_workflow(
@@ -64,7 +66,7 @@ async def start_and_decide(client: Client, settlement: SettlementInput, wait_s: 
             )
             return decided
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        await _within(confirm_s, _start(client, settlement))
+        await _within(confirm_s, _start(client, settlement, taken_up))
     except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
         # It has closed; if it closed by itself, its end is in the ledger.
         return None
@@ -83,9 +85,9 @@ async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Sna
     started.cancel()
 
 
-async def _start(client: Client, settlement: SettlementInput) -> bool:
+async def _start(client: Client, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
     try:
-        await start_workflow(client, settlement)
+        await start_workflow(client, settlement, taken_up)
     except WorkflowAlreadyStartedError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from api.access import Reader
 from api.problems import documented
 from api.resource import SETTLEMENTS, NumberInPath, find_or_404, resource
 from api.services import Injected
@@ -15,7 +16,7 @@ router = APIRouter()
     SETTLEMENTS + "/{requestUniqueNo}",
     responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def get_settlement(number: NumberInPath, services: Injected) -> Settlement:
+async def get_settlement(number: NumberInPath, services: Injected, _: Reader) -> Settlement:
     """Read one settlement. Needs neither a worker nor Temporal, and outlives Temporal's retention.
 
     It may trail the workflow by one ledger write; a decision that a POST has answered is never missing.

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.access import Reader
 from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
@@ -43,7 +44,7 @@ class SettlementPage(Model):
     SETTLEMENTS,
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def list_settlements(services: Injected, query: Annotated[ListQuery, Query()]) -> SettlementPage:
+async def list_settlements(services: Injected, query: Annotated[ListQuery, Query()], _: Reader) -> SettlementPage:
     """List settlements. One that is accepted while pages are read neither moves nor repeats another."""
     page = await services.ledger.page(state=query.state, after=_decode(query.cursor), limit=query.limit)
     return SettlementPage(

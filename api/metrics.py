@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import Reader
 from api.services import Injected
 from contract.states import END_STATES, State
 
@@ -39,7 +40,7 @@ OPEN = Gauge("settlement_open", "Settlements in the ledger that have not ended, 
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(services: Injected) -> Response:
+async def metrics(services: Injected, _: Reader) -> Response:
     """Return all metrics of this process, and how many settlements are open as the ledger has it."""
     try:
         async with asyncio.timeout(COUNT_LIMIT_S):

@@ -10,13 +10,14 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, Workflo
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.access import Actor
 from api.json_body import unambiguous_json
 from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
 from api.services import Injected, Services
 from contract.errors import ErrorCode
 from contract.ids import workflow_id
-from contract.operator_rules import ResolveRequest, RetryRequest
+from contract.operator_rules import ResolveOrder, RetryOrder, request_of
 from contract.payloads import OperatorRequest, Snapshot
 from contract.settlement import Settlement
 
@@ -45,11 +46,11 @@ RESPONSES = documented(
     responses=RESPONSES,
 )
 async def post_cancel_adjust_retry(
-    number: NumberInPath, body: RetryRequest, services: Injected, response: Response
+    number: NumberInPath, body: RetryOrder, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Have cancel adjust tried again with the same number and a full round of attempts. Only when ABORTED."""
     response.headers["Location"] = location(number)
-    return await _act(services, number, "retry_cancel_adjust", body)
+    return await _act(services, number, "retry_cancel_adjust", request_of(caller.owner, body))
 
 
 @router.post(
@@ -57,9 +58,9 @@ async def post_cancel_adjust_retry(
     status_code=HTTPStatus.OK,
     responses=RESPONSES,
 )
-async def post_resolution(number: NumberInPath, body: ResolveRequest, services: Injected) -> Settlement:
+async def post_resolution(number: NumberInPath, body: ResolveOrder, services: Injected, caller: Actor) -> Settlement:
     """Close an aborted settlement by hand, with the evidence that the broker's books are right. Only when ABORTED."""
-    return await _act(services, number, "resolve", body)
+    return await _act(services, number, "resolve", request_of(caller.owner, body))
 
 
 async def _act(services: Services, number: str, update: str, body: OperatorRequest) -> Settlement:

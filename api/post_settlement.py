@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.access import Submitter
 from api.decisions import start, start_and_decide
 from api.json_body import unambiguous_json
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
@@ -22,11 +23,11 @@ from api.services import Injected, Services
 from contract.adjust import AdjustBody
 from contract.errors import ErrorCode
 from contract.fields import INT64_MAX, INT64_MIN
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
 from contract.settlement import Settlement, SettlementRequest
-from contract.states import State
 from ledger import Accepted
 from ledger.rows import fingerprint
+from workflows.start import take_up_if_stale
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -89,6 +90,7 @@ async def post_settlement(
     request: SettlementRequest,
     services: Injected,
     response: Response,
+    _: Submitter,
     headers: Annotated[SettlementHeaders, Header()],
 ) -> Settlement:
     """Settle one order. Repeating it with the same requestUniqueNo is safe and answers for the same settlement.
@@ -124,8 +126,7 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Acce
 
     The ledger comes first: it remembers longer than Temporal, and it is where GET looks.
     """
-    first = Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)
-    accepted, is_new = await services.ledger.accept(settlement, first)
+    accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
     if accepted.fingerprint != fingerprint(settlement):
         detail = "this requestUniqueNo was accepted with another body or companyId; that settlement is untouched"
         raise ProblemError(ErrorCode.NUMBER_REUSED, detail, headers={"Location": location(accepted.number)})
@@ -137,10 +138,11 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Acce
 
 async def _decide(services: Services, accepted: Accepted, wait_s: float) -> Snapshot:
     """Start the settlement and return the snapshot to answer with: decided, if it is within the wait."""
+    taken_up = take_up_if_stale(accepted.settlement, accepted.snapshot, datetime.now(UTC))
     if wait_s == 0:
-        await start(services.temporal, accepted.settlement)
+        await start(services.temporal, accepted.settlement, taken_up)
         return accepted.snapshot
-    decided = await start_and_decide(services.temporal, accepted.settlement, wait_s)
+    decided = await start_and_decide(services.temporal, accepted.settlement, taken_up, wait_s)
     if decided is None:
         return await _read_again(services, accepted)
     await _write_through(services, accepted.settlement, decided)

@@ -60,6 +60,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         order=settlement.adjust,
         calls=snapshot.calls,
         operator_acts=snapshot.acts,
+        state_changes=snapshot.state_changes,
         temporal_ui_url=_temporal_ui_url(services, settlement.adjust.requestUniqueNo),
     )
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
@@ -64,6 +64,16 @@ class Settings(BaseSettings):
     cancel_max_interval_s: float = Field(default=30.0, gt=0, le=86400)
     confirm_after_s: float = Field(default=30.0, ge=0, le=86400)
     expire_after_s: float = Field(default=10.0, gt=0, le=86400)
+
+    auth: Literal["on", "off"] = "on"
+    """Whether the API asks for keys; `off` only where it listens on loopback, and the default of `make up`."""
+    api_key_pepper: SecretStr | None = Field(default=None, min_length=32)
+    """Key of the hashes under which API keys are stored; default: a file in the state directory, made when missing."""
+
+    reconcile_every_s: int = Field(default=60, ge=5, le=3600)
+    """Interval of the schedule by which ledger and Temporal are compared."""
+    worker_metrics_host: str = "127.0.0.1"
+    worker_metrics_port: Port = 9464
 
     worker_slots: int = Field(default=500, ge=1, le=5000)
     """External calls in flight at once in one worker process."""

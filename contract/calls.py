@@ -51,6 +51,19 @@ class Rule(StrEnum):
     """Not sent: the call was picked up too late to end in time, or its order had expired."""
 
 
+class Phase(StrEnum):
+    """How far an exchange had come when its deadline passed or its connection broke."""
+
+    QUEUE = "QUEUE"
+    """Waiting for a free connection."""
+    CONNECT = "CONNECT"
+    """Making a connection, TLS included."""
+    FIRST_BYTE = "FIRST_BYTE"
+    """Sent, or being sent; waiting for the reply to begin."""
+    BODY = "BODY"
+    """Reading the reply."""
+
+
 class Verdict(Model):
     """What one call came to, and why."""
 
@@ -64,6 +77,8 @@ class Verdict(Model):
     """The reply's code, cut to 64 characters."""
     msg: str | None = None
     """The reply's msg, cut to 200 characters."""
+    phase: Phase | None = None
+    """For a call without a whole reply, how far it had come; None with one, and where that is not known."""
 
 
 class CallRecord(Model):
@@ -79,7 +94,7 @@ class CallRecord(Model):
     request_unique_no: str
     """The number that this call carried: the adjust's own or the cancel's."""
     round: int = 0
-    """0 for automation's own attempts, then one more for each time an operator has it retried."""
+    """0 for automation's own attempts, then one more each time an operator has it retried or it is taken up again."""
     attempt: int = 1
     sent_at: datetime
     duration_ms: int | None = None

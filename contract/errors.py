@@ -15,10 +15,20 @@ class ErrorCode(StrEnum):
     """Nothing was accepted; no money moved."""
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     """Nothing was accepted; no money moved."""
+    UNAUTHENTICATED = "unauthenticated"
+    """Nothing was done: no API key, or none that is known and active."""
+    FORBIDDEN = "forbidden"
+    """Nothing was done: the key's role may not do this."""
+    KEY_LIMIT_REACHED = "key-limit-reached"
+    """No key was made: its owner has as many active ones as allowed."""
+    SELECTION_CHANGED = "selection-changed"
+    """No batch was begun: the selection is not what was previewed."""
+    TOO_MANY_STREAMS = "too-many-streams"
+    """Nothing was done; the state can be read all the same."""
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number goes on untouched."""
     NOT_FOUND = "not-found"
-    """No settlement has this number: none was accepted under it."""
+    """There is no such thing: no settlement was accepted under this number."""
     METHOD_NOT_ALLOWED = "method-not-allowed"
     """Nothing was done."""
     WRONG_STATE = "wrong-state"
@@ -38,6 +48,11 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
     ErrorCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.KEY_LIMIT_REACHED: HTTPStatus.CONFLICT,
+    ErrorCode.SELECTION_CHANGED: HTTPStatus.CONFLICT,
+    ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,

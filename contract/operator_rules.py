@@ -1,33 +1,80 @@
 """What an operator must say to act on an aborted settlement: rules for the doors, HTTP and the Updates' validators."""
 
+from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from contract.fields import no_nul
 from contract.payloads import OperatorRequest
 
-REASON_LENGTH_MAX = 500
+NOTE_LENGTH_MAX = 500
+
+
+class RetryReason(StrEnum):
+    """Why cancel adjust is tried again."""
+
+    BROKER_RECOVERED = "BROKER_RECOVERED"
+    """The broker's outage is over."""
+    BROKER_CORRECTED = "BROKER_CORRECTED"
+    """The broker has mended what made it refuse."""
+    OTHER = "OTHER"
+    """The note says why."""
+
+
+class ResolveReason(StrEnum):
+    """Why a case is closed by hand: where the money is."""
+
+    REVERSED_BY_BROKER = "REVERSED_BY_BROKER"
+    """The broker gave the amount back by hand."""
+    NEVER_APPLIED = "NEVER_APPLIED"
+    """The broker confirms that it never applied the adjust."""
+    WRITTEN_OFF = "WRITTEN_OFF"
+    """The amount stays where it is, and somebody bears it."""
+    OTHER = "OTHER"
+    """The note says why."""
+
 
 Operator = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(no_nul)]
-Statement = Annotated[str, Field(min_length=1, max_length=REASON_LENGTH_MAX), AfterValidator(no_nul)]
+Note = Annotated[str, Field(min_length=1, max_length=NOTE_LENGTH_MAX), AfterValidator(no_nul)]
+BrokerReference = Annotated[str, Field(min_length=1, max_length=NOTE_LENGTH_MAX), AfterValidator(no_nul)]
 
 
-class RetryRequest(OperatorRequest):
-    """Who has cancel adjust tried again, and why."""
+class _Rules(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
+class RetryOrder(_Rules):
+    """Why cancel adjust is tried again. Who asks is known from the key, never from the body."""
+
+    reason_code: RetryReason
+    note: Note
+    broker_reference: BrokerReference | None = None
+
+
+class ResolveOrder(_Rules):
+    """Why the case is closed by hand, and on what evidence: there is money in it, so that must be named."""
+
+    reason_code: ResolveReason
+    note: Note
+    broker_reference: BrokerReference
+
+
+class _WithOperator(_Rules):
     operator: Operator
-    reason: Statement
-    evidence: Statement | None = None
 
 
-class ResolveRequest(OperatorRequest):
-    """Who closes the case by hand, why, and on what evidence: there is money in it, so that must be named."""
+class RetryRules(RetryOrder, _WithOperator):
+    """A whole retry request, as the Update's validator checks it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    operator: Operator
-    reason: Statement
-    evidence: Statement
+class ResolveRules(ResolveOrder, _WithOperator):
+    """A whole resolve request, as the Update's validator checks it."""
+
+
+def request_of(operator: str, order: RetryOrder | ResolveOrder) -> OperatorRequest:
+    """Return the Update's argument for an order that passed the rules."""
+    return OperatorRequest(operator=operator, **order.model_dump(by_alias=False))

@@ -7,6 +7,8 @@ another meaning breaks the replay of open settlements: that needs `workflow.patc
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import AliasChoices, Field
+
 from contract.adjust import AdjustBody
 from contract.calls import CallRecord
 from contract.ids import CancelKind
@@ -28,7 +30,7 @@ class SettlementPolicy(Model):
 
 
 class SettlementInput(Model):
-    """One accepted order: the start of its workflow."""
+    """One accepted order."""
 
     adjust: AdjustBody
     trace: str
@@ -69,34 +71,55 @@ class CancelReport(Model):
 
 
 class ActKind(StrEnum):
-    """What was asked of an aborted settlement."""
+    """What was done to a settlement beside its own course."""
 
     RETRY_CANCEL_ADJUST = "RETRY_CANCEL_ADJUST"
     RESOLVE = "RESOLVE"
     WORKFLOW_CANCELLATION = "WORKFLOW_CANCELLATION"
     """Temporal's request to stop; answered by a compensation, never by stopping."""
-
-
-class OperatorAct(Model):
-    """Who did what to a settlement, when and why. The audit keeps every one."""
-
-    kind: ActKind
-    operator: str
-    reason: str
-    evidence: str | None = None
-    """What the decision rests on: a broker's ticket, a statement line."""
-    at: datetime
+    TAKE_UP = "TAKE_UP"
+    """Reconciliation began its workflow anew: the one before was ended from outside, or lost."""
 
 
 class OperatorRequest(Model):
     """Argument of the Updates `retry_cancel_adjust` and `resolve`: who asks, why, on what evidence.
 
-    Only the shape: `contract.operator_rules` has the rules, which stand at the doors.
+    Only the shape: `contract.operator_rules` has the rules, which stand at the doors. Histories of 0.1 say
+    `reason` and `evidence` for what is `note` and `brokerReference` now.
     """
 
     operator: str
+    reason_code: str | None = None
+    """A word of `contract.operator_rules`; None in histories of 0.1."""
+    note: str = Field(default="", validation_alias=AliasChoices("note", "reason"))
+    """Why, in the operator's own words."""
+    broker_reference: str | None = Field(
+        default=None, validation_alias=AliasChoices("brokerReference", "broker_reference", "evidence")
+    )
+    """What the act rests on: a broker's ticket, a statement line."""
+
+
+class OperatorAct(OperatorRequest):
+    """Who did what to a settlement, when and why. The audit keeps every one."""
+
+    kind: ActKind
+    at: datetime
+
+
+class StateChange(Model):
+    """A settlement entered a state."""
+
+    state: State
+    at: datetime
     reason: str
-    evidence: str | None = None
+
+
+class CancelAct(Model):
+    """What the body of a cancel was made from: whoever sends it again, ever, sends the same request byte for byte."""
+
+    kind: CancelKind
+    request_time_ms: int
+    remark: str
 
 
 class Snapshot(Model):
@@ -113,6 +136,32 @@ class Snapshot(Model):
     updated_at: datetime
     calls: tuple[CallRecord, ...] = ()
     acts: tuple[OperatorAct, ...] = ()
+    state_changes: tuple[StateChange, ...] = ()
+    """Every state entered, in order; being accepted, into ADJUSTING, is not among them."""
+    cancel_acts: tuple[CancelAct, ...] = ()
+    """Every cancel begun, in order; at most one of a kind."""
+
+
+def accepted_snapshot(settlement: SettlementInput) -> Snapshot:
+    """Return what is known of a settlement when it is accepted and nothing has happened yet."""
+    return Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)
+
+
+class TakeUp(Model):
+    """What a settlement's workflow goes on from when its predecessor was lost."""
+
+    snapshot: Snapshot
+    reason: str
+    """How the workflow before was lost; without personal data."""
+
+
+class SettlementStart(SettlementInput):
+    """Argument of the workflow `OrderSettlement`: the order, and what a lost predecessor knew of it.
+
+    One argument, for ever: the SDK reads types only where their number fits what a history holds.
+    """
+
+    taken_up: TakeUp | None = None
 
 
 class RecordTask(Model):

@@ -10,7 +10,7 @@ from contract.adjust import AdjustBody, AdjustRequest
 from contract.calls import CallRecord
 from contract.fields import UNIQUE_NO_LENGTH_MAX
 from contract.model import Model
-from contract.payloads import OperatorAct
+from contract.payloads import OperatorAct, StateChange
 from contract.states import CancelResult, Decision, State
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
@@ -66,5 +66,17 @@ class Settlement(Model):
     calls: tuple[CallRecord, ...]
     """Every external call attempted, in order; a call in flight when a worker was lost says UNKNOWN."""
     operator_acts: tuple[OperatorAct, ...]
+    state_changes: tuple[StateChange, ...]
+    """Every state entered after ADJUSTING, in order."""
     temporal_ui_url: str | None
     """The workflow's page; null where no UI address is configured."""
+
+
+class SettlementEvent(Model):
+    """One state entered, as the event stream tells it. Its id counts from 0 (accepted, into ADJUSTING)."""
+
+    request_unique_no: str
+    state: State
+    decision: Decision | None
+    at: datetime
+    reason: str

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import END_STATES, State
 from ledger import engine, rows
-from ledger.tables import external_calls, operator_acts, settlements
+from ledger.tables import external_calls, operator_acts, settlements, state_changes
 
 PAGE_LIMIT_MAX = 200
 ROWS_PER_STATEMENT = 500
@@ -140,6 +140,7 @@ class Ledger:
                 return False
             await self._put(connection, external_calls, rows.call_values(number, snapshot.calls))
             await self._put(connection, operator_acts, rows.act_values(number, snapshot.acts))
+            await self._put(connection, state_changes, rows.state_change_values(number, snapshot.state_changes))
         return True
 
     @ends_by_itself
@@ -242,17 +243,16 @@ async def _read(connection: AsyncConnection, number: str) -> Accepted | None:
 
 
 async def _complete(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[Accepted]:
-    """Add to rows of settlements their calls and acts, by one statement each."""
+    """Add to rows of settlements their calls, acts and state changes, by one statement each."""
     numbers = [row.request_unique_no for row in found]
     calls = await _parts(connection, external_calls, numbers)
     acts = await _parts(connection, operator_acts, numbers)
+    changes = await _parts(connection, state_changes, numbers)
     return [
         Accepted(
-            rows.to_input(row),
-            rows.to_snapshot(row, calls[row.request_unique_no], acts[row.request_unique_no]),
-            row.fingerprint,
+            rows.to_input(row), rows.to_snapshot(row, calls[number], acts[number], changes[number]), row.fingerprint
         )
-        for row in found
+        for number, row in zip(numbers, found, strict=True)
     ]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from contract.calls import CallRecord, Verdict
-from contract.payloads import OperatorAct, SettlementInput, Snapshot
-from contract.states import CancelResult, Decision, State
+from contract.payloads import OperatorAct, SettlementInput, Snapshot, StateChange
+from contract.states import CancelResult, Decision, Outcome, State
 
 Values = dict[str, Any]
 
@@ -39,6 +39,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
         "user_name": adjust.userName,
         "company_id": settlement.company_id,
         "currency": adjust.currency,
+        "amount": adjust.amount,
         "accepted_at": settlement.accepted_at,
         **snapshot_values(snapshot),
     }
@@ -55,8 +56,22 @@ def snapshot_values(snapshot: Snapshot) -> Values:
             "reason": snapshot.reason,
             "decided_at": snapshot.decided_at,
             "updated_at": snapshot.updated_at,
+            "in_doubt": is_in_doubt(snapshot),
+            "last_rule": snapshot.calls[-1].verdict.rule.value if snapshot.calls else None,
+            "cancel_acts": [act.model_dump(mode="json") for act in snapshot.cancel_acts],
         }
     )
+
+
+def is_in_doubt(snapshot: Snapshot) -> bool:
+    """Tell whether the external system may hold the amount although the order is void.
+
+    So it is when aborted, and while cancelling after an adjust that was not certainly refused.
+    """
+    if snapshot.state is State.ABORTED:
+        return True
+    refused = bool(snapshot.calls) and snapshot.calls[0].verdict.outcome is Outcome.REJECTED
+    return snapshot.state is State.CANCELLING and not refused
 
 
 def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]:
@@ -82,12 +97,22 @@ def act_values(settlement_no: str, acts: Iterable[OperatorAct]) -> list[Values]:
     ]
 
 
+def state_change_values(settlement_no: str, changes: Iterable[StateChange]) -> list[Values]:
+    """Return a row for each state entered; its position, from 1, is its event's id."""
+    return [
+        _storable({"settlement_no": settlement_no, "position": position, **change.model_dump(by_alias=False)})
+        for position, change in enumerate(changes, start=1)
+    ]
+
+
 def to_input(row: Row[Any]) -> SettlementInput:
     """Read back what was accepted."""
     return SettlementInput.model_validate(row.input)
 
 
-def to_snapshot(row: Row[Any], calls: Iterable[Row[Any]], acts: Iterable[Row[Any]]) -> Snapshot:
+def to_snapshot(
+    row: Row[Any], calls: Iterable[Row[Any]], acts: Iterable[Row[Any]], changes: Iterable[Row[Any]]
+) -> Snapshot:
     """Read back the snapshot that was recorded last."""
     return Snapshot(
         version=row.version,
@@ -97,9 +122,15 @@ def to_snapshot(row: Row[Any], calls: Iterable[Row[Any]], acts: Iterable[Row[Any
         reason=row.reason,
         decided_at=row.decided_at,
         updated_at=row.updated_at,
-        calls=tuple(_to_call(dict(call._mapping)) for call in calls),  # noqa: SLF001 - SQLAlchemy's documented name
-        acts=tuple(OperatorAct.model_validate(dict(act._mapping)) for act in acts),  # noqa: SLF001
+        calls=tuple(_to_call(_fields(call)) for call in calls),
+        acts=tuple(OperatorAct.model_validate(_fields(act)) for act in acts),
+        state_changes=tuple(StateChange.model_validate(_fields(change)) for change in changes),
+        cancel_acts=row.cancel_acts,
     )
+
+
+def _fields(row: Row[Any]) -> Values:
+    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def _to_call(values: Values) -> CallRecord:

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -16,9 +18,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
-from contract.fields import UNIQUE_NO_LENGTH_MAX
+from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 
 metadata = MetaData(
     naming_convention={
@@ -64,6 +67,8 @@ settlements = Table(
     Column("user_name", String(48), nullable=False),
     Column("company_id", BigInteger),
     Column("currency", String(16), nullable=False),
+    # As given, a plain decimal string: no number type of either database would keep it exactly.
+    Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", String(16), nullable=False),
@@ -72,11 +77,23 @@ settlements = Table(
     Column("reason", Text, nullable=False),
     Column("decided_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
+    # Whether the external system may hold the amount although the order is void; what exposure counts.
+    Column("in_doubt", Boolean, nullable=False),
+    # The rule of the last external call: why an aborted settlement was aborted.
+    Column("last_rule", String(32)),
+    Column("cancel_acts", JSON, nullable=False),
     # Listing goes by acceptance, with the number to tell equal moments apart; each filter needs its own.
     Index(None, "accepted_at", "request_unique_no"),
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
     Index(None, "user_name"),
+    Index(None, "company_id", "accepted_at"),
+    Index(
+        "ix_settlements_in_doubt",
+        "accepted_at",
+        sqlite_where=text("in_doubt"),
+        postgresql_where=text("in_doubt"),
+    ),
 )
 
 external_calls = Table(
@@ -97,6 +114,7 @@ external_calls = Table(
     Column("http_status", Integer),
     Column("code", String(64)),
     Column("msg", Text),
+    Column("phase", String(16)),
     Column("cancel_result", String(16)),
     # No unique key on the attempt's number: resetting an activity in the Temporal UI counts anew from 1,
     # and a key that such an act can break would keep the whole settlement out of the ledger.
@@ -109,7 +127,107 @@ operator_acts = Table(
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("operator", String(64), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("evidence", Text),
+    Column("reason_code", String(32)),
+    Column("note", Text, nullable=False),
+    Column("broker_reference", Text),
     Column("at", UtcDateTime, nullable=False),
+)
+
+state_changes = Table(
+    "state_changes",
+    metadata,
+    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
+    # From 1: event 0 is the acceptance, which the settlement's own row tells.
+    Column("position", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    # 1 or 2: two active keys of an owner, so that one can replace the other without a gap.
+    Column("slot", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("revoked_by", String(64)),
+    Index(
+        "uq_api_keys_active",
+        "owner",
+        "slot",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", String(36), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("reason_code", String(32), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("selection", JSON, nullable=False),
+    Column("rate_per_s", Float, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index(None, "created_at"),
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("batch_id", String(36), ForeignKey(batches.c.batch_id), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", UtcDateTime),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("finding_id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    # No foreign key: a finding may be about a settlement that the ledger does not have.
+    Column("settlement_no", _NO, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("repair", Text, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("rounds", Integer, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Index(None, "status", "finding_id"),
+    Index(
+        "uq_findings_open",
+        "settlement_no",
+        "kind",
+        unique=True,
+        sqlite_where=text("status = 'OPEN'"),
+        postgresql_where=text("status = 'OPEN'"),
+    ),
+)
+
+reconciliation_rounds = Table(
+    "reconciliation_rounds",
+    metadata,
+    Column("round_id", String(64), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    Column("ledger_checked", Integer, nullable=False),
+    Column("temporal_checked", Integer, nullable=False),
+    Column("found", Integer, nullable=False),
+    Column("repaired", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Index(None, "ended_at"),
 )

@@ -81,12 +81,12 @@ class Demo:
 
     async def _put_right(self, chapter: Chapter) -> None:
         if chapter.hand is Hand.OPERATOR_RETRIES:
-            act, body = "cancel-adjust-retries", {"operator": "ops-1", "reason": "the broker is back"}
+            act, body = "cancel-adjust-retries", {"reasonCode": "BROKER_RECOVERED", "note": "the broker is back"}
         else:
             await self._reverse_at_the_broker(chapter)
             act, body = (
                 "resolution",
-                {"operator": "ops-1", "reason": "reversed by the broker", "evidence": "ticket 4711"},
+                {"reasonCode": "REVERSED_BY_BROKER", "note": "by hand", "brokerReference": "ticket 4711"},
             )
         url = f"{self._stack.api_url}/v1/settlements/{self.number(chapter)}/{act}"
         async with self._session.post(url, json=body) as response:

@@ -8,7 +8,7 @@ from config.settings import ENV_PREFIX, Settings
 from stack.process import StackError
 
 HOST = "127.0.0.1"
-PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_port")
+PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_port", "worker_metrics_port")
 
 
 def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:

@@ -8,22 +8,27 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from contract.fields import REMARK_LENGTH_MAX
     from contract.ids import CancelKind, cancel_unique_no
-    from contract.payloads import CancelTask, SettlementInput, SettlementPolicy
+    from contract.payloads import CancelAct, CancelTask, SettlementInput, SettlementPolicy
     from contract.states import CancelResult, Outcome
 
 
-def cancel_task(settlement: SettlementInput, kind: CancelKind, reason: str, request_time_ms: int) -> CancelTask:
-    """Build the cancel act of one kind. Its number is derived, so whoever builds it builds the same number."""
+def cancel_act(kind: CancelKind, reason: str, request_time_ms: int) -> CancelAct:
+    """Begin a cancel of one kind: fix what its body is made from, once and for all its attempts."""
+    return CancelAct(kind=kind, request_time_ms=request_time_ms, remark=reason[:REMARK_LENGTH_MAX])
+
+
+def cancel_task(settlement: SettlementInput, act: CancelAct, round_: int) -> CancelTask:
+    """Build one round of a cancel. Its number is derived, so whoever builds it builds the same request."""
     adjust = settlement.adjust
     return CancelTask(
         adjust=adjust,
         trace=settlement.trace,
         company_id=settlement.company_id,
-        kind=kind,
-        request_unique_no=cancel_unique_no(adjust.requestUniqueNo, kind),
-        request_time_ms=request_time_ms,
-        remark=reason[:REMARK_LENGTH_MAX],
-        round=0,
+        kind=act.kind,
+        request_unique_no=cancel_unique_no(adjust.requestUniqueNo, act.kind),
+        request_time_ms=act.request_time_ms,
+        remark=act.remark,
+        round=round_,
     )
 
 

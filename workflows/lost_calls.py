@@ -19,16 +19,25 @@ def lost_adjust(settlement: SettlementInput, error: ActivityError, scheduled_at:
     A schedule-to-start timeout is the one failure after which no worker ever had the task.
     """
     never_started = isinstance(error.cause, ActivityTimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START
-    verdict = (
-        Verdict(outcome=Outcome.NOT_SENT, rule=Rule.TOO_LATE, detail="no worker took it up before the order expired")
-        if never_started
-        else Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="the worker did not report what came back")
-    )
+    if never_started:
+        detail = "no worker took it up before the order expired"
+        return _adjust_record(settlement, Outcome.NOT_SENT, Rule.TOO_LATE, detail, scheduled_at)
+    return unreported_adjust(settlement, "the worker did not report what came back", scheduled_at)
+
+
+def unreported_adjust(settlement: SettlementInput, detail: str, sent_at: datetime) -> CallRecord:
+    """Return the record of an adjust of which nobody reported anything: unknown."""
+    return _adjust_record(settlement, Outcome.UNKNOWN, Rule.WORKER_LOST, detail, sent_at)
+
+
+def _adjust_record(
+    settlement: SettlementInput, outcome: Outcome, rule: Rule, detail: str, sent_at: datetime
+) -> CallRecord:
     return CallRecord(
         operation=Operation.ADJUST,
         request_unique_no=settlement.adjust.requestUniqueNo,
-        sent_at=scheduled_at,
-        verdict=verdict,
+        sent_at=sent_at,
+        verdict=Verdict(outcome=outcome, rule=rule, detail=detail),
     )
 
 

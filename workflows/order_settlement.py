@@ -13,23 +13,26 @@ with workflow.unsafe.imports_passed_through():
     from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
     from contract.calls import CallRecord
     from contract.ids import CancelKind
-    from contract.operator_rules import REASON_LENGTH_MAX, ResolveRequest, RetryRequest
+    from contract.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryReason, RetryRules
     from contract.payloads import (
         ActKind,
         AdjustTask,
+        CancelAct,
         CancelReport,
         CancelTask,
         OperatorRequest,
-        SettlementInput,
+        SettlementStart,
         Snapshot,
+        TakeUp,
+        accepted_snapshot,
     )
-    from contract.states import CancelResult, Outcome, State
+    from contract.states import END_STATES, CancelResult, Outcome, State
 
-from workflows.cancel_plan import cancel_retry, cancel_task, needs_confirming
+from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
 from workflows.journal import Journal
-from workflows.lost_calls import calls_of_failed_cancel, lost_adjust
+from workflows.lost_calls import calls_of_failed_cancel, lost_adjust, unreported_adjust
 from workflows.saga_state import SagaState
-from workflows.visibility import money
+from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 """A second adjust would be a second call, and its answer would hide the first one's."""
@@ -37,6 +40,11 @@ ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 CALLS_MAX = 500
 """External calls of one settlement after which it can only be resolved: its history must stay far below
 the size at which the server would terminate it."""
+
+RETRY_FROM_UI = OperatorRequest(
+    operator="temporal-ui", reason_code=RetryReason.BROKER_RECOVERED, note="sent from the Temporal UI without a request"
+)
+"""What the Update `retry_cancel_adjust` means when it is sent with nothing filled in."""
 
 
 @workflow.defn
@@ -47,15 +55,19 @@ class OrderSettlement:
     """
 
     @workflow.init
-    def __init__(self, settlement: SettlementInput) -> None:
+    def __init__(self, settlement: SettlementStart) -> None:
         self._settlement = settlement
-        self._saga = SagaState(settlement, workflow.now())
+        taken_up = settlement.taken_up
+        self._saga = SagaState(settlement, taken_up.snapshot if taken_up else accepted_snapshot(settlement))
         self._journal = Journal(settlement, self._saga)
         self._stop_requested = False
 
     @workflow.run
-    async def run(self, settlement: SettlementInput) -> Snapshot:  # noqa: ARG002 - __init__ has it
+    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - __init__ has it
         """Settle the order and return the last snapshot, once it is in the ledger.
+
+        With `taken_up` the workflow goes on for a predecessor that was lost, straight at its compensation:
+        whether the adjust was sent is then as good as unknown, and it is never sent again.
 
         The story runs as a task of its own, so that Temporal's workflow cancellation reaches only this
         method: it may change what the story does next, but never tears it apart (design, step 8).
@@ -70,13 +82,28 @@ class OrderSettlement:
 
     async def _settle(self) -> Snapshot:
         self._journal.open()
-        if self._is_stale() or workflow.cancellation_reason() is not None:
+        if self._settlement.taken_up is not None:
+            await self._go_on(self._settlement.taken_up)
+        elif self._is_stale() or workflow.cancellation_reason() is not None:
             self._saga.enter(State.EXPIRED, "expired, or stopped, before adjust was sent; nothing to cancel")
         else:
             await self._adjust_then_decide()
         await self._journal.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._saga.snapshot
+
+    async def _go_on(self, taken_up: TakeUp) -> None:
+        """Do what is left to do for a settlement whose workflow was lost; an aborted one waits as it did."""
+        self._saga.act(ActKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
+        if self._saga.state is State.ADJUSTING:
+            lost = unreported_adjust(self._settlement, taken_up.reason, self._settlement.accepted_at)
+            self._saga.enter(State.CANCELLING, f"adjust {lost.verdict.outcome}; {taken_up.reason}", calls=(lost,))
+            # No cancel may overtake an adjust that a worker of the lost workflow still has in flight.
+            await workflow.sleep(ADJUST_START_TO_CLOSE, summary="until an adjust in flight has ended")
+        else:
+            self._saga.show()
+        if self._saga.state not in END_STATES:
+            await self._compensate(self._saga.snapshot.calls[0].verdict.outcome, self._saga.snapshot.reason)
 
     def _is_stale(self) -> bool:
         accepted_at = min(self._settlement.accepted_at, workflow.info().workflow_start_time)
@@ -121,30 +148,43 @@ class OrderSettlement:
             return lost_adjust(settlement, error, scheduled_at)
 
     async def _compensate(self, adjust: Outcome, reason: str) -> None:
-        result = await self._cancel_until_consistent(CancelKind.FIRST, reason)
+        result = await self._cancel_until_consistent(self._begun(CancelKind.FIRST, reason))
         if result is not None and needs_confirming(self._settlement.policy, adjust, result):
-            await workflow.sleep(self._settlement.policy.confirm_after_s, summary="quarantine before a second look")
-            result = await self._cancel_until_consistent(CancelKind.CONFIRMING, f"confirming after {result}")
+            # Begun before the wait: what is known of it then reaches the ledger before it is ever sent.
+            confirm_after_s = self._settlement.policy.confirm_after_s
+            confirming = self._begun(CancelKind.CONFIRMING, f"confirming after {result}", confirm_after_s)
+            await workflow.sleep(confirm_after_s, summary="quarantine before a second look")
+            result = await self._cancel_until_consistent(confirming)
         if result is not None:
             self._saga.enter(State.CANCELLED, f"consistent again: {result}", cancel_result=result)
 
-    async def _cancel_until_consistent(self, kind: CancelKind, reason: str) -> CancelResult | None:
+    def _begun(self, kind: CancelKind, reason: str, in_s: float = 0) -> CancelAct:
+        """Return the cancel of a kind as it was begun; begin it, to be sent in so many seconds, if it was not."""
+        act = self._saga.cancel_act(kind)
+        if act is None:
+            act = cancel_act(kind, reason, _epoch_ms(workflow.now() + timedelta(seconds=in_s)))
+            self._saga.begin(act)
+        return act
+
+    async def _cancel_until_consistent(self, act: CancelAct) -> CancelResult | None:
         """Send one cancel, in as many rounds as operators ask for; None: an operator resolved it by hand."""
-        task = cancel_task(self._settlement, kind, reason, _epoch_ms(workflow.now()))
         while True:
+            if self._saga.state is State.ABORTED and await self._operator_acts() is State.RESOLVED:
+                return None
             try:
-                report = await self._cancel_round(task)
+                report = await self._cancel_round(cancel_task(self._settlement, act, self._saga.round))
             except ActivityError as error:
                 self._saga.enter(
-                    State.ABORTED, f"{kind} cancel adjust ran out of attempts", calls=calls_of_failed_cancel(error)
+                    State.ABORTED, f"{act.kind} cancel adjust ran out of attempts", calls=calls_of_failed_cancel(error)
                 )
-                await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
-                if self._saga.state is State.RESOLVED:
-                    return None
-                task = task.model_copy(update={"round": self._saga.retries})
             else:
-                self._saga.learn(report.calls, f"{kind} cancel adjust answered {report.result}")
+                self._saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
                 return report.result
+
+    async def _operator_acts(self) -> State:
+        """Wait, for as long as it takes, until an operator leads out of ABORTED; return where to."""
+        await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
+        return self._saga.state
 
     async def _cancel_round(self, task: CancelTask) -> CancelReport:
         confirming = ", confirming" if task.kind is CancelKind.CONFIRMING else ""
@@ -158,8 +198,8 @@ class OrderSettlement:
 
     def _on_workflow_cancellation(self) -> None:
         """Turn Temporal's request to stop into the safest thing left to do (design, step 8)."""
-        reason = (workflow.cancellation_reason() or "workflow cancellation")[:REASON_LENGTH_MAX]
-        request = OperatorRequest(operator="temporal", reason=reason)
+        reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
+        request = OperatorRequest(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:
             self._stop_requested = True
             self._saga.act(ActKind.WORKFLOW_CANCELLATION, request)
@@ -172,13 +212,13 @@ class OrderSettlement:
         await workflow.wait_condition(lambda: self._saga.snapshot.decision is not None)
         return self._saga.snapshot
 
-    @workflow.update(description="Have cancel adjust tried again, with the same number and a full round of attempts")
-    def retry_cancel_adjust(self, request: OperatorRequest) -> Snapshot:
+    @workflow.update(description=RETRY_DESCRIPTION)
+    def retry_cancel_adjust(self, request: OperatorRequest = RETRY_FROM_UI) -> Snapshot:
         """Take an ABORTED settlement back to CANCELLING. Refused in any other state."""
         self._retry(ActKind.RETRY_CANCEL_ADJUST, request)
         return self._saga.snapshot
 
-    @workflow.update(description="Close an aborted settlement by hand, once the broker has put it right")
+    @workflow.update(description=RESOLVE_DESCRIPTION)
     def resolve(self, request: OperatorRequest) -> Snapshot:
         """Close an ABORTED settlement with reason and evidence. Refused in any other state."""
         self._saga.act(ActKind.RESOLVE, request)
@@ -186,18 +226,18 @@ class OrderSettlement:
         return self._saga.snapshot
 
     @retry_cancel_adjust.validator
-    def _may_retry(self, request: OperatorRequest) -> None:
+    def _may_retry(self, request: OperatorRequest = RETRY_FROM_UI) -> None:
         self._must_be_aborted("retry_cancel_adjust")
         if not self._may_call_again():
             message = f"{len(self._saga.snapshot.calls)} calls were made already; resolve it by hand"
             raise ApplicationError(message, type="WRONG_STATE")
         # Checked here and not in the type: a validator does not run on replay, so a rule may be tightened.
-        RetryRequest.model_validate(request.model_dump(by_alias=False))
+        RetryRules.model_validate(request.model_dump(by_alias=False))
 
     @resolve.validator
     def _may_resolve(self, request: OperatorRequest) -> None:
         self._must_be_aborted("resolve")
-        ResolveRequest.model_validate(request.model_dump(by_alias=False))
+        ResolveRules.model_validate(request.model_dump(by_alias=False))
 
     @workflow.query(description="The whole of what this settlement knows")
     def snapshot(self) -> Snapshot:
@@ -205,7 +245,7 @@ class OrderSettlement:
         return self._saga.snapshot
 
     def _retry(self, kind: ActKind, request: OperatorRequest) -> None:
-        self._saga.retries += 1
+        self._saga.round += 1
         self._saga.act(kind, request)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the acts say by whom and why")
 

@@ -1,13 +1,21 @@
 """All that one settlement knows, and the only place where it changes."""
 
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contract.calls import CallRecord
-    from contract.payloads import ActKind, OperatorAct, OperatorRequest, SettlementInput, Snapshot
+    from contract.ids import CancelKind
+    from contract.payloads import (
+        ActKind,
+        CancelAct,
+        OperatorAct,
+        OperatorRequest,
+        SettlementInput,
+        Snapshot,
+        StateChange,
+    )
     from contract.states import TRANSITIONS, CancelResult, State, decision_of
 
 from workflows.visibility import money, show
@@ -16,11 +24,11 @@ from workflows.visibility import money, show
 class SagaState:
     """The current snapshot, replaced as a whole by every change; versions count the changes."""
 
-    def __init__(self, settlement: SettlementInput, now: datetime) -> None:
+    def __init__(self, settlement: SettlementInput, known: Snapshot) -> None:
         self._settlement = settlement
-        self.snapshot = Snapshot(version=0, state=State.ADJUSTING, updated_at=now)
-        self.retries = 0
-        """How often an aborted compensation was taken up again; the number of the current round."""
+        self.snapshot = known
+        self.round = max((call.round + 1 for call in known.calls), default=0)
+        """The number of the current round of cancel attempts."""
 
     @property
     def state(self) -> State:
@@ -39,6 +47,7 @@ class SagaState:
         if state not in TRANSITIONS[self.state]:
             message = f"no way from {self.state} to {state}"
             raise RuntimeError(message)
+        change = StateChange(state=state, at=workflow.now(), reason=reason)
         self._change(
             state=state,
             decision=decision_of(state),
@@ -46,13 +55,18 @@ class SagaState:
             reason=reason,
             cancel_result=cancel_result,
             calls=(*self.snapshot.calls, *calls),
+            state_changes=(*self.snapshot.state_changes, change),
         )
-        show(self._settlement, self.snapshot)
+        self.show()
         if state is State.ABORTED:
             workflow.logger.error(
                 "aborted: a person must act",
                 extra={"settlement": self._settlement.adjust.requestUniqueNo, "money": money(self._settlement)},
             )
+
+    def show(self) -> None:
+        """Bring what the Temporal UI shows up to the snapshot."""
+        show(self._settlement, self.snapshot)
 
     def learn(self, calls: tuple[CallRecord, ...], reason: str) -> None:
         """Take calls into the audit without leaving the state."""
@@ -60,8 +74,16 @@ class SagaState:
 
     def act(self, kind: ActKind, request: OperatorRequest) -> None:
         """Take an act into the audit. What follows from it is the caller's affair."""
-        act = OperatorAct(kind=kind, at=workflow.now(), **request.model_dump(by_alias=False))
+        act = OperatorAct(kind=kind, at=workflow.now(), **request.model_dump())
         self._change(acts=(*self.snapshot.acts, act))
+
+    def cancel_act(self, kind: CancelKind) -> CancelAct | None:
+        """Return the cancel of a kind if it was begun, however long ago."""
+        return next((act for act in self.snapshot.cancel_acts if act.kind is kind), None)
+
+    def begin(self, act: CancelAct) -> None:
+        """Take a cancel into what is known before it is sent: a successor must send the same request."""
+        self._change(cancel_acts=(*self.snapshot.cancel_acts, act))
 
     def _change(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of Snapshot, each of its own type
         version = self.snapshot.version + 1

@@ -1,12 +1,14 @@
 """The one way a settlement's workflow is started, by whoever starts it and however often."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from contract.ids import workflow_id
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import SettlementInput, SettlementStart, Snapshot, TakeUp
+from contract.states import State
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
 from workflows.visibility import search_attributes, static_summary
@@ -15,29 +17,49 @@ DECISION_UPDATE_ID = "decision"
 """One id for every caller: sixty who wait for the same decision are one Update in the history."""
 
 
-def _options(settlement: SettlementInput) -> dict[str, Any]:
+def _options(settlement: SettlementInput, taken_up: TakeUp | None) -> dict[str, Any]:
     """Return the options that keep a number to one workflow: a running one is joined, a closed one refused.
 
+    Only a taken up one may follow on one that was ended from outside; never on one that came to its end.
     There is no execution or run timeout: time must never close a settlement that holds money.
     """
     return {
         "id": workflow_id(settlement.adjust.requestUniqueNo),
         "task_queue": SETTLEMENT_TASK_QUEUE,
         "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        "search_attributes": search_attributes(settlement),
+        "id_reuse_policy": (
+            WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if taken_up else WorkflowIDReusePolicy.REJECT_DUPLICATE
+        ),
+        "search_attributes": search_attributes(settlement, taken_up.snapshot.state if taken_up else State.ADJUSTING),
         "static_summary": static_summary(settlement),
+        "arg": SettlementStart(**dict(settlement), taken_up=taken_up),
     }
 
 
-def start_operation(settlement: SettlementInput) -> WithStartWorkflowOperation[OrderSettlement, Snapshot]:
+def start_operation(
+    settlement: SettlementInput, taken_up: TakeUp | None = None
+) -> WithStartWorkflowOperation[OrderSettlement, Snapshot]:
     """Return the start of the settlement's workflow, for use with an Update; repeating it starts no second one."""
-    return WithStartWorkflowOperation(OrderSettlement.run, settlement, **_options(settlement))
+    return WithStartWorkflowOperation(OrderSettlement.run, **_options(settlement, taken_up))
 
 
-async def start_workflow(client: Client, settlement: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+async def start_workflow(
+    client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None
+) -> WorkflowHandle[OrderSettlement, Snapshot]:
     """Start the settlement's workflow and return its handle; repeating it joins the running one.
 
     Raises WorkflowAlreadyStartedError if it has closed, RPCError if Temporal does not confirm.
     """
-    return await client.start_workflow(OrderSettlement.run, settlement, **_options(settlement))
+    return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
+
+
+def take_up_if_stale(settlement: SettlementInput, snapshot: Snapshot, now: datetime) -> TakeUp | None:
+    """Return what a start of an accepted settlement must carry, if none of its workflows has reported anything yet.
+
+    None: it is young enough to be sent. A stale one may have had a workflow before, which Temporal has lost; so
+    a workflow that would have to be made for it now must not conclude that nothing was ever sent. One that
+    still waits in Temporal is joined, whatever the start carries.
+    """
+    if now - settlement.accepted_at < timedelta(seconds=settlement.policy.expire_after_s):
+        return None
+    return TakeUp(snapshot=snapshot, reason="it expired, and no workflow of it was found")

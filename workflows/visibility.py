@@ -4,6 +4,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
+    from contract.operator_rules import ResolveReason, RetryReason
     from contract.payloads import SettlementInput, Snapshot
     from contract.states import State
 
@@ -15,6 +16,18 @@ OPERATION_TYPE = SearchAttributeKey.for_keyword("OperationType")
 
 SEARCH_ATTRIBUTES = (SETTLEMENT_STATE, ORDER_ID, COMPANY_ID, CURRENCY, OPERATION_TYPE)
 """All that must be registered with the namespace before a settlement can start."""
+
+RETRY_DESCRIPTION = (
+    "Have cancel adjust tried again, with the same number and a full round of attempts. Only when ABORTED. "
+    f'Input: {{"operator": "your name", "reasonCode": "{RetryReason.BROKER_RECOVERED}", "note": "why"}}; '
+    f"reasonCode is one of {', '.join(RetryReason)}. Without input it means: the broker has recovered."
+)
+RESOLVE_DESCRIPTION = (
+    "Close an aborted settlement by hand, once the broker has put it right. Only when ABORTED. "
+    f'Input: {{"operator": "your name", "reasonCode": "{ResolveReason.REVERSED_BY_BROKER}", "note": "why", '
+    f'"brokerReference": "ticket"}}; reasonCode is one of {", ".join(ResolveReason)}.'
+)
+"""What the Temporal UI shows beside each Update: it has no form, so the description is one."""
 
 _WHAT_NEXT = {
     State.ADJUSTING: "Waiting for the external system's answer to adjust.",
@@ -32,11 +45,11 @@ _WHAT_NEXT = {
 }
 
 
-def search_attributes(settlement: SettlementInput) -> TypedSearchAttributes:
-    """Return the typed search attributes that a settlement starts with."""
+def search_attributes(settlement: SettlementInput, state: State) -> TypedSearchAttributes:
+    """Return the typed search attributes that a settlement's workflow starts with."""
     adjust = settlement.adjust
     pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
-        SearchAttributePair(SETTLEMENT_STATE, State.ADJUSTING.value),
+        SearchAttributePair(SETTLEMENT_STATE, state.value),
         SearchAttributePair(ORDER_ID, adjust.orderId),
         SearchAttributePair(CURRENCY, adjust.currency),
         SearchAttributePair(OPERATION_TYPE, adjust.operationType),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from contract.calls import CallRecord, Operation, Verdict
 from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind, OperatorAct, SettlementInput, Snapshot
+from contract.payloads import ActKind, OperatorAct, SettlementInput, Snapshot, StateChange
 from contract.states import CancelResult, State, decision_of
 from tests.support.scripted import APPLIED, NEVER_RECEIVED, REVERSED, UNKNOWN
 
@@ -30,8 +30,10 @@ def long_story(settlement: SettlementInput) -> Snapshot:
     moments = [start + timedelta(seconds=each, microseconds=123456) for each in range(8)]
     first, confirming = CancelKind
     acts = (
-        OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="night-shift", reason="broker is back", at=moments[3]),
-        OperatorAct(kind=ActKind.RESOLVE, operator="day-shift", reason="by hand", evidence="ticket 17", at=moments[7]),
+        OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="night-shift", note="broker is back", at=moments[3]),
+        OperatorAct(
+            kind=ActKind.RESOLVE, operator="day-shift", note="by hand", broker_reference="ticket 17", at=moments[7]
+        ),
     )
     return Snapshot(
         version=9,
@@ -48,6 +50,10 @@ def long_story(settlement: SettlementInput) -> Snapshot:
             _cancel(settlement, confirming, moments[6], REVERSED, CancelResult.REVERSED),
         ),
         acts=acts,
+        state_changes=(
+            StateChange(state=State.CANCELLING, at=moments[1], reason="adjust UNKNOWN (DEADLINE)"),
+            StateChange(state=State.ABORTED, at=moments[2], reason="FIRST cancel adjust ran out of attempts"),
+        ),
     )
 
 

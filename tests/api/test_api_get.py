@@ -16,7 +16,15 @@ from tests.support.orders import new_number, order, settlement
 ODD_NUMBERS = ["N", "7", "A._~:@+=-", "a:b@c+d=e", "N..", "N~", "9" * 48]
 
 
-DEADLINE = {"outcome": "UNKNOWN", "rule": "DEADLINE", "detail": "", "httpStatus": None, "code": None, "msg": None}
+DEADLINE = {
+    "outcome": "UNKNOWN",
+    "rule": "DEADLINE",
+    "detail": "",
+    "httpStatus": None,
+    "code": None,
+    "msg": None,
+    "phase": None,
+}
 APPLIED = {**DEADLINE, "outcome": "APPLIED", "rule": "CODE_SUCCESS", "httpStatus": 200, "code": "0"}
 NEVER_RECEIVED = {**APPLIED, "outcome": "REJECTED", "rule": "CODE_FAILURE", "code": "US_0000002"}
 
@@ -42,9 +50,16 @@ def call(second: int, number: str, verdict: dict[str, Any], **changes: object) -
     }
 
 
-def act(second: int, kind: str, operator: str, reason: str, evidence: str | None) -> dict[str, Any]:
+def act(second: int, kind: str, operator: str, note: str, reference: str | None) -> dict[str, Any]:
     """Return an act as JSON has it."""
-    return {"kind": kind, "operator": operator, "reason": reason, "evidence": evidence, "at": moment(second)}
+    return {
+        "kind": kind,
+        "operator": operator,
+        "reasonCode": None,
+        "note": note,
+        "brokerReference": reference,
+        "at": moment(second),
+    }
 
 
 async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
@@ -77,6 +92,10 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
         "operatorActs": [
             act(3, "RETRY_CANCEL_ADJUST", "night-shift", "broker is back", None),
             act(7, "RESOLVE", "day-shift", "by hand", "ticket 17"),
+        ],
+        "stateChanges": [
+            {"state": "CANCELLING", "at": moment(1), "reason": "adjust UNKNOWN (DEADLINE)"},
+            {"state": "ABORTED", "at": moment(2), "reason": "FIRST cancel adjust ran out of attempts"},
         ],
         "temporalUiUrl": f"http://ui.example:8233/namespaces/default/workflows/settlement-{number}",
     }

@@ -31,7 +31,7 @@ PATHS = [
     ("POST", "/v1/settlements/N-1/resolution"),
     ("POST", "/v1/settlements/N-1/cancel-adjust-retries"),
 ]
-EVIDENCE = {"operator": "night-shift", "reason": "by hand", "evidence": "ticket 17"}
+EVIDENCE = {"reasonCode": "OTHER", "note": "by hand", "brokerReference": "ticket 17"}
 
 
 def body_for(method: str, path: str) -> dict[str, Any] | None:

@@ -16,7 +16,8 @@ from tests.support.stories import FAILED
 
 RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"
 ACTS = [RETRY, RESOLUTION]
-EVIDENCE = {"operator": "night-shift", "reason": "reversed by the broker", "evidence": "ticket 17"}
+EVIDENCE = {"reasonCode": "OTHER", "note": "reversed by the broker", "brokerReference": "ticket 17"}
+BROKER_IS_BACK = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 
 
 @asynccontextmanager
@@ -53,7 +54,7 @@ async def test_retry_is_accepted_kept_and_carried_out(door: Door) -> None:
     before = datetime.now(UTC)
     gate = Gate(REVERSED)
     async with aborted(door, gate) as number:
-        answer = await door.act(number, RETRY, {"operator": "night-shift", "reason": "broker is back"})
+        answer = await door.act(number, RETRY, BROKER_IS_BACK)
         shown = (await door.get(number)).json()
         gate.opened.set()
         await door.reaches(number, State.CANCELLED)
@@ -63,8 +64,7 @@ async def test_retry_is_accepted_kept_and_carried_out(door: Door) -> None:
     assert answer.json() == shown
     (act,) = answer.json()["operatorActs"]
     assert before <= datetime.fromisoformat(act.pop("at")) <= after
-    told = {"operator": "night-shift", "reason": "broker is back", "evidence": None}
-    assert act == {"kind": "RETRY_CANCEL_ADJUST", **told}
+    assert act == {"kind": "RETRY_CANCEL_ADJUST", "operator": "local", **BROKER_IS_BACK, "brokerReference": None}
     end = (await door.get(number)).json()
     assert story(end) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1), ("CANCEL_ADJUST", 1, 1)]
     assert (end["cancelResult"], end["operatorActs"]) == ("REVERSED", answer.json()["operatorActs"])
@@ -78,7 +78,7 @@ async def test_resolution_closes_it_with_reason_and_evidence(door: Door) -> None
     assert (answer.status_code, answer.json()["state"], answer.json()["decision"]) == (200, "RESOLVED", "VOID")
     assert answer.json() == shown
     (act,) = shown["operatorActs"]
-    assert {**act, "at": None} == {"kind": "RESOLVE", **EVIDENCE, "at": None}
+    assert {**act, "at": None} == {"kind": "RESOLVE", "operator": "local", **EVIDENCE, "at": None}
     assert story(shown) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1)]
 
 
@@ -86,11 +86,11 @@ async def test_every_act_is_kept_in_order(door: Door) -> None:
     async with aborted(door, FAILED) as number:
         await door.act(number, RETRY, EVIDENCE)
         await door.reaches(number, State.ABORTED)
-        await door.act(number, RESOLUTION, {**EVIDENCE, "operator": "day-shift"})
+        await door.act(number, RESOLUTION, {**EVIDENCE, "note": "by phone"})
         acts = (await door.get(number)).json()["operatorActs"]
-    assert [(act["kind"], act["operator"]) for act in acts] == [
-        ("RETRY_CANCEL_ADJUST", "night-shift"),
-        ("RESOLVE", "day-shift"),
+    assert [(act["kind"], act["note"]) for act in acts] == [
+        ("RETRY_CANCEL_ADJUST", EVIDENCE["note"]),
+        ("RESOLVE", "by phone"),
     ]
 
 

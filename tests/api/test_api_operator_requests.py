@@ -15,17 +15,17 @@ from workflows.start import start_workflow
 
 RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"
 ACTS = [RETRY, RESOLUTION]
-VALID = {"operator": "night-shift", "reason": "reversed by the broker", "evidence": "ticket 17"}
-LENGTH_MAX = {"operator": 64, "reason": 500, "evidence": 500}
+VALID = {"reasonCode": "OTHER", "note": "reversed by the broker", "brokerReference": "ticket 17"}
+LENGTH_MAX = {"reasonCode": 0, "note": 500, "brokerReference": 500}
 
 
 def cases() -> Iterator[Any]:
-    """Yield act, field and a value that it must refuse; a retry needs no evidence."""
+    """Yield act, field and a value that it must refuse; a retry needs no reference."""
     for kind in ACTS:
         for field, length_max in LENGTH_MAX.items():
             wrong = {"empty": "", "too long": "x" * (length_max + 1), "number": 7, "list": ["x"], "object": {}}
             wrong |= {"lone surrogate": "\ud800", "null": None}
-            if (kind, field) == (RETRY, "evidence"):
+            if (kind, field) == (RETRY, "brokerReference"):
                 del wrong["null"], wrong["empty"]
             for name, value in wrong.items():
                 yield pytest.param(kind, field, value, id=f"{kind}: {field} {name}")
@@ -62,7 +62,7 @@ async def test_nul_is_refused(door: Door, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [(RETRY, "operator"), (RETRY, "reason"), *((RESOLUTION, field) for field in LENGTH_MAX)]
+    ("kind", "field"), [(RETRY, "reasonCode"), (RETRY, "note"), *((RESOLUTION, field) for field in LENGTH_MAX)]
 )
 async def test_missing_field_is_named(closed_door: Door, kind: str, field: str) -> None:
     body = {name: value for name, value in VALID.items() if name != field}
@@ -70,7 +70,7 @@ async def test_missing_field_is_named(closed_door: Door, kind: str, field: str) 
 
 
 @pytest.mark.parametrize("kind", ACTS)
-@pytest.mark.parametrize("name", ["extra", "Operator", "state", "requestUniqueNo"])
+@pytest.mark.parametrize("name", ["extra", "operator", "Note", "state", "requestUniqueNo"])
 async def test_unknown_field_is_named(closed_door: Door, kind: str, name: str) -> None:
     assert await named(closed_door, kind, {**VALID, name: "x"}) == [name]
 

@@ -9,12 +9,12 @@ import pytest
 from temporalio.client import Client
 
 from contract.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept, open_door, timed
+from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door, timed
 from tests.api.wire import Line
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order, settlement
 from tests.support.sagas import workers
-from tests.support.scripted import APPLIED, ScriptedExternalSystem
+from tests.support.scripted import APPLIED, REVERSED, ScriptedExternalSystem
 from workflows.runtime import DATA_CONVERTER
 
 NO_WAIT: dict[str, str] = {}
@@ -128,16 +128,18 @@ async def test_without_a_worker_and_a_wait_the_answer_is_202(door: Door) -> None
 
 
 @pytest.mark.parametrize("headers", [{"prefer": "wait=20"}, NO_WAIT], ids=["wait", "no wait"])
-async def test_repeat_after_the_expiry_voids_the_order_and_sends_nothing(door: Door, headers: dict[str, str]) -> None:
-    """The platform has long moved on: an adjust now would take money for an order that is gone."""
-    stale = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1))
+async def test_repeat_after_the_expiry_voids_the_order_and_cancels_what_may_have_been_sent(
+    door: Door, headers: dict[str, str]
+) -> None:
+    """The platform has long moved on, and a workflow that Temporal has lost may have sent the adjust."""
+    stale = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1), policy=QUICK_SETTINGS.policy)
     number = await accept(door.ledger, stale)
-    external = ScriptedExternalSystem(adjust=APPLIED)
+    external = ScriptedExternalSystem(adjust=APPLIED, cancels=[REVERSED])
     body = stale.adjust.model_dump(mode="json", exclude_none=True)
     async with door.workers(external):
         answer = await door.post(body, companyId="7", **headers)
-        await door.reaches(number, State.EXPIRED)
+        await door.reaches(number, State.CANCELLED)
     assert answer.status_code == 200
     if headers:
-        assert (answer.json()["state"], answer.json()["decision"]) == ("EXPIRED", "VOID")
+        assert (answer.json()["state"], answer.json()["decision"]) == ("CANCELLING", "VOID")
     assert external.adjusts == []

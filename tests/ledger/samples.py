@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
 from contract.ids import CancelKind
-from contract.payloads import ActKind, OperatorAct, Snapshot
+from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
 from contract.states import CancelResult, Decision, Outcome, State
 
 Fields = dict[str, Any]
@@ -45,17 +45,18 @@ def full_call(attempt: int = 1) -> CallRecord:
             http_status=200,
             code="🧾" * 64,
             msg=WIDE_TEXT,
+            phase=Phase.BODY,
         ),
         cancel_result=CancelResult.NEVER_RECEIVED,
     )
 
 
 def act(**fields: Any) -> OperatorAct:  # noqa: ANN401 - any field of OperatorAct
-    """Return an operator act without evidence."""
+    """Return an operator act without a reference."""
     least: Fields = {
         "kind": ActKind.RETRY_CANCEL_ADJUST,
         "operator": "night-shift",
-        "reason": "broker is back",
+        "note": "broker is back",
         "at": NOON,
     }
     return OperatorAct(**least | fields)
@@ -63,7 +64,13 @@ def act(**fields: Any) -> OperatorAct:  # noqa: ANN401 - any field of OperatorAc
 
 def full_act() -> OperatorAct:
     """Return an operator act with every field set and as long as it may be."""
-    return act(kind=ActKind.WORKFLOW_CANCELLATION, operator="🧾" * 64, reason=WIDE_TEXT, evidence="e" * 500)
+    return act(
+        kind=ActKind.WORKFLOW_CANCELLATION,
+        operator="🧾" * 64,
+        reason_code="R" * 32,
+        note=WIDE_TEXT,
+        broker_reference="e" * 500,
+    )
 
 
 def resolved(version: int, **fields: Any) -> Snapshot:  # noqa: ANN401 - any field of Snapshot
@@ -77,6 +84,11 @@ def resolved(version: int, **fields: Any) -> Snapshot:  # noqa: ANN401 - any fie
         "updated_at": NOON + timedelta(microseconds=1),
         "calls": (call(), full_call(1), full_call(2)),
         "acts": (act(), full_act()),
+        "state_changes": (
+            StateChange(state=State.CANCELLING, at=NOON.astimezone(EAST), reason=WIDE_TEXT),
+            StateChange(state=State.ABORTED, at=NOON, reason=""),
+        ),
+        "cancel_acts": (CancelAct(kind=CancelKind.FIRST, request_time_ms=1_767_571_200_000, remark=WIDE_TEXT),),
     }
     return Snapshot(**whole | {"version": version} | fields)
 
@@ -87,7 +99,7 @@ def growing(version: int) -> Snapshot:
     The last call is still in flight; one version later it has its answer.
     """
     calls = (*(full_call(attempt) for attempt in range(1, version)), call(version))
-    acts = tuple(act(reason=f"act {number}") for number in range(version))
+    acts = tuple(act(note=f"act {number}") for number in range(version))
     return Snapshot(
         version=version,
         state=State.CANCELLING,

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
 from contract.ids import CancelKind
 from contract.model import Model
-from contract.payloads import ActKind, OperatorAct, Snapshot
+from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
 from contract.states import CancelResult, Decision, Outcome, State
 
 M = TypeVar("M", bound=Model)
@@ -40,6 +40,7 @@ verdicts = models(
     http_status=st.none() | st.integers(100, 599),
     code=st.none() | texts(64),
     msg=st.none() | texts(200),
+    phase=st.none() | st.sampled_from(Phase),
 )
 calls = models(
     CallRecord,
@@ -57,9 +58,14 @@ acts = models(
     OperatorAct,
     kind=st.sampled_from(ActKind),
     operator=texts(64),
-    reason=texts(500),
-    evidence=st.none() | texts(500),
+    reason_code=st.none() | texts(32),
+    note=texts(500),
+    broker_reference=st.none() | texts(500),
     at=moments,
+)
+state_changes = models(StateChange, state=st.sampled_from(State), at=moments, reason=texts(500))
+cancel_acts = models(
+    CancelAct, kind=st.sampled_from(CancelKind), request_time_ms=st.integers(0, 2**53), remark=texts(200)
 )
 snapshots = models(
     Snapshot,
@@ -72,4 +78,6 @@ snapshots = models(
     updated_at=moments,
     calls=st.lists(calls, max_size=4).map(tuple),
     acts=st.lists(acts, max_size=3).map(tuple),
+    state_changes=st.lists(state_changes, max_size=4).map(tuple),
+    cancel_acts=st.lists(cancel_acts, max_size=2).map(tuple),
 )

@@ -92,7 +92,7 @@ async def test_moments_survive_a_server_in_another_time_zone(postgresql_url: str
 async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger, engine: AsyncEngine) -> None:
     """By their place and by nothing else: clocks go back, attempts count anew, rows move as they are written again."""
     calls = tuple(call(attempt % 3, sent_at=NOON - timedelta(seconds=attempt)) for attempt in range(25))
-    acts = tuple(act(at=NOON - timedelta(seconds=index), reason=f"act {index}") for index in range(12))
+    acts = tuple(act(at=NOON - timedelta(seconds=index), note=f"act {index}") for index in range(12))
     order, snapshot = settlement(), resolved(1, calls=calls, acts=acts)
     await ledger.record(order, snapshot)
     async with engine.begin() as connection:
@@ -128,7 +128,10 @@ def with_text(text: str) -> Snapshot:
     """Return a snapshot with this in each free text."""
     verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.UNREADABLE, detail=text, code=text, msg=text)
     return accepted(
-        version=1, reason=text, calls=(call(verdict=verdict),), acts=(act(operator=text, reason=text, evidence=text),)
+        version=1,
+        reason=text,
+        calls=(call(verdict=verdict),),
+        acts=(act(operator=text, note=text, broker_reference=text),),
     )
 
 

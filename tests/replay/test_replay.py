@@ -10,7 +10,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from contract.ids import workflow_id
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import SettlementStart, Snapshot
 from tests.support.stories import HISTORIES, RELEASE, stories
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import DATA_CONVERTER, workflow_runner
@@ -44,7 +44,7 @@ class SleepsFirst(OrderSettlement):
     """A changed workflow: one timer more before the adjust."""
 
     @workflow.run
-    async def run(self, settlement: SettlementInput) -> Snapshot:
+    async def run(self, settlement: SettlementStart) -> Snapshot:
         """Sleep, then go on as ever."""
         await workflow.sleep(timedelta(seconds=1))
         return await super().run(settlement)

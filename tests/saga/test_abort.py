@@ -55,8 +55,8 @@ async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
     assert len(set(external.cancel_numbers)) == 1
     assert len({body.model_dump_json() for body in external.cancels}) == 1
     assert [(call.round, call.attempt) for call in snapshot.calls[1:]] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
-    assert [(act.kind, act.operator, act.reason) for act in snapshot.acts] == [
-        (ActKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason)
+    assert [(act.kind, act.operator, act.reason_code, act.note) for act in snapshot.acts] == [
+        (ActKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason_code, RETRY.note)
     ]
 
 
@@ -95,8 +95,8 @@ async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
         snapshot = await started.result()
     assert (snapshot.state, snapshot.decision) == (State.RESOLVED, Decision.VOID)
-    assert [(act.kind, act.reason, act.evidence) for act in snapshot.acts] == [
-        (ActKind.RESOLVE, RESOLVE.reason, RESOLVE.evidence)
+    assert [(act.kind, act.reason_code, act.note, act.broker_reference) for act in snapshot.acts] == [
+        (ActKind.RESOLVE, RESOLVE.reason_code, RESOLVE.note, RESOLVE.broker_reference)
     ]
     assert len(external.cancels) == ATTEMPTS
 
@@ -124,7 +124,7 @@ async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(
     async with saga(external) as started:
         await aborted(environment, started)
         with pytest.raises(WorkflowUpdateFailedError):
-            await started.handle.execute_update("resolve", {"operator": "", "reason": "x", "evidence": "y"})
+            await started.handle.execute_update("resolve", {**RESOLVE.model_dump(), "operator": ""})
         snapshot = await started.snapshot()
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
         await started.result()

@@ -64,7 +64,7 @@ async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowE
         history = await started.handle.fetch_history()
     shown = [
         static_summary(start),
-        str(search_attributes(start)),
+        str(search_attributes(start, State.ADJUSTING)),
         details(start, snapshot),
         *(str(event.user_metadata) for event in history.events),
     ]

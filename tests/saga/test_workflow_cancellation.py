@@ -139,7 +139,7 @@ async def test_when_aborted_it_is_one_more_round_of_compensation(
         snapshot = await started.result()
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert len(set(external.cancel_numbers)) == 1
-    assert [(act.kind, act.reason) for act in snapshot.acts] == [(ActKind.WORKFLOW_CANCELLATION, "maintenance")]
+    assert [(act.kind, act.note) for act in snapshot.acts] == [(ActKind.WORKFLOW_CANCELLATION, "maintenance")]
 
 
 async def test_after_the_decision_to_proceed_it_changes_nothing(saga: StartSaga) -> None:

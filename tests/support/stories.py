@@ -16,7 +16,7 @@ from typing import Any
 from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Rule, Verdict
-from contract.operator_rules import ResolveRequest
+from contract.operator_rules import ResolveReason, RetryReason
 from contract.payloads import OperatorRequest
 from contract.states import Outcome, State
 from ledger import open_engine
@@ -44,8 +44,10 @@ RELEASE = "0.1"
 FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
 ATTEMPTS = QUICK_POLICY.cancel_max_attempts
 LONGER_THAN_A_ROUND_S = 120
-RETRY = OperatorRequest(operator="night-shift", reason="broker is back")
-RESOLVE = ResolveRequest(operator="night-shift", reason="reversed by the broker", evidence="ticket 17")
+RETRY = OperatorRequest(operator="night-shift", reason_code=RetryReason.BROKER_RECOVERED, note="broker is back")
+RESOLVE = OperatorRequest(
+    operator="night-shift", reason_code=ResolveReason.REVERSED_BY_BROKER, note="by hand", broker_reference="ticket 17"
+)
 
 Act = Callable[[WorkflowEnvironment, Saga], Awaitable[object]]
 

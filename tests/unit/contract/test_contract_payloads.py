@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from contract.adjust import AdjustBody
 from contract.calls import CallRecord, Operation, Rule, Verdict
 from contract.ids import CancelKind
-from contract.operator_rules import ResolveRequest, RetryRequest
+from contract.operator_rules import ResolveOrder, ResolveRules, RetryOrder, RetryRules
 from contract.payloads import (
     ActKind,
     CancelReport,
@@ -56,7 +56,7 @@ RECORD = RecordTask(
         cancel_result=CancelResult.NOT_APPLIED,
         updated_at=NOW,
         calls=(CALL,),
-        acts=(OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="op-1", reason="broker is back", at=NOW),),
+        acts=(OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="op-1", note="broker is back", at=NOW),),
     ),
 )
 
@@ -99,16 +99,39 @@ def test_a_recorded_act_is_read_whatever_todays_rules_are() -> None:
     assert refusals(OperatorRequest, {"operator": "", "reason": "\0" * 10_000}) == {}
 
 
-def test_operator_names_himself_and_his_reason() -> None:
-    assert refusals(RetryRequest, {}) == {"operator": "Field required", "reason": "Field required"}
-    assert refusals(RetryRequest, {"operator": "o" * 64, "reason": "r" * 500}) == {}
-    assert set(refusals(RetryRequest, {"operator": "", "reason": ""})) == {"operator", "reason"}
-    assert set(refusals(RetryRequest, {"operator": "o" * 65, "reason": "r" * 501})) == {"operator", "reason"}
-    assert set(refusals(RetryRequest, {"operator": "o\0", "reason": "r\0"})) == {"operator", "reason"}
+def test_an_act_of_0_1_is_read_under_its_new_names() -> None:
+    old = {"operator": "op-1", "reason": "by hand", "evidence": "ticket 17"}
+    read = OperatorRequest.model_validate(old)
+    assert (read.note, read.broker_reference, read.reason_code) == ("by hand", "ticket 17", None)
+    assert OperatorRequest.model_validate_json(read.model_dump_json()) == read
 
 
-def test_resolving_needs_evidence() -> None:
-    act = {"operator": "op-1", "reason": "settled by phone"}
-    assert refusals(ResolveRequest, act) == {"evidence": "Field required"}
-    assert set(refusals(ResolveRequest, {**act, "evidence": ""})) == {"evidence"}
-    assert refusals(ResolveRequest, {**act, "evidence": "ticket 17"}) == {}
+RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
+RESOLVE = {"reasonCode": "REVERSED_BY_BROKER", "note": "settled by phone", "brokerReference": "ticket 17"}
+
+
+def test_a_retry_says_why() -> None:
+    assert refusals(RetryOrder, {}) == {"reasonCode": "Field required", "note": "Field required"}
+    assert refusals(RetryOrder, {**RETRY, "note": "r" * 500}) == {}
+    assert set(refusals(RetryOrder, {"reasonCode": "", "note": ""})) == {"reasonCode", "note"}
+    assert set(refusals(RetryOrder, {**RETRY, "note": "r" * 501})) == {"note"}
+    assert set(refusals(RetryOrder, {**RETRY, "note": "r\0"})) == {"note"}
+
+
+def test_who_asks_is_no_part_of_an_order() -> None:
+    assert set(refusals(RetryOrder, {**RETRY, "operator": "somebody"})) == {"operator"}
+    assert set(refusals(ResolveOrder, {**RESOLVE, "operator": "somebody"})) == {"operator"}
+
+
+def test_an_update_names_its_operator() -> None:
+    for rules, order in ((RetryRules, RETRY), (ResolveRules, RESOLVE)):
+        assert refusals(rules, {**order, "operator": "o" * 64}) == {}
+        for operator in ("", "o" * 65, "o\0"):
+            assert set(refusals(rules, {**order, "operator": operator})) == {"operator"}
+
+
+def test_resolving_needs_a_reference() -> None:
+    bare = {name: value for name, value in RESOLVE.items() if name != "brokerReference"}
+    assert refusals(ResolveOrder, bare) == {"brokerReference": "Field required"}
+    assert set(refusals(ResolveOrder, {**bare, "brokerReference": ""})) == {"brokerReference"}
+    assert refusals(ResolveOrder, RESOLVE) == {}

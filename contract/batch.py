@@ -1,0 +1,135 @@
+"""Batch retry: have cancel adjust tried again for many aborted settlements, at a bounded rate."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from contract.calls import Rule
+from contract.exposure import CurrencyTotal
+from contract.fields import INT64_MAX, INT64_MIN
+from contract.model import Model
+from contract.operator_rules import Note, RetryReason
+from contract.states import CancelResult, State
+
+BATCH_ITEMS_MAX = 10_000
+RATE_DEFAULT_PER_S = 10.0
+RATE_MAX_PER_S = 100.0
+RATE_MIN_PER_S = 0.1
+
+_REQUEST = ConfigDict(
+    extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+)
+
+
+class BatchSelection(BaseModel):
+    """Which aborted settlements; every part that is given must fit. At least one must be given."""
+
+    model_config = _REQUEST
+
+    company_id: int | None = Field(default=None, ge=INT64_MIN, le=INT64_MAX)
+    cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
+    from_: AwareDatetime | None = Field(default=None, alias="from", description="Accepted at or after.")
+    to: AwareDatetime | None = Field(default=None, description="Accepted before.")
+
+    @model_validator(mode="after")
+    def _not_everything(self) -> Self:
+        if self.company_id is None and self.cause is None and self.from_ is None and self.to is None:
+            message = "name at least one of companyId, cause, from, to"
+            raise ValueError(message)
+        return self
+
+
+class BatchPreview(Model):
+    """What a batch would touch, at this moment."""
+
+    count: int
+    totals: tuple[CurrencyTotal, ...]
+    oldest_accepted_at: datetime | None
+    newest_accepted_at: datetime | None
+
+
+class BatchOrder(BaseModel):
+    """What a batch is begun with."""
+
+    model_config = _REQUEST
+
+    selection: BatchSelection
+    reason_code: RetryReason
+    note: Note
+    expected_count: int = Field(
+        ge=1, le=BATCH_ITEMS_MAX, description="The preview's count; if the selection has another one now, 409."
+    )
+    rate_per_s: float = Field(default=RATE_DEFAULT_PER_S, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False)
+
+
+class BatchState(StrEnum):
+    """Where a batch stands."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    """An operator stopped it; what was not retried by then is left as it is."""
+    DONE = "DONE"
+
+
+class ItemOutcome(StrEnum):
+    """What the retry of one settlement came to."""
+
+    PENDING = "PENDING"
+    RETRIED = "RETRIED"
+    """It went back to CANCELLING; its own state says how that ended."""
+    REFUSED = "REFUSED"
+    """It was not ABORTED any more, or may not be retried; it is as it was."""
+    FAILED = "FAILED"
+    """Its workflow could not be reached after several attempts."""
+
+
+class BatchItem(Model):
+    """One settlement of a batch: what the retry came to, and where it stands now."""
+
+    position: int
+    request_unique_no: str
+    outcome: ItemOutcome
+    detail: str
+    at: datetime | None
+    state: State
+    cancel_result: CancelResult | None
+
+
+class Batch(Model):
+    """A batch and how far it has come, as the ledger has it."""
+
+    batch_id: str
+    state: BatchState
+    operator: str
+    reason_code: RetryReason
+    note: str
+    selection: BatchSelection
+    rate_per_s: float
+    created_at: datetime
+    ended_at: datetime | None
+    count: int
+    totals: tuple[CurrencyTotal, ...]
+    outcomes: dict[ItemOutcome, int]
+    states: dict[State, int]
+    """Where the batch's settlements stand now, by state."""
+    temporal_ui_url: str | None = None
+
+
+class BatchItems(Model):
+    """One page of a batch's report, by position."""
+
+    items: tuple[BatchItem, ...]
+    next_after: int | None
+
+
+class BatchInput(Model):
+    """Argument of the workflow `BatchRetry`. What it works on stands in the ledger."""
+
+    batch_id: str
+    operator: str
+    reason_code: str
+    note: str
+    rate_per_s: float

@@ -1,0 +1,82 @@
+"""Reconciliation: the ledger and Temporal are held against each other, both ways."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from contract.model import Model
+
+
+class FindingKind(StrEnum):
+    """What does not fit. `docs/operations.md` says of each who acts and how."""
+
+    WORKFLOW_ENDED_FROM_OUTSIDE = "WORKFLOW_ENDED_FROM_OUTSIDE"
+    """Open in the ledger; its workflow was terminated, timed out or failed."""
+    WORKFLOW_MISSING = "WORKFLOW_MISSING"
+    """Open in the ledger; Temporal knows no workflow: never started, deleted, or Temporal was set back."""
+    LEDGER_BEHIND = "LEDGER_BEHIND"
+    """Its workflow came to its end; the ledger has not heard of it."""
+    LEDGER_MISSING = "LEDGER_MISSING"
+    """Temporal has a workflow; the ledger has no such settlement (a backup was restored)."""
+    LEDGER_AHEAD = "LEDGER_AHEAD"
+    """Ended in the ledger; its workflow is still open."""
+    WORKFLOW_STUCK = "WORKFLOW_STUCK"
+    """Its workflow task fails again and again: code and history do not fit, or there is a bug."""
+
+
+class FindingStatus(StrEnum):
+    """What has become of a finding."""
+
+    OPEN = "OPEN"
+    """A person must look."""
+    REPAIRED = "REPAIRED"
+    """Reconciliation has put it right; `repair` says how."""
+    CLEARED = "CLEARED"
+    """A later round found it gone."""
+
+
+class Finding(Model):
+    """One thing that did not fit."""
+
+    finding_id: int
+    kind: FindingKind
+    request_unique_no: str
+    status: FindingStatus
+    detail: str
+    repair: str = ""
+    found_at: datetime
+    last_seen_at: datetime
+    rounds: int
+    """In how many rounds it was seen."""
+    closed_at: datetime | None = None
+
+
+class Findings(Model):
+    """One page of findings, newest first."""
+
+    items: tuple[Finding, ...]
+    next_before: int | None
+    """Ask for findings before this one; null on the last page."""
+
+
+class ReconciliationRound(Model):
+    """One round: what was looked at and what came of it."""
+
+    round_id: str
+    started_at: datetime
+    ended_at: datetime
+    ledger_checked: int
+    temporal_checked: int
+    found: int
+    repaired: int
+    open_findings: int
+    complete: bool
+    """Whether everything open was looked at; false where a limit cut the round short."""
+
+
+class Reconciliation(Model):
+    """The last round, and what is open."""
+
+    last_round: ReconciliationRound | None
+    open_findings: int
+    schedule: str
+    """In plain words, such as "every 60 s"."""
