@@ -25,6 +25,7 @@ up: $(VENV)/.ready ## keep Temporal with its UI, simulator, worker and API runni
 	@exec $(BIN)/python -m stack up
 
 test: $(VENV)/.ready ## run all tests
+	@tests/system_packages
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.ready ## style, types, layers, locks

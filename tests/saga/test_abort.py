@@ -60,6 +60,20 @@ async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
     ]
 
 
+async def test_a_retry_sent_from_the_ui_with_nothing_filled_in_says_so(
+    saga: StartSaga, environment: WorkflowEnvironment
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [REVERSED])
+    async with saga(external) as started:
+        await aborted(environment, started)
+        await started.handle.execute_update("retry_cancel_adjust")
+        snapshot = await started.result()
+    (act,) = snapshot.acts
+    assert (act.operator, act.reason_code) == ("temporal-ui", "BROKER_RECOVERED")
+    assert act.note
+    assert snapshot.state is State.CANCELLED
+
+
 async def test_a_retry_of_an_aborted_confirming_cancel_repeats_the_confirming_number(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:

@@ -25,28 +25,21 @@ def upgrade() -> None:
 
 
 def _change_settlements() -> None:
-    with op.batch_alter_table("settlements", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("amount", sa.String(length=40), nullable=True))
-        batch_op.add_column(sa.Column("in_doubt", sa.Boolean(), nullable=False, server_default=sa.false()))
-        batch_op.add_column(sa.Column("last_rule", sa.String(length=32), nullable=True))
-        batch_op.add_column(sa.Column("cancel_acts", sa.JSON(), nullable=False, server_default="[]"))
+    # Columns are added, never changed: SQLite would copy the table, and its rows are referred to.
+    op.add_column("settlements", sa.Column("amount", sa.String(length=40), nullable=False, server_default=""))
+    op.add_column("settlements", sa.Column("in_doubt", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("settlements", sa.Column("last_rule", sa.String(length=32), nullable=True))
+    op.add_column("settlements", sa.Column("cancel_acts", sa.JSON(), nullable=False, server_default="[]"))
     _fill_amounts()
-    last = (
-        "(SELECT rule FROM external_calls c WHERE c.settlement_no = request_unique_no ORDER BY position DESC LIMIT 1)"
-    )
-    first = "(SELECT outcome FROM external_calls c WHERE c.settlement_no = request_unique_no AND position = 0)"
+    calls = "FROM external_calls WHERE settlement_no = settlements.request_unique_no"
+    last = f"(SELECT rule {calls} ORDER BY position DESC LIMIT 1)"
+    first = f"(SELECT outcome {calls} AND position = 0)"
     op.execute(f"UPDATE settlements SET last_rule = {last}")  # noqa: S608 - fixed text
     op.execute(
         f"UPDATE settlements SET in_doubt = (state = 'ABORTED' OR (state = 'CANCELLING' "  # noqa: S608 - fixed text
         f"AND COALESCE({first}, 'UNKNOWN') <> 'REJECTED'))"
     )
-    with op.batch_alter_table("settlements", schema=None) as batch_op:
-        batch_op.alter_column("amount", existing_type=sa.String(length=40), nullable=False)
-        batch_op.alter_column("in_doubt", existing_type=sa.Boolean(), server_default=None)
-        batch_op.alter_column("cancel_acts", existing_type=sa.JSON(), server_default=None)
-        batch_op.create_index(
-            batch_op.f("ix_settlements_company_id_accepted_at"), ["company_id", "accepted_at"], unique=False
-        )
+    op.create_index(op.f("ix_settlements_company_id_accepted_at"), "settlements", ["company_id", "accepted_at"])
     op.create_index(
         "ix_settlements_in_doubt",
         "settlements",
@@ -63,7 +56,7 @@ def _fill_amounts() -> None:
     )
     by = settlements.c
     connection = op.get_bind()
-    page = sa.select(by.request_unique_no, by.input).where(by.amount.is_(None)).limit(1000)
+    page = sa.select(by.request_unique_no, by.input).where(by.amount == "").limit(1000)
     while found := connection.execute(page).all():
         for number, accepted in found:
             # SQLite gives the text itself, PostgreSQL's driver the object.
@@ -74,12 +67,10 @@ def _fill_amounts() -> None:
 
 
 def _change_acts_and_calls() -> None:
-    with op.batch_alter_table("operator_acts", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("reason_code", sa.String(length=32), nullable=True))
-        batch_op.alter_column("reason", new_column_name="note", existing_type=sa.Text(), existing_nullable=False)
-        batch_op.alter_column("evidence", new_column_name="broker_reference", existing_type=sa.Text())
-    with op.batch_alter_table("external_calls", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("phase", sa.String(length=16), nullable=True))
+    op.add_column("operator_acts", sa.Column("reason_code", sa.String(length=32), nullable=True))
+    op.execute("ALTER TABLE operator_acts RENAME COLUMN reason TO note")
+    op.execute("ALTER TABLE operator_acts RENAME COLUMN evidence TO broker_reference")
+    op.add_column("external_calls", sa.Column("phase", sa.String(length=16), nullable=True))
 
 
 def _add_state_changes() -> None:
