@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lock clean
+.PHONY: help demo up test screenshots check lock clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -27,6 +27,10 @@ up: $(VENV)/.ready ## keep Temporal with its UI, simulator, worker and API runni
 test: $(VENV)/.ready ## run all tests
 	@tests/system_packages
 	@$(BIN)/python -m pytest
+
+screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
+	@tests/system_packages
+	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_e2e_temporal_ui.py
 
 check: $(VENV)/.ready ## style, types, layers, locks
 	@.ci/check

@@ -88,7 +88,7 @@ class OperatorRequest(Model):
     `reason` and `evidence` for what is `note` and `brokerReference` now.
     """
 
-    operator: str
+    operator: str = ""
     reason_code: str | None = None
     """A word of `contract.operator_rules`; None in histories of 0.1."""
     note: str = Field(default="", validation_alias=AliasChoices("note", "reason"))

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
     from contract.calls import CallRecord
     from contract.ids import CancelKind
-    from contract.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryReason, RetryRules
+    from contract.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
     from contract.payloads import (
         ActKind,
         AdjustTask,
@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
 from workflows.journal import Journal
 from workflows.lost_calls import calls_of_failed_cancel, lost_adjust, unreported_adjust
+from workflows.operator_updates import NOTHING_FILLED_IN, RETRY_FROM_UI, must_hold
 from workflows.saga_state import SagaState
 from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 
@@ -40,11 +41,6 @@ ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 CALLS_MAX = 500
 """External calls of one settlement after which it can only be resolved: its history must stay far below
 the size at which the server would terminate it."""
-
-RETRY_FROM_UI = OperatorRequest(
-    operator="temporal-ui", reason_code=RetryReason.BROKER_RECOVERED, note="sent from the Temporal UI without a request"
-)
-"""What the Update `retry_cancel_adjust` means when it is sent with nothing filled in."""
 
 
 @workflow.defn
@@ -188,12 +184,13 @@ class OrderSettlement:
 
     async def _cancel_round(self, task: CancelTask) -> CancelReport:
         confirming = ", confirming" if task.kind is CancelKind.CONFIRMING else ""
+        again = f", round {task.round + 1}" if task.round else ""
         return await workflow.execute_activity_method(
             CancelAdjust.cancel_adjust,
             task,
             start_to_close_timeout=CANCEL_START_TO_CLOSE,
             retry_policy=cancel_retry(self._settlement.policy),
-            summary=f"cancel adjust {money(self._settlement)}{confirming}",
+            summary=f"cancel adjust {money(self._settlement)}{confirming}{again}",
         )
 
     def _on_workflow_cancellation(self) -> None:
@@ -219,7 +216,7 @@ class OrderSettlement:
         return self._saga.snapshot
 
     @workflow.update(description=RESOLVE_DESCRIPTION)
-    def resolve(self, request: OperatorRequest) -> Snapshot:
+    def resolve(self, request: OperatorRequest = NOTHING_FILLED_IN) -> Snapshot:
         """Close an ABORTED settlement with reason and evidence. Refused in any other state."""
         self._saga.act(ActKind.RESOLVE, request)
         self._saga.enter(State.RESOLVED, "resolved by hand; the acts say by whom and on what evidence")
@@ -231,13 +228,12 @@ class OrderSettlement:
         if not self._may_call_again():
             message = f"{len(self._saga.snapshot.calls)} calls were made already; resolve it by hand"
             raise ApplicationError(message, type="WRONG_STATE")
-        # Checked here and not in the type: a validator does not run on replay, so a rule may be tightened.
-        RetryRules.model_validate(request.model_dump(by_alias=False))
+        must_hold(RetryRules, request)
 
     @resolve.validator
-    def _may_resolve(self, request: OperatorRequest) -> None:
+    def _may_resolve(self, request: OperatorRequest = NOTHING_FILLED_IN) -> None:
         self._must_be_aborted("resolve")
-        ResolveRules.model_validate(request.model_dump(by_alias=False))
+        must_hold(ResolveRules, request)
 
     @workflow.query(description="The whole of what this settlement knows")
     def snapshot(self) -> Snapshot:

@@ -11,7 +11,7 @@ from contract.payloads import SettlementInput, SettlementStart, Snapshot, TakeUp
 from contract.states import State
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
-from workflows.visibility import search_attributes, static_summary
+from workflows.visibility import HOW_TO_ACT, search_attributes, static_summary
 
 DECISION_UPDATE_ID = "decision"
 """One id for every caller: sixty who wait for the same decision are one Update in the history."""
@@ -32,6 +32,7 @@ def _options(settlement: SettlementInput, taken_up: TakeUp | None) -> dict[str, 
         ),
         "search_attributes": search_attributes(settlement, taken_up.snapshot.state if taken_up else State.ADJUSTING),
         "static_summary": static_summary(settlement),
+        "static_details": HOW_TO_ACT,
         "arg": SettlementStart(**dict(settlement), taken_up=taken_up),
     }
 

@@ -17,17 +17,43 @@ OPERATION_TYPE = SearchAttributeKey.for_keyword("OperationType")
 SEARCH_ATTRIBUTES = (SETTLEMENT_STATE, ORDER_ID, COMPANY_ID, CURRENCY, OPERATION_TYPE)
 """All that must be registered with the namespace before a settlement can start."""
 
+_RETRY_TEMPLATE = f"""```json
+{{
+  "operator": "your name",
+  "reasonCode": "{RetryReason.BROKER_RECOVERED}",
+  "note": "why"
+}}
+```
+reasonCode: {", ".join(RetryReason)}. Sent without any input it means: the broker has recovered."""
+_RESOLVE_TEMPLATE = f"""```json
+{{
+  "operator": "your name",
+  "reasonCode": "{ResolveReason.REVERSED_BY_BROKER}",
+  "note": "why",
+  "brokerReference": "their ticket"
+}}
+```
+reasonCode: {", ".join(ResolveReason)}."""
+# The UI's form for an Update shows nothing but its name and description, so what to paste stands on the page.
+HOW_TO_ACT = f"""When this settlement is ABORTED: **More Actions → Send an Update**, choose a name, paste the input.
+
+**retry_cancel_adjust** sends cancel adjust again, under the same number, with a full round of attempts.
+{_RETRY_TEMPLATE}
+
+**resolve** sends nothing and closes the case: only when the broker has put it right by hand.
+{_RESOLVE_TEMPLATE}
+
+If *Current Details* are missing, no worker answers; the API still shows everything from the ledger."""
+
+_PASTE = "Input to paste: User Metadata, Details."
 RETRY_DESCRIPTION = (
-    "Have cancel adjust tried again, with the same number and a full round of attempts. Only when ABORTED. "
-    f'Input: {{"operator": "your name", "reasonCode": "{RetryReason.BROKER_RECOVERED}", "note": "why"}}; '
-    f"reasonCode is one of {', '.join(RetryReason)}. Without input it means: the broker has recovered."
+    f"Send cancel adjust again, under the same number. Only when ABORTED. Needs no input. {_PASTE} "
+    f"reasonCode: {', '.join(RetryReason)}."
 )
 RESOLVE_DESCRIPTION = (
-    "Close an aborted settlement by hand, once the broker has put it right. Only when ABORTED. "
-    f'Input: {{"operator": "your name", "reasonCode": "{ResolveReason.REVERSED_BY_BROKER}", "note": "why", '
-    f'"brokerReference": "ticket"}}; reasonCode is one of {", ".join(ResolveReason)}.'
+    f"Close an aborted settlement that the broker has put right by hand; sends nothing. {_PASTE} "
+    f"reasonCode: {', '.join(ResolveReason)}."
 )
-"""What the Temporal UI shows beside each Update: it has no form, so the description is one."""
 
 _WHAT_NEXT = {
     State.ADJUSTING: "Waiting for the external system's answer to adjust.",
@@ -37,9 +63,9 @@ _WHAT_NEXT = {
     State.CANCELLED: "The order is void and the external system is consistent. Nothing to do.",
     State.ABORTED: (
         "**A person must act.** The order is void, but the external system may still hold the credit.\n\n"
-        "Ask the broker for the state of the numbers below. Then send this workflow one Update:\n"
-        "`retry_cancel_adjust` to have cancel adjust tried again, or\n"
-        "`resolve` if the broker has put it right by hand (name the evidence)."
+        "Ask the broker for the state of the numbers below, or whether its outage is over. "
+        "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` (needs no input) or `resolve`; "
+        "what to paste stands under *Details* on the left."
     ),
     State.RESOLVED: "Closed by an operator; see the acts in the audit. Nothing to do.",
 }
@@ -76,6 +102,15 @@ def show(settlement: SettlementInput, snapshot: Snapshot) -> None:
     workflow.set_current_details(details(settlement, snapshot))
 
 
+def _calls_in_short(snapshot: Snapshot) -> str:
+    """Say what adjust came to, and the last cancel; fixed words only."""
+    adjust, *cancels = (call.verdict for call in snapshot.calls)
+    text = f"Adjust came to {adjust.outcome} ({adjust.rule})."
+    if cancels:
+        text += f" Cancel attempts: {len(cancels)}; the last came to {cancels[-1].outcome} ({cancels[-1].rule})."
+    return text
+
+
 def details(settlement: SettlementInput, snapshot: Snapshot) -> str:
     """Return in Markdown what happened and what to do next."""
     numbers = dict.fromkeys([settlement.adjust.requestUniqueNo, *(call.request_unique_no for call in snapshot.calls)])
@@ -83,7 +118,8 @@ def details(settlement: SettlementInput, snapshot: Snapshot) -> str:
         [
             f"### {snapshot.state}: {money(settlement)}, order {settlement.adjust.orderId}",
             snapshot.reason,
+            *([_calls_in_short(snapshot)] if snapshot.calls else []),
             _WHAT_NEXT[snapshot.state],
-            "Numbers at the external system: " + ", ".join(f"`{number}`" for number in numbers),
+            "Numbers at the external system:\n" + "\n".join(f"`{number}`" for number in numbers),
         ]
     )

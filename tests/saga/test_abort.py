@@ -143,3 +143,28 @@ async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
         await started.result()
     assert snapshot.state is State.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ([], {"operator", "reasonCode", "note", "brokerReference"}),
+        ([{"operator": "ops-1", "reasonCode": "NEVER_APPLIED", "note": "x"}], {"brokerReference"}),
+        ([{"operator": "ops-1", "reasonCode": "OTHER", "note": "", "brokerReference": "t"}], {"note"}),
+    ],
+)
+async def test_a_refused_resolution_names_each_field_in_one_line(
+    saga: StartSaga, environment: WorkflowEnvironment, sent: list[object], named: set[str]
+) -> None:
+    """The Temporal UI shows the message, and nothing else that would help."""
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    async with saga(external) as started:
+        await aborted(environment, started)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await started.handle.execute_update("resolve", args=sent)
+        await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        await started.result()
+    cause = refused.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert {part.split(":")[0] for part in cause.message.split("; ")} == named
+    assert "\n" not in cause.message

@@ -1,0 +1,123 @@
+"""An operator with nothing but a browser finds an aborted settlement in the real Temporal UI and puts it right."""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, ViewportSize, async_playwright, expect
+
+from contract.states import CancelResult, State
+from tests.e2e.conftest import System, faulty
+from tests.support.polling import until
+
+CHROMIUM = shutil.which("chromium")
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+VIEWPORT = ViewportSize(width=1440, height=900)
+PATIENCE_MS = 30_000
+COLUMNS = ["Status", "Workflow ID", "SettlementState", "OrderId", "CompanyId", "Currency", "OperationType", "Start"]
+RETRY = {"operator": "night-shift", "reasonCode": "BROKER_RECOVERED", "note": "their outage ended at 03:10"}
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CI"),
+    reason="needs Debian's chromium; tests/system_packages installs it where it may",
+)
+
+
+@pytest_asyncio.fixture
+async def page() -> AsyncIterator[Page]:
+    """Open a browser with the columns that docs/operations.md recommends for the list."""
+    columns = json.dumps({"default": [{"label": label} for label in COLUMNS]})
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM or "chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = await browser.new_context(viewport=VIEWPORT, timezone_id="UTC")
+        context.set_default_timeout(PATIENCE_MS)
+        await context.add_init_script(
+            f"localStorage.setItem('namespace-workflow-table-columns', {json.dumps(columns)})"
+        )
+        expect.set_options(timeout=PATIENCE_MS)
+        yield await context.new_page()
+        await browser.close()
+
+
+async def keep(page: Page, name: str) -> None:
+    """Keep a picture for the documents, when they are being made anew (`make screenshots`)."""
+    if os.environ.get("SCREENSHOTS"):
+        IMAGES.mkdir(exist_ok=True)
+        await page.screenshot(path=IMAGES / f"{name}.png")
+
+
+async def find_by_query(page: Page, system: System, number: str) -> None:
+    """Go from the list of what waits for a person to the settlement's page."""
+    query = urlencode({"query": f'SettlementState = "{State.ABORTED}" AND OrderId = 4711'})
+    await page.goto(f"{system.stack.ui_url}/namespaces/default/workflows?{query}", wait_until="load")
+    row = page.get_by_role("row").filter(has_text=f"settlement-{number}")
+    await expect(row).to_contain_text(State.ABORTED)
+    await expect(row).to_contain_text("USD")
+    await keep(page, "aborted-list")
+    await row.get_by_role("link", name=f"settlement-{number}").click()
+
+
+async def read_what_to_do(page: Page, number: str) -> None:
+    """Find out from the page alone what happened and what to do."""
+    await page.get_by_test_id("user-metadata-tab").click()
+    # Each text is rendered in a frame of its own.
+    summary, how_to_act, current = (page.locator("iframe").nth(each).content_frame for each in range(3))
+    await expect(summary.get_by_text("OPEN_POSITION 12.50 USD, order 4711")).to_be_visible()
+    await expect(how_to_act.get_by_text("reasonCode").first).to_be_visible()
+    for text in ("A person must act.", "retry_cancel_adjust", number):
+        await expect(current.get_by_text(text).first).to_be_visible()
+    await keep(page, "aborted-details")
+
+
+async def send_update(page: Page) -> None:
+    """Send the Update with the page's own form."""
+    await page.get_by_role("button", name="More Actions").click()
+    await page.get_by_role("menuitem", name="Send an Update").click()
+    form = page.get_by_role("dialog", name="Send an Update")
+    await form.get_by_test_id("update-select-button").click()
+    retry = form.get_by_role("option").filter(has_text="retry_cancel_adjust")
+    await expect(retry).to_contain_text("BROKER_RECOVERED")
+    await retry.click()
+    data = form.get_by_role("textbox", name="Data")
+    await data.fill(json.dumps(RETRY))
+    # The form formats the input when it is left, and grows: a button that is clicked straight away slips from under.
+    await data.blur()
+    await expect(data.locator(".cm-line")).to_have_count(len(RETRY) + 2)
+    await keep(page, "send-update")
+    await form.get_by_test_id("confirm-modal-button").click()
+    await expect(form).to_be_hidden()
+
+
+async def test_an_abort_is_found_opened_retried_and_ends_cancelled_in_the_browser(system: System, page: Page) -> None:
+    attempts = system.stack.settings.cancel_max_attempts
+    number = (await system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
+    assert (await system.ends(number))["state"] == State.ABORTED
+
+    await find_by_query(page, system, number)
+    await read_what_to_do(page, number)
+    await send_update(page)
+
+    ended = await until(lambda: _ended(system, number), what="the retried settlement to end")
+    assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
+    [act] = ended["operatorActs"]
+    assert (act["operator"], act["reasonCode"], act["note"]) == tuple(RETRY.values())
+    assert (await system.books(number))["timesReversed"] == 1
+
+    await expect(page.get_by_role("main").get_by_role("status")).to_have_text("Completed")
+    await page.get_by_test_id("timeline-tab").click()
+    for activity in ("adjust", "cancel_adjust", "record_settlement"):
+        await expect(page.get_by_role("button", name=f"Event {activity}: Completed").first).to_be_attached()
+    await keep(page, "cancelled-timeline")
+
+
+async def _ended(system: System, number: str) -> dict[str, Any] | None:
+    body = (await system.get(number)).body
+    return body if body["state"] == State.CANCELLED else None
