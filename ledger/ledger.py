@@ -4,49 +4,25 @@ Each writing transaction begins with a write, so that SQLite takes its lock at o
 one that began with a read would fail at once whenever another writer came between.
 """
 
-import asyncio
-import functools
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import END_STATES, State
-from ledger import engine, rows
+from ledger import rows
 from ledger.tables import external_calls, operator_acts, settlements, state_changes
+from ledger.transactions import ends_by_itself, insert
 
 PAGE_LIMIT_MAX = 200
 ROWS_PER_STATEMENT = 500
 """Databases limit the parameters of one statement; a long audit goes in several."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a transaction end whatever becomes of its caller, and let no caller wait for ever.
-
-    A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's
-    driver would leave it open, and its lock would keep every other writer out. A server that falls silent on
-    an open connection keeps to no timeout of its own; after twice a statement's time it is a TimeoutError.
-    """
-
-    @functools.wraps(method)
-    async def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
-        transaction = asyncio.create_task(method(*args, **kwargs))
-        # Its error, if no one waits for it any more, is no one's affair.
-        transaction.add_done_callback(lambda done: done.cancelled() or done.exception())
-        async with asyncio.timeout(2 * engine.STATEMENT_TIMEOUT_S):
-            return await asyncio.shield(transaction)
-
-    return shielded
 
 
 class DecisionConflictError(SQLAlchemyError):
@@ -91,6 +67,11 @@ class Ledger:
             else opened
         )
 
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database, for the other records that are kept in it."""
+        return self._engine
+
     @ends_by_itself
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
         """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
@@ -102,7 +83,7 @@ class Ledger:
         values = rows.settlement_values(settlement, snapshot)
         async with self._engine.begin() as connection:
             inserted = await connection.execute(
-                self._insert(settlements)
+                insert(self._engine, settlements)
                 .values(values)
                 .on_conflict_do_nothing(index_elements=[settlements.c.request_unique_no])
                 .returning(settlements.c.version)
@@ -125,7 +106,7 @@ class Ledger:
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
             written = await connection.execute(
-                self._insert(settlements)
+                insert(self._engine, settlements)
                 .values(rows.settlement_values(settlement, snapshot))
                 .on_conflict_do_update(
                     index_elements=[settlements.c.request_unique_no],
@@ -205,14 +186,10 @@ class Ledger:
             message = f"settlement {number} has another decision already than {snapshot.decision}"
             raise DecisionConflictError(message)
 
-    def _insert(self, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table)
-
     async def _put(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
         """Write rows by primary key; what is there already is replaced by the same or a fuller record."""
         for first in range(0, len(values), ROWS_PER_STATEMENT):
-            statement = self._insert(table).values(values[first : first + ROWS_PER_STATEMENT])
+            statement = insert(self._engine, table).values(values[first : first + ROWS_PER_STATEMENT])
             changeable = {each.name: statement.excluded[each.name] for each in table.columns if not each.primary_key}
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)

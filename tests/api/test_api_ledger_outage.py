@@ -16,7 +16,7 @@ from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
 from ledger import Accepted, Page, open_engine
 from ledger import engine as ledger_engine
-from ledger.ledger import ends_by_itself
+from ledger.transactions import ends_by_itself
 from tests.api.doors import Door, open_door, open_real_door, timed
 from tests.api.wire import HOST, line
 from tests.support.ledgers import FlakyLedger

@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from contract.states import State
 from ledger import open_engine
-from ledger.ledger import ends_by_itself
+from ledger.transactions import ends_by_itself
 from tests.api.doors import Door, accept, open_door
 from tests.api.snapshots import stands
 from tests.support.ledgers import FlakyLedger
