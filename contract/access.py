@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from contract.model import Model
 
@@ -42,7 +42,18 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 ACTIVE_KEYS_MAX = 2
 """Active keys of one owner: the one in use, and the one it is being replaced by."""
 
-Owner = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
+RESERVED_OWNERS = frozenset({"local", "temporal", "temporal-ui", "reconciliation", "first-key"})
+"""Names under which the audit keeps acts that no key stands behind; a key of that name would blur them."""
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED_OWNERS:
+        message = f"must be none of {', '.join(sorted(RESERVED_OWNERS))}: acts without a key are audited under these"
+        raise ValueError(message)
+    return value
+
+
+Owner = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$"), AfterValidator(_not_reserved)]
 
 
 class ApiKeyOrder(BaseModel):
@@ -73,6 +84,6 @@ class NewApiKey(ApiKey):
 
 
 class ApiKeys(Model):
-    """All keys, newest first."""
+    """Active keys, then revoked ones; in each part the newest first."""
 
     items: tuple[ApiKey, ...]
