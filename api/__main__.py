@@ -5,11 +5,13 @@ import asyncio
 import uvicorn
 
 from api.app import create_app
+from api.keys import Keys
 from api.services import Services
 from config.logging import configure_logging
-from config.settings import load_settings
+from config.pepper import load_pepper
+from config.settings import load_api_settings
 from config.temporal import connect
-from ledger import Ledger, open_engine
+from ledger import KeyRing, Ledger, open_engine
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -18,12 +20,13 @@ DRAIN_S = 65
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT, then let the answers that are due go out."""
-    settings = load_settings()
+    settings = load_api_settings()
+    pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
     engine = open_engine(settings.ledger_url)
     # Lazy: the front door opens, and says what it can, while Temporal is away.
     temporal = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True)
-    app = create_app(Services(settings, Ledger(engine), temporal))
+    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper)))
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import (
+    api_keys,
     get_settlement,
     health,
     list_settlements,
@@ -18,6 +19,7 @@ from api import (
     post_settlement,
     problems,
 )
+from api.access import AccessMiddleware
 from api.body_limit import BodyLimitMiddleware
 from api.services import Services
 
@@ -49,11 +51,12 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    endpoints = (post_settlement, get_settlement, list_settlements, operator_acts, health, metrics)
+    endpoints = (post_settlement, get_settlement, list_settlements, operator_acts, api_keys, health, metrics)
     for endpoint in endpoints:
         app.include_router(endpoint.router)
     app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(AccessMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
     app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app

@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with problems under their own media type only."""
+"""The OpenAPI document: FastAPI's, with problems under their own media type only, and with who may do what."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,8 +6,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.problems import CONTENT_TYPE
+from api.access import permission_of
+from api.problems import CONTENT_TYPE, documented
+from contract.access import Permission
+from contract.errors import ErrorCode
 from contract.fields import INT64_MAX, INT64_MIN
+
+SCHEME = "apiKey"
+_SCHEMES = {SCHEME: {"type": "http", "scheme": "bearer", "description": "An API key, `id.secret`."}}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -29,6 +35,7 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
             for operations in document["paths"].values():
                 for operation in operations.values():
                     operation["responses"] = dict(_mended(operation["responses"]))
+            _say_who_may(app, document)
             document["components"]["schemas"].pop("HTTPValidationError", None)
             document["components"]["schemas"].pop("ValidationError", None)
             _make_bounds_whole(document)
@@ -44,6 +51,39 @@ def _mended(responses: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             content.pop("application/json", None)
         if "HTTPValidationError" not in str(content):
             yield status, response
+
+
+def _say_who_may(app: FastAPI, document: dict[str, Any]) -> None:
+    """Give every operation that names a permission its scheme, and the errors of those who may not."""
+    document["components"]["securitySchemes"] = _SCHEMES
+    for route in app.state.endpoints:
+        permission = permission_of(route)
+        if permission is not None and route.include_in_schema:
+            for method in route.methods:
+                _guard(document["paths"][route.path][method.lower()], permission)
+
+
+def _guard(operation: dict[str, Any], permission: Permission) -> None:
+    operation["x-permission"] = permission.value
+    operation["security"] = [{SCHEME: []}]
+    responses = operation["responses"]
+    for status, added in _REFUSALS.items():
+        codes = responses[status]["description"].split(" or ") if status in responses else []
+        description = " or ".join(dict.fromkeys([*codes, *added["description"].split(" or ")]))
+        responses[status] = {**added, "description": description}
+
+
+def _refusals() -> dict[str, Any]:
+    """Return what any operation with a permission may answer before it begins."""
+    codes = (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN, ErrorCode.LEDGER_UNAVAILABLE)
+    refusals = {str(status): each for status, each in documented(*codes).items()}
+    for each in refusals.values():
+        del each["model"]
+    refusals["401"]["headers"] = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+    return refusals
+
+
+_REFUSALS = _refusals()
 
 
 def _make_bounds_whole(node: object) -> None:

@@ -1,12 +1,17 @@
-"""POST …/cancel-adjust-retries and …/resolution: what an operator may do to an aborted settlement."""
+"""POST …/cancel-adjust-retries and …/resolution: what an operator may do to an aborted settlement.
+
+A repeated call is the same act and answers the same: equal calls send Temporal one Update under one id, and one
+that comes when the act is in the ledger answers from there.
+"""
 
 import asyncio
+import hashlib
 from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -18,14 +23,19 @@ from api.services import Injected, Services
 from contract.errors import ErrorCode
 from contract.ids import workflow_id
 from contract.operator_rules import ResolveOrder, RetryOrder, request_of
-from contract.payloads import OperatorRequest, Snapshot
+from contract.payloads import ActKind, OperatorRequest, Snapshot
 from contract.settlement import Settlement
+from contract.states import State
+from ledger import Accepted
 
 log = structlog.get_logger()
 router = APIRouter(dependencies=[Depends(unambiguous_json)])
 
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""
+
+KIND_OF = {"retry_cancel_adjust": ActKind.RETRY_CANCEL_ADJUST, "resolve": ActKind.RESOLVE}
+"""What the audit calls each Update."""
 
 RESPONSES = documented(
     ErrorCode.NOT_FOUND,
@@ -48,9 +58,12 @@ RESPONSES = documented(
 async def post_cancel_adjust_retry(
     number: NumberInPath, body: RetryOrder, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
-    """Have cancel adjust tried again with the same number and a full round of attempts. Only when ABORTED."""
+    """Have cancel adjust tried again with the same number and a full round of attempts. Only when ABORTED.
+
+    The same call again, once it has led out of ABORTED, does nothing and answers for the settlement as it stands.
+    """
     response.headers["Location"] = location(number)
-    return await _act(services, number, "retry_cancel_adjust", request_of(caller.owner, body))
+    return await _act(services, number, "retry_cancel_adjust", request_of(caller.owner, body), response)
 
 
 @router.post(
@@ -58,28 +71,59 @@ async def post_cancel_adjust_retry(
     status_code=HTTPStatus.OK,
     responses=RESPONSES,
 )
-async def post_resolution(number: NumberInPath, body: ResolveOrder, services: Injected, caller: Actor) -> Settlement:
-    """Close an aborted settlement by hand, with the evidence that the broker's books are right. Only when ABORTED."""
-    return await _act(services, number, "resolve", request_of(caller.owner, body))
+async def post_resolution(
+    number: NumberInPath, body: ResolveOrder, services: Injected, response: Response, caller: Actor
+) -> Settlement:
+    """Close an aborted settlement by hand, with the evidence that the broker's books are right. Only when ABORTED.
+
+    The same call again does nothing and answers for the settlement as it stands.
+    """
+    return await _act(services, number, "resolve", request_of(caller.owner, body), response)
 
 
-async def _act(services: Services, number: str, update: str, body: OperatorRequest) -> Settlement:
+async def _act(services: Services, number: str, update: str, body: OperatorRequest, response: Response) -> Settlement:
     found = await find_or_404(services, number)
-    handle = services.temporal.get_workflow_handle(workflow_id(number))
-    snapshot = await _execute(handle, update, body)
-    log.info("operator act", settlement=number, act=update, operator=body.operator)
+    if not _is_done(found.snapshot, update, body):
+        return await _carry_out(services, found, update, body)
+    response.headers["Idempotent-Replayed"] = "true"
+    return resource(services, found.settlement, found.snapshot)
+
+
+def _is_done(snapshot: Snapshot, update: str, body: OperatorRequest) -> bool:
+    """Tell whether the settlement has left ABORTED by this very act: same kind, same caller, same body."""
+    acts = [act for act in snapshot.acts if act.kind is not ActKind.TAKE_UP]
+    if snapshot.state is State.ABORTED or not acts or acts[-1].kind is not KIND_OF[update]:
+        return False
+    return all(getattr(acts[-1], name) == getattr(body, name) for name in OperatorRequest.model_fields)
+
+
+async def _carry_out(services: Services, found: Accepted, update: str, body: OperatorRequest) -> Settlement:
+    snapshot = await _execute(services, found, update, body)
+    log.info("operator act", settlement=found.number, act=update, operator=body.operator)
     try:
         await services.ledger.record(found.settlement, snapshot)
     except (SQLAlchemyError, OSError) as error:
         # The act is done and in the history; the workflow's own write brings it into the ledger.
-        log.warning("not written through", settlement=number, error=type(error).__name__)
+        log.warning("not written through", settlement=found.number, error=type(error).__name__)
     return resource(services, found.settlement, snapshot)
 
 
-async def _execute(handle: WorkflowHandle[object, object], update: str, body: OperatorRequest) -> Snapshot:
+def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
+    """Return the Update's id: equal calls on the same state of the ledger are one act, of which all get the answer.
+
+    With the number of acts so far, so that the same words can be meant again when the settlement is ABORTED again.
+    """
+    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    return f"{update}-{len(before.acts)}-{digest[:40]}"
+
+
+async def _execute(services: Services, found: Accepted, update: str, body: OperatorRequest) -> Snapshot:
+    handle = services.temporal.get_workflow_handle(workflow_id(found.number))
     try:
         async with asyncio.timeout(ACT_LIMIT_S):
-            snapshot: Snapshot = await handle.execute_update(update, body, result_type=Snapshot)
+            snapshot: Snapshot = await handle.execute_update(
+                update, body, id=_act_id(update, found.snapshot, body), result_type=Snapshot
+            )
             return snapshot
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
@@ -89,7 +133,8 @@ async def _execute(handle: WorkflowHandle[object, object], update: str, body: Op
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            detail = f"{update} needs state ABORTED; Temporal has no running workflow of this settlement"
+            state = f"this settlement is {found.snapshot.state}, and Temporal has no running workflow of it"
+            detail = f"{update} needs state ABORTED; {state}"
             raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
         raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
     except RuntimeError as error:

@@ -134,8 +134,13 @@ def _allowed(request: Request) -> str:
 
 async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
     """Answer for a database that is away. Every way to Temporal turns its own failures into problems before this."""
-    log.error("ledger unavailable", path=request.url.path, error=type(error).__name__)
-    return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached").response()
+    return ledger_away(request.url.path, error).response()
+
+
+def ledger_away(path: str, error: Exception) -> ProblemError:
+    """Return the problem for a database that is away, and log what the caller is not told."""
+    log.error("ledger unavailable", path=path, error=type(error).__name__)
+    return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached")
 
 
 async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ How to reach Temporal is not here: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS
 (see `config.temporal`).
 """
 
+import ipaddress
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -114,3 +115,21 @@ def load_settings() -> Settings:
             name = f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc'])}".upper()
             print(f"{name}: {each['msg']}", file=sys.stderr)  # noqa: T201 - before logging is set up
         raise SystemExit(2) from None
+
+
+def load_api_settings() -> Settings:
+    """Read the settings for the API; without keys it serves nobody but this machine, or exits with 2 and one line."""
+    settings = load_settings()
+    if settings.auth == "off" and not is_loopback(settings.api_host):
+        rule = f"must be on where {ENV_PREFIX}API_HOST is not a loopback address"
+        print(f"{ENV_PREFIX}AUTH: {rule}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        raise SystemExit(2)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, and reachable from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

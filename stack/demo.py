@@ -13,7 +13,7 @@ from config.settings import ENV_PREFIX, Settings, load_settings
 from contract.fields import absolute
 from contract.states import State
 from stack.parts import Stack
-from stack.ports import with_free_ports
+from stack.ports import HOST, with_free_ports
 from stack.process import StackError
 from stack.report import Told, print_report
 from stack.story import EXPIRES, Chapter, Hand, chapters
@@ -168,10 +168,12 @@ class Demo:
 def demo_settings(settings: Settings) -> Settings:
     """Return the demo's settings: always the simulator and an embedded ledger, and less patience unless told otherwise.
 
-    A shell may hold the addresses of a production ledger and broker; a demo has no business there.
+    A shell may hold the addresses of a production ledger and broker; a demo has no business there. It has no keys,
+    and so nobody else can reach it.
     """
     quicker = {name: value for name, value in QUICKER.items() if f"{ENV_PREFIX}{name}".upper() not in os.environ}
-    return settings.model_copy(update={**quicker, "external_base_url": None, "database_url": None})
+    alone = {"external_base_url": None, "database_url": None, "auth": "off", "api_host": HOST}
+    return settings.model_copy(update=quicker | alone)
 
 
 async def demo() -> None:

@@ -8,7 +8,7 @@ from typing import IO
 
 import aiohttp
 
-from config.settings import ENV_PREFIX, Settings
+from config.settings import ENV_PREFIX, Settings, is_loopback
 from ledger.migrate import migrate_url
 from stack.ports import HOST
 from stack.process import Process, StackError
@@ -22,7 +22,7 @@ class Stack:
     """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings = settings = with_auth_off_by_default(settings)
         self.state_dir = settings.state_dir.absolute()
         self.log_dir = self.state_dir / "logs"
         self.external_url = settings.external_url
@@ -76,6 +76,8 @@ class Stack:
             "external_base_url": self.external_url,
             "temporal_ui_url": self.settings.temporal_ui_url or self.ui_url,
         }
+        if self.settings.api_key_pepper is not None:
+            told["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
         own = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in told.items() if value is not None}
         return own | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
 
@@ -117,6 +119,13 @@ class Stack:
         env = self._env() | {"PYTHONPATH": str(ROOT)}
         process = Process(name, command, env, self.log_dir, ready)
         return process
+
+
+def with_auth_off_by_default(settings: Settings) -> Settings:
+    """Return settings that ask for no keys, unless somebody said whether to or others can reach this API."""
+    if "auth" in settings.model_fields_set or not is_loopback(settings.api_host):
+        return settings
+    return settings.model_copy(update={"auth": "off"})
 
 
 async def _answers(url: str) -> bool:

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from config.temporal import register_search_attributes
 from ledger import open_engine
 from ledger.migrate import migrate
-from tests.api.doors import Door, open_door, open_real_door
+from tests.api.doors import GUARDED, Door, open_door, open_real_door
 from tests.api.wire import Line, line, temporal_at
 from tests.support.binaries import beside_python
 from tests.support.ledgers import FlakyLedger
@@ -125,4 +125,11 @@ async def closed_door(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterat
 async def door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
     """Yield the app with its ledger and a real Temporal; a test that needs a worker runs one."""
     async with open_real_door(ledger, temporal) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def guarded(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[Door]:
+    """Yield the app that asks for keys, with its ledger and no Temporal."""
+    async with open_door(ledger, dead_temporal, GUARDED) as opened:
         yield opened

@@ -13,12 +13,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.app import create_app
+from api.keys import Keys
 from api.services import Services
 from config.settings import Settings
+from contract.access import ApiKeyOrder, Role
 from contract.ids import workflow_id
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
-from ledger import Ledger
+from ledger import KeyRing, Ledger
 from tests.api.answers import Documented
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
@@ -27,6 +29,7 @@ from tests.support.scripted import ScriptedExternalSystem
 
 SETTLEMENTS = "/v1/settlements"
 PATIENCE_S = 30.0
+PEPPER = b"pepper of the tests, 32 bytes or more"
 UI_URL = "http://ui.example:8233/"
 
 QUICK_SETTINGS = Settings(
@@ -34,8 +37,12 @@ QUICK_SETTINGS = Settings(
     cancel_max_attempts=1,
     confirm_after_s=0,
     expire_after_s=60,
+    auth="off",
 )
 """Impatient, so that one failing cancel is an abort; patient about expiry, so that a slow machine expires nothing."""
+
+GUARDED = QUICK_SETTINGS.model_copy(update={"auth": "on"})
+"""The same, asking for keys."""
 
 
 @dataclass
@@ -61,9 +68,16 @@ class Door:
         """Read a settlement."""
         return await self.http.get(f"{SETTLEMENTS}/{number}")
 
-    async def act(self, number: object, kind: str, body: object) -> httpx2.Response:
+    async def act(self, number: object, kind: str, body: object, **headers: str) -> httpx2.Response:
         """Ask for an operator's act."""
-        return await self.http.post(f"{SETTLEMENTS}/{number}/{kind}", json=body)
+        return await self.http.post(f"{SETTLEMENTS}/{number}/{kind}", json=body, headers=headers)
+
+    async def key(self, role: Role, owner: str | None = None) -> str:
+        """Make a key and return it as a caller sends it."""
+        keys: Keys = self.app.state.services.keys
+        made = await keys.make(ApiKeyOrder(owner=owner or f"{role}-1", role=role), "the test")
+        assert made is not None
+        return made.api_key
 
     async def recorded(self) -> list[str]:
         """Return the numbers of all settlements in the ledger, newest first."""
@@ -94,7 +108,7 @@ async def open_door(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS, *, raising: bool = True
 ) -> AsyncIterator[Door]:
     """Serve the app in this process; an exception that reaches its edge fails the test, unless not `raising`."""
-    app = create_app(Services(settings, ledger, temporal))
+    app = create_app(Services(settings, ledger, temporal, Keys(KeyRing(ledger.engine), PEPPER)))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()
@@ -102,7 +116,7 @@ async def open_door(
 
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app, raise_app_exceptions=raising),
-        base_url="http://api",
+        base_url="http://127.0.0.1",
         timeout=PATIENCE_S,
         event_hooks={"response": [check]},
     ) as http:
@@ -110,9 +124,11 @@ async def open_door(
 
 
 @asynccontextmanager
-async def open_real_door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
+async def open_real_door(
+    ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS
+) -> AsyncIterator[Door]:
     """Serve the app with a real Temporal; what a test leaves open there ends with it."""
-    async with open_door(ledger, temporal) as opened:
+    async with open_door(ledger, temporal, settings) as opened:
         try:
             yield opened
         finally:
@@ -135,6 +151,11 @@ async def terminate(temporal: Client, number: str) -> None:
         await temporal.get_workflow_handle(workflow_id(number)).terminate(reason="the test is over")
     except RPCError:
         return
+
+
+def bearer(key: str) -> dict[str, str]:
+    """Return the header that a key is sent in."""
+    return {"authorization": f"Bearer {key}"}
 
 
 async def timed(request: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:

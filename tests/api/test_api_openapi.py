@@ -19,6 +19,9 @@ from tests.support.orders import order, settlement
 
 Schema = dict[str, Any]
 
+ACCESS = {"unauthenticated", "forbidden", "ledger-unavailable"}
+"""What every operation with a permission can answer."""
+
 PROBE = ("get", "/readyz")
 """Its 503 is a report for a machine that looks at the status, not a problem for a caller."""
 
@@ -125,6 +128,13 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         ),
         (("get", "/v1/settlements"), {"validation-failed", "ledger-unavailable", "internal"}),
         (("get", "/v1/settlements/{requestUniqueNo}"), {"not-found", "ledger-unavailable", "internal"}),
+        (
+            ("post", "/v1/api-keys"),
+            {"key-limit-reached", "validation-failed", "malformed-request", "body-too-large"}
+            | {"unsupported-media-type", "internal"},
+        ),
+        (("get", "/v1/api-keys"), {"internal"}),
+        (("post", "/v1/api-keys/{keyId}/revocation"), {"not-found", "internal"}),
         *(
             (
                 ("post", f"/v1/settlements/{{requestUniqueNo}}/{act}"),
@@ -141,6 +151,8 @@ def test_operation_documents_exactly_the_errors_it_can_answer(
 ) -> None:
     method, path = operation
     responses = document["paths"][path][method]["responses"]
+    if "x-permission" in document["paths"][path][method]:
+        codes = codes | ACCESS
     errors = {status: response for status, response in responses.items() if int(status) >= 400}
     assert set(errors) == {str(int(STATUS_OF[ErrorCode(code)])) for code in codes}
     for code in codes:

@@ -1,34 +1,17 @@
 """An operator's acts on an aborted settlement: carried out, kept with who, why and on what evidence; else refused."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from contract.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept
+from tests.api.doors import SETTLEMENTS, Door, accept, terminate
+from tests.api.operating import ACTS, BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, story
 from tests.support.orders import order, settlement
-from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Answer, Gate, ScriptedExternalSystem
+from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.stories import FAILED
-
-RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"
-ACTS = [RETRY, RESOLUTION]
-EVIDENCE = {"reasonCode": "OTHER", "note": "reversed by the broker", "brokerReference": "ticket 17"}
-BROKER_IS_BACK = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
-
-
-@asynccontextmanager
-async def aborted(door: Door, *then: Answer) -> AsyncIterator[str]:
-    """Bring a settlement to ABORTED; what comes then answers the cancels of an operator's retry."""
-    body = order()
-    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, *then])
-    async with door.workers(external):
-        assert (await door.post(body, prefer="wait=20")).status_code == 201
-        await door.reaches(body["requestUniqueNo"], State.ABORTED)
-        yield body["requestUniqueNo"]
 
 
 @asynccontextmanager
@@ -43,11 +26,6 @@ async def in_flight(door: Door, *, cancelling: bool) -> AsyncIterator[str]:
         yield body["requestUniqueNo"]
         gate.opened.set()
         await door.reaches(body["requestUniqueNo"], State.CANCELLED if cancelling else State.SETTLED)
-
-
-def story(resource: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """Return operation, round and attempt of every call."""
-    return [(call["operation"], call["round"], call["attempt"]) for call in resource["calls"]]
 
 
 async def test_retry_is_accepted_kept_and_carried_out(door: Door) -> None:
@@ -94,17 +72,6 @@ async def test_every_act_is_kept_in_order(door: Door) -> None:
     ]
 
 
-async def test_of_two_operators_at_once_one_acts(door: Door) -> None:
-    gate = Gate(REVERSED)
-    async with aborted(door, gate) as number:
-        answers = await asyncio.gather(*(door.act(number, RETRY, EVIDENCE) for _ in range(4)))
-        gate.opened.set()
-        await door.reaches(number, State.CANCELLED)
-        acts = (await door.get(number)).json()["operatorActs"]
-    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
-    assert len(acts) == 1
-
-
 async def test_act_is_confirmed_though_the_ledger_cannot_be_written(door: Door) -> None:
     """It is done and in the history; the row follows when the database is back."""
     async with aborted(door) as number:
@@ -141,13 +108,24 @@ async def test_one_that_is_under_way_is_refused_with_its_state(door: Door, state
         assert state in (await door.act(number, RETRY, EVIDENCE)).json()["detail"]
 
 
-async def test_resolved_one_is_refused(door: Door) -> None:
+async def test_resolved_one_is_refused_whatever_else_is_asked(door: Door) -> None:
     async with aborted(door) as number:
         await door.act(number, RESOLUTION, EVIDENCE)
-        for kind in ACTS:
-            answer = await door.act(number, kind, EVIDENCE)
+        for kind, body in [(RETRY, EVIDENCE), (RESOLUTION, {**EVIDENCE, "brokerReference": "ticket 18"})]:
+            answer = await door.act(number, kind, body)
             assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+            assert "RESOLVED" in answer.json()["detail"]
         assert len((await door.get(number)).json()["operatorActs"]) == 1
+
+
+async def test_one_whose_workflow_was_ended_from_outside_is_refused_with_its_state(door: Door) -> None:
+    """Not carried out, and not called closed: reconciliation takes it up again, and then the act can be repeated."""
+    async with aborted(door) as number:
+        await terminate(door.temporal, number)
+    for kind in ACTS:
+        answer = await door.act(number, kind, EVIDENCE)
+        assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+        assert "this settlement is ABORTED, and Temporal has no running workflow" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ACTS)

@@ -86,7 +86,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> RawAnswer:
 
 def head(method: str, path: str, *fields: str) -> bytes:
     """Return the head of a request."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: api", *fields, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} {path} HTTP/1.1", f"host: {HOST}", *fields, "", ""]).encode("latin-1")
 
 
 def chunk(content: bytes) -> bytes:

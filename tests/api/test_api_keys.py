@@ -1,0 +1,200 @@
+"""API keys over HTTP: made and shown once, two active ones of an owner, revoked for good, every act audited."""
+
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.key_text import KeyText
+from contract.access import RESERVED_OWNERS, Role
+from ledger.tables import api_keys
+from tests.api.doors import PEPPER, SETTLEMENTS, Door, bearer
+
+API_KEYS = "/v1/api-keys"
+
+
+class Admin:
+    """Somebody who manages keys."""
+
+    def __init__(self, door: Door, key: str) -> None:
+        self._door = door
+        self._headers = bearer(key)
+
+    async def make(self, owner: object = "ops-1", role: object = "operator") -> httpx2.Response:
+        """Ask for a key."""
+        return await self._door.http.post(API_KEYS, json={"owner": owner, "role": role}, headers=self._headers)
+
+    async def revoke(self, key_id: str) -> httpx2.Response:
+        """Ask for a key's end."""
+        return await self._door.http.post(f"{API_KEYS}/{key_id}/revocation", headers=self._headers)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """Return all keys."""
+        answer = await self._door.http.get(API_KEYS, headers=self._headers)
+        return list(answer.json()["items"])
+
+
+@pytest.fixture
+async def admin(guarded: Door) -> Admin:
+    return Admin(guarded, await guarded.key(Role.ADMIN, "boss"))
+
+
+async def status_with(door: Door, key: str) -> int:
+    """Return what a key's user is answered who reads."""
+    return (await door.http.get(SETTLEMENTS, headers=bearer(key))).status_code
+
+
+async def test_a_key_is_made_shown_and_used(guarded: Door, admin: Admin) -> None:
+    before = datetime.now(UTC)
+    answer = await admin.make()
+    assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
+    made = answer.json()
+    assert before <= datetime.fromisoformat(made.pop("createdAt")) <= datetime.now(UTC)
+    key = made.pop("apiKey")
+    assert key.startswith(made["keyId"] + ".")
+    assert made == {
+        "keyId": made["keyId"],
+        "owner": "ops-1",
+        "role": "operator",
+        "createdBy": "boss",
+        "revokedAt": None,
+        "revokedBy": None,
+    }
+    assert await status_with(guarded, key) == 200
+
+
+async def test_a_secret_is_256_bits_and_never_the_same(admin: Admin) -> None:
+    keys = [(await admin.make(f"ops-{each}")).json()["apiKey"] for each in range(5)]
+    secrets = [key.partition(".")[2] for key in keys]
+    assert len({*secrets}) == 5
+    assert all(len(secret) == 43 for secret in secrets), "43 characters of 6 bits hold 32 bytes"
+
+
+async def test_the_list_shows_every_key_and_no_secret(guarded: Door, admin: Admin) -> None:
+    made = [(await admin.make(f"ops-{each}")).json() for each in range(3)]
+    shown = await admin.listed()
+    assert [key["keyId"] for key in shown[:3]] == [key["keyId"] for key in reversed(made)]
+    assert [{**key, "apiKey": secret["apiKey"]} for key, secret in zip(shown, reversed(made), strict=False)] == made[
+        ::-1
+    ]
+    text = str(shown) + (await guarded.http.get("/openapi.json")).text
+    assert not [key for key in made if key["apiKey"].partition(".")[2] in text]
+
+
+async def test_the_database_has_the_hash_under_the_pepper_alone(admin: Admin, engine: AsyncEngine) -> None:
+    """Who steals it can neither use a key nor test a guess."""
+    key = (await admin.make()).json()["apiKey"]
+    async with engine.connect() as connection:
+        row = (await connection.execute(select(api_keys).where(api_keys.c.owner == "ops-1"))).one()
+    sent = KeyText.read(key)
+    assert sent is not None
+    assert row.secret_hash == sent.hashed(PEPPER) != sent.hashed(b"another pepper of 32 bytes or more")
+    assert sent.secret not in str(row)
+
+
+async def test_neither_secret_nor_pepper_is_logged(
+    guarded: Door, admin: Admin, logs: list[MutableMapping[str, Any]]
+) -> None:
+    key = (await admin.make()).json()["apiKey"]
+    await status_with(guarded, key)
+    await status_with(guarded, key[:-1] + "~")
+    await admin.revoke(key.partition(".")[0])
+    await status_with(guarded, key)
+    assert key.partition(".")[2][:-1] not in repr(logs)
+    assert PEPPER.decode() not in repr(logs)
+    assert KeyText.read(key) is not None
+    assert key.partition(".")[2] not in repr(KeyText.read(key))
+
+
+async def test_making_and_revoking_are_logged_with_who_did_it(
+    admin: Admin, logs: list[MutableMapping[str, Any]]
+) -> None:
+    key_id = (await admin.make()).json()["keyId"]
+    await admin.revoke(key_id)
+    told = {each["event"]: (each["owner"], each["by"]) for each in logs if each.get("key_id") == key_id}
+    assert told == {"api key made": ("ops-1", "boss"), "api key revoked": ("ops-1", "boss")}
+
+
+async def test_a_third_active_key_is_refused_until_one_is_revoked(admin: Admin) -> None:
+    first, _, third = [await admin.make() for _ in range(3)]
+    assert (third.status_code, third.json()["code"]) == (409, "key-limit-reached")
+    assert "ops-1" in third.json()["detail"]
+    await admin.revoke(first.json()["keyId"])
+    assert (await admin.make()).status_code == 201
+
+
+async def test_a_revoked_key_opens_nothing_from_then_on(guarded: Door, admin: Admin) -> None:
+    made = (await admin.make()).json()
+    assert await status_with(guarded, made["apiKey"]) == 200
+    answer = await admin.revoke(made["keyId"])
+    assert await status_with(guarded, made["apiKey"]) == 401
+    assert (answer.status_code, answer.json()["revokedBy"]) == (200, "boss")
+    assert datetime.fromisoformat(answer.json()["revokedAt"]) <= datetime.now(UTC)
+    assert answer.json() in await admin.listed()
+
+
+async def test_the_others_of_the_owner_go_on(guarded: Door, admin: Admin) -> None:
+    """That is what two are for: the old one ends when the new one is in use."""
+    old, new = [(await admin.make()).json() for _ in range(2)]
+    await admin.revoke(old["keyId"])
+    assert await status_with(guarded, new["apiKey"]) == 200
+
+
+async def test_repeating_a_revocation_answers_the_same_whoever_repeats_it(guarded: Door, admin: Admin) -> None:
+    key_id = (await admin.make()).json()["keyId"]
+    first = await admin.revoke(key_id)
+    other = Admin(guarded, await guarded.key(Role.ADMIN, "deputy"))
+    for again in (await admin.revoke(key_id), await other.revoke(key_id)):
+        assert (again.status_code, again.json()) == (200, first.json())
+
+
+@pytest.mark.parametrize("key_id", ["0123456789abcdef", "nothing", "%00", "%ff", "A" * 5000, "0123456789ABCDEF"])
+async def test_an_unknown_id_is_not_found(admin: Admin, key_id: str) -> None:
+    answer = await admin.revoke(key_id)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_an_admin_may_end_the_own_key(admin: Admin) -> None:
+    """Then `python -m api.first_key` is the way back."""
+    (own,) = await admin.listed()
+    assert (await admin.revoke(own["keyId"])).status_code == 200
+    assert (await admin.make()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "owner",
+    ["", "A", "ops 1", "-ops", ".ops", "ops\n", "öps", "o" * 65, 7, None, ["ops"], *sorted(RESERVED_OWNERS)],
+    ids=repr,
+)
+async def test_an_owner_is_a_plain_name_that_the_audit_does_not_use_itself(admin: Admin, owner: object) -> None:
+    answer = await admin.make(owner)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
+    assert [each["field"] for each in answer.json()["errors"]] == ["owner"]
+
+
+@pytest.mark.parametrize("owner", ["a", "0", "ops-1", "a.b_c@d-e", "o" * 64])
+async def test_an_owner_may_be(admin: Admin, owner: str) -> None:
+    assert (await admin.make(owner)).status_code == 201
+
+
+@pytest.mark.parametrize("role", ["", "root", "ADMIN", "operator ", None, ["operator"], 1])
+async def test_a_role_is_one_of_four(admin: Admin, role: object) -> None:
+    answer = await admin.make(role=role)
+    assert [each["field"] for each in answer.json()["errors"]] == ["role"]
+
+
+async def test_nothing_else_may_be_said(guarded: Door) -> None:
+    body = {"owner": "ops-1", "role": "viewer", "secret": "hunter2"}
+    answer = await guarded.http.post(API_KEYS, json=body, headers=bearer(await guarded.key(Role.ADMIN)))
+    assert [each["field"] for each in answer.json()["errors"]] == ["secret"]
+    assert "hunter2" not in answer.text
+
+
+async def test_where_keys_are_off_they_can_be_made_for_when_they_are_on(closed_door: Door, guarded: Door) -> None:
+    made = (await closed_door.http.post(API_KEYS, json={"owner": "boss", "role": "admin"})).json()
+    assert made["createdBy"] == "local"
+    assert len(await Admin(guarded, made["apiKey"]).listed()) == 1

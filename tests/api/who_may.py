@@ -1,0 +1,49 @@
+"""Who may do what at the front door, in plain words. A route that is not in `WHO_MAY` fails a test."""
+
+import re
+
+import httpx2
+
+from contract.access import Permission
+from tests.api.doors import Door
+
+EVERYBODY = None
+READERS = {"platform", "viewer", "operator"}
+SUBMITTERS = {"platform"}
+OPERATORS = {"operator"}
+ADMINS = {"admin"}
+
+WHO_MAY: dict[tuple[str, str], set[str] | None] = {
+    ("GET", "/docs"): EVERYBODY,
+    ("GET", "/docs/oauth2-redirect"): EVERYBODY,
+    ("GET", "/healthz"): EVERYBODY,
+    ("GET", "/metrics"): READERS,
+    ("GET", "/openapi.json"): EVERYBODY,
+    ("GET", "/readyz"): EVERYBODY,
+    ("GET", "/redoc"): EVERYBODY,
+    ("GET", "/v1/api-keys"): ADMINS,
+    ("POST", "/v1/api-keys"): ADMINS,
+    ("POST", "/v1/api-keys/{keyId}/revocation"): ADMINS,
+    ("GET", "/v1/settlements"): READERS,
+    ("POST", "/v1/settlements"): SUBMITTERS,
+    ("GET", "/v1/settlements/{requestUniqueNo}"): READERS,
+    ("POST", "/v1/settlements/{requestUniqueNo}/cancel-adjust-retries"): OPERATORS,
+    ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): OPERATORS,
+}
+
+GUARDED_ROUTES = sorted(route for route, roles in WHO_MAY.items() if roles is not EVERYBODY)
+NAMES = ["-".join(route) for route in GUARDED_ROUTES]
+BY_ROLES = {
+    Permission.READ: READERS,
+    Permission.SUBMIT: SUBMITTERS,
+    Permission.ACT: OPERATORS,
+    Permission.MANAGE_KEYS: ADMINS,
+}
+
+UNKNOWN_KEY = "0123456789abcdef." + "A" * 43
+
+
+async def ask(door: Door, route: tuple[str, str], headers: dict[str, str]) -> httpx2.Response:
+    """Ask for a route, with nothing in the request that it could be carried out with."""
+    method, path = route
+    return await door.http.request(method, re.sub(r"\{\w+\}", "nothing-1", path), headers=headers)

@@ -1,0 +1,80 @@
+"""The pepper: what the settings say, else a file made once, whole, and for its owner only."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from config.pepper import FILE_NAME, load_pepper
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+RACERS = 8
+
+
+def settings(state_dir: Path, pepper: str | None = None) -> Settings:
+    """Return settings with a state directory of the test's own."""
+    return Settings(state_dir=state_dir, api_key_pepper=SecretStr(pepper) if pepper else None)
+
+
+def test_the_setting_goes_first_and_makes_no_file(tmp_path: Path) -> None:
+    assert load_pepper(settings(tmp_path, "p" * 32)) == b"p" * 32
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_one_it_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    made = load_pepper(settings(tmp_path / "state"))
+    assert load_pepper(settings(tmp_path / "state")) == made
+    (file,) = (tmp_path / "state").iterdir()
+    assert file.name == FILE_NAME
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(made) >= 32
+    assert load_pepper(settings(tmp_path / "other")) != made
+
+
+def test_of_several_processes_at_once_all_have_the_same_one(tmp_path: Path) -> None:
+    """A key hashed by one must be known to the others."""
+    code = "from config.pepper import *; from config.settings import Settings; print(load_pepper(Settings()).decode())"
+    env = os.environ | {"SETTLEMENT_STATE_DIR": str(tmp_path / "state")}
+    racers = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        for _ in range(RACERS)
+    ]
+    peppers = {racer.communicate(timeout=60)[0] for racer in racers}
+    assert len(peppers) == 1
+    assert peppers != {""}
+    assert [each.name for each in (tmp_path / "state").iterdir()] == [FILE_NAME], "no unfinished file stays behind"
+
+
+@pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 40])
+def test_a_file_that_holds_none_is_named_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    """Made anew, it would take the keys that were made with the old one."""
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        load_pepper(settings(tmp_path))
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("SETTLEMENT_API_KEY_PEPPER: not set, and ")
+    assert len(said.splitlines()) == 1
+    assert FILE_NAME in said
+    assert "short" not in said.replace("must hold", "")
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(SystemExit) as stopped:
+        load_pepper(settings(tmp_path / "file" / "state"))
+    assert stopped.value.code == 2
+    assert "cannot be read or made" in capsys.readouterr().err
+
+
+def test_it_is_shown_nowhere(tmp_path: Path) -> None:
+    held = settings(tmp_path, "hunter2-hunter2-hunter2-hunter2-")
+    assert "hunter2" not in repr(held) + str(held) + held.model_dump_json()

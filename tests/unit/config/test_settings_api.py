@@ -1,0 +1,114 @@
+"""Who may be served without keys: this machine, and nobody else. A process that would do otherwise does not start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings, is_loopback, load_api_settings
+from stack.demo import demo_settings
+from stack.parts import with_auth_off_by_default
+
+ROOT = Path(__file__).parents[3]
+LOOPBACK = ["127.0.0.1", "127.1.2.3", "::1", "localhost"]
+REACHABLE = [
+    "0.0.0.0",  # noqa: S104 - that is what is refused
+    "::",
+    "192.0.2.7",
+    "2001:db8::1",
+    "api.example",
+    "127.1",
+    "localhost.example",
+    "::ffff:192.0.2.7",
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_a_loopback_host_is_one(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", [*REACHABLE, "", " ", "127.0.0.1 "])
+def test_any_other_host_is_none(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, auth: str, host: str) -> Settings:
+    """Load the API's settings from an environment."""
+    monkeypatch.setenv("SETTLEMENT_AUTH", auth)
+    monkeypatch.setenv("SETTLEMENT_API_HOST", host)
+    return load_api_settings()
+
+
+@pytest.mark.parametrize(
+    ("auth", "host"), [*(("off", host) for host in LOOPBACK), *(("on", host) for host in REACHABLE)]
+)
+def test_what_is_allowed(monkeypatch: pytest.MonkeyPatch, auth: str, host: str) -> None:
+    assert load(monkeypatch, auth, host).auth == auth
+
+
+@pytest.mark.parametrize("host", REACHABLE)
+def test_without_keys_beyond_loopback_there_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load(monkeypatch, "off", host)
+    assert stopped.value.code == 2
+    line = "SETTLEMENT_AUTH: must be on where SETTLEMENT_API_HOST is not a loopback address\n"
+    assert capsys.readouterr() == ("", line)
+
+
+def test_the_default_asks_for_keys() -> None:
+    assert Settings.model_fields["auth"].default == "on"
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a module with settings of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", *arguments],
+        env=kept | {f"SETTLEMENT_{name}": value for name, value in env.items()},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_api_process_refuses_to_start(tmp_path: Path) -> None:
+    """Before it opens, makes or logs anything."""
+    done = run("api", AUTH="off", API_HOST="0.0.0.0", STATE_DIR=str(tmp_path / "state"))  # noqa: S104 - refused
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "SETTLEMENT_AUTH: must be on where SETTLEMENT_API_HOST is not a loopback address"
+    ]
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("AUTH", "no"), ("API_KEY_PEPPER", "hunter2")])
+def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str) -> None:
+    done = run("api", **{name: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"SETTLEMENT_{name}: ")
+    assert "hunter2" not in done.stderr
+
+
+def test_on_one_machine_there_are_no_keys_unless_somebody_says_so() -> None:
+    assert with_auth_off_by_default(Settings()).auth == "off"
+    assert with_auth_off_by_default(Settings(auth="on")).auth == "on"
+    assert with_auth_off_by_default(Settings(api_host="0.0.0.0")).auth == "on"  # noqa: S104 - the very thing
+
+
+@pytest.mark.parametrize("auth", ["on", "off"])
+def test_the_environment_says_so_too(monkeypatch: pytest.MonkeyPatch, auth: str) -> None:
+    monkeypatch.setenv("SETTLEMENT_AUTH", auth)
+    assert with_auth_off_by_default(Settings()).auth == auth
+
+
+def test_the_demo_is_alone_on_its_machine() -> None:
+    """It has no keys to show, so nobody else may reach it."""
+    settings = demo_settings(Settings(auth="on", api_host="0.0.0.0"))  # noqa: S104 - the very thing
+    assert (settings.auth, settings.api_host) == ("off", "127.0.0.1")
