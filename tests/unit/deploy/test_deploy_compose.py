@@ -12,7 +12,7 @@ import yaml
 
 from activities.limits import ADJUST_START_TO_CLOSE
 from api.__main__ import DRAIN_S
-from config.settings import ENV_PREFIX, Settings
+from config.settings import ENV_PREFIX, Settings, is_loopback
 from worker import GRACE
 
 ROOT = Path(__file__).parents[3]
@@ -146,6 +146,14 @@ def test_every_container_has_limits(name: str) -> None:
 def test_only_api_and_ui_are_published_and_only_to_this_host() -> None:
     published = {name: [resolved(port) for port in each["ports"]] for name, each in SERVICES.items() if "ports" in each}
     assert published == {"api": ["127.0.0.1:8000:8000"], "temporal-ui": ["127.0.0.1:8080:8080"]}
+
+
+def test_the_api_asks_for_keys() -> None:
+    """Every container on its network reaches it, and so may others."""
+    environment = SERVICES["api"]["environment"]
+    assert not is_loopback(environment["SETTLEMENT_API_HOST"])
+    assert environment.get("SETTLEMENT_AUTH", Settings.model_fields["auth"].default) == "on"
+    assert [name for name in OURS if "SETTLEMENT_API_KEY_PEPPER" in SERVICES[name].get("environment", {})] == ["api"]
 
 
 def test_databases_and_temporal_are_on_the_closed_network_only() -> None:

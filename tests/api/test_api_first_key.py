@@ -1,0 +1,104 @@
+"""`python -m api.first_key`: the way in for whoever can reach the ledger's database, and for nobody else."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.first_key import RefusedError, first_key
+from config.settings import Settings
+from contract.access import Role
+from tests.api.doors import PEPPER, Door, bearer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(engine: AsyncEngine, tmp_path: Path) -> Settings:
+    """Return settings that lead to the test's ledger, under the pepper of the doors."""
+    return Settings(
+        database_url=str(engine.url), state_dir=tmp_path / "state", api_key_pepper=SecretStr(PEPPER.decode())
+    )
+
+
+async def test_the_key_manages_keys_and_says_who_made_it(settings: Settings, guarded: Door) -> None:
+    key = await first_key(settings, "boss", force=False)
+    (shown,) = (await guarded.http.get("/v1/api-keys", headers=bearer(key))).json()["items"]
+    assert (shown["owner"], shown["role"], shown["createdBy"]) == ("boss", "admin", "first-key")
+
+
+async def test_one_is_enough(settings: Settings) -> None:
+    await first_key(settings, "boss", force=False)
+    with pytest.raises(RefusedError, match=r"an active admin key exists \(of boss\)"):
+        await first_key(settings, "deputy", force=False)
+
+
+async def test_keys_of_other_roles_and_revoked_ones_do_not_count(settings: Settings, guarded: Door) -> None:
+    for role in set(Role) - {Role.ADMIN}:
+        await guarded.key(role)
+    key = await first_key(settings, "boss", force=False)
+    await guarded.app.state.services.keys.revoke(key.partition(".")[0], "boss")
+    assert await first_key(settings, "boss", force=False)
+
+
+async def test_with_force_another_is_made_up_to_the_limit(settings: Settings) -> None:
+    keys = [await first_key(settings, "boss", force=True) for _ in range(2)]
+    assert len(set(keys)) == 2
+    with pytest.raises(RefusedError, match="boss has 2 active keys already"):
+        await first_key(settings, "boss", force=True)
+
+
+@pytest.mark.parametrize("owner", ["", "Boss", "first-key", "o" * 65])
+async def test_an_owner_keeps_the_rules(settings: Settings, owner: str) -> None:
+    with pytest.raises(RefusedError, match="OWNER: "):
+        await first_key(settings, owner, force=False)
+
+
+@pytest.mark.parametrize("path", ["{folder}/not-migrated.db", "{folder}/gone/ledger.db"])
+async def test_a_ledger_that_is_none_is_named(settings: Settings, tmp_path: Path, path: str) -> None:
+    elsewhere = settings.model_copy(update={"database_url": f"sqlite:///{path.format(folder=tmp_path)}"})
+    with pytest.raises(RefusedError, match=r"the ledger cannot be written: OperationalError.*ledger\.migrate"):
+        await first_key(elsewhere, "boss", force=False)
+
+
+@dataclass
+class Done:
+    """How the command ended."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+async def command(settings: Settings, *arguments: str) -> Done:
+    """Run it as a person does, with the pepper in the state directory."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
+    env |= {"SETTLEMENT_STATE_DIR": str(settings.state_dir), "SETTLEMENT_DATABASE_URL": settings.ledger_url}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "api.first_key", *arguments),
+        cwd=ROOT,
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Done(process.returncode, out.decode(), err.decode())
+
+
+async def test_the_command_prints_the_key_and_nothing_else(settings: Settings) -> None:
+    made = await command(settings, "boss")
+    assert made.code == 0
+    (key,) = made.out.splitlines()
+    assert len(key) == 60
+    assert key not in made.err
+    refused = await command(settings, "boss")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--force" in refused.err
+    forced = await command(settings, "boss", "--force")
+    assert forced.code == 0
+    assert forced.out != made.out
