@@ -78,6 +78,9 @@ async def test_an_adjust_that_lands_after_its_cancel_is_refused_or_caught(
     ]
 
 
+BROKER_IS_BACK = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
+
+
 async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_then_waits_for_a_person(
     system: System,
 ) -> None:
@@ -88,14 +91,14 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     expected = cancel_unique_no(number, CancelKind.FIRST)
     assert [call["requestUniqueNo"] for call in await system.cancels(number)] == [expected] * attempts
 
-    retried = await system.act(number, "cancel-adjust-retries", {"operator": "ops-1", "reason": "broker is back"})
+    retried = await system.act(number, "cancel-adjust-retries", BROKER_IS_BACK)
     assert (retried.status, retried.body["state"]) == (202, State.CANCELLING)
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
     cancels = await system.cancels(number)
     assert [call["requestUniqueNo"] for call in cancels] == [expected] * (attempts + 1)
     assert len({call["body"] for call in cancels}) == 1
-    assert [act["operator"] for act in ended["operatorActs"]] == ["ops-1"]
+    assert [act["operator"] for act in ended["operatorActs"]] == ["local"]
 
 
 async def test_one_trace_runs_through_all_calls(system: System) -> None:
