@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 log = structlog.get_logger()
@@ -19,13 +20,16 @@ TYPE_OF: dict[int, IndexedValueType.ValueType] = {
 }
 
 
-async def connect(data_converter: DataConverter, default_address: str, *, lazy: bool = False) -> Client:
+async def connect(
+    data_converter: DataConverter, default_address: str, *, lazy: bool = False, runtime: Runtime | None = None
+) -> Client:
     """Connect by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file.
 
     With `lazy` the connection is made by the first call, so that a process can start without a server.
+    A `runtime` serves the metrics of this client and its workers; without one there are none.
     """
     config: dict[str, Any] = {"target_host": default_address, **ClientConfig.load_client_connect_config()}
-    return await Client.connect(**config, data_converter=data_converter, lazy=lazy)
+    return await Client.connect(**config, data_converter=data_converter, lazy=lazy, runtime=runtime)
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
