@@ -19,6 +19,7 @@ from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
 from config.temporal import connect, register_search_attributes
+from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Ledger, open_engine
 from workflows import metrics as saga_metrics
@@ -87,7 +88,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         engine = open_engine(settings.ledger_url)
         stack.push_async_callback(engine.dispose)
         external_system = await stack.enter_async_context(ExternalSystem(external_config(settings)))
-        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=runtime)
+        tracing = open_tracing("order-settlement-worker")
+        stack.push_async_callback(tracing.close)
+        client = await connect(
+            DATA_CONVERTER,
+            f"127.0.0.1:{settings.temporal_port}",
+            runtime=runtime,
+            interceptors=tracing.interceptors,
+        )
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.limits import DEADLINES
-from activities.metrics import count_call
+from activities.metrics import observe_call
 from connector import CallHeaders, ExternalSystem
 from connector.classify import cancel_result
 from contract.calls import CallRecord, Operation, Rule, Verdict
@@ -66,7 +66,7 @@ class CancelAdjust:
         result = cancel_result(verdict)
         duration_ms = round((time.monotonic() - started) * 1000)
         record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})
-        count_call(activity.metric_meter(), record)
+        observe_call(record)
         _log(task, record)
         calls = (*earlier, record)
         if result is None:

@@ -5,6 +5,8 @@ Labels are words of `contract` alone: nothing that a caller or a broker sends be
 
 from datetime import timedelta
 
+from opentelemetry import trace
+from temporalio import activity
 from temporalio.common import MetricMeter
 
 from contract.calls import CallRecord
@@ -18,6 +20,16 @@ AROUND_THE_DEADLINE_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 2.75, 
 """Buckets, dense where it matters: whether the external system answers within its 3 seconds."""
 
 BUCKETS = {CALL_DURATION: AROUND_THE_DEADLINE_S}
+
+
+def observe_call(call: CallRecord) -> None:
+    """Count a call of the activity under way, and say in its span, if there is one, what it came to."""
+    count_call(activity.metric_meter(), call)
+    verdict = call.verdict
+    told = {"operation": call.operation.value, "outcome": verdict.outcome.value, "rule": verdict.rule.value}
+    if verdict.phase is not None:
+        told["phase"] = verdict.phase.value
+    trace.get_current_span().set_attributes({f"settlement.{name}": value for name, value in told.items()})
 
 
 def count_call(meter: MetricMeter, call: CallRecord) -> None:
