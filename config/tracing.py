@@ -2,7 +2,8 @@
 
 `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` turns them on; the rest of `OTEL_…` (headers,
 sampler, service name, resource attributes) holds as everywhere. The protocol is OTLP over HTTP with protobuf.
-Nothing global is set, on or off.
+Nothing global is set, on or off; hence the SDK's `TracingInterceptor`, which takes a tracer, and not its
+`OpenTelemetryPlugin`, which wants a global provider of its own and is experimental in 1.35.
 """
 
 import asyncio
