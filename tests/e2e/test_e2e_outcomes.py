@@ -88,14 +88,16 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     expected = cancel_unique_no(number, CancelKind.FIRST)
     assert [call["requestUniqueNo"] for call in await system.cancels(number)] == [expected] * attempts
 
-    retried = await system.act(number, "cancel-adjust-retries", {"operator": "ops-1", "reason": "broker is back"})
+    retried = await system.act(
+        number, "cancel-adjust-retries", {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
+    )
     assert (retried.status, retried.body["state"]) == (202, State.CANCELLING)
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
     cancels = await system.cancels(number)
     assert [call["requestUniqueNo"] for call in cancels] == [expected] * (attempts + 1)
     assert len({call["body"] for call in cancels}) == 1
-    assert [act["operator"] for act in ended["operatorActs"]] == ["ops-1"]
+    assert [act["operator"] for act in ended["operatorActs"]] == ["local"]
 
 
 async def test_one_trace_runs_through_all_calls(system: System) -> None:
