@@ -10,15 +10,19 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from yarl import URL
 
+from activities import metrics as call_metrics
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
 from activities.limits import ADJUST_START_TO_CLOSE
 from activities.record_settlement import RecordSettlement
 from config.logging import configure_logging
+from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
 from config.temporal import connect, register_search_attributes
+from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Ledger, open_engine
+from workflows import metrics as saga_metrics
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
 from workflows.visibility import SEARCH_ATTRIBUTES
@@ -77,11 +81,21 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then take no new task and let those in flight end."""
+    runtime = prometheus_runtime(
+        settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
+    )
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.ledger_url)
         stack.push_async_callback(engine.dispose)
         external_system = await stack.enter_async_context(ExternalSystem(external_config(settings)))
-        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}")
+        tracing = open_tracing("order-settlement-worker")
+        stack.push_async_callback(tracing.close)
+        client = await connect(
+            DATA_CONVERTER,
+            f"127.0.0.1:{settings.temporal_port}",
+            runtime=runtime,
+            interceptors=tracing.interceptors,
+        )
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))

@@ -7,6 +7,7 @@ import structlog
 from temporalio import activity
 
 from activities.limits import DEADLINES, PICKUP_DELAY_MAX_S
+from activities.metrics import observe_call
 from connector import CallHeaders, ExternalSystem
 from contract.calls import CallRecord, Operation, Rule, Verdict
 from contract.payloads import AdjustTask
@@ -41,6 +42,7 @@ class Adjust:
             duration_ms=round((time.monotonic() - started) * 1000),
             verdict=verdict,
         )
+        observe_call(record)
         log.info(
             "adjust",
             settlement=task.adjust.requestUniqueNo,

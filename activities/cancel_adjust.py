@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.limits import DEADLINES
+from activities.metrics import observe_call
 from connector import CallHeaders, ExternalSystem
 from connector.classify import cancel_result
 from contract.calls import CallRecord, Operation, Rule, Verdict
@@ -65,6 +66,7 @@ class CancelAdjust:
         result = cancel_result(verdict)
         duration_ms = round((time.monotonic() - started) * 1000)
         record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})
+        observe_call(record)
         _log(task, record)
         calls = (*earlier, record)
         if result is None:

@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.metrics import count_ledger_write
 from contract.payloads import RecordTask
 from ledger import Ledger
 
@@ -19,4 +20,9 @@ class RecordSettlement:
         Any database error is raised, for Temporal to retry for as long as the outage lasts: it delays
         the row and holds up neither the decision nor the compensation.
         """
-        await self._ledger.record(task.settlement, task.snapshot)
+        try:
+            await self._ledger.record(task.settlement, task.snapshot)
+        except Exception:
+            count_ledger_write(activity.metric_meter(), ok=False)
+            raise
+        count_ledger_write(activity.metric_meter(), ok=True)

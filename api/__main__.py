@@ -1,6 +1,7 @@
 """The API process: `python -m api`."""
 
 import asyncio
+import signal
 
 import uvicorn
 
@@ -11,6 +12,7 @@ from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import load_api_settings
 from config.temporal import connect
+from config.tracing import open_tracing
 from ledger import KeyRing, Ledger, open_engine
 from workflows.runtime import DATA_CONVERTER
 
@@ -25,8 +27,11 @@ async def main() -> None:
     configure_logging(settings.log_format, settings.log_level)
     engine = open_engine(settings.ledger_url)
     # Lazy: the front door opens, and says what it can, while Temporal is away.
-    temporal = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True)
-    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper)))
+    tracing = open_tracing("order-settlement-api")
+    temporal = await connect(
+        DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
+    )
+    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper)), tracing.provider)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -37,10 +42,13 @@ async def main() -> None:
             timeout_graceful_shutdown=DRAIN_S,
         )
     )
+    # uvicorn raises the signal anew once it has drained; that must not end us before the rest is closed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         await server.serve()
     finally:
         await engine.dispose()
+        await tracing.close()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import TracerProvider
 
 from api import (
     api_keys,
@@ -30,7 +32,23 @@ The order may proceed only on `decision: PROCEED`. Every error says what it mean
 """
 
 
-def create_app(services: Services) -> FastAPI:
+def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
+    """Trace POSTs, from which all work begins, where there is a provider; leave all else of FastAPI's telemetry off.
+
+    Off is said outright: a library that sets a global provider must not turn it on.
+    """
+    return {
+        "tracing": tracer_provider is not None,
+        "tracer_provider": tracer_provider,
+        "exclude": lambda scope: scope.get("method") != "POST",
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }
+
+
+def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application over given services; it closes none of them."""
 
     @asynccontextmanager
@@ -48,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
+        telemetry=telemetry(tracer_provider),
     )
     app.state.services = services
     problems.install(app)

@@ -4,13 +4,13 @@ import asyncio
 import time
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import ledger_gauges
 from api.access import Reader
 from api.services import Injected
-from contract.states import END_STATES, State
 
 router = APIRouter()
 
@@ -22,7 +22,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others share one label: a caller must not be able to make labels."""
 
 COUNT_LIMIT_S = 2.0
-OPEN_STATES = [state for state in State if state not in END_STATES]
+"""How long a scrape waits for the ledger: the rest is wanted most when something is wrong."""
 
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions given inside a POST.", ["decision"])
@@ -36,21 +36,17 @@ DECISION_LATENCY = Histogram(
 CLOSED_WITHOUT_END = Counter(
     "settlement_closed_without_end_total", "Looks at a settlement whose workflow closed without an end in the ledger."
 )
-OPEN = Gauge("settlement_open", "Settlements in the ledger that have not ended, by state.", ["state"])
 
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(services: Injected, _: Reader) -> Response:
-    """Return all metrics of this process, and how many settlements are open as the ledger has it."""
+    """Return all metrics of this process, and what the ledger as a whole says."""
     try:
         async with asyncio.timeout(COUNT_LIMIT_S):
-            counted = await services.ledger.count_open()
+            gauges = await services.ledger.gauges()
     except (SQLAlchemyError, OSError):
-        OPEN.clear()
-    else:
-        for state in OPEN_STATES:
-            OPEN.labels(state).set(counted.get(state, 0))
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        gauges = None
+    return Response(generate_latest() + ledger_gauges.exposition(gauges), media_type=CONTENT_TYPE_LATEST)
 
 
 class MetricsMiddleware:

@@ -6,10 +6,11 @@ from typing import Any
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 log = structlog.get_logger()
@@ -19,13 +20,24 @@ TYPE_OF: dict[int, IndexedValueType.ValueType] = {
 }
 
 
-async def connect(data_converter: DataConverter, default_address: str, *, lazy: bool = False) -> Client:
+async def connect(
+    data_converter: DataConverter,
+    default_address: str,
+    *,
+    lazy: bool = False,
+    runtime: Runtime | None = None,
+    interceptors: Sequence[Interceptor] = (),
+) -> Client:
     """Connect by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file.
 
     With `lazy` the connection is made by the first call, so that a process can start without a server.
+    A `runtime` serves the metrics of this client and its workers; without one there are none. Workers take over
+    those `interceptors` that are theirs too.
     """
     config: dict[str, Any] = {"target_host": default_address, **ClientConfig.load_client_connect_config()}
-    return await Client.connect(**config, data_converter=data_converter, lazy=lazy)
+    return await Client.connect(
+        **config, data_converter=data_converter, lazy=lazy, runtime=runtime, interceptors=interceptors
+    )
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:

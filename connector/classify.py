@@ -36,10 +36,11 @@ def classify(exchange: Exchange, trace: str = "", sent_traces: Container[str] = 
     nobody's is let pass: not every broker repeats it as it should.
     """
     match exchange:
-        case NotSent(detail):
-            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_clean(detail))
-        case NoReply(deadline_passed, detail):
-            return _unknown(Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN, detail)
+        case NotSent(detail, phase):
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_clean(detail), phase=phase)
+        case NoReply(deadline_passed, detail, phase):
+            rule = Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN
+            return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_clean(detail), phase=phase)
         case Reply() as reply:
             return _classify_reply(reply, trace, sent_traces)
 

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import aiohttp
 from yarl import URL
 
+from contract.calls import Phase
+
 REPLY_BYTES_MAX = 64 * 1024
 
 
@@ -39,6 +41,8 @@ class NotSent:
     """The request certainly never left this side."""
 
     detail: str
+    phase: Phase | None = None
+    """QUEUE or CONNECT; None where it failed before either, such as an address that is none."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class NoReply:
 
     deadline_passed: bool
     detail: str
+    phase: Phase | None = None
+    """FIRST_BYTE or BODY. The reply has begun once its head is here as a whole."""
 
 
 Exchange = Reply | NotSent | NoReply
@@ -58,12 +64,26 @@ class _Progress:
 
     timeout: asyncio.Timeout
     reply_s: float
-    connected: bool = False
+    phase: Phase | None = None
+
+    @property
+    def sent(self) -> bool:
+        """Whether the request counts as sent."""
+        return self.phase in {Phase.FIRST_BYTE, Phase.BODY}
 
     def begin_sending(self) -> None:
         """Start the reply's deadline, or start it anew. From here on the request counts as sent."""
-        self.connected = True
+        if not self.sent:  # a reply may begin before the last of the request is written
+            self.phase = Phase.FIRST_BYTE
         self.timeout.reschedule(asyncio.get_running_loop().time() + self.reply_s)
+
+
+async def _on_queued(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.phase = Phase.QUEUE
+
+
+async def _on_connecting(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.phase = Phase.CONNECT
 
 
 async def _on_sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
@@ -71,7 +91,7 @@ async def _on_sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: ob
 
 
 def progress_hooks() -> aiohttp.TraceConfig:
-    """Return the hooks that tell an exchange when sending begins.
+    """Return the hooks that tell an exchange how far it has come, and above all when sending begins.
 
     With a connection in hand, new or from the pool, the request counts as sent, whatever happens next.
     Its deadline then starts anew with the body's write: among many at once the two can lie apart, and the
@@ -79,6 +99,8 @@ def progress_hooks() -> aiohttp.TraceConfig:
     is written.)
     """
     hooks = aiohttp.TraceConfig()
+    hooks.on_connection_queued_start.append(_on_queued)
+    hooks.on_connection_create_start.append(_on_connecting)
     hooks.on_connection_create_end.append(_on_sending)
     hooks.on_connection_reuseconn.append(_on_sending)
     hooks.on_request_chunk_sent.append(_on_sending)
@@ -109,6 +131,7 @@ async def _post(
     async with session.post(
         url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
     ) as response:
+        progress.phase = Phase.BODY
         read = bytearray()
         async for chunk in response.content.iter_any():
             read += chunk
@@ -119,11 +142,11 @@ async def _post(
 
 
 def _failed(progress: _Progress, detail: str, *, deadline_passed: bool) -> NotSent | NoReply:
-    if not progress.connected:
-        return NotSent(detail)
+    if not progress.sent:
+        return NotSent(detail, progress.phase)
     if deadline_passed:
         detail = f"no whole reply within {progress.reply_s:g} s"
-    return NoReply(deadline_passed, detail)
+    return NoReply(deadline_passed, detail, progress.phase)
 
 
 def _describe(error: Exception) -> str:

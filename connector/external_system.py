@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from yarl import URL
 
 from connector.classify import classify
@@ -23,6 +24,8 @@ _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers drop an idle connection. A POST on a connection that the
 other side is just closing ends unknown, and would void an order for nothing."""
 
+
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 SENT_TRACES_MAX = 10_000
 """Traces by which a crossed reply is known; far more than calls that can be under way at once."""
@@ -127,8 +130,18 @@ def json_bytes(body: Mapping[str, str | int]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _traceparent() -> dict[str, str]:
+    """Tie the call to the trace that it is part of; nothing where nothing is traced.
+
+    `traceparent` alone: `tracestate` and baggage are text from elsewhere, and no affair of the external system.
+    """
+    carrier: dict[str, str] = {}
+    _TRACE_CONTEXT.inject(carrier)
+    return {"traceparent": carrier["traceparent"]} if "traceparent" in carrier else {}
+
+
 def _plain_headers(headers: CallHeaders) -> dict[str, str]:
-    sent = {"Content-Type": "application/json", "trace": headers.trace}
+    sent = {"Content-Type": "application/json", "trace": headers.trace, **_traceparent()}
     if headers.company_id is not None:
         sent["companyId"] = str(headers.company_id)
     return sent

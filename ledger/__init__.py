@@ -6,6 +6,7 @@
 
 from ledger.api_keys import KeyRing, StoredKey
 from ledger.engine import open_engine
+from ledger.gauges import Gauges
 from ledger.ledger import Accepted, Ledger, Page
 
-__all__ = ["Accepted", "KeyRing", "Ledger", "Page", "StoredKey", "open_engine"]
+__all__ = ["Accepted", "Gauges", "KeyRing", "Ledger", "Page", "StoredKey", "open_engine"]

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
-from contract.states import END_STATES, State
+from contract.states import State
 from ledger import rows
+from ledger.gauges import Gauges, read_gauges
 from ledger.tables import external_calls, operator_acts, settlements, state_changes
 from ledger.transactions import ends_by_itself, insert
 
@@ -162,16 +163,10 @@ class Ledger:
             return [rows.to_input(row) for row in (await connection.execute(query)).all()]
 
     @ends_by_itself
-    async def count_open(self) -> dict[State, int]:
-        """Count the settlements that have not ended, by state."""
-        by = settlements.c
-        query = (
-            select(by.state, func.count())
-            .where(by.state.not_in([state.value for state in END_STATES]))
-            .group_by(by.state)
-        )
+    async def gauges(self) -> Gauges:
+        """Count what an alert must see, all of it at one moment."""
         async with self._reader.connect() as connection:
-            return {State(state): count for state, count in (await connection.execute(query)).all()}
+            return await read_gauges(connection)
 
     @ends_by_itself
     async def check(self) -> None:

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from contract.states import TRANSITIONS, CancelResult, State, decision_of
 
+from workflows.metrics import count_change
 from workflows.visibility import money, show
 
 
@@ -86,5 +87,7 @@ class SagaState:
         self._change(cancel_acts=(*self.snapshot.cancel_acts, act))
 
     def _change(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of Snapshot, each of its own type
-        version = self.snapshot.version + 1
-        self.snapshot = self.snapshot.model_copy(update={**fields, "version": version, "updated_at": workflow.now()})
+        before = self.snapshot
+        version = before.version + 1
+        self.snapshot = before.model_copy(update={**fields, "version": version, "updated_at": workflow.now()})
+        count_change(self._settlement, before, self.snapshot)

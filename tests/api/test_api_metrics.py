@@ -1,7 +1,9 @@
 """Metrics that Prometheus can read, whose labels are few: route patterns, never a number or whatever a caller sends."""
 
 import asyncio
+import math
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from contract.reconciliation import FindingKind
 from contract.states import State
-from ledger import open_engine
+from ledger import Gauges, open_engine
 from ledger.transactions import ends_by_itself
 from tests.api.doors import Door, accept, open_door
 from tests.api.snapshots import stands
@@ -76,6 +79,12 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
         "settlement_decision_latency_seconds": "histogram",
         "settlement_closed_without_end": "counter",
         "settlement_open": "gauge",
+        "settlement_in_doubt": "gauge",
+        "settlement_in_doubt_amount": "gauge",
+        "settlement_oldest_cancelling_age_seconds": "gauge",
+        "settlement_findings_open": "gauge",
+        "settlement_reconciliation_age_seconds": "gauge",
+        "settlement_ledger_up": "gauge",
     }
     assert all(family.documentation for family in ours.values())
 
@@ -162,19 +171,53 @@ class SilentCount(FlakyLedger):
     """Has an open connection to a database that does not answer any more."""
 
     @ends_by_itself
-    async def count_open(self) -> dict[State, int]:
+    async def gauges(self) -> Gauges:
         """Hang, for as long as the real one would."""
         await asyncio.Event().wait()
-        return {}
+        raise AssertionError("nobody waited")
 
 
-async def test_open_settlements_are_left_out_while_the_ledger_is_away(tmp_path: Path, dead_temporal: Client) -> None:
+FROM_THE_LEDGER = [
+    "settlement_open",
+    "settlement_in_doubt",
+    "settlement_in_doubt_amount",
+    "settlement_oldest_cancelling_age_seconds",
+    "settlement_findings_open",
+    "settlement_reconciliation_age_seconds",
+]
+
+
+async def test_an_empty_ledger_has_no_doubts_and_no_reconciliation_yet(closed_door: Door) -> None:
+    found = await families(closed_door)
+    assert {
+        sample.value for name in ("settlement_open", "settlement_findings_open") for sample in found[name].samples
+    } == {0}
+    assert label_values([found["settlement_findings_open"]], "kind") == set(FindingKind)
+    assert await value(closed_door, "settlement_oldest_cancelling_age_seconds") == 0
+    assert await value(closed_door, "settlement_in_doubt") == 0
+    assert found["settlement_in_doubt_amount"].samples == []
+    assert await value(closed_door, "settlement_reconciliation_age_seconds") == math.inf
+    assert await value(closed_door, "settlement_ledger_up") == 1
+
+
+async def test_money_in_doubt_and_its_age_are_seen(closed_door: Door) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    for amount, state in (("12.50", State.ABORTED), ("0.25", State.CANCELLING), ("7.00", State.SETTLED)):
+        old = settlement(amount=amount, accepted_at=hour_ago)
+        await accept(closed_door.ledger, old, stands(old, state))
+    assert await value(closed_door, "settlement_in_doubt_amount", currency="USD") == 12.75
+    assert await value(closed_door, "settlement_in_doubt") == 2
+    assert await value(closed_door, "settlement_oldest_cancelling_age_seconds") >= 3600
+
+
+async def test_what_the_ledger_says_is_left_out_while_it_is_away(tmp_path: Path, dead_temporal: Client) -> None:
     """The last known count would look like a fact."""
     engine = open_engine(f"sqlite:///{tmp_path}/gone/ledger.db")
     async with open_door(FlakyLedger(engine), dead_temporal) as door:
         found = await families(door)
+        assert await value(door, "settlement_ledger_up") == 0
     await engine.dispose()
-    assert found["settlement_open"].samples == []
+    assert [found[name].samples for name in FROM_THE_LEDGER] == [[]] * len(FROM_THE_LEDGER)
     assert found["settlement_accepted"].samples
 
 
@@ -183,3 +226,4 @@ async def test_silent_ledger_does_not_hold_up_the_metrics(engine: AsyncEngine, d
     async with open_door(SilentCount(engine), dead_temporal) as door, asyncio.timeout(4):
         found = await families(door)
     assert found["settlement_open"].samples == []
+    assert [sample.value for sample in found["settlement_ledger_up"].samples] == [0]

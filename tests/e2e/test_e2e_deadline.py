@@ -29,3 +29,10 @@ async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_i
 async def test_a_reply_within_three_seconds_counts(system: System) -> None:
     answer = await system.post(faulty("late", seconds=2))
     assert answer.body["decision"] == Decision.PROCEED
+
+
+async def test_the_resource_says_how_far_a_call_had_come(system: System) -> None:
+    for fault, phase in (("hang_applied", "FIRST_BYTE"), ("drip", "BODY"), (None, None)):
+        number = (await system.post(faulty(fault))).body["requestUniqueNo"]
+        ended = await system.ends(number)
+        assert [call["verdict"]["phase"] for call in ended["calls"] if call["operation"] == "ADJUST"] == [phase]

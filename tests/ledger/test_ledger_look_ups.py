@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from contract.payloads import SettlementInput, Snapshot
-from contract.states import END_STATES, State
+from contract.states import State
 from ledger import Ledger
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON, accepted, growing
@@ -75,15 +75,6 @@ async def test_moments_asked_for_need_a_zone_too(ledger: Ledger) -> None:
         await ledger.never_started(NOON, 100, after=(NAIVE, "N-1"))
     with pytest.raises(StatementError, match="a moment needs a time zone"):
         await ledger.page(state=None, after=(NAIVE, "N-1"), limit=10)
-
-
-async def test_settlements_that_have_not_ended_are_counted_by_state(ledger: Ledger) -> None:
-    assert await ledger.count_open() == {}
-    for count, state in enumerate(State, start=1):
-        for _ in range(count):
-            await ledger.record(settlement(), Snapshot(version=1, state=state, updated_at=NOON))
-    expected = {state: count for count, state in enumerate(State, start=1) if state not in END_STATES}
-    assert await ledger.count_open() == expected
 
 
 async def test_a_migrated_ledger_is_ready_empty_or_not(ledger: Ledger) -> None:

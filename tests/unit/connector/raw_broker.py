@@ -1,11 +1,12 @@
 """An external system made of raw sockets, so that a test can misbehave at any byte. It knows no HTTP client."""
 
 import asyncio
+import select
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from connector import CallHeaders, Deadlines, ExternalSystem
@@ -149,6 +150,20 @@ async def broker(
         server.close()
         await running.stop()
         await server.wait_closed()
+
+
+@contextmanager
+def full_listener() -> Iterator[str]:
+    """Yield the URL of a port whose queue is full: the kernel drops whatever else knocks."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        connected = True
+        while connected:
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(listener.getsockname())
+            connected = bool(select.select([], [knocking], [], 0.1)[1])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def _next_request(reader: asyncio.StreamReader, connection: int) -> Request | None:

@@ -1,10 +1,7 @@
 """Connections that break or never come about: sent once at most, and never taken for more than is known."""
 
 import asyncio
-import select
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -20,6 +17,7 @@ from tests.unit.connector.raw_broker import (
     adjust,
     broker,
     closing_after,
+    full_listener,
     reply,
     resetting_after,
     sending,
@@ -63,20 +61,6 @@ SOUND: dict[str, bytes] = {
     "another content type": reply(SUCCESS, "Content-Type: text/html; charset=utf-16"),
     "broken cookie": reply(SUCCESS, "Set-Cookie: ;;=\x01"),
 }
-
-
-@contextmanager
-def full_listener() -> Iterator[str]:
-    """Yield the URL of a port whose queue is full: the kernel drops whatever else knocks."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        connected = True
-        while connected:
-            knocking = stack.enter_context(socket.socket())
-            knocking.setblocking(False)
-            knocking.connect_ex(listener.getsockname())
-            connected = bool(select.select([], [knocking], [], 0.1)[1])
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)

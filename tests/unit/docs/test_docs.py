@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import ENV_PREFIX, Settings
-from contract.calls import Rule
+from contract.calls import Phase, Rule
 from contract.errors import STATUS_OF, ErrorCode
 from contract.states import State
 
@@ -35,8 +35,8 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     assert documented == {code.value: STATUS_OF[code].value for code in ErrorCode}
 
 
-def test_every_rule_is_documented() -> None:
-    assert {row[0].strip("`") for row in rows("outcomes.md", 4)} == set(Rule)
+def test_every_rule_and_every_phase_is_documented() -> None:
+    assert {row[0].strip("`") for row in rows("outcomes.md", 4)} == {*Rule, *Phase}
 
 
 def test_the_glossary_names_every_state() -> None:

@@ -1,0 +1,128 @@
+"""What alerts are made of: counts, sums and ages over the whole ledger, all of one moment."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from contract.calls import Rule, Verdict
+from contract.payloads import Snapshot
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import END_STATES, Outcome, State
+from ledger import Gauges, Ledger, gauges
+from ledger.tables import findings, reconciliation_rounds
+from tests.ledger.samples import NOON, accepted, call
+from tests.support.orders import settlement
+
+NOTHING = Gauges(
+    open_by_state={},
+    oldest_cancelling_at=None,
+    in_doubt=0,
+    in_doubt_amounts={},
+    open_findings={},
+    last_round_at=None,
+)
+REFUSED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE)
+
+
+async def put(
+    ledger: Ledger,
+    state: State,
+    *,
+    verdict: Verdict | None = None,
+    at: datetime = NOON,
+    **order: Any,  # noqa: ANN401 - any field of an order
+) -> None:
+    """Write a settlement that was accepted at a moment and has come to a state, with its adjust unknown by default."""
+    accepted_order = settlement(accepted_at=at, **order)
+    adjust = call() if verdict is None else call(verdict=verdict)
+    await ledger.accept(accepted_order, accepted())
+    await ledger.record(accepted_order, Snapshot(version=1, state=state, updated_at=NOON, calls=(adjust,)))
+
+
+def finding(kind: FindingKind, status: FindingStatus, number: str) -> dict[str, Any]:
+    return {
+        "kind": kind.value,
+        "settlement_no": number,
+        "status": status.value,
+        "detail": "",
+        "repair": "",
+        "found_at": NOON,
+        "last_seen_at": NOON,
+        "rounds": 1,
+    }
+
+
+def a_round(name: str, ended_at: datetime) -> dict[str, Any]:
+    counts = dict.fromkeys(("ledger_checked", "temporal_checked", "found", "repaired"), 0)
+    return {"round_id": name, "started_at": NOON, "ended_at": ended_at, "complete": True, **counts}
+
+
+async def test_an_empty_ledger_has_nothing_of_anything(ledger: Ledger) -> None:
+    assert await ledger.gauges() == NOTHING
+
+
+async def test_settlements_that_have_not_ended_are_counted_by_state(ledger: Ledger) -> None:
+    for count, state in enumerate(State, start=1):
+        for _ in range(count):
+            await put(ledger, state)
+    expected = {state: count for count, state in enumerate(State, start=1) if state not in END_STATES}
+    assert (await ledger.gauges()).open_by_state == expected
+
+
+async def test_the_oldest_that_is_cancelling_is_the_one_accepted_first(ledger: Ledger) -> None:
+    for hours, state in enumerate([State.SETTLED, State.ABORTED, State.CANCELLING, State.CANCELLING]):
+        await put(ledger, state, at=NOON + timedelta(hours=hours))
+    assert (await ledger.gauges()).oldest_cancelling_at == NOON + timedelta(hours=2)
+
+
+async def test_money_in_doubt_is_summed_by_currency_without_signs(ledger: Ledger) -> None:
+    """A deduction in doubt does not make up for a credit in doubt, and what was certainly refused is in no doubt."""
+    await put(ledger, State.ABORTED, amount="12.50")
+    await put(ledger, State.CANCELLING, amount="-0.25", operationType="ABNORMAL_OVERTRADING")
+    await put(ledger, State.ABORTED, amount="3000", currency="JPY", amountDigits=0)
+    await put(ledger, State.CANCELLING, amount="99", verdict=REFUSED)
+    for state in END_STATES:
+        await put(ledger, state, amount="1000")
+    seen = await ledger.gauges()
+    assert seen.in_doubt_amounts == pytest.approx({"USD": 12.75, "JPY": 3000})
+    assert seen.in_doubt == 3
+
+
+async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger: Ledger, engine: AsyncEngine) -> None:
+    stuck, missing = FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
+    rows = [
+        finding(stuck, FindingStatus.OPEN, "N-1"),
+        finding(stuck, FindingStatus.OPEN, "N-2"),
+        finding(stuck, FindingStatus.REPAIRED, "N-3"),
+        finding(missing, FindingStatus.OPEN, "N-1"),
+        finding(missing, FindingStatus.CLEARED, "N-4"),
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(findings), rows)
+    assert (await ledger.gauges()).open_findings == {stuck: 2, missing: 1}
+
+
+async def test_the_last_round_is_the_one_that_ended_last(ledger: Ledger, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        rounds = [a_round("r-1", NOON), a_round("r-3", NOON + timedelta(minutes=2)), a_round("r-2", NOON)]
+        await connection.execute(insert(reconciliation_rounds), rounds)
+    assert (await ledger.gauges()).last_round_at == NOON + timedelta(minutes=2)
+
+
+async def test_all_of_it_is_of_one_moment(
+    ledger: Ledger, ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written while it is being read is in none of it, not in some of it."""
+    await put(ledger, State.ABORTED)
+    count = gauges._counts  # noqa: SLF001 - between two of its statements
+
+    async def counted_while_one_is_written(connection: AsyncConnection, query: Select[Any]) -> dict[str, int]:
+        await put(ledgers[0], State.ABORTED)
+        return await count(connection, query)
+
+    monkeypatch.setattr(gauges, "_counts", counted_while_one_is_written)
+    seen = await ledger.gauges()
+    assert (seen.in_doubt, seen.open_by_state) == (1, {State.ABORTED: 1})

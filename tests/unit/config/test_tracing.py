@@ -1,0 +1,60 @@
+"""Traces are off unless an endpoint is named, and a span carries nothing that an order or an error says."""
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from config.tracing import ENDPOINTS, _BareExporter, open_tracing
+
+
+@pytest.fixture(autouse=True)
+def _no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_without_an_endpoint_there_is_nothing() -> None:
+    tracing = open_tracing("a-service")
+    assert tracing.provider is None
+    assert tracing.interceptors == []
+    await tracing.close()
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_either_endpoint_turns_it_on_and_nothing_global_is_set(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = trace.get_tracer_provider()
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    tracing = open_tracing("a-service")
+    assert tracing.provider is not None
+    assert tracing.provider.resource.attributes["service.name"] == "a-service"
+    assert len(tracing.interceptors) == 1
+    assert trace.get_tracer_provider() is before
+    await tracing.close()
+
+
+async def test_the_service_name_can_be_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENDPOINTS[0], "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    tracing = open_tracing("a-service")
+    assert tracing.provider is not None
+    assert tracing.provider.resource.attributes["service.name"] == "mine"
+    await tracing.close()
+
+
+def test_the_text_of_an_error_and_unknown_attributes_stay_here() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(_BareExporter(kept)))
+    error = RuntimeError("12.50 USD of user-7")
+    attributes = {"http.route": "/v1/settlements", "url.query": "userName=user-7"}
+    with pytest.raises(RuntimeError), provider.get_tracer("t").start_as_current_span("s", attributes=attributes):
+        raise error
+    [span] = kept.get_finished_spans()
+    assert dict(span.attributes or {}) == {"http.route": "/v1/settlements"}
+    assert (span.status.status_code, span.status.description, span.events) == (StatusCode.ERROR, None, ())
+    assert "user-7" not in span.to_json()

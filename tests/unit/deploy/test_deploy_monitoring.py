@@ -1,0 +1,122 @@
+"""Alert rules and dashboard: what a person gets at night is complete, and the rules do what their tests say.
+
+That every metric they name exists is checked against a real scrape, in tests/e2e.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.monitoring import CONFIG, DASHBOARD, ROOT, RULE_TESTS, RULES, Question, panels, questions, rules
+from tests.support.promql import selected
+
+RUNBOOK = "docs/operations.md"
+SEVERITIES = {"page", "ticket"}
+GRID_WIDTH = 24
+
+ALERTS = {rule["alert"]: rule for rule in rules()}
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    """Return Prometheus' own tool. Only outside CI may it be missing: `make test` installs it where it can."""
+    found = shutil.which("promtool")
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    assert found is not None, "promtool is missing"
+    return found
+
+
+def run(promtool: str, *arguments: str, folder: Path = RULES.parent) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own files
+        [promtool, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_promtool_accepts_rules_and_configuration(promtool: str) -> None:
+    for arguments in (("check", "rules", RULES.name), ("check", "config", "--syntax-only", CONFIG.name)):
+        checked = run(promtool, *arguments)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_rules_do_what_their_tests_say(promtool: str) -> None:
+    tested = run(promtool, "test", "rules", RULE_TESTS.name)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_the_rule_tests_notice_a_changed_rule(promtool: str, tmp_path: Path) -> None:
+    changed = RULES.read_text().replace('settlement_open{state="ABORTED"}', 'settlement_open{state="SETTLED"}')
+    (tmp_path / RULES.name).write_text(changed)
+    (tmp_path / RULE_TESTS.name).write_text(RULE_TESTS.read_text())
+    assert run(promtool, "test", "rules", RULE_TESTS.name, folder=tmp_path).returncode != 0
+
+
+def test_every_alert_that_wakes_a_person_has_a_rule_test() -> None:
+    """But for the one that is a counter which has moved."""
+    tested = RULE_TESTS.read_text().replace(
+        "Settlement(Worker|Api)Absent", "SettlementWorkerAbsent SettlementApiAbsent"
+    )
+    pages = {name for name, rule in ALERTS.items() if rule["labels"]["severity"] == "page"}
+    assert {name for name in pages if name not in tested} == {"SettlementClosedWithoutEnd"}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_is_what_it_means_and_where_to_read_on(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"] == {"severity": rule["labels"]["severity"]}
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"{RUNBOOK}#{name.lower()}"
+    assert len(rule["annotations"]["summary"]) <= 120
+    assert rule["annotations"]["description"].endswith(".") or rule["annotations"]["description"].endswith(")")
+
+
+def test_names_of_alerts_are_their_own() -> None:
+    assert len(ALERTS) == len(rules())
+
+
+def test_the_runbook_has_a_section_for_every_alert() -> None:
+    headings = re.findall(r"^#+ (\S+)\s*$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
+    assert set(ALERTS) <= set(headings)
+
+
+@pytest.mark.parametrize("question", list(questions()), ids=lambda question: question.asked_by)
+def test_a_text_puts_in_only_labels_that_are_left(question: Question) -> None:
+    """Prometheus shows any other one as nothing at all."""
+    assert set(question.texts) <= selected(question.expression).labels | {"instance"}
+
+
+def test_jobs_have_the_names_that_rules_and_panels_use() -> None:
+    jobs = {job["job_name"] for job in yaml.safe_load(CONFIG.read_text())["scrape_configs"]}
+    used = {job for question in questions() for job in re.findall(r'job="([^"]+)"', question.expression)}
+    assert used
+    assert used <= jobs
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_a_panel_is_described_has_a_unit_and_asks_the_chosen_datasource(panel: dict[str, Any]) -> None:
+    assert panel["description"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    for asked in (panel, *panel["targets"]):
+        assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+def test_panels_have_their_own_names_and_places() -> None:
+    whole = json.loads(DASHBOARD.read_text())
+    taken: set[tuple[int, int]] = set()
+    for panel in whole["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= GRID_WIDTH
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in whole["panels"]}) == len(whole["panels"])
+    assert len({panel["title"] for panel in whole["panels"]}) == len(whole["panels"])
+    assert [each["name"] for each in whole["templating"]["list"]] == ["datasource"]

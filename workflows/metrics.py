@@ -1,0 +1,71 @@
+"""Metrics of settlements, told from how their snapshot changes; docs/metrics.md lists them all.
+
+They add no command to a history and are not recorded during replay. A workflow task that is done again
+because its answer was lost counts again: they are for rates, and the ledger is for the books.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import MetricMeter
+
+with workflow.unsafe.imports_passed_through():
+    from activities.metrics import count_call
+    from contract.calls import CallRecord
+    from contract.payloads import SettlementInput, Snapshot
+    from contract.states import END_STATES, State
+
+ACCEPTED_TO_DECIDED = "settlement_accepted_to_decided"
+CANCEL_ATTEMPTS = "settlement_cancel_attempts"
+
+BUCKETS = {
+    ACCEPTED_TO_DECIDED: (
+        0.025,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+        3.0,
+        3.25,
+        3.5,
+        4.0,
+        5.0,
+        7.0,
+        10.0,
+        15.0,
+        60.0,
+        600.0,
+    ),
+    CANCEL_ATTEMPTS: (1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0),
+}
+
+
+def count_change(settlement: SettlementInput, before: Snapshot, after: Snapshot) -> None:
+    """Count what a change of the snapshot has brought. Never raises: a metric must not hold up a settlement."""
+    meter = workflow.metric_meter()
+    if after.decision is not None and before.decision is None:
+        # By two clocks, the API's and the server's; the meter refuses what is below zero.
+        latency = max(workflow.now() - settlement.accepted_at, timedelta(0))
+        meter.create_histogram_timedelta(ACCEPTED_TO_DECIDED, "From acceptance to the decision.").record(
+            latency, {"decision": after.decision.value}
+        )
+    if after.state is not before.state and after.state in END_STATES:
+        meter.create_counter("settlement_ended", "Settlements ended, by end state.").add(
+            1, {"state": after.state.value}
+        )
+    if after.state is not before.state and after.state is State.ABORTED:
+        meter.create_counter("settlement_aborts", "Cancels that ran out of attempts.").add(1)
+    _count_calls(meter, after.calls, after.calls[len(before.calls) :])
+
+
+def _count_calls(meter: MetricMeter, calls: tuple[CallRecord, ...], new: tuple[CallRecord, ...]) -> None:
+    for call in new:
+        if call.duration_ms is None:  # no worker reported it, so none has counted it
+            count_call(meter, call)
+    if new and new[-1].cancel_result is not None:
+        attempts = sum(call.kind is new[-1].kind for call in calls)
+        meter.create_histogram(CANCEL_ATTEMPTS, "Calls that one cancel took, to its end.").record(
+            attempts, {"kind": str(new[-1].kind), "result": new[-1].cancel_result.value}
+        )
