@@ -11,7 +11,7 @@ from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import load_api_settings
 from config.temporal import connect
-from ledger import KeyRing, Ledger, open_engine
+from ledger import Batches, KeyRing, Ledger, open_engine
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -26,7 +26,7 @@ async def main() -> None:
     engine = open_engine(settings.ledger_url)
     # Lazy: the front door opens, and says what it can, while Temporal is away.
     temporal = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True)
-    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper)))
+    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper), Batches(engine)))
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api import (
     api_keys,
+    batch_retries,
     get_settlement,
     health,
     list_settlements,
@@ -51,7 +52,16 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    endpoints = (post_settlement, get_settlement, list_settlements, operator_acts, api_keys, health, metrics)
+    endpoints = (
+        post_settlement,
+        get_settlement,
+        list_settlements,
+        operator_acts,
+        batch_retries,
+        api_keys,
+        health,
+        metrics,
+    )
     for endpoint in endpoints:
         app.include_router(endpoint.router)
     app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]
