@@ -13,24 +13,36 @@ from yarl import URL
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
+from activities.end_batch import EndBatch
 from activities.limits import ADJUST_START_TO_CLOSE
 from activities.record_settlement import RecordSettlement
+from activities.retry_settlements import RetrySettlements
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
 from config.temporal import connect, register_search_attributes
 from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
-from ledger import Ledger, open_engine
+from ledger import Batches, Ledger, open_engine
 from workflows import metrics as saga_metrics
+from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
-from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.runtime import (
+    BATCH_TASK_QUEUE,
+    DATA_CONVERTER,
+    LEDGER_TASK_QUEUE,
+    SETTLEMENT_TASK_QUEUE,
+    workflow_runner,
+)
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 log = structlog.get_logger()
 
 LEDGER_SLOTS = 20
 """Ledger writes at once; more would only queue up inside the database."""
+
+BATCH_SLOTS = 5
+"""Batches at work at once; each has at most a second's worth of settlements under way."""
 
 GRACE = ADJUST_START_TO_CLOSE
 """On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
@@ -46,7 +58,7 @@ def settlement_worker(client: Client, external_system: ExternalSystem, slots: in
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
-        workflows=[OrderSettlement],
+        workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
         activities=[Adjust(external_system).adjust, CancelAdjust(external_system).cancel_adjust],
         max_concurrent_activities=slots,
@@ -62,6 +74,17 @@ def ledger_worker(client: Client, ledger: Ledger) -> Worker:
         task_queue=LEDGER_TASK_QUEUE,
         activities=[RecordSettlement(ledger).record_settlement],
         max_concurrent_activities=LEDGER_SLOTS,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def batch_worker(client: Client, batches: Batches) -> Worker:
+    """Return the worker for chunks of batches (see `BATCH_TASK_QUEUE`)."""
+    return Worker(
+        client,
+        task_queue=BATCH_TASK_QUEUE,
+        activities=[RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch],
+        max_concurrent_activities=BATCH_SLOTS,
         graceful_shutdown_timeout=GRACE,
     )
 
@@ -98,6 +121,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
+        await stack.enter_async_context(batch_worker(client, Batches(engine)))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
         log.info(
             "worker ready", external_system=str(URL(settings.external_url).with_user(None)), slots=settings.worker_slots

@@ -30,3 +30,23 @@ RECORD_START_TO_CLOSE = timedelta(seconds=15)
 """Above the ledger's own statement and lock timeouts."""
 
 DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)
+
+BATCH_CHUNK_S = 1.0
+"""A batch takes settlements a second's worth at a time: so long may a stop take to be heard."""
+BATCH_ITEM_ATTEMPTS = 3
+BATCH_ITEM_LIMIT_S = 10.0
+"""For one settlement's workflow to answer one attempt: longer than it takes another worker to replace a lost one."""
+BATCH_ITEM_PAUSE_S = 1.0
+BATCH_LEDGER_MARGIN_S = 30.0
+"""For three ledger transactions that each take as long as they may."""
+
+BATCH_CHUNK_START_TO_CLOSE = timedelta(
+    seconds=BATCH_CHUNK_S
+    + BATCH_ITEM_ATTEMPTS * (BATCH_ITEM_LIMIT_S + BATCH_ITEM_PAUSE_S)
+    + BATCH_LEDGER_MARGIN_S
+    + REPORT_MARGIN_S
+)
+"""The settlements of a chunk are retried side by side, so one that does not answer holds up its chunk and no more."""
+BATCH_HEARTBEAT = timedelta(seconds=10)
+"""Without a sign of life for so long, the worker is lost and another one goes on with the chunk."""
+BATCH_END_START_TO_CLOSE = RECORD_START_TO_CLOSE

@@ -13,7 +13,7 @@ from config.pepper import load_pepper
 from config.settings import load_api_settings
 from config.temporal import connect
 from config.tracing import open_tracing
-from ledger import KeyRing, Ledger, open_engine
+from ledger import Batches, KeyRing, Ledger, open_engine
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -31,7 +31,9 @@ async def main() -> None:
     temporal = await connect(
         DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
     )
-    app = create_app(Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper)), tracing.provider)
+    app = create_app(
+        Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper), Batches(engine)), tracing.provider
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -11,6 +11,7 @@ from opentelemetry.trace import TracerProvider
 
 from api import (
     api_keys,
+    batch_retries,
     get_settlement,
     health,
     list_settlements,
@@ -70,7 +71,16 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
     )
     app.state.services = services
     problems.install(app)
-    endpoints = (post_settlement, get_settlement, list_settlements, operator_acts, api_keys, health, metrics)
+    endpoints = (
+        post_settlement,
+        get_settlement,
+        list_settlements,
+        operator_acts,
+        batch_retries,
+        api_keys,
+        health,
+        metrics,
+    )
     for endpoint in endpoints:
         app.include_router(endpoint.router)
     app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]

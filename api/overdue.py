@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from api.batch_starts import start_running
 from api.decisions import start
 from api.metrics import CLOSED_WITHOUT_END
 from api.problems import ProblemError
@@ -28,10 +29,11 @@ async def run(services: Services) -> None:
     """Look again and again, until cancelled; whatever goes wrong only makes it look again later."""
     while True:
         await asyncio.sleep(INTERVAL_S)
-        try:
-            await start_overdue(services)
-        except Exception:
-            log.exception("overdue settlements not taken up")
+        for look in (start_overdue, start_running):
+            try:
+                await look(services)
+            except Exception:
+                log.exception("overdue not taken up", look=look.__name__)
 
 
 async def start_overdue(services: Services) -> int:

@@ -61,13 +61,13 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         calls=snapshot.calls,
         operator_acts=snapshot.acts,
         state_changes=snapshot.state_changes,
-        temporal_ui_url=_temporal_ui_url(services, settlement.adjust.requestUniqueNo),
+        temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.adjust.requestUniqueNo)),
     )
 
 
-def _temporal_ui_url(services: Services, request_unique_no: str) -> str | None:
+def temporal_ui_url(services: Services, workflow: str) -> str | None:
+    """Return the address of a workflow's page; None where no UI address is configured."""
     base = services.settings.temporal_ui_url
     if base is None:
         return None
-    workflow = quote(workflow_id(request_unique_no), safe="")
-    return f"{base.rstrip('/')}/namespaces/{services.temporal.namespace}/workflows/{workflow}"
+    return f"{base.rstrip('/')}/namespaces/{services.temporal.namespace}/workflows/{quote(workflow, safe='')}"

@@ -8,17 +8,18 @@ from temporalio.client import Client
 
 from api.keys import Keys
 from config.settings import Settings
-from ledger import Ledger
+from ledger import Batches, Ledger
 
 
 @dataclass(frozen=True)
 class Services:
-    """The process's settings, its ledger, its way to Temporal, and the API keys."""
+    """The process's settings, its ledger, its way to Temporal, the API keys, and the record of batches."""
 
     settings: Settings
     ledger: Ledger
     temporal: Client
     keys: Keys
+    batches: Batches
 
 
 def services_of(request: Request) -> Services:

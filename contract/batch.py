@@ -2,22 +2,26 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from contract.calls import Rule
 from contract.exposure import CurrencyTotal
-from contract.fields import INT64_MAX, INT64_MIN
+from contract.fields import INT64_MAX, INT64_MIN, Moment, no_nul
 from contract.model import Model
-from contract.operator_rules import Note, RetryReason
+from contract.operator_rules import NOTE_LENGTH_MAX, RetryReason
 from contract.states import CancelResult, State
 
 BATCH_ITEMS_MAX = 10_000
 RATE_DEFAULT_PER_S = 10.0
 RATE_MAX_PER_S = 100.0
 RATE_MIN_PER_S = 0.1
+BATCH_NOTE_LENGTH_MAX = 450
+"""Shorter than any other note: in each settlement's audit the batch's id stands behind it."""
+
+BatchNote = Annotated[str, Field(min_length=1, max_length=BATCH_NOTE_LENGTH_MAX), AfterValidator(no_nul)]
 
 _REQUEST = ConfigDict(
     extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
@@ -31,8 +35,8 @@ class BatchSelection(BaseModel):
 
     company_id: int | None = Field(default=None, ge=INT64_MIN, le=INT64_MAX)
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
-    from_: AwareDatetime | None = Field(default=None, alias="from", description="Accepted at or after.")
-    to: AwareDatetime | None = Field(default=None, description="Accepted before.")
+    from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
+    to: Moment | None = Field(default=None, description="Accepted before.")
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
@@ -58,7 +62,7 @@ class BatchOrder(BaseModel):
 
     selection: BatchSelection
     reason_code: RetryReason
-    note: Note
+    note: BatchNote
     expected_count: int = Field(
         ge=1, le=BATCH_ITEMS_MAX, description="The preview's count; if the selection has another one now, 409."
     )
@@ -125,6 +129,22 @@ class BatchItems(Model):
     next_after: int | None
 
 
+class BatchList(Model):
+    """Batches, newest first."""
+
+    items: tuple[Batch, ...]
+
+
+class BatchProgress(Model):
+    """How far a batch has come: its state, and its settlements counted by what their retry came to."""
+
+    state: BatchState = BatchState.RUNNING
+    retried: int = 0
+    refused: int = 0
+    failed: int = 0
+    pending: int = 0
+
+
 class BatchInput(Model):
     """Argument of the workflow `BatchRetry`. What it works on stands in the ledger."""
 
@@ -133,3 +153,27 @@ class BatchInput(Model):
     reason_code: str
     note: str
     rate_per_s: float
+    progress: BatchProgress = BatchProgress()
+    """As the ledger had it when this run was started: nothing but what the UI shows until the first answer."""
+
+
+class BatchChunk(Model):
+    """Input of the activity `retry_settlements`: the batch, and how many of its pending settlements to retry."""
+
+    batch: BatchInput
+    size: int
+
+
+class BatchEnd(Model):
+    """Input of the activity `end_batch`."""
+
+    batch_id: str
+    state: BatchState
+
+
+def item_note(batch_id: str, note: str) -> str:
+    """Return the note that a batch leaves in each settlement's audit; it names the batch."""
+    return f"{note} (batch {batch_id})"
+
+
+assert len(item_note("-" * 36, "")) + BATCH_NOTE_LENGTH_MAX <= NOTE_LENGTH_MAX  # noqa: S101 - two limits that must agree

@@ -7,11 +7,12 @@ Money is a `str` from the platform's JSON to the external system's; no float eve
 import ipaddress
 import json
 import re
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated
 
 import pycountry
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from contract.json_text import not_json
 
@@ -108,6 +109,14 @@ def _json_text(value: str) -> str:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        message = "must be a moment from year 1 to year 9999 in UTC"
+        raise ValueError(message) from None
+
+
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_no_control_characters)]
 UniqueNo = Annotated[str, Field(min_length=1, max_length=UNIQUE_NO_LENGTH_MAX), AfterValidator(_no_control_characters)]
 UserName = Annotated[str, Field(min_length=1, max_length=48), AfterValidator(_no_control_characters)]
@@ -135,6 +144,7 @@ EpochMs = Annotated[
         json_schema_extra={"format": "int64"},
     ),
 ]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 IpAddress = Annotated[
     str, Field(max_length=45, description="IPv4 or IPv6", examples=["203.0.113.7"]), AfterValidator(_ip_address)
 ]

@@ -1,12 +1,19 @@
-"""Every identifier that is derived from a settlement's requestUniqueNo, in one place.
+"""Every identifier that is derived from a settlement's requestUniqueNo or a batch's id, in one place.
 
 Derived, never random: a replay, a retried activity and an operator's retry all repeat them exactly.
 """
 
 import hashlib
+import uuid
 from enum import StrEnum
 
 _WORKFLOW_ID_PREFIX = "settlement-"
+_BATCH_WORKFLOW_ID_PREFIX = "batch-retry-"
+_BATCHES = uuid.UUID("2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b")
+"""Namespace of the batch ids that are derived."""
+
+RETRY_UPDATE = "retry_cancel_adjust"
+"""The Update by which an aborted settlement goes back to CANCELLING."""
 
 
 class CancelKind(StrEnum):
@@ -32,3 +39,26 @@ def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:
     digest = hashlib.sha256(f"{kind}:{request_unique_no}".encode()).hexdigest()
     prefix = "CA1-" if kind is CancelKind.FIRST else "CA2-"
     return prefix + digest[:40]
+
+
+def batch_id(owner: str, key: str, order: str) -> str:
+    """Return a batch's id: the same owner, key of the request and order are the same batch, all else is another."""
+    return str(uuid.uuid5(_BATCHES, f"{owner}\n{key}\n{order}"))
+
+
+def is_batch_id(value: str) -> bool:
+    """Tell whether a value has the form of a batch's id."""
+    try:
+        return str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def batch_workflow_id(batch: str) -> str:
+    """Return the id of a batch's workflow, from the batch's id."""
+    return f"{_BATCH_WORKFLOW_ID_PREFIX}{batch}"
+
+
+def batch_update_id(batch: str, request_unique_no: str) -> str:
+    """Return the Update's id by which a batch has a settlement retried: repeated, it is the same one retry."""
+    return f"batch-{batch}-{request_unique_no}"

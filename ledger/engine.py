@@ -47,6 +47,13 @@ def open_engine(database_url: str) -> AsyncEngine:
     )
 
 
+def reader(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine for reads by several statements, which must see the same moment. SQLite's always do."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ")
+    return engine
+
+
 SQLITE_BEGIN = "sqlite_begin"
 """Execution option: how a transaction begins on SQLite. Plain BEGIN takes a lock when it needs one."""
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
 from ledger import rows
+from ledger.engine import reader
 from ledger.gauges import Gauges, read_gauges
 from ledger.tables import external_calls, operator_acts, settlements, state_changes
 from ledger.transactions import ends_by_itself, insert
@@ -61,12 +62,7 @@ class Ledger:
 
     def __init__(self, opened: AsyncEngine) -> None:
         self._engine = opened
-        # A settlement is read by several statements; they must see the same moment. SQLite's always do.
-        self._reader = (
-            opened.execution_options(isolation_level="REPEATABLE READ")
-            if opened.dialect.name == "postgresql"
-            else opened
-        )
+        self._reader = reader(opened)
 
     @property
     def engine(self) -> AsyncEngine:

@@ -10,6 +10,9 @@ SETTLEMENT_TASK_QUEUE = "order-settlement"
 LEDGER_TASK_QUEUE = "order-settlement-ledger"
 """Ledger writes, on slots of their own: during a ledger outage they must not crowd out a compensation."""
 
+BATCH_TASK_QUEUE = "order-settlement-batches"
+"""Chunks of batches, on few slots of their own: they wait for settlements, and must not crowd out what those need."""
+
 
 def workflow_runner() -> SandboxedWorkflowRunner:
     """Return the sandbox, with the modules passed through that workflow and activities must share.

@@ -16,16 +16,16 @@ from api.app import create_app
 from api.keys import Keys
 from api.services import Services
 from config.settings import Settings
+from connector import ExternalSystem
 from contract.access import ApiKeyOrder, Role
 from contract.ids import workflow_id
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
-from ledger import KeyRing, Ledger
+from ledger import Batches, KeyRing, Ledger
 from tests.api.answers import Documented
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.sagas import workers
-from tests.support.scripted import ScriptedExternalSystem
 
 SETTLEMENTS = "/v1/settlements"
 PATIENCE_S = 30.0
@@ -84,7 +84,7 @@ class Door:
         page = await self.ledger.page(state=None, after=None, limit=200)
         return [each.number for each in page.settlements]
 
-    def workers(self, external: ScriptedExternalSystem) -> AbstractAsyncContextManager[None]:
+    def workers(self, external: ExternalSystem) -> AbstractAsyncContextManager[None]:
         """Run both workers against an external system."""
         return workers(self.temporal, external, self.ledger)
 
@@ -108,7 +108,7 @@ async def open_door(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS, *, raising: bool = True
 ) -> AsyncIterator[Door]:
     """Serve the app in this process; an exception that reaches its edge fails the test, unless not `raising`."""
-    app = create_app(Services(settings, ledger, temporal, Keys(KeyRing(ledger.engine), PEPPER)))
+    app = create_app(Services(settings, ledger, temporal, Keys(KeyRing(ledger.engine), PEPPER), Batches(ledger.engine)))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

@@ -134,6 +134,16 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
             | {"unsupported-media-type", "internal"},
         ),
         (("get", "/v1/api-keys"), {"internal"}),
+        (("get", "/v1/batch-retry-preview"), {"validation-failed", "internal"}),
+        (("get", "/v1/batch-retries"), {"validation-failed", "internal"}),
+        (
+            ("post", "/v1/batch-retries"),
+            {"selection-changed", "validation-failed", "malformed-request", "body-too-large"}
+            | {"unsupported-media-type", "internal"},
+        ),
+        (("get", "/v1/batch-retries/{batchId}"), {"not-found", "internal"}),
+        (("get", "/v1/batch-retries/{batchId}/items"), {"not-found", "validation-failed", "internal"}),
+        (("post", "/v1/batch-retries/{batchId}/stop"), {"not-found", "internal"}),
         (("post", "/v1/api-keys/{keyId}/revocation"), {"not-found", "internal"}),
         *(
             (

@@ -50,9 +50,10 @@ class System:
     stack: Stack
     http: aiohttp.ClientSession
 
-    async def post(self, body: dict[str, Any], *, wait_s: int | None = 15) -> Answer:
+    async def post(self, body: dict[str, Any], *, wait_s: int | None = 15, company_id: int | None = None) -> Answer:
         """Post an order."""
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
+        headers |= {"companyId": str(company_id)} if company_id is not None else {}
         return await self._call("POST", f"{self.stack.api_url}/v1/settlements", json=body, headers=headers)
 
     async def get(self, number: str) -> Answer:
@@ -62,6 +63,15 @@ class System:
     async def act(self, number: str, act: str, body: dict[str, Any]) -> Answer:
         """Do what an operator does."""
         return await self._call("POST", f"{self.stack.api_url}/v1/settlements/{number}/{act}", json=body)
+
+    async def ask(self, method: str, path: str, **options: Any) -> Answer:  # noqa: ANN401 - aiohttp's own options
+        """Ask the API for anything else."""
+        return await self._call(method, f"{self.stack.api_url}{path}", **options)
+
+    async def outage(self, mode: str, company_id: int) -> None:
+        """Begin or end an outage of the external system for one company."""
+        outage = {"mode": mode, "companyId": company_id}
+        await self._call("PUT", f"{self.stack.external_url}/simulator/outage", json=outage)
 
     async def ends(self, number: str) -> dict[str, Any]:
         """Wait until nothing more happens by itself, and return the resource."""

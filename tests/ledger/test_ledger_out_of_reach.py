@@ -18,13 +18,19 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
+from contract.batch import BatchOrder, BatchSelection, BatchState
+from contract.operator_rules import RetryReason
+from ledger import Batches, Ledger
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
 from tests.support.orders import settlement
 from tests.support.postgres import HOST, Postgres, account, free_port, public_folder
 
 AT_ONCE_S = 3.0
+SELECTION = BatchSelection(company_id=7)
+BATCH = BatchOrder(
+    selection=SELECTION, reason_code=RetryReason.OTHER, note="broker is back", expected_count=1, rate_per_s=1
+)
 
 READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
@@ -32,10 +38,14 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "never_started": lambda ledger: ledger.never_started(NOON, 10),
     "gauges": lambda ledger: ledger.gauges(),
     "check": lambda ledger: ledger.check(),
+    "preview": lambda ledger: Batches(ledger.engine).preview(SELECTION),
+    "pending": lambda ledger: Batches(ledger.engine).pending("b-1", 10),
 }
 WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "accept": lambda ledger: ledger.accept(settlement(), accepted()),
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
+    "begin": lambda ledger: Batches(ledger.engine).begin("b-1", BATCH, "ops-1", NOON),
+    "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
 }
 METHODS = READS | WRITES
 

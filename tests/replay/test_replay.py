@@ -9,9 +9,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
-from contract.ids import workflow_id
+from contract.ids import batch_workflow_id, workflow_id
 from contract.payloads import SettlementStart, Snapshot
-from tests.support.stories import HISTORIES, RELEASE, stories
+from tests.support.batch_stories import batch_stories
+from tests.support.histories import HISTORIES, RELEASE
+from tests.support.stories import stories
+from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import DATA_CONVERTER, workflow_runner
 
@@ -19,17 +22,21 @@ RECORDED = sorted(HISTORIES.glob("*/*.json"))
 
 
 def history(path: Path) -> WorkflowHistory:
-    return WorkflowHistory.from_json(workflow_id(f"story-{path.stem}"), path.read_text())
+    is_batch = path.stem.startswith("batch-")
+    return WorkflowHistory.from_json(
+        (batch_workflow_id if is_batch else workflow_id)(f"story-{path.stem}"), path.read_text()
+    )
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 async def test_todays_code_replays_it(path: Path) -> None:
-    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+    workflows = [OrderSettlement, BatchRetry]
+    replayer = Replayer(workflows=workflows, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history(path))
 
 
 def test_every_story_of_this_release_is_recorded() -> None:
-    assert {path.stem for path in RECORDED if path.parent.name == RELEASE} == set(stories())
+    assert {path.stem for path in RECORDED if path.parent.name == RELEASE} == {*stories(), *batch_stories()}
 
 
 def test_histories_name_no_machine() -> None:

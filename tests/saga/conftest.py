@@ -9,6 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from contract.payloads import SettlementInput
 from ledger import open_engine
 from ledger.migrate import migrate
+from tests.support.batches import Bench, bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.sagas import Saga, settling, time_skipping
@@ -24,11 +25,25 @@ async def environment() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest_asyncio.fixture
+async def own_environment() -> AsyncIterator[WorkflowEnvironment]:
+    """Yield a server of the test's own: some ends from outside keep it from skipping time for good."""
+    async with time_skipping() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[FlakyLedger]:
     engine = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     await migrate(engine)
     yield FlakyLedger(engine)
     await engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def at_work(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
+    """Yield what batches work with; the external system is away."""
+    async with bench(environment, ledger) as prepared:
+        yield prepared
 
 
 @pytest.fixture

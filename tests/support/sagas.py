@@ -11,16 +11,27 @@ from temporalio.worker import Worker
 
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
+from activities.end_batch import EndBatch
 from activities.record_settlement import RecordSettlement
+from activities.retry_settlements import RetrySettlements
 from config.temporal import TYPE_OF
+from connector import ExternalSystem
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
+from ledger import Batches
 from tests.support.binaries import beside_python
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.scripted import ScriptedExternalSystem
+from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
-from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.runtime import (
+    BATCH_TASK_QUEUE,
+    DATA_CONVERTER,
+    LEDGER_TASK_QUEUE,
+    SETTLEMENT_TASK_QUEUE,
+    workflow_runner,
+)
 from workflows.start import start_workflow
 from workflows.visibility import SEARCH_ATTRIBUTES
 
@@ -46,18 +57,26 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @asynccontextmanager
-async def workers(client: Client, external: ScriptedExternalSystem, ledger: FlakyLedger) -> AsyncIterator[None]:
-    """Run both workers. No workflow is kept in memory: every task replays the whole history so far."""
+async def workers(
+    client: Client, external: ExternalSystem, ledger: FlakyLedger, batches: Batches | None = None
+) -> AsyncIterator[None]:
+    """Run all workers. No workflow is kept in memory: every task replays the whole history so far."""
+    batches = batches or Batches(ledger.engine)
     async with (
         Worker(
             client,
             task_queue=SETTLEMENT_TASK_QUEUE,
-            workflows=[OrderSettlement],
+            workflows=[OrderSettlement, BatchRetry],
             workflow_runner=workflow_runner(),
             activities=[Adjust(external).adjust, CancelAdjust(external).cancel_adjust],
             max_cached_workflows=0,
         ),
         Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
+        Worker(
+            client,
+            task_queue=BATCH_TASK_QUEUE,
+            activities=[RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch],
+        ),
     ):
         yield
 

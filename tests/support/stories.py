@@ -1,17 +1,14 @@
 """One story for each way a settlement can end: recorded as histories that all later code must replay.
 
-`python -m tests.support.stories` records those that have no history yet. A history that is there is never
-written again: it stands for the settlements that were open when its release was replaced.
+`python -m tests.support.stories` records those, and those of batches, that have no history yet. A history that
+is there is never written again: it stands for what was open when its release was replaced.
 """
 
 import asyncio
-import json
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -21,6 +18,8 @@ from contract.payloads import OperatorRequest
 from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate
+from tests.support.batch_stories import batch_stories, tell_batch
+from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.sagas import Saga, settling, time_skipping
@@ -37,9 +36,6 @@ from tests.support.scripted import (
     ScriptedExternalSystem,
 )
 from workflows.order_settlement import OrderSettlement
-
-HISTORIES = Path(__file__).parent.parent / "replay" / "histories"
-RELEASE = "0.1"
 
 FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
 ATTEMPTS = QUICK_POLICY.cancel_max_attempts
@@ -132,16 +128,7 @@ async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str,
             await story.act(environment, saga)
         snapshot = await saga.result()
         assert snapshot.state is story.end, (name, snapshot)
-        return _without_stack_traces((await saga.handle.fetch_history()).to_json())
-
-
-def _without_stack_traces(history: str) -> str:
-    """Leave out what names the folders of the machine that recorded it; a replay does not read it."""
-
-    def cleaned(fields: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in fields.items() if name != "stackTrace"}
-
-    return json.dumps(json.loads(history, object_hook=cleaned), indent=2)
+        return without_stack_traces((await saga.handle.fetch_history()).to_json())
 
 
 async def record() -> None:
@@ -156,6 +143,10 @@ async def record() -> None:
                 path = folder / f"{name}.json"
                 if not path.exists():
                     path.write_text(await tell(environment, FlakyLedger(engine), name, story) + "\n")
+            for name, batch_story in batch_stories().items():
+                path = folder / f"{name}.json"
+                if not path.exists():
+                    path.write_text(await tell_batch(environment, FlakyLedger(engine), batch_story) + "\n")
         await engine.dispose()
 
 

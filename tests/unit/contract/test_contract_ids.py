@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from contract.adjust import AdjustRequest
 from contract.fields import UNIQUE_NO_LENGTH_MAX
-from contract.ids import CancelKind, cancel_unique_no, workflow_id
+from contract.ids import (
+    CancelKind,
+    batch_id,
+    batch_update_id,
+    batch_workflow_id,
+    cancel_unique_no,
+    is_batch_id,
+    workflow_id,
+)
 from contract.settlement import is_settlement_no
 from tests.unit.contract.wire_bodies import ADJUST, refusals
 
@@ -50,3 +58,24 @@ def test_ids_of_open_settlements_never_change() -> None:
     assert workflow_id("ORD-1") == "settlement-ORD-1"
     assert cancel_unique_no("ORD-1", CancelKind.FIRST) == "CA1-f20d3ec865bccfd6975be5d5696c8853be4de366"
     assert cancel_unique_no("ORD-1", CancelKind.CONFIRMING) == "CA2-e1953045c39a5e2d9a79faf2b290b126c351fe68"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ops-1", "ops-2"]), numbers, numbers), min_size=2, max_size=9, unique=True))
+def test_a_batch_is_known_by_owner_key_and_order_and_by_nothing_less(drawn: list[tuple[str, str, str]]) -> None:
+    ids = [batch_id(*each) for each in drawn]
+    assert ids == [batch_id(*each) for each in drawn]
+    assert len(set(ids)) == len(ids)
+    assert all(is_batch_id(each) for each in ids)
+
+
+@given(st.text())
+def test_only_a_batchs_own_form_is_one(text: str) -> None:
+    assert not is_batch_id(text)
+    assert not is_batch_id(batch_id("ops-1", "k", "o").upper())
+
+
+def test_ids_of_running_batches_never_change() -> None:
+    """Pinned to the letter: another Update id would retry settlements once more for the same batch."""
+    batch = "0c8f4a4e-97f3-5b43-9b52-8d4dc6a8a0b5"
+    assert batch_workflow_id(batch) == f"batch-retry-{batch}"
+    assert batch_update_id(batch, "ORD-1") == f"batch-{batch}-ORD-1"

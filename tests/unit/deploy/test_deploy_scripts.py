@@ -22,9 +22,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from config.temporal import TYPE_OF
 from connector import ExternalSystem, ExternalSystemConfig
-from ledger import Ledger, open_engine
-from worker import ledger_worker, settlement_worker
-from workflows.runtime import DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
+from ledger import Batches, Ledger, open_engine
+from worker import batch_worker, ledger_worker, settlement_worker
+from workflows.runtime import BATCH_TASK_QUEUE, DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -148,8 +148,9 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with settlement_worker(client, external_system, slots=5):
-        await says(server, Done(1, f"no poll for {LEDGER_TASK_QUEUE} TASK_QUEUE_TYPE_ACTIVITY"))
-        async with ledger_worker(client, Ledger(engine)):
+        idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in (LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE))
+        await says(server, Done(1, f"no poll for {idle}"))
+        async with ledger_worker(client, Ledger(engine)), batch_worker(client, Batches(engine)):
             await says(server, Done(0, "polls for everything"))
     await engine.dispose()
 

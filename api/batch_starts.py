@@ -1,0 +1,42 @@
+"""Start the workflows of batches: when one is begun, and again and again for as long as the ledger has it as RUNNING.
+
+The ledger's row is the order; the workflow follows from it. So a batch that was begun while Temporal was away, or
+whose workflow was ended from outside, goes on by itself.
+"""
+
+import asyncio
+
+import structlog
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from api.services import Services
+from contract.batch import Batch
+from workflows.start_batch import start_batch
+
+log = structlog.get_logger()
+
+START_LIMIT_S = 3.0
+
+
+async def start(services: Services, batch: Batch) -> None:
+    """Start a batch's workflow unless it runs; without Temporal, leave it to the next look at what is running."""
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            await start_batch(services.temporal, batch)
+    except WorkflowAlreadyStartedError:
+        # It has come to its end since the ledger was read.
+        return
+    except (TimeoutError, RPCError, RuntimeError) as error:
+        log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
+
+
+async def start_running(services: Services) -> int:
+    """Start the workflow of each running batch that has none; return how many were looked at.
+
+    Safe beside other API processes and beside workers: a workflow that runs is joined.
+    """
+    running = await services.batches.running()
+    for batch in running:
+        await start(services, batch)
+    return len(running)

@@ -1,0 +1,46 @@
+"""Between models of batches and their rows: pure functions, the same for both databases."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from contract.batch import Batch, BatchItem, BatchOrder, BatchSelection, BatchState, ItemOutcome
+from contract.states import State
+from ledger.rows import Values
+from ledger.totals import currency_totals
+
+
+def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) -> Values:
+    """Return the row of a batch that begins."""
+    return {
+        "batch_id": batch_id,
+        "state": BatchState.RUNNING.value,
+        "operator": operator,
+        "reason_code": order.reason_code.value,
+        "note": order.note,
+        "selection": order.selection.model_dump(mode="json"),
+        "rate_per_s": order.rate_per_s,
+        "created_at": at,
+    }
+
+
+def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:
+    """Return a batch from its row and its items, counted by outcome, state, currency and amount."""
+    outcomes: Counter[ItemOutcome] = Counter()
+    states: Counter[State] = Counter()
+    amounts: list[tuple[str, str, int]] = []
+    for count in counts:
+        outcomes[ItemOutcome(count.outcome)] += count.many
+        states[State(count.state)] += count.many
+        amounts.append((count.currency, count.amount, count.many))
+    fields = dict(row._mapping) | {"selection": BatchSelection.model_validate(row.selection)}  # noqa: SLF001
+    totals = currency_totals(amounts)
+    return Batch(**fields, count=outcomes.total(), totals=totals, outcomes=dict(outcomes), states=dict(states))
+
+
+def to_item(row: Row[Any]) -> BatchItem:
+    """Return an item from its row, which holds its settlement's state and cancel result too."""
+    return BatchItem(**dict(row._mapping), request_unique_no=row.settlement_no)  # noqa: SLF001

@@ -1,0 +1,181 @@
+"""An outage of one company aborts two hundred settlements; a batch puts them right, through a kill -9 of the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from contract.ids import CancelKind, cancel_unique_no
+from contract.states import CancelResult, State
+from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.support.orders import order
+from tests.support.polling import until
+
+COMPANY, OTHER_COMPANY = 7, 8
+NEVER_REACHED, APPLIED = 150, 50
+ALL = NEVER_REACHED + APPLIED
+ATTEMPTS = 2
+AT_ONCE = 10
+MakeOrder = Callable[[], dict[str, Any]]
+SELECTION = {"companyId": COMPANY, "cause": "HTTP_STATUS"}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Return a stack whose settlements give up early."""
+    settings = e2e_settings(tmp_path_factory.mktemp("batch"), cancel_max_attempts=ATTEMPTS, expire_after_s=120)
+    async with running(settings) as started:
+        yield started
+
+
+def applied_all_the_same() -> dict[str, Any]:
+    """Return an order that the broker applies and then fails to answer, and to cancel for a whole round."""
+    return faulty("http_500_applied", cancel="fail", times=ATTEMPTS)
+
+
+async def aborted(system: System, count: int, make: MakeOrder, company_id: int = COMPANY) -> list[str]:
+    """Post orders of a company, some at a time, until so many are aborted; return their numbers.
+
+    On a busy machine a worker may take an order up too late to send it; that one is EXPIRED, and another one follows.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def live() -> str:
+        while True:
+            body = make()
+            number = str(body["requestUniqueNo"])
+            async with slots:
+                await system.post(body, wait_s=60, company_id=company_id)
+                state = (await system.ends(number))["state"]
+            if state != State.EXPIRED:
+                assert state == State.ABORTED
+                return number
+
+    return await asyncio.gather(*(live() for _ in range(count)))
+
+
+async def batch(system: System, path: str) -> dict[str, Any]:
+    return (await system.ask("GET", path)).body
+
+
+async def becomes(system: System, path: str, field: str, value: object) -> dict[str, Any]:
+    """Wait until a batch's answer says so, and return it."""
+
+    async def probe() -> dict[str, Any] | None:
+        found = await batch(system, path)
+        return found if found[field] == value else None
+
+    return await until(probe, limit_s=120, what=f"{field} {value}")
+
+
+async def under_way(system: System, path: str) -> None:
+    """Wait until a batch has retried some, but not all."""
+
+    async def probe() -> bool:
+        return bool((await batch(system, path))["outcomes"].get("RETRIED", 0) >= ALL // 5)
+
+    await until(probe)
+
+
+async def report(system: System, path: str) -> list[dict[str, Any]]:
+    """Return all items of a batch."""
+    items: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = (await system.ask("GET", f"{path}/items", params={"after": after, "limit": 150})).body
+        items += page["items"]
+        after = page["nextAfter"]
+    return items
+
+
+@pytest.mark.timeout(400)
+async def test_two_hundred_aborted_by_an_outage_are_put_right_by_one_batch_through_a_kill_of_the_worker(
+    own_system: System,
+) -> None:
+    applied = await aborted(own_system, APPLIED, lambda: applied_all_the_same() | {"amount": "0.10"})
+    await own_system.outage("http_500", COMPANY)
+    unreached = await aborted(own_system, NEVER_REACHED, lambda: order(amount="12.50"))
+    spared = (await own_system.post(order(), company_id=OTHER_COMPANY)).body
+    assert spared["state"] == State.SETTLED
+
+    preview = (await own_system.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
+    assert preview["count"] == ALL
+    assert preview["totals"] == [{"currency": "USD", "count": ALL, "amount": "1880.00"}]
+    assert preview["oldestAcceptedAt"] < preview["newestAcceptedAt"]
+
+    await own_system.outage("off", COMPANY)
+    ordered = {
+        "selection": SELECTION,
+        "reasonCode": "BROKER_RECOVERED",
+        "note": "outage is over",
+        "expectedCount": preview["count"],
+        "ratePerS": 20,
+    }
+    begun = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
+    assert (begun.status, begun.body["count"]) == (202, ALL)
+    path = begun.headers["Location"]
+    await under_way(own_system, path)
+    await own_system.stack.worker.kill()
+    halfway = await batch(own_system, path)
+    assert (halfway["state"], halfway["count"]) == ("RUNNING", ALL)
+    assert halfway["outcomes"]["PENDING"] > 0
+    await own_system.stack.worker.start()
+
+    done = await becomes(own_system, path, "state", "DONE")
+    assert done["outcomes"] == {"RETRIED": ALL}
+    await becomes(own_system, path, "states", {"CANCELLED": ALL})
+    assert {item["requestUniqueNo"] for item in await report(own_system, path)} == {*applied, *unreached}
+    for number in applied:
+        await reversed_once(own_system, number)
+    for number in unreached:
+        await found_to_be_unknown(own_system, number)
+    again = (await own_system.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
+    assert (again["count"], again["totals"]) == (0, [])
+
+
+async def acts(system: System, number: str, result: CancelResult) -> None:
+    """Check that a settlement ended so, after one act of the batch."""
+    resource = (await system.get(number)).body
+    assert (resource["state"], resource["cancelResult"]) == (State.CANCELLED, result)
+    assert [act["kind"] for act in resource["operatorActs"]] == ["RETRY_CANCEL_ADJUST"]
+    assert {call["round"] for call in resource["calls"]} == {0, 1}
+
+
+async def reversed_once(system: System, number: str) -> None:
+    """Check by the broker's own books and journal that the amount was given back once, under one number."""
+    await acts(system, number, CancelResult.REVERSED)
+    books = await system.books(number)
+    assert (books["timesApplied"], books["timesReversed"]) == (1, 1)
+    cancels = await system.cancels(number)
+    assert {call["requestUniqueNo"] for call in cancels} == {cancel_unique_no(number, CancelKind.FIRST)}
+    assert len({call["body"] for call in cancels}) == 1
+
+
+async def found_to_be_unknown(system: System, number: str) -> None:
+    """Check that the broker never had the adjust and never will, and that each of two cancels said one thing only."""
+    await acts(system, number, CancelResult.NEVER_RECEIVED)
+    books = await system.books(number)
+    assert (books["state"], books["timesApplied"]) == ("BURNT", 0)
+    cancels = await system.cancels(number)
+    for kind in CancelKind:
+        bodies = {call["body"] for call in cancels if call["requestUniqueNo"] == cancel_unique_no(number, kind)}
+        assert len(bodies) == 1
+    assert {call["requestUniqueNo"] for call in cancels} == {cancel_unique_no(number, kind) for kind in CancelKind}
+
+
+async def test_with_every_worker_stopped_batches_are_read_begun_and_stopped(own_system: System) -> None:
+    await aborted(own_system, 1, applied_all_the_same, OTHER_COMPANY)
+    await own_system.stack.worker.stop()
+    selection = {"companyId": OTHER_COMPANY}
+    ordered = {"selection": selection, "reasonCode": "OTHER", "note": "no worker", "expectedCount": 1}
+    begun = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
+    path = begun.headers["Location"]
+    assert (begun.status, (await batch(own_system, path))["outcomes"]) == (202, {"PENDING": 1})
+    stopped = await own_system.ask("POST", f"{path}/stop")
+    assert (stopped.status, stopped.body["state"]) == (200, "STOPPED")
+    await own_system.stack.worker.start()
+    resumed = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
+    await becomes(own_system, resumed.headers["Location"], "states", {"CANCELLED": 1})
+    assert (await batch(own_system, path))["outcomes"] == {"PENDING": 1}

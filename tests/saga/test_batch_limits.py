@@ -1,0 +1,51 @@
+"""What the Temporal UI shows of a batch, and the timeouts and retry policies of its activities."""
+
+from datetime import timedelta
+
+from temporalio.testing import WorkflowEnvironment
+
+from contract.batch import BatchInput
+from tests.support.batches import Bench
+from workflows.batch_visibility import batch_details
+from workflows.runtime import BATCH_TASK_QUEUE
+from workflows.visibility import COMPANY_ID
+
+
+async def test_what_the_ui_shows_names_neither_operator_nor_note(
+    at_work: Bench, environment: WorkflowEnvironment
+) -> None:
+    await at_work.abort(2, await environment.get_current_time())
+    batch = await at_work.begin(2)
+    handle = await at_work.run(batch)
+    progress = await handle.result()
+    described = await handle.describe()
+    assert described.typed_search_attributes[COMPANY_ID] == 7
+    summary = await described.static_summary()
+    assert summary == "retry 2 aborted settlements, 100 a second, BROKER_RECOVERED"
+    start = BatchInput(batch_id=batch, operator="ops-1", reason_code="OTHER", note="broker is back", rate_per_s=100)
+    text = batch_details(start, progress)
+    assert "DONE: 2 of 2" in text
+    history = await handle.fetch_history()
+    summaries = [str(event.user_metadata) for event in history.events if event.HasField("user_metadata")]
+    assert any("retry the next 2 of 2" in each for each in summaries)
+    assert any("write the end of the batch" in each for each in summaries)
+    for shown in (summary, text, *summaries):
+        assert "ops-1" not in shown
+        assert "broker is back" not in shown
+
+
+async def test_activities_of_a_batch_have_their_limits(at_work: Bench, environment: WorkflowEnvironment) -> None:
+    await at_work.abort(1, await environment.get_current_time())
+    handle = await at_work.run(await at_work.begin(1))
+    await handle.result()
+    history = await handle.fetch_history()
+    found = [event.activity_task_scheduled_event_attributes for event in history.events]
+    chunk, end = (each for each in found if each.activity_type.name)
+    assert (chunk.activity_type.name, end.activity_type.name) == ("retry_settlements", "end_batch")
+    for each in (chunk, end):
+        assert each.retry_policy.maximum_attempts == 0
+        assert each.retry_policy.maximum_interval.ToTimedelta() == timedelta(seconds=30)
+        assert each.task_queue.name == BATCH_TASK_QUEUE == "order-settlement-batches"
+    assert chunk.heartbeat_timeout.ToTimedelta() == timedelta(seconds=10)
+    assert chunk.start_to_close_timeout.ToTimedelta() == timedelta(seconds=65)
+    assert end.start_to_close_timeout.ToTimedelta() == timedelta(seconds=15)

@@ -1,0 +1,174 @@
+"""Batches on Temporal's time-skipping server: aborted settlements, a broker that recovers, a flaky record."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
+from contract.adjust import AdjustBody
+from contract.batch import BatchItem, BatchOrder, BatchProgress, BatchSelection, ItemOutcome
+from contract.calls import Rule, Verdict
+from contract.cancel_adjust import CancelAdjustBody
+from contract.cancel_operation import CancelOperationBody
+from contract.ids import CancelKind, batch_id, cancel_unique_no
+from contract.operator_rules import RetryReason
+from contract.payloads import SettlementInput
+from contract.states import CancelResult, Outcome, State
+from ledger import Accepted, Batches
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import QUICK_POLICY, new_number, settlement
+from tests.support.polling import until
+from tests.support.sagas import workers
+from tests.support.scripted import REVERSED, UNKNOWN
+from workflows.batch_retry import BatchRetry
+from workflows.start import start_workflow
+from workflows.start_batch import start_batch
+
+COMPANY = 7
+ONE_IN_TEN_SECONDS = 0.1
+FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
+ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
+
+
+class RecoveringExternalSystem(ExternalSystem):
+    """Fails every call while it is away; then it reverses whatever it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__(ExternalSystemConfig("http://unused"))
+        self.away = True
+        self.cancels: list[CancelAdjustBody | CancelOperationBody] = []
+        """What was asked of it since it came back."""
+
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+        """Answer nothing that can be trusted."""
+        return UNKNOWN
+
+    async def cancel_adjust(
+        self,
+        body: CancelAdjustBody | CancelOperationBody,
+        headers: CallHeaders,  # noqa: ARG002
+        deadlines: Deadlines,  # noqa: ARG002
+    ) -> Verdict:
+        """Answer a cancel."""
+        if self.away:
+            return FAILED
+        self.cancels.append(body)
+        return REVERSED
+
+
+class FlakyBatches(Batches):
+    """The real record, unless `down` is set."""
+
+    down = False
+    refused = 0
+    """Outcomes that could not be written."""
+
+    async def write_outcome(
+        self, batch_id: str, position: int, outcome: ItemOutcome, detail: str, at: datetime
+    ) -> None:
+        """Write, or fail as a database that is away does."""
+        if self.down:
+            self.refused += 1
+            message = "the database is away"
+            raise OSError(message)
+        await super().write_outcome(batch_id, position, outcome, detail, at)
+
+
+@dataclass
+class Bench:
+    """Everything that a batch works with, in the test's hands."""
+
+    client: Client
+    ledger: FlakyLedger
+    batches: FlakyBatches
+    external: RecoveringExternalSystem = field(default_factory=RecoveringExternalSystem)
+
+    async def start(self, settlements: list[SettlementInput]) -> list[str]:
+        """Start settlements; return their numbers."""
+        for each in settlements:
+            await start_workflow(self.client, each)
+        return [each.adjust.requestUniqueNo for each in settlements]
+
+    async def abort(self, count: int, accepted_at: datetime) -> list[str]:
+        """Bring so many settlements to ABORTED; return their numbers, in order of acceptance."""
+        prefix = new_number("B")
+        numbers = [f"{prefix}-{index:03}" for index in range(count)]
+        await self.start(
+            [settlement(policy=ONE_ATTEMPT, accepted_at=accepted_at, requestUniqueNo=number) for number in numbers]
+        )
+        for number in numbers:
+            await self.stands(number, State.ABORTED)
+        return numbers
+
+    async def stands(self, number: str, state: State) -> Accepted:
+        """Wait until the ledger has a settlement in a state."""
+
+        async def probe() -> Accepted | None:
+            found = await self.ledger.find(number)
+            return found if found and found.snapshot.state is state else None
+
+        return await until(probe, what=f"{number} in {state}")
+
+    async def reversed_once(self, numbers: list[str]) -> None:
+        """Check that every settlement ends CANCELLED, by the one repeated cancel that a batch caused."""
+        for number in numbers:
+            snapshot = (await self.stands(number, State.CANCELLED)).snapshot
+            cancels = snapshot.calls[1:]
+            assert snapshot.cancel_result is CancelResult.REVERSED
+            assert {call.request_unique_no for call in cancels} == {cancel_unique_no(number, CancelKind.FIRST)}
+            assert [(call.round, call.attempt) for call in cancels] == [(0, 1), (1, 1)]
+            assert len(snapshot.acts) == 1
+
+    async def begin(self, count: int, rate_per_s: float = 100, batch: str | None = None) -> str:
+        """Write a batch over all aborted settlements of the company; return its id."""
+        batch = batch or batch_id("ops-1", new_number(), "")
+        order = BatchOrder(
+            selection=BatchSelection(company_id=COMPANY),
+            reason_code=RetryReason.BROKER_RECOVERED,
+            note="broker is back",
+            expected_count=count,
+            rate_per_s=rate_per_s,
+        )
+        assert await self.batches.begin(batch, order, "ops-1", datetime.now(UTC))
+        return batch
+
+    async def run(self, batch: str) -> WorkflowHandle[BatchRetry, BatchProgress]:
+        """Start a batch's workflow; return its handle."""
+        found = await self.batches.find(batch)
+        assert found is not None
+        return await start_batch(self.client, found)
+
+    async def report(self, batch: str) -> list[BatchItem]:
+        """Return all items of a batch."""
+        return list((await self.batches.items(batch, 0, 200)).items)
+
+    async def outcomes(self, batch: str) -> list[ItemOutcome]:
+        """Return the outcomes of all items of a batch, in order."""
+        return [item.outcome for item in await self.report(batch)]
+
+    async def acts(self, number: str) -> list[tuple[str, str | None, str]]:
+        """Return operator, reason and note of every act on a settlement."""
+        found = await self.ledger.find(number)
+        assert found is not None
+        return [(act.operator, act.reason_code, act.note) for act in found.snapshot.acts]
+
+
+async def has_pending(handle: WorkflowHandle[BatchRetry, BatchProgress], count: int) -> None:
+    """Wait, without letting time skip, until a batch has so many pending."""
+
+    async def probe() -> bool:
+        return (await handle.query(BatchRetry.progress)).pending == count
+
+    await until(probe, what=f"{count} pending")
+
+
+@asynccontextmanager
+async def bench(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
+    """Run all workers against an external system that is away."""
+    prepared = Bench(environment.client, ledger, FlakyBatches(ledger.engine))
+    async with workers(environment.client, prepared.external, ledger, prepared.batches):
+        yield prepared
