@@ -1,0 +1,315 @@
+"""A double of the API's operator side, made of the contract's models: small, stateful, in this process."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from contract.access import ApiKey, ApiKeyOrder, ApiKeys, NewApiKey
+from contract.batch import Batch, BatchItem, BatchItems, BatchOrder, BatchPreview, BatchState, ItemOutcome
+from contract.explanation import Explanation, NextStep, TimelineEntry
+from contract.exposure import Age, CurrencyTotal, Exposure, ExposureLine
+from contract.model import Model
+from contract.reconciliation import (
+    Finding,
+    FindingKind,
+    Findings,
+    FindingStatus,
+    Reconciliation,
+    ReconciliationRound,
+)
+from contract.settlement import Settlement, SettlementEvent
+from contract.states import CancelResult, Decision, State
+from tests.support.orders import settlement
+
+ENDED = "ORD-ENDED"
+ABORTED = ("ORD-1", "ORD-2", "ORD-3")
+COMPANY = 7
+T0 = datetime(2026, 1, 5, 3, 10, tzinfo=UTC)
+TOTALS = (CurrencyTotal(currency="USD", count=3, amount="37.50"),)
+PAGE_MAX = 2
+"""Pages are short, so that following them is seen."""
+
+
+def at(seconds: float) -> datetime:
+    """Return a moment of the double's night."""
+    return T0 + timedelta(seconds=seconds)
+
+
+class World:
+    """What the double knows. Time passes with the requests that look for it."""
+
+    def __init__(self) -> None:
+        self.looks_needed = 3
+        """How often a batch or a round is looked at until it has ended."""
+        self.states: dict[str, State] = dict.fromkeys(ABORTED, State.ABORTED)
+        self.batches: list[Batch] = []
+        self.keys: list[ApiKey] = []
+        self.rounds = 1
+        self._looks = 0
+
+    def look(self, batch_id: str) -> Batch | None:
+        """Return a batch, a little further than it was."""
+        found = [each for each in self.batches if each.batch_id == batch_id]
+        if found and found[0].state is BatchState.RUNNING:
+            self._looks += 1
+            if self._looks >= self.looks_needed:
+                self.states = dict.fromkeys(ABORTED, State.CANCELLED)
+                self.change(batch_id, state=BatchState.DONE, outcomes={ItemOutcome.RETRIED: 3}, ended_at=at(60))
+        return next((self._now(each) for each in self.batches if each.batch_id == batch_id), None)
+
+    def change(self, batch_id: str, **fields: Any) -> None:  # noqa: ANN401 - any field of a batch
+        """Change a batch."""
+        self.batches = [each.model_copy(update=fields) if each.batch_id == batch_id else each for each in self.batches]
+
+    def begin(self, order: BatchOrder) -> Batch:
+        """Begin a batch."""
+        self._looks = 0
+        batch = Batch(
+            batch_id=f"B-{len(self.batches) + 1}",
+            state=BatchState.RUNNING,
+            operator="ops-1",
+            reason_code=order.reason_code,
+            note=order.note,
+            selection=order.selection,
+            rate_per_s=order.rate_per_s,
+            created_at=at(50),
+            ended_at=None,
+            count=3,
+            totals=TOTALS,
+            outcomes={ItemOutcome.PENDING: 3},
+            states={},
+        )
+        self.batches.insert(0, batch)
+        return self._now(batch)
+
+    def count(self) -> int:
+        """Count what a batch would touch."""
+        return sum(state is State.ABORTED for state in self.states.values())
+
+    def round(self) -> Reconciliation:
+        """Return the last round; one that was asked for ends after a few looks."""
+        self._looks += 1
+        if self._looks == self.looks_needed:
+            self.rounds += 1
+        last = ReconciliationRound(
+            round_id=f"R-{self.rounds}",
+            started_at=at(100),
+            ended_at=at(101),
+            ledger_checked=4,
+            temporal_checked=4,
+            found=1,
+            repaired=0,
+            open_findings=1,
+            complete=True,
+        )
+        return Reconciliation(last_round=last, open_findings=1, schedule="every 60 s")
+
+    def ask_for_round(self) -> Reconciliation:
+        """Have a round begun."""
+        self._looks = 0
+        return self.round()
+
+    def _now(self, batch: Batch) -> Batch:
+        states = {state: sum(each is state for each in self.states.values()) for state in set(self.states.values())}
+        return batch.model_copy(update={"states": states})
+
+
+def world_app(world: World) -> FastAPI:
+    """Return the double over a world."""
+    app = FastAPI()
+    app.add_api_route("/v1/exposure", lambda: sent(EXPOSURE))
+    app.add_api_route("/v1/settlements/{number}", settlement_at_its_end)
+    app.add_api_route("/v1/settlements/{number}/explain", explain)
+    app.add_api_route("/v1/settlements/{number}/events", events)
+    app.add_api_route("/v1/reconciliation/findings", findings)
+    app.add_api_route("/v1/reconciliation", lambda: sent(world.round()))
+    app.add_api_route("/v1/reconciliation/rounds", lambda: sent(world.ask_for_round(), 202), methods=["POST"])
+    _add_batches(app, world)
+    _add_keys(app, world)
+    return app
+
+
+def sent(model: Model, status: int = 200) -> Response:
+    """Answer with a model."""
+    return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+def problem(status: int, code: str, detail: str = "so it is") -> Response:
+    """Answer with a problem."""
+    body = {"type": f"urn:x:{code}", "title": code.capitalize(), "status": status, "code": code, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+EXPOSURE = Exposure(
+    as_of=at(70),
+    totals=TOTALS,
+    lines=(
+        ExposureLine(
+            currency="USD",
+            company_id=COMPANY,
+            state=State.ABORTED,
+            age=Age.UNDER_1_HOUR,
+            count=3,
+            amount="37.50",
+            oldest_accepted_at=T0,
+        ),
+    ),
+)
+EVENTS = [
+    SettlementEvent(request_unique_no=ENDED, state=state, decision=decision, at=at(second), reason=reason)
+    for second, (state, decision, reason) in enumerate(
+        [
+            (State.ADJUSTING, None, "accepted"),
+            (State.CANCELLING, Decision.VOID, "no reply within 3 s"),
+            (State.CANCELLED, Decision.VOID, "REVERSED"),
+        ]
+    )
+]
+FINDINGS = [
+    Finding(
+        finding_id=number,
+        kind=FindingKind.WORKFLOW_STUCK,
+        request_unique_no=f"ORD-{number}",
+        status=FindingStatus.OPEN if number % 2 else FindingStatus.REPAIRED,
+        detail="its task fails",
+        found_at=T0,
+        last_seen_at=at(60),
+        rounds=2,
+    )
+    for number in range(5, 0, -1)
+]
+
+
+def settlement_at_its_end(number: str) -> Response:
+    """Answer a settlement that has ended."""
+    accepted = settlement(requestUniqueNo=number)
+    return sent(
+        Settlement(
+            request_unique_no=number,
+            state=State.CANCELLED,
+            decision=Decision.VOID,
+            cancel_result=CancelResult.REVERSED,
+            reason="REVERSED",
+            trace=accepted.trace,
+            company_id=COMPANY,
+            accepted_at=T0,
+            decided_at=at(1),
+            updated_at=at(2),
+            order=accepted.adjust,
+            calls=(),
+            operator_acts=(),
+            state_changes=(),
+            temporal_ui_url=None,
+        )
+    )
+
+
+def explain(number: str) -> Response:
+    """Answer the story of any settlement but one."""
+    if number == "ORD-NOBODY":
+        return problem(404, "not-found")
+    timeline = tuple(TimelineEntry(at=event.at, text=f"{event.state}: {event.reason}") for event in EVENTS)
+    return sent(
+        Explanation(
+            request_unique_no=number,
+            state=State.CANCELLED,
+            decision=Decision.VOID,
+            headline="cancelled: the broker gave the amount back",
+            money="as it was before the order",
+            timeline=timeline,
+            next=NextStep(text="nothing", who="nobody", commands=(f"settlement show {number}",)),
+            temporal_ui_url=None,
+        )
+    )
+
+
+def events(request: Request) -> Response:
+    """Stream what came after the last event that the client has."""
+    first = int(request.headers.get("last-event-id", "-1")) + 1
+
+    async def stream() -> AsyncIterator[str]:
+        yield ": hello\n\n"
+        for position, event in list(enumerate(EVENTS))[first:]:
+            yield f"id: {position}\ndata: {event.model_dump_json()}\n\n"
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+def findings(status: FindingStatus | None = None, before: int = 1_000_000, limit: int = 50) -> Response:
+    """Answer a page of findings."""
+    fit = [each for each in FINDINGS if each.finding_id < before and status in (None, each.status)]
+    page = fit[: min(limit, PAGE_MAX)]
+    return sent(Findings(items=tuple(page), next_before=page[-1].finding_id if len(fit) > len(page) else None))
+
+
+def _add_batches(app: FastAPI, world: World) -> None:
+    def preview() -> Response:
+        count = world.count()
+        empty = BatchPreview(count=0, totals=(), oldest_accepted_at=None, newest_accepted_at=None)
+        full = BatchPreview(count=count, totals=TOTALS, oldest_accepted_at=T0, newest_accepted_at=at(9))
+        return sent(full if count else empty)
+
+    async def begin(request: Request) -> Response:
+        order = BatchOrder.model_validate_json(await request.body())
+        if order.expected_count != world.count():
+            return problem(409, "selection-changed")
+        return sent(world.begin(order), 202)
+
+    def look(batch_id: str) -> Response:
+        batch = world.look(batch_id)
+        return problem(404, "not-found") if batch is None else sent(batch)
+
+    def stop(batch_id: str) -> Response:
+        world.change(batch_id, state=BatchState.STOPPED, ended_at=at(55))
+        return look(batch_id)
+
+    def items(after: int = 0, limit: int = 50) -> Response:
+        whole = [
+            BatchItem(
+                position=position,
+                request_unique_no=number,
+                outcome=ItemOutcome.RETRIED,
+                detail="",
+                at=at(position),
+                state=state,
+                cancel_result=CancelResult.REVERSED,
+            )
+            for position, (number, state) in enumerate(world.states.items(), 1)
+        ]
+        page = whole[after : after + min(limit, PAGE_MAX)]
+        more = len(whole) > after + len(page)
+        return sent(BatchItems(items=tuple(page), next_after=page[-1].position if more else None))
+
+    def batches(limit: int = 50) -> Response:
+        found = [json.loads(batch.model_dump_json()) for batch in world.batches[:limit]]
+        return JSONResponse({"items": found})
+
+    app.add_api_route("/v1/batch-retry-preview", preview)
+    app.add_api_route("/v1/batch-retries", batches)
+    app.add_api_route("/v1/batch-retries", begin, methods=["POST"])
+    app.add_api_route("/v1/batch-retries/{batch_id}", look)
+    app.add_api_route("/v1/batch-retries/{batch_id}/stop", stop, methods=["POST"])
+    app.add_api_route("/v1/batch-retries/{batch_id}/items", items)
+
+
+def _add_keys(app: FastAPI, world: World) -> None:
+    async def create(request: Request) -> Response:
+        order = ApiKeyOrder.model_validate_json(await request.body())
+        number = len(world.keys) + 1
+        key = ApiKey(key_id=f"k{number}", owner=order.owner, role=order.role, created_at=at(number), created_by="root")
+        world.keys.insert(0, key)
+        return sent(NewApiKey(**key.model_dump(by_alias=False), api_key=f"k{number}.secret-{number}"), 201)
+
+    def revoke(key_id: str) -> Response:
+        (key,) = [each for each in world.keys if each.key_id == key_id]
+        revoked = key.model_copy(update={"revoked_at": at(99), "revoked_by": "root"})
+        world.keys = [revoked if each.key_id == key_id else each for each in world.keys]
+        return sent(revoked)
+
+    app.add_api_route("/v1/api-keys", lambda: sent(ApiKeys(items=tuple(world.keys))))
+    app.add_api_route("/v1/api-keys", create, methods=["POST"])
+    app.add_api_route("/v1/api-keys/{key_id}/revocation", revoke, methods=["POST"])
