@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
+from itertools import chain, islice
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -51,10 +52,13 @@ class Screen:
             for item in items:
                 self.json_line(item)
             return
-        rows: Iterable[Row] = (row(item) for item in items)
-        if self.form is Form.TERMINAL:
-            rows = list(rows)
-        self.show(Table(columns, rows) if rows else Lines(["none"]))
+        rows = (row(item) for item in items)
+        # The first one before the columns: a refusal leaves stdout empty.
+        some = list(rows if self.form is Form.TERMINAL else islice(rows, 1))
+        if some or self.form is Form.PLAIN:
+            self.show(Table(columns, chain(some, rows)))
+        else:
+            self.show(Lines(["none"]))
 
     def show(self, *blocks: Block) -> None:
         """Print blocks, with a blank line between them; a person is spared the empty tables, a program is not."""

@@ -44,7 +44,7 @@ def create(
 
 @app.command("list")
 def list_keys(context: typer.Context) -> None:
-    """List all keys, newest first; never a secret."""
+    """List all keys, active ones first; never a secret."""
     session = session_of(context)
     answer = session.api.get(KEYS)
     session.screen.items(answer.items(), _COLUMNS, lambda item: _row(as_model(item, ApiKey)))

@@ -13,6 +13,7 @@ from api.prefer import WAIT_MAX_S
 from api.resource import SETTLEMENTS
 from cli.commands import submit
 from cli.pages import PAGE
+from contract.access import Role
 from contract.states import State
 from ledger.ledger import PAGE_LIMIT_MAX
 from tests.api.doors import Door, accept
@@ -24,6 +25,7 @@ from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, S
 from tests.support.stories import FAILED
 
 RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
+MAKE = ["keys", "create", "--owner", "ops-1", "--role", "operator"]
 RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17"]
 
 
@@ -193,6 +195,40 @@ async def test_an_act_in_another_state_is_refused(door: Door, url: str) -> None:
         ran = await settlement("retry", body["requestUniqueNo"], *RETRY, url=url)
     assert (ran.code, ran.out) == (1, "")
     assert "wrong-state, HTTP 409" in ran.err
+
+
+async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+        made = await settlement(*MAKE, url=url, SETTLEMENT_API_KEY=admin)
+        used = await settlement("list", url=url, SETTLEMENT_API_KEY=made.out.strip())
+        listed = await settlement("keys", "list", url=url, SETTLEMENT_API_KEY=admin)
+    key_id, secret = made.out.strip().split(".", maxsplit=1)
+    assert (made.code, made.out.count("\n"), used.code, listed.code) == (0, 1, 0, 0)
+    assert secret not in made.err + listed.out
+    assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
+
+
+async def test_a_revoked_key_opens_nothing_and_revoking_it_again_answers_the_same(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+        made = (await settlement(*MAKE, "--json", url=url, SETTLEMENT_API_KEY=admin)).json()
+        revoke = ["keys", "revoke", made["keyId"], "--json"]
+        first, again = [await settlement(*revoke, url=url, SETTLEMENT_API_KEY=admin) for _ in range(2)]
+        used = await settlement("list", url=url, SETTLEMENT_API_KEY=made["apiKey"])
+    assert (first.code, first) == (0, again)
+    assert first.json()["revokedBy"] == "admin-1"
+    assert (used.code, used.out) == (1, "")
+    assert "unauthenticated, HTTP 401" in used.err
+    assert made["apiKey"] not in used.err
+
+
+async def test_a_role_that_may_not_is_told_which_permission_is_needed(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        key = await guarded.key(Role.VIEWER)
+        ran = await settlement("retry", new_number(), *RETRY, url=f"http://{HOST}:{port}", SETTLEMENT_API_KEY=key)
+    assert (ran.code, ran.out) == (1, "")
+    assert "the permission ACT [forbidden, HTTP 403]" in ran.err
 
 
 def test_bounds_are_those_of_the_api() -> None:

@@ -98,9 +98,7 @@ async def test_findings_are_the_open_ones_unless_told_otherwise(place: Place) ->
     assert {row[1] for row in ran.rows()[1:]} <= {"OPEN"}
 
 
-@pytest.mark.parametrize(
-    "command", [["exposure"], ["explain"], ["events"], ["findings"], ["keys", "list"], ["batch-retry", "list"]]
-)
+@pytest.mark.parametrize("command", [["exposure"], ["explain"], ["events"], ["findings"], ["batch-retry", "list"]])
 async def test_plain_output_has_neither_escape_codes_nor_boxes(place: Place, command: list[str]) -> None:
     number = [place.ended] if command[0] in {"explain", "events"} else []
     ran = await settlement(*command, *number, url=place.url, FORCE_COLOR="1")

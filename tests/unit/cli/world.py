@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from contract.access import ApiKey, ApiKeyOrder, ApiKeys, NewApiKey
 from contract.batch import Batch, BatchItem, BatchItems, BatchOrder, BatchPreview, BatchState, ItemOutcome
 from contract.explanation import Explanation, NextStep, TimelineEntry
 from contract.exposure import Age, CurrencyTotal, Exposure, ExposureLine
@@ -47,7 +46,6 @@ class World:
         """How often a batch or a round is looked at until it has ended."""
         self.states: dict[str, State] = dict.fromkeys(ABORTED, State.ABORTED)
         self.batches: list[Batch] = []
-        self.keys: list[ApiKey] = []
         self.rounds = 1
         self._looks = 0
 
@@ -129,7 +127,6 @@ def world_app(world: World) -> FastAPI:
     app.add_api_route("/v1/reconciliation", lambda: sent(world.round()))
     app.add_api_route("/v1/reconciliation/rounds", lambda: sent(world.ask_for_round(), 202), methods=["POST"])
     _add_batches(app, world)
-    _add_keys(app, world)
     return app
 
 
@@ -294,22 +291,3 @@ def _add_batches(app: FastAPI, world: World) -> None:
     app.add_api_route("/v1/batch-retries/{batch_id}", look)
     app.add_api_route("/v1/batch-retries/{batch_id}/stop", stop, methods=["POST"])
     app.add_api_route("/v1/batch-retries/{batch_id}/items", items)
-
-
-def _add_keys(app: FastAPI, world: World) -> None:
-    async def create(request: Request) -> Response:
-        order = ApiKeyOrder.model_validate_json(await request.body())
-        number = len(world.keys) + 1
-        key = ApiKey(key_id=f"k{number}", owner=order.owner, role=order.role, created_at=at(number), created_by="root")
-        world.keys.insert(0, key)
-        return sent(NewApiKey(**key.model_dump(by_alias=False), api_key=f"k{number}.secret-{number}"), 201)
-
-    def revoke(key_id: str) -> Response:
-        (key,) = [each for each in world.keys if each.key_id == key_id]
-        revoked = key.model_copy(update={"revoked_at": at(99), "revoked_by": "root"})
-        world.keys = [revoked if each.key_id == key_id else each for each in world.keys]
-        return sent(revoked)
-
-    app.add_api_route("/v1/api-keys", lambda: sent(ApiKeys(items=tuple(world.keys))))
-    app.add_api_route("/v1/api-keys", create, methods=["POST"])
-    app.add_api_route("/v1/api-keys/{key_id}/revocation", revoke, methods=["POST"])
