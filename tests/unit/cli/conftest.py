@@ -8,8 +8,9 @@ import pytest_asyncio
 from starlette.responses import Response
 
 from tests.api.wire import HOST, line, served
+from tests.unit.cli.night import COMPANY, ENDED
 from tests.unit.cli.scripted_api import Scripted
-from tests.unit.cli.world import COMPANY, ENDED, World, world_app
+from tests.unit.cli.world import World, world_app
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from tests.support.cli import settlement, terminal
 from tests.unit.cli.conftest import Script
+from tests.unit.cli.night import ENDED, EVENTS, problem
 from tests.unit.cli.scripted_api import json_answer, stream, unavailable
-from tests.unit.cli.world import ENDED, EVENTS, problem
 
 
 def sent(*positions: int) -> list[str]:

@@ -9,8 +9,8 @@ from cli.api import REPEATS_MAX
 from tests.support.cli import settlement
 from tests.support.orders import order
 from tests.unit.cli.conftest import Script
+from tests.unit.cli.night import EXPOSURE, problem
 from tests.unit.cli.scripted_api import dripping, hanging, json_answer, unavailable
-from tests.unit.cli.world import EXPOSURE, problem
 
 GOOD = EXPOSURE.model_dump_json()
 WHY = ["--reason", "OTHER", "--note", "n"]

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.cli import terminal
 from tests.unit.cli.conftest import Script
+from tests.unit.cli.night import settlement_at_its_end
 from tests.unit.cli.scripted_api import json_answer
-from tests.unit.cli.world import settlement_at_its_end
 
 
 async def test_an_empty_list_is_said_in_a_word(scripted: Script) -> None:

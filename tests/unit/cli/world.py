@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -10,32 +9,23 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from contract.batch import Batch, BatchItem, BatchItems, BatchOrder, BatchPreview, BatchState, ItemOutcome
 from contract.explanation import Explanation, NextStep, TimelineEntry
-from contract.exposure import Age, CurrencyTotal, Exposure, ExposureLine
-from contract.model import Model
-from contract.reconciliation import (
-    Finding,
-    FindingKind,
-    Findings,
-    FindingStatus,
-    Reconciliation,
-    ReconciliationRound,
-)
-from contract.settlement import Settlement, SettlementEvent
+from contract.reconciliation import Findings, FindingStatus, Reconciliation, ReconciliationRound
 from contract.states import CancelResult, Decision, State
-from tests.support.orders import settlement
+from tests.unit.cli.night import (
+    ABORTED,
+    EVENTS,
+    EXPOSURE,
+    FINDINGS,
+    T0,
+    TOTALS,
+    at,
+    problem,
+    sent,
+    settlement_at_its_end,
+)
 
-ENDED = "ORD-ENDED"
-ABORTED = ("ORD-1", "ORD-2", "ORD-3")
-COMPANY = 7
-T0 = datetime(2026, 1, 5, 3, 10, tzinfo=UTC)
-TOTALS = (CurrencyTotal(currency="USD", count=3, amount="37.50"),)
 PAGE_MAX = 2
 """Pages are short, so that following them is seen."""
-
-
-def at(seconds: float) -> datetime:
-    """Return a moment of the double's night."""
-    return T0 + timedelta(seconds=seconds)
 
 
 class World:
@@ -128,81 +118,6 @@ def world_app(world: World) -> FastAPI:
     app.add_api_route("/v1/reconciliation/rounds", lambda: sent(world.ask_for_round(), 202), methods=["POST"])
     _add_batches(app, world)
     return app
-
-
-def sent(model: Model, status: int = 200) -> Response:
-    """Answer with a model."""
-    return Response(model.model_dump_json(), status, media_type="application/json")
-
-
-def problem(status: int, code: str, detail: str = "so it is") -> Response:
-    """Answer with a problem."""
-    body = {"type": f"urn:x:{code}", "title": code.capitalize(), "status": status, "code": code, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
-
-
-EXPOSURE = Exposure(
-    as_of=at(70),
-    totals=TOTALS,
-    lines=(
-        ExposureLine(
-            currency="USD",
-            company_id=COMPANY,
-            state=State.ABORTED,
-            age=Age.UNDER_1_HOUR,
-            count=3,
-            amount="37.50",
-            oldest_accepted_at=T0,
-        ),
-    ),
-)
-EVENTS = [
-    SettlementEvent(request_unique_no=ENDED, state=state, decision=decision, at=at(second), reason=reason)
-    for second, (state, decision, reason) in enumerate(
-        [
-            (State.ADJUSTING, None, "accepted"),
-            (State.CANCELLING, Decision.VOID, "no reply within 3 s"),
-            (State.CANCELLED, Decision.VOID, "REVERSED"),
-        ]
-    )
-]
-FINDINGS = [
-    Finding(
-        finding_id=number,
-        kind=FindingKind.WORKFLOW_STUCK,
-        request_unique_no=f"ORD-{number}",
-        status=FindingStatus.OPEN if number % 2 else FindingStatus.REPAIRED,
-        detail="its task fails",
-        found_at=T0,
-        last_seen_at=at(60),
-        rounds=2,
-    )
-    for number in range(5, 0, -1)
-]
-
-
-def settlement_at_its_end(number: str) -> Response:
-    """Answer a settlement that has ended."""
-    accepted = settlement(requestUniqueNo=number)
-    return sent(
-        Settlement(
-            request_unique_no=number,
-            state=State.CANCELLED,
-            decision=Decision.VOID,
-            cancel_result=CancelResult.REVERSED,
-            reason="REVERSED",
-            trace=accepted.trace,
-            company_id=COMPANY,
-            accepted_at=T0,
-            decided_at=at(1),
-            updated_at=at(2),
-            order=accepted.adjust,
-            calls=(),
-            operator_acts=(),
-            state_changes=(),
-            temporal_ui_url=None,
-        )
-    )
 
 
 def explain(number: str) -> Response:
