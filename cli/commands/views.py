@@ -1,0 +1,110 @@
+"""How a settlement is shown: in a list, and whole."""
+
+from cli.blocks import Block, Fields, Table
+from contract.adjust import AdjustBody
+from contract.calls import CallRecord
+from contract.settlement import Settlement
+
+PREFIX = "/v1/settlements"
+
+LIST_COLUMNS = (
+    "requestUniqueNo",
+    "state",
+    "decision",
+    "cancelResult",
+    "amount",
+    "currency",
+    "companyId",
+    "orderId",
+    "acceptedAt",
+)
+_CALL_COLUMNS = (
+    "sentAt",
+    "operation",
+    "requestUniqueNo",
+    "round",
+    "attempt",
+    "ms",
+    "outcome",
+    "rule",
+    "HTTP",
+    "code",
+    "cancelResult",
+    "detail",
+)
+
+
+def path_of(number: str, *further: str) -> str:
+    """Return the path of a settlement, or of something beneath it. Its form makes quoting unnecessary."""
+    return "/".join([PREFIX, number, *further])
+
+
+def list_row(settlement: Settlement) -> list[object]:
+    """Return a settlement's row under `LIST_COLUMNS`."""
+    order = settlement.order
+    return [
+        settlement.request_unique_no,
+        settlement.state,
+        settlement.decision,
+        settlement.cancel_result,
+        order.amount,
+        order.currency,
+        settlement.company_id,
+        order.orderId,
+        settlement.accepted_at,
+    ]
+
+
+def summary(settlement: Settlement) -> Fields:
+    """Return where a settlement stands."""
+    return Fields(
+        [
+            ("requestUniqueNo", settlement.request_unique_no),
+            ("state", settlement.state),
+            ("decision", settlement.decision),
+            ("cancelResult", settlement.cancel_result),
+            ("reason", settlement.reason),
+            ("amount", settlement.order.amount),
+            ("currency", settlement.order.currency),
+            ("acceptedAt", settlement.accepted_at),
+            ("decidedAt", settlement.decided_at),
+            ("updatedAt", settlement.updated_at),
+            ("temporalUiUrl", settlement.temporal_ui_url),
+        ]
+    )
+
+
+def whole(settlement: Settlement) -> list[Block]:
+    """Return all there is to know of a settlement: it, its order, calls, acts and states."""
+    fields = [*summary(settlement).rows, ("companyId", settlement.company_id), ("trace", settlement.trace)]
+    known = {name for name, _ in fields}
+    fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in known]
+    states = [(change.at, change.state, change.reason) for change in settlement.state_changes]
+    acts = [
+        (act.at, act.kind, act.operator, act.reason_code, act.note, act.broker_reference)
+        for act in settlement.operator_acts
+    ]
+    return [
+        Fields(fields),
+        Table(("at", "state", "reason"), states, "states"),
+        Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
+        Table(("at", "act", "operator", "reasonCode", "note", "brokerReference"), acts, "operator acts"),
+    ]
+
+
+def _call_row(call: CallRecord) -> list[object]:
+    verdict = call.verdict
+    return [
+        call.sent_at,
+        call.operation,
+        call.request_unique_no,
+        call.round,
+        call.attempt,
+        call.duration_ms,
+        verdict.outcome,
+        verdict.rule,
+        verdict.http_status,
+        verdict.code,
+        call.cancel_result,
+        verdict.detail or verdict.msg,
+    ]

@@ -1,0 +1,87 @@
+"""Arguments and options that several commands share, and those of the program itself, which may stand anywhere."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from contract.calls import Rule
+from contract.settlement import is_settlement_no
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
+
+VALUED = ("--url", "--api-key-file", "--ca-file", "--timeout")
+FLAGS = ("--json",)
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the program's own options in front, wherever they stood; the last of each counts.
+
+    Nothing after `--` is moved. A value that looks like one of them is given as `--note=--json`.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            rest += [argument, *left]
+        elif argument in VALUED:
+            front += [argument, *[value for value in [next(left, None)] if value is not None]]
+        elif argument in FLAGS or argument.startswith(tuple(f"{option}=" for option in VALUED)):
+            front.append(argument)
+        else:
+            rest.append(argument)
+    return front + rest
+
+
+def words(choices: type[StrEnum]) -> str:
+    """Return what may be given, for a help text."""
+    return ", ".join(choices)
+
+
+def _number(value: str) -> str:
+    if not is_settlement_no(value):
+        message = "no settlement can have this number"
+        raise typer.BadParameter(message)
+    return value
+
+
+def _id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        message = "no such id can exist"
+        raise typer.BadParameter(message)
+    return value
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - refused below like any other without a zone
+    if moment.tzinfo is None:
+        message = "must be a moment with its zone, such as 2026-01-05T03:10Z or 2026-01-05T03:10+08:00"
+        raise typer.BadParameter(message)
+    return moment
+
+
+Number = Annotated[str, typer.Argument(metavar="NUMBER", callback=_number, help="The settlement's requestUniqueNo.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The batch's id.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, never its secret.")]
+Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="companyId.")]
+Cause = Annotated[
+    Rule | None,
+    typer.Option(case_sensitive=False, metavar="RULE", help=f"The rule of the last cancel attempt: {words(Rule)}."),
+]
+From = Annotated[
+    datetime | None, typer.Option("--from", parser=_moment, metavar="MOMENT", help="Accepted at or after.")
+]
+To = Annotated[datetime | None, typer.Option("--to", parser=_moment, metavar="MOMENT", help="Accepted before.")]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="Why, in your own words; it is audited.")]
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a moment as the API reads it."""
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,32 @@
+"""Run one command and turn however it ends into an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cli.app import app
+from cli.exits import CliError, Exit, ReaderGoneError
+from cli.options import FLAGS, hoisted
+from cli.screen import Screen
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments ask for; return its exit code. Nothing is raised, nothing traced."""
+    ordered = hoisted(arguments)
+    try:
+        app(args=ordered, prog_name="settlement")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else Exit.OK
+    except ReaderGoneError as error:
+        # What is still to be flushed at the end would fail again, and loudly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error.code
+    except CliError as error:
+        Screen(as_json=FLAGS[0] in ordered).fail(error)
+        return error.code
+    except Exception as error:  # noqa: BLE001 - whoever is on call gets a sentence, not a traceback
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(f"error: a fault of this program: {type(error).__name__} at {where.name}:{where.lineno}", file=sys.stderr)  # noqa: T201
+        return Exit.OURS
+    return Exit.OK

@@ -1,0 +1,235 @@
+"""The command `settlement` against the real front door, over a socket: what it prints is what the API says."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from api.prefer import WAIT_MAX_S
+from api.resource import SETTLEMENTS
+from cli.commands import submit
+from cli.pages import PAGE
+from contract.access import Role
+from contract.states import State
+from ledger.ledger import PAGE_LIMIT_MAX
+from tests.api.doors import Door, accept
+from tests.api.wire import HOST, served
+from tests.support.cli import Ran, settlement
+from tests.support.orders import new_number, order
+from tests.support.orders import settlement as accepted
+from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
+from tests.support.stories import FAILED
+
+RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
+MAKE = ["keys", "create", "--owner", "ops-1", "--role", "operator"]
+RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17"]
+
+
+@pytest_asyncio.fixture
+async def url(door: Door) -> AsyncIterator[str]:
+    async with served(door.app) as port:
+        yield f"http://{HOST}:{port}"
+
+
+@pytest_asyncio.fixture
+async def lonely_url(closed_door: Door) -> AsyncIterator[str]:
+    async with served(closed_door.app) as port:
+        yield f"http://{HOST}:{port}"
+
+
+async def answer(url: str, path: str, **params: Any) -> Any:  # noqa: ANN401 - whatever is there
+    async with httpx2.AsyncClient() as http:
+        return (await http.get(url + path, params=params)).json()
+
+
+async def submitted(url: str, body: dict[str, Any], *options: str) -> Ran:
+    return await settlement("submit", "--file", "-", *options, url=url, stdin=json.dumps(body).encode())
+
+
+def options_of(body: dict[str, Any]) -> list[str]:
+    names = {name: "--" + "".join(f"-{each.lower()}" if each.isupper() else each for each in name) for name in body}
+    return [part for name, value in body.items() for part in (names[name], str(value))]
+
+
+async def test_0_means_proceed(door: Door, url: str) -> None:
+    body = order()
+    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        ran = await settlement("submit", *options_of(body), "--company", "7", url=url)
+    shown = await settlement("show", body["requestUniqueNo"], "--json", url=url)
+    assert (ran.code, ran.fields()["decision"], ran.fields()["state"]) == (0, "PROCEED", "SETTLED")
+    assert "PROCEED: the order may proceed" in ran.err
+    assert (shown.json()["order"] | {"metadata": None}, shown.json()["companyId"]) == (body | {"metadata": None}, 7)
+
+
+async def test_4_means_void(door: Door, url: str) -> None:
+    async with door.workers(ScriptedExternalSystem(adjust=REJECTED, cancels=[REVERSED])):
+        ran = await submitted(url, order(), "--json")
+    assert (ran.code, ran.json()["decision"]) == (4, "VOID")
+    assert "VOID: the order must not proceed" in ran.err
+
+
+async def test_5_means_undecided_and_the_same_order_again_tells(door: Door, url: str) -> None:
+    body = order()
+    gate = Gate(APPLIED)
+    async with door.workers(ScriptedExternalSystem(adjust=gate)):
+        first = await submitted(url, body, "--wait", "1")
+        gate.opened.set()
+        again = await submitted(url, body)
+    assert (first.code, first.fields()["decision"]) == (5, "")
+    assert "must not proceed yet" in first.err
+    assert (again.code, again.fields()["decision"]) == (0, "PROCEED")
+    assert "accepted before" in again.err
+
+
+async def test_without_a_wait_nothing_is_decided(door: Door, url: str) -> None:
+    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        body = order()
+        ran = await submitted(url, body, "--wait", "0", "--json")
+        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+    assert (ran.code, ran.json()["state"]) == (5, "ADJUSTING")
+
+
+async def test_a_refused_order_names_each_field_and_its_rule(url: str) -> None:
+    ran = await submitted(url, order(amount="-1", currency="usd"))
+    assert (ran.code, ran.out) == (1, "")
+    assert "\n  amount: must be positive for operationType OPEN_POSITION\n" in ran.err
+    assert "\n  currency: must be an ISO 4217" in ran.err
+    assert "validation-failed, HTTP 422" in ran.err
+    assert "the order must not proceed" in ran.err
+
+
+async def test_a_number_has_one_order(lonely_url: str, closed_door: Door) -> None:
+    number = await accept(closed_door.ledger, accepted())
+    ran = await submitted(lonely_url, order(requestUniqueNo=number, amount="99"))
+    assert ran.code == 1
+    assert "number-reused, HTTP 409" in ran.err
+
+
+async def test_without_temporal_the_order_is_in_doubt(lonely_url: str) -> None:
+    body = order()
+    ran = await submitted(lonely_url, body, "--wait", "1")
+    assert (ran.code, ran.out) == (3, "")
+    assert "in doubt: the order must not proceed" in ran.err
+    assert f"settlement show {body['requestUniqueNo']}" in ran.err
+    assert "temporal-unavailable, HTTP 503" in ran.err
+
+
+async def test_show_as_json_is_exactly_the_answer_and_plain_has_it_all(door: Door, url: str) -> None:
+    body = order()
+    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
+        await submitted(url, body)
+        await door.reaches(body["requestUniqueNo"], State.ABORTED)
+    there = await answer(url, f"{SETTLEMENTS}/{body['requestUniqueNo']}")
+    as_json = await settlement("show", body["requestUniqueNo"], "--json", url=url)
+    plain = await settlement("show", body["requestUniqueNo"], url=url)
+    assert as_json.json() == there
+    assert plain.fields() | {name: str(value) for name, value in body.items()} == plain.fields()
+    assert [plain.fields()[name] for name in ("state", "decision", "reason")] == ["ABORTED", "VOID", there["reason"]]
+    for call in there["calls"]:
+        assert f"\t{call['operation']}\t{call['requestUniqueNo']}\t" in plain.out
+    assert "\x1b" not in plain.out
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "resolve"])
+async def test_what_was_never_accepted_is_refused(lonely_url: str, command: str) -> None:
+    why = {"show": [], "retry": RETRY, "resolve": RESOLVE}[command]
+    ran = await settlement(command, new_number(), *why, url=lonely_url)
+    assert (ran.code, ran.out) == (1, "")
+    assert "not-found, HTTP 404" in ran.err
+
+
+async def test_a_list_follows_pages_to_its_limit_and_says_where_more_begin(lonely_url: str, closed_door: Door) -> None:
+    """A limit beyond the API's own takes several pages; the cursor goes on exactly behind the last one."""
+    now = datetime.now(UTC)
+    count = PAGE + 5
+    for age in range(count):
+        await accept(closed_door.ledger, accepted(accepted_at=now - timedelta(seconds=age)))
+    newest_first = await closed_door.recorded()
+    part = await settlement("list", "--limit", str(PAGE + 2), "--json", url=lonely_url)
+    cursor = part.err.split("--cursor ")[1].strip()
+    rest = await settlement("list", "--cursor", cursor, "--json", url=lonely_url)
+    whole = await settlement("list", "--all", url=lonely_url)
+    numbers = [item["requestUniqueNo"] for item in part.lines() + rest.lines()]
+    assert (len(part.lines()), len(rest.lines()), rest.err) == (PAGE + 2, 3, "")
+    assert numbers[:PAGE] == newest_first
+    assert [row[0] for row in whole.rows()] == ["requestUniqueNo", *numbers]
+    first = (await answer(lonely_url, SETTLEMENTS, limit=3))["items"]
+    assert part.lines()[:3] == first
+
+
+async def test_a_list_has_what_fits(lonely_url: str, closed_door: Door) -> None:
+    await accept(closed_door.ledger, accepted())
+    none = await settlement("list", "--state", "aborted", url=lonely_url)
+    one = await settlement("list", "--state", "adjusting", url=lonely_url)
+    assert (none.code, len(none.rows()), len(one.rows())) == (0, 1, 2)
+    assert dict(zip(*one.rows(), strict=True))["amount"] == "12.50"
+
+
+async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: str) -> None:
+    body = order()
+    number = body["requestUniqueNo"]
+    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
+        await submitted(url, body)
+        await door.reaches(number, State.ABORTED)
+        retried = await settlement("retry", number, *RETRY, "--json", url=url)
+        await door.reaches(number, State.ABORTED)
+        resolved = await settlement("resolve", number, *RESOLVE, url=url)
+    there = await answer(url, f"{SETTLEMENTS}/{number}")
+    assert (retried.code, retried.json()["state"]) == (0, "CANCELLING")
+    assert (resolved.code, resolved.fields()["state"], there["state"]) == (0, "RESOLVED", "RESOLVED")
+    acts = [(act["kind"], act["reasonCode"], act["note"], act["brokerReference"]) for act in there["operatorActs"]]
+    assert acts == [
+        ("RETRY_CANCEL_ADJUST", "BROKER_RECOVERED", "outage ended 03:10", None),
+        ("RESOLVE", "REVERSED_BY_BROKER", "by hand", "ticket 17"),
+    ]
+
+
+async def test_an_act_in_another_state_is_refused(door: Door, url: str) -> None:
+    body = order()
+    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        await submitted(url, body)
+        ran = await settlement("retry", body["requestUniqueNo"], *RETRY, url=url)
+    assert (ran.code, ran.out) == (1, "")
+    assert "wrong-state, HTTP 409" in ran.err
+
+
+async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+        made = await settlement(*MAKE, url=url, SETTLEMENT_API_KEY=admin)
+        used = await settlement("list", url=url, SETTLEMENT_API_KEY=made.out.strip())
+        listed = await settlement("keys", "list", url=url, SETTLEMENT_API_KEY=admin)
+    key_id, secret = made.out.strip().split(".", maxsplit=1)
+    assert (made.code, made.out.count("\n"), used.code, listed.code) == (0, 1, 0, 0)
+    assert secret not in made.err + listed.out
+    assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
+
+
+async def test_a_revoked_key_opens_nothing_and_revoking_it_again_answers_the_same(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+        made = (await settlement(*MAKE, "--json", url=url, SETTLEMENT_API_KEY=admin)).json()
+        revoke = ["keys", "revoke", made["keyId"], "--json"]
+        first, again = [await settlement(*revoke, url=url, SETTLEMENT_API_KEY=admin) for _ in range(2)]
+        used = await settlement("list", url=url, SETTLEMENT_API_KEY=made["apiKey"])
+    assert (first.code, first) == (0, again)
+    assert first.json()["revokedBy"] == "admin-1"
+    assert (used.code, used.out) == (1, "")
+    assert "unauthenticated, HTTP 401" in used.err
+    assert made["apiKey"] not in used.err
+
+
+async def test_a_role_that_may_not_is_told_which_permission_is_needed(guarded: Door) -> None:
+    async with served(guarded.app) as port:
+        key = await guarded.key(Role.VIEWER)
+        ran = await settlement("retry", new_number(), *RETRY, url=f"http://{HOST}:{port}", SETTLEMENT_API_KEY=key)
+    assert (ran.code, ran.out) == (1, "")
+    assert "the permission ACT [forbidden, HTTP 403]" in ran.err
+
+
+def test_bounds_are_those_of_the_api() -> None:
+    assert (submit.WAIT_MAX_S, PAGE) == (WAIT_MAX_S, PAGE_LIMIT_MAX)

@@ -1,0 +1,205 @@
+"""The command line: what is refused before anything is sent, and how a command ends that is cut short."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.options import FLAGS, VALUED, hoisted
+from contract.settlement import SettlementRequest
+from tests.support.cli import PROGRAM, ROOT, environment, settlement, terminal
+from tests.support.orders import order
+from tests.unit.cli.conftest import Script
+from tests.unit.cli.night import EXPOSURE
+from tests.unit.cli.scripted_api import hanging, json_answer
+
+KEY = "k1.a-secret-that-nobody-may-see"
+WHY = ["--reason", "OTHER", "--note", "n"]
+
+WRONG = [
+    [],
+    ["nonsense"],
+    ["show"],
+    ["show", "../../healthz"],
+    ["show", "-1"],
+    ["list", "--state", "NOWHERE"],
+    ["list", "--from", "2026-01-05"],
+    ["list", "--from", "yesterday"],
+    ["list", "--limit", "0"],
+    ["retry", "ORD-1"],
+    ["retry", "ORD-1", "--reason", "BORED", "--note", "n"],
+    ["resolve", "ORD-1", *WHY],
+    ["batch-retry"],
+    ["batch-retry", "start", "--company", "7", *WHY, "--rate", "1000"],
+    ["batch-retry", "stop", "../x"],
+    ["keys", "revoke", "a/b"],
+    ["keys", "create", "--owner", "x", "--role", "king"],
+    ["submit"],
+    ["submit", "--file", "-", "--amount", "1"],
+    ["submit", "--file", "no-such-file.json"],
+    ["submit", "--wait", "61", "--file", "-"],
+    ["submit", "--file", "-", "--trace", "a b"],
+    ["exposure", "--url", "ftp://x"],
+    ["exposure", "--url", "http://user:password@x"],
+    ["exposure", "--url", "http://x?y"],
+    ["exposure", "--url", "x"],
+    ["exposure", "--url", "http://[::1"],
+    ["exposure", "--timeout", "0"],
+    ["exposure", "--api-key-file", "no-such-file"],
+    ["exposure", "--api-key", KEY],
+    ["exposure", "--ca-file", "no-such-file"],
+    ["exposure", "--ca-file", "pyproject.toml"],
+    ["exposure", "--url"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+async def test_wrong_usage_is_2_and_nothing_is_sent(scripted: Script, arguments: list[str]) -> None:
+    url, script = await scripted(json_answer("{}"))
+    ran = await settlement(*arguments, url=url)
+    assert (ran.code, script.seen) == (2, [])
+    assert ran.err or ran.out.startswith("Usage:")
+
+
+async def test_a_batch_is_not_begun_where_there_is_nobody_to_ask(scripted: Script) -> None:
+    preview = {"count": 1, "totals": [], "oldestAcceptedAt": None, "newestAcceptedAt": None}
+    url, script = await scripted(json_answer(json.dumps(preview)))
+    ran = await settlement("batch-retry", "start", "--company", "7", *WHY, url=url, stdin=b"y\n")
+    assert (ran.code, [seen.method for seen in script.seen]) == (2, ["GET"])
+    assert "--yes" in ran.err
+
+
+async def test_every_field_of_an_order_has_an_option(scripted: Script) -> None:
+    url, script = await scripted(json_answer("{}"))
+    whole = order(metadata='{"a":1}', amount="-12.500", operationType="ABNORMAL_OVERTRADING", amountDigits=3)
+    assert set(whole) == set(SettlementRequest.model_fields)
+    names = {name: "--" + "".join(f"-{c.lower()}" if c.isupper() else c for c in name) for name in whole}
+    options = [part for name, value in whole.items() for part in (names[name], str(value))]
+    await settlement("submit", *options, "--company", "7", "--trace", "t-1", "--wait", "3", url=url)
+    (seen,) = script.seen
+    assert json.loads(seen.body) == whole
+    assert {name: seen.headers.get(name) for name in ("companyid", "trace", "prefer")} == {
+        "companyid": "7",
+        "trace": "t-1",
+        "prefer": "wait=3",
+    }
+
+
+async def test_an_order_from_a_file_is_sent_as_it_is(scripted: Script, tmp_path: Path) -> None:
+    """Nothing is read, mended or written anew: not an amount, not a name that stands there twice."""
+    url, script = await scripted(json_answer("{}"))
+    odd = b'{"amount": 1.10, "amount":"1.10",\n "x": "\\u00e9"}\n'
+    file = tmp_path / "order.json"
+    file.write_bytes(odd)
+    await settlement("submit", "--file", str(file), url=url)
+    await settlement("submit", "--file", "-", url=url, stdin=odd)
+    assert [seen.body for seen in script.seen] == [odd, odd]
+
+
+OWN = st.one_of(
+    st.sampled_from(FLAGS).map(lambda flag: [flag]),
+    st.tuples(st.sampled_from(VALUED), st.sampled_from(["x", "-", "--json", "list"])).map(list),
+    st.sampled_from(VALUED).map(lambda option: [f"{option}=x"]),
+)
+OTHERS = st.sampled_from([["list"], ["--limit", "5"], ["--note=--json"], ["-"], ["--all"]])
+
+
+@given(st.lists(st.tuples(st.booleans(), OWN, OTHERS)), st.lists(OWN | OTHERS, max_size=3))
+def test_the_programs_own_options_go_to_the_front_and_all_else_stays(
+    parts: list[tuple[bool, list[str], list[str]]], behind: list[list[str]]
+) -> None:
+    tail = ["--", *(each for part in behind for each in part)]
+    own = [each for is_own, option, _ in parts if is_own for each in option]
+    others = [each for is_own, _, other in parts if not is_own for each in other]
+    line = [each for is_own, option, other in parts for each in (option if is_own else other)]
+    assert hoisted([*line, *tail]) == [*own, *others, *tail]
+
+
+def test_the_programs_own_options_may_stand_anywhere_but_behind_two_dashes() -> None:
+    assert hoisted(["list", "--json", "--limit", "5", "--url", "u"]) == ["--json", "--url", "u", "list", "--limit", "5"]
+    assert hoisted(["show", "--", "--json"]) == ["show", "--", "--json"]
+    assert hoisted(["retry", "--note=--json"]) == ["retry", "--note=--json"]
+
+
+async def test_the_last_of_an_option_counts(scripted: Script, dead_url: str) -> None:
+    url, _ = await scripted(json_answer(EXPOSURE.model_dump_json()))
+    ran = await settlement("--url", dead_url, "exposure", "--url", url, url=dead_url)
+    assert ran.code == 0
+
+
+async def test_ctrl_c_is_130_and_one_is_told_what_goes_on(scripted: Script) -> None:
+    batch = {
+        "batchId": "B-1", "state": "RUNNING", "operator": "o", "reasonCode": "OTHER", "note": "n",
+        "selection": {"companyId": 7}, "ratePerS": 1, "createdAt": "2026-01-05T03:10:00Z", "endedAt": None,
+        "count": 2, "totals": [], "outcomes": {"PENDING": 2}, "states": {"ABORTED": 2},
+    }  # fmt: skip
+    url, _ = await scripted(json_answer(json.dumps(batch)))
+    async with terminal("batch-retry", "status", "B-1", "--follow", url=url) as screen:
+        await screen.shows("0/2")
+        screen.interrupts()
+        ran = await screen.ends()
+    assert ran.code == 130
+    assert "the batch goes on; settlement batch-retry stop B-1 stops it" in ran.out
+
+
+async def test_ctrl_c_at_any_moment_is_clean(scripted: Script) -> None:
+    url, script = await scripted(hanging())
+    async with terminal("exposure", url=url) as screen:
+        while not script.seen:
+            await asyncio.sleep(0.02)
+        screen.interrupts()
+        ran = await screen.ends()
+    assert (ran.code, ran.out.replace("^C", "").strip()) == (130, "")
+
+
+async def test_a_reader_that_has_gone_is_no_fault(scripted: Script) -> None:
+    item = json.dumps({"x": "y" * 1000})
+    url, _ = await scripted(json_answer(f'{{"items":[{",".join([item] * 2000)}],"nextCursor":null}}'))
+    read_end, write_end = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "list", "--json", env=environment(url), cwd=ROOT, stdout=write_end, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(write_end)
+    os.close(read_end)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "plain"])
+async def test_no_character_is_fatal_whatever_the_terminal_speaks(scripted: Script, form: list[str]) -> None:
+    body = EXPOSURE.model_dump(mode="json")
+    body["totals"][0]["currency"] = "\u00e9\u4e2d"
+    url, _ = await scripted(json_answer(json.dumps(body, ensure_ascii=False)))
+    ran = await settlement("exposure", *form, url=url, PYTHONIOENCODING="ascii")
+    assert ran.code == 0
+    assert ("\u00e9\u4e2d" in ran.out) if form else (r"\xe9\u4e2d" in ran.out)
+
+
+async def test_a_fault_of_our_own_is_a_sentence_and_70() -> None:
+    broken = "import cli.commands.exposure, cli.session\ncli.session.Session.api = property(lambda _: 1 / 0)\n"
+    source = f"{broken}import sys\nfrom cli.run import run\nsys.exit(run(['exposure']))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, env=environment(), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 70
+    assert err.decode().startswith("error: a fault of this program: ZeroDivisionError")
+    assert "Traceback" not in err.decode()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["batch-retry", "start", "-h"]], ids=" ".join)
+async def test_help_is_plain_and_asks_nobody(arguments: list[str]) -> None:
+    ran = await settlement(*arguments, url="http://api.invalid", FORCE_COLOR="1")
+    assert ran.code == 0
+    assert ran.out.startswith("Usage: settlement")
+    assert "\x1b" not in ran.out
+
+
+async def test_version_asks_nobody() -> None:
+    plain, as_json = await settlement("version"), await settlement("version", "--json")
+    assert (plain.code, as_json.json()) == (0, {"version": plain.out.strip()})
