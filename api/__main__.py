@@ -44,6 +44,8 @@ async def main() -> None:
             timeout_graceful_shutdown=DRAIN_S,
         )
     )
+    # An open event stream would hold the end back for as long as answers may take.
+    app.state.streams.stopping = lambda: server.should_exit
     # uvicorn raises the signal anew once it has drained; that must not end us before the rest is closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:

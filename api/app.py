@@ -12,6 +12,8 @@ from opentelemetry.trace import TracerProvider
 from api import (
     api_keys,
     batch_retries,
+    explain_settlement,
+    get_exposure,
     get_settlement,
     health,
     list_settlements,
@@ -21,6 +23,7 @@ from api import (
     overdue,
     post_settlement,
     problems,
+    settlement_events,
 )
 from api.access import AccessMiddleware
 from api.body_limit import BodyLimitMiddleware
@@ -70,11 +73,15 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         telemetry=telemetry(tracer_provider),
     )
     app.state.services = services
+    app.state.streams = settlement_events.Streams()
     problems.install(app)
     endpoints = (
         post_settlement,
         get_settlement,
         list_settlements,
+        settlement_events,
+        explain_settlement,
+        get_exposure,
         operator_acts,
         batch_retries,
         api_keys,

@@ -14,9 +14,11 @@ from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
 from contract.errors import ErrorCode
+from contract.fields import Currency, Int64, Moment, UserName
 from contract.model import Model
 from contract.settlement import Settlement, is_settlement_no
-from contract.states import State
+from contract.states import CancelResult, State
+from ledger import SettlementFilter
 from ledger.ledger import PAGE_LIMIT_MAX
 
 router = APIRouter()
@@ -28,8 +30,29 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: State | None = None
+    order_id: Int64 | None = Field(default=None, alias="orderId")
+    user_name: UserName | None = Field(default=None, alias="userName")
+    company_id: Int64 | None = Field(default=None, alias="companyId")
+    currency: Currency | None = None
+    cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
+    from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
+    to: Moment | None = Field(default=None, description="Accepted before.")
     cursor: str | None = Field(default=None, max_length=300)
     limit: int = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
+
+    @property
+    def where(self) -> SettlementFilter:
+        """What the ledger is asked for."""
+        return SettlementFilter(
+            state=self.state,
+            order_id=self.order_id,
+            user_name=self.user_name,
+            company_id=self.company_id,
+            currency=self.currency,
+            cancel_result=self.cancel_result,
+            accepted_from=self.from_,
+            accepted_before=self.to,
+        )
 
 
 class SettlementPage(Model):
@@ -45,8 +68,11 @@ class SettlementPage(Model):
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
 async def list_settlements(services: Injected, query: Annotated[ListQuery, Query()], _: Reader) -> SettlementPage:
-    """List settlements. One that is accepted while pages are read neither moves nor repeats another."""
-    page = await services.ledger.page(state=query.state, after=_decode(query.cursor), limit=query.limit)
+    """List settlements that fit every filter given.
+
+    One that is accepted while pages are read neither moves nor repeats another.
+    """
+    page = await services.ledger.page(query.where, after=_decode(query.cursor), limit=query.limit)
     return SettlementPage(
         items=tuple(resource(services, each.settlement, each.snapshot) for each in page.settlements),
         next_cursor=_encode(page.after),

@@ -9,5 +9,6 @@ from ledger.batches import Batches
 from ledger.engine import open_engine
 from ledger.gauges import Gauges
 from ledger.ledger import Accepted, Ledger, Page
+from ledger.settlement_filter import SettlementFilter
 
-__all__ = ["Accepted", "Batches", "Gauges", "KeyRing", "Ledger", "Page", "StoredKey", "open_engine"]
+__all__ = ["Accepted", "Batches", "Gauges", "KeyRing", "Ledger", "Page", "SettlementFilter", "StoredKey", "open_engine"]

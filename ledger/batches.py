@@ -25,6 +25,7 @@ from contract.payloads import ActKind
 from contract.states import State
 from ledger.batch_rows import begun_values, to_batch, to_item
 from ledger.engine import reader
+from ledger.settlement_filter import SettlementFilter
 from ledger.tables import batch_items, batches, operator_acts, settlements
 from ledger.totals import currency_totals
 from ledger.transactions import ends_by_itself
@@ -206,17 +207,14 @@ class Batches:
 
 
 def _chosen(selection: BatchSelection) -> ColumnElement[bool]:
-    by = settlements.c
-    parts: list[ColumnElement[bool]] = [by.state == State.ABORTED.value]
-    if selection.company_id is not None:
-        parts.append(by.company_id == selection.company_id)
-    if selection.cause is not None:
-        parts.append(by.last_rule == selection.cause.value)
-    if selection.from_ is not None:
-        parts.append(by.accepted_at >= selection.from_)
-    if selection.to is not None:
-        parts.append(by.accepted_at < selection.to)
-    return and_(*parts)
+    where = SettlementFilter(
+        state=State.ABORTED,
+        company_id=selection.company_id,
+        cause=selection.cause,
+        accepted_from=selection.from_,
+        accepted_before=selection.to,
+    )
+    return and_(*where.conditions())
 
 
 def _insert_items(batch_id: str, selection: BatchSelection) -> Any:  # noqa: ANN401 - SQLAlchemy's Insert

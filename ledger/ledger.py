@@ -14,11 +14,15 @@ from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from contract.exposure import Exposure
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
 from ledger import rows
 from ledger.engine import reader
+from ledger.events import Events, read_events
+from ledger.exposure import read_exposure
 from ledger.gauges import Gauges, read_gauges
+from ledger.settlement_filter import EVERYTHING, SettlementFilter
 from ledger.tables import external_calls, operator_acts, settlements, state_changes
 from ledger.transactions import ends_by_itself, insert
 
@@ -128,16 +132,30 @@ class Ledger:
             return await _read(connection, request_unique_no)
 
     @ends_by_itself
-    async def page(self, *, state: State | None, after: tuple[datetime, str] | None, limit: int) -> Page:
+    async def page(
+        self, where: SettlementFilter = EVERYTHING, *, after: tuple[datetime, str] | None = None, limit: int
+    ) -> Page:
         """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, from behind `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
-        query = _page_query(state, after).limit(limit + 1)
+        query = _page_query(where, after).limit(limit + 1)
         async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
             listed = await _complete(connection, found[:limit])
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
+
+    @ends_by_itself
+    async def events(self, request_unique_no: str, after: int) -> Events | None:
+        """Return the state changes behind event `after` (-1: all); None: this number was never accepted."""
+        async with self._reader.connect() as connection:
+            return await read_events(connection, request_unique_no, after)
+
+    @ends_by_itself
+    async def exposure(self, as_of: datetime) -> Exposure:
+        """Return the money in doubt, with ages as of a moment."""
+        async with self._reader.connect() as connection:
+            return await read_exposure(connection, as_of)
 
     @ends_by_itself
     async def never_started(
@@ -192,11 +210,9 @@ def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
     return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
 
 
-def _page_query(state: State | None, after: tuple[datetime, str] | None) -> Select[Any]:
+def _page_query(where: SettlementFilter, after: tuple[datetime, str] | None) -> Select[Any]:
     by = settlements.c
-    query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc())
-    if state is not None:
-        query = query.where(by.state == state.value)
+    query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc()).where(*where.conditions())
     if after is not None:
         accepted_at, number = after
         earlier = and_(by.accepted_at == accepted_at, by.request_unique_no < number)

@@ -81,7 +81,7 @@ class Door:
 
     async def recorded(self) -> list[str]:
         """Return the numbers of all settlements in the ledger, newest first."""
-        page = await self.ledger.page(state=None, after=None, limit=200)
+        page = await self.ledger.page(limit=200)
         return [each.number for each in page.settlements]
 
     def workers(self, external: ExternalSystem) -> AbstractAsyncContextManager[None]:

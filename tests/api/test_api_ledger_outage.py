@@ -52,7 +52,7 @@ class UnreachableLedger(FlakyLedger):
         """Fail."""
         raise self._lost
 
-    async def page(self, **_: object) -> Page:
+    async def page(self, *_: object, **__: object) -> Page:
         """Fail."""
         raise self._lost
 
@@ -75,7 +75,7 @@ class SilentLedger(FlakyLedger):
         return await _for_ever()
 
     @ends_by_itself
-    async def page(self, **_: object) -> Page:
+    async def page(self, *_: object, **__: object) -> Page:
         """Hang, for as long as the real one would."""
         return await _for_ever()
 

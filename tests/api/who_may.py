@@ -30,9 +30,12 @@ WHO_MAY: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/v1/batch-retries/{batchId}"): READERS,
     ("GET", "/v1/batch-retries/{batchId}/items"): READERS,
     ("POST", "/v1/batch-retries/{batchId}/stop"): OPERATORS,
+    ("GET", "/v1/exposure"): READERS,
     ("GET", "/v1/settlements"): READERS,
     ("POST", "/v1/settlements"): SUBMITTERS,
     ("GET", "/v1/settlements/{requestUniqueNo}"): READERS,
+    ("GET", "/v1/settlements/{requestUniqueNo}/events"): READERS,
+    ("GET", "/v1/settlements/{requestUniqueNo}/explain"): READERS,
     ("POST", "/v1/settlements/{requestUniqueNo}/cancel-adjust-retries"): OPERATORS,
     ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): OPERATORS,
 }

@@ -76,7 +76,7 @@ async def test_readers_wait_for_no_writer(ledger: Ledger, database_url: str) -> 
     with no_one_else_may_write(database_url):
         async with asyncio.timeout(PROMPT_S):
             assert await ledger.find(first.number) == first
-            assert (await ledger.page(state=None, after=None, limit=10)).settlements == (first,)
+            assert (await ledger.page(limit=10)).settlements == (first,)
             assert await ledger.never_started(order.accepted_at, 10) == []
             await ledger.check()
 

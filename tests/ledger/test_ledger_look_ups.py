@@ -74,7 +74,7 @@ async def test_moments_asked_for_need_a_zone_too(ledger: Ledger) -> None:
     with pytest.raises(StatementError, match="a moment needs a time zone"):
         await ledger.never_started(NOON, 100, after=(NAIVE, "N-1"))
     with pytest.raises(StatementError, match="a moment needs a time zone"):
-        await ledger.page(state=None, after=(NAIVE, "N-1"), limit=10)
+        await ledger.page(after=(NAIVE, "N-1"), limit=10)
 
 
 async def test_a_migrated_ledger_is_ready_empty_or_not(ledger: Ledger) -> None:

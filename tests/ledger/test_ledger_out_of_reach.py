@@ -34,7 +34,7 @@ BATCH = BatchOrder(
 
 READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
-    "page": lambda ledger: ledger.page(state=None, after=None, limit=10),
+    "page": lambda ledger: ledger.page(limit=10),
     "never_started": lambda ledger: ledger.never_started(NOON, 10),
     "gauges": lambda ledger: ledger.gauges(),
     "check": lambda ledger: ledger.check(),

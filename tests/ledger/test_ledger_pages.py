@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import State
-from ledger import Ledger, Page
+from ledger import Ledger, Page, SettlementFilter
 from ledger.ledger import PAGE_LIMIT_MAX
 from ledger.rows import settlement_values
 from ledger.tables import settlements
@@ -33,7 +33,7 @@ async def walk(ledger: Ledger, *, limit: int, state: State | None = None) -> lis
     numbers: list[str] = []
     after: tuple[datetime, str] | None = None
     for _ in range(PAGES_MAX):
-        page = await ledger.page(state=state, after=after, limit=limit)
+        page = await ledger.page(SettlementFilter(state=state), after=after, limit=limit)
         assert len(page.settlements) <= limit
         numbers += (each.number for each in page.settlements)
         after = page.after
@@ -48,7 +48,7 @@ def numbers_of(orders: list[SettlementInput]) -> list[str]:
 
 
 async def test_an_empty_ledger_has_one_empty_page(ledger: Ledger) -> None:
-    assert await ledger.page(state=None, after=None, limit=10) == Page((), None)
+    assert await ledger.page(limit=10) == Page((), None)
 
 
 async def test_pages_of_any_size_make_up_the_whole_newest_first(ledger: Ledger, engine: AsyncEngine) -> None:
@@ -63,7 +63,7 @@ async def test_a_page_holds_whole_settlements(ledger: Ledger) -> None:
     older, newer = at(1), at(2)
     await ledger.record(older, resolved(9))
     await ledger.record(newer, growing(2))
-    page = await ledger.page(state=None, after=None, limit=10)
+    page = await ledger.page(limit=10)
     assert [(each.settlement, each.snapshot) for each in page.settlements] == [
         (newer, growing(2)),
         (older, resolved(9)),
@@ -74,8 +74,8 @@ async def test_a_page_holds_whole_settlements(ledger: Ledger) -> None:
 async def test_only_the_last_page_leads_nowhere(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [at(second) for second in range(4)]
     await fill(engine, orders)
-    exactly_all = await ledger.page(state=None, after=None, limit=4)
-    all_but_one = await ledger.page(state=None, after=None, limit=3)
+    exactly_all = await ledger.page(limit=4)
+    all_but_one = await ledger.page(limit=3)
     assert exactly_all.after is None
     assert all_but_one.after == (orders[1].accepted_at, orders[1].adjust.requestUniqueNo)
 
@@ -108,13 +108,13 @@ async def test_what_is_accepted_between_pages_neither_moves_nor_repeats_another(
     """Newer ones, older ones (another process's clock) and ones at the very moment the page ended with."""
     there = [at(second, f"M-{second}") for second in range(10)]
     await fill(engine, there)
-    page = await ledger.page(state=None, after=None, limit=2)
+    page = await ledger.page(limit=2)
     seen = [each.number for each in page.settlements]
     while page.after is not None and len(seen) < PAGES_MAX:
         moment, turn = (page.after[0] - NOON).total_seconds(), len(seen)
         newcomers = [at(moment, f"A-{turn}"), at(moment, f"Z-{turn}"), at(100 + turn, f"new-{turn}")]
         await fill(engine, [*newcomers, at(-turn, f"old-{turn}")] if moment > 0 else newcomers)
-        page = await ledger.page(state=None, after=page.after, limit=2)
+        page = await ledger.page(after=page.after, limit=2)
         seen += (each.number for each in page.settlements)
     assert len(seen) == len(set(seen))
     assert [number for number in seen if number.startswith("M-")] == numbers_of(there[::-1])
@@ -126,20 +126,20 @@ async def test_a_cursor_means_the_same_moment_in_whatever_zone_it_comes_back(
 ) -> None:
     orders = [at(second) for second in range(6)]
     await fill(engine, orders)
-    first = await ledger.page(state=None, after=None, limit=2)
+    first = await ledger.page(limit=2)
     assert first.after is not None
     moment, number = first.after
-    rest = await ledger.page(state=None, after=(moment.astimezone(EAST), number), limit=10)
+    rest = await ledger.page(after=(moment.astimezone(EAST), number), limit=10)
     assert [each.number for each in rest.settlements] == numbers_of(orders[3::-1])
 
 
 async def test_what_changes_between_pages_stays_in_its_place(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [at(second) for second in range(4)]
     await fill(engine, orders)
-    first = await ledger.page(state=None, after=None, limit=2)
+    first = await ledger.page(limit=2)
     for order in orders:
         await ledger.record(order, growing(3))
-    second = await ledger.page(state=None, after=first.after, limit=2)
+    second = await ledger.page(after=first.after, limit=2)
     assert [each.number for each in (*first.settlements, *second.settlements)] == numbers_of(orders[::-1])
 
 
@@ -154,6 +154,6 @@ async def test_a_state_lists_its_settlements_and_no_others(ledger: Ledger) -> No
 
 async def test_a_page_has_at_most_the_limit_of_limits(ledger: Ledger, engine: AsyncEngine) -> None:
     await fill(engine, [at(second) for second in range(PAGE_LIMIT_MAX + 1)])
-    page = await ledger.page(state=None, after=None, limit=PAGE_LIMIT_MAX * 5)
-    rest = await ledger.page(state=None, after=page.after, limit=PAGE_LIMIT_MAX * 5)
+    page = await ledger.page(limit=PAGE_LIMIT_MAX * 5)
+    rest = await ledger.page(after=page.after, limit=PAGE_LIMIT_MAX * 5)
     assert (len(page.settlements), len(rest.settlements), rest.after) == (PAGE_LIMIT_MAX, 1, None)

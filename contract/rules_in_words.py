@@ -1,0 +1,93 @@
+"""Outcomes and rules in words for people: for explanations, wherever they are shown. docs/outcomes.md says more."""
+
+from contract.calls import CallRecord, Operation, Phase, Rule
+from contract.states import CancelResult, Outcome, State
+
+RULE_IN_WORDS: dict[Rule, str] = {
+    Rule.CODE_SUCCESS: "a correct reply with code 0 came back",
+    Rule.CODE_FAILURE: "a correct reply with a code of failure came back",
+    Rule.DEADLINE: "no whole reply came back within the deadline",
+    Rule.CONNECTION_BROKEN: "the connection broke after sending may have begun",
+    Rule.HTTP_STATUS: "an HTTP status other than 200 came back",
+    Rule.OVERSIZED: "a reply larger than the limit came back",
+    Rule.UNREADABLE: "what came back was not a reply of the contract",
+    Rule.CONTRADICTORY: "a reply that contradicts itself came back",
+    Rule.WORKER_LOST: "the worker was lost, or failed, and nobody knows what came back",
+    Rule.NOT_CONNECTED: "no connection could be made, so it was not sent",
+    Rule.TOO_LATE: "it was too late to send it, so it was not sent",
+}
+
+PHASE_IN_WORDS: dict[Phase, str] = {
+    Phase.QUEUE: "while it waited for a free connection",
+    Phase.CONNECT: "while the connection was being made",
+    Phase.FIRST_BYTE: "before the reply began",
+    Phase.BODY: "in the middle of the reply",
+}
+
+CANCEL_RESULT_IN_WORDS: dict[CancelResult, str] = {
+    CancelResult.REVERSED: "the amount was given back",
+    CancelResult.NOT_APPLIED: "the adjust was received, but had not been applied",
+    CancelResult.NEVER_RECEIVED: "the adjust was never received",
+}
+
+MONEY_IN_WORDS: dict[State, str] = {
+    State.ADJUSTING: "Not known yet: the adjust may be on its way.",
+    State.SETTLED: "The credit is adjusted, as the platform was told.",
+    State.EXPIRED: "Nothing was sent; the external system holds nothing of this order.",
+    State.CANCELLING: "The order is void; until the cancel is answered, the external system may still hold the amount.",
+    State.CANCELLED: "The order is void and the external system is as it was before.",
+    State.ABORTED: "In doubt: the order is void, but the external system may still hold the amount.",
+    State.RESOLVED: "Closed by a person; where the money is, their reason and reference say.",
+}
+
+_ADJUST_CAME_TO: dict[Outcome, str] = {
+    Outcome.APPLIED: "the credit is adjusted",
+    Outcome.REJECTED: "it was refused",
+    Outcome.UNKNOWN: "whether it was applied is not known",
+    Outcome.NOT_SENT: "nothing left this side",
+}
+
+
+def call_in_words(call: CallRecord, money: str) -> str:
+    """Say in one sentence what was sent, under which number, what came back and how that was classed."""
+    sent = f"{_act(call)} {money} under number {call.request_unique_no}{_attempt(call)}"
+    took = f" after {call.duration_ms} ms" if call.duration_ms is not None else ""
+    came = RULE_IN_WORDS[call.verdict.rule]
+    if call.verdict.phase is not None:
+        came += f", {PHASE_IN_WORDS[call.verdict.phase]}"
+    return (
+        f"{sent}:{took} {came}{_reply(call)}. So it is {call.verdict.outcome} by rule {call.verdict.rule}: {_so(call)}."
+    )
+
+
+def _act(call: CallRecord) -> str:
+    if call.operation is Operation.ADJUST:
+        return "adjust"
+    return f"{call.operation.lower().replace('_', ' ')} ({(call.kind or 'FIRST').lower()})"
+
+
+def _attempt(call: CallRecord) -> str:
+    if call.operation is Operation.ADJUST:
+        return ""
+    return f", attempt {call.attempt}" + (f" of round {call.round + 1}" if call.round else "")
+
+
+def _reply(call: CallRecord) -> str:
+    said = [
+        f"{name} {value}"
+        for name, value in (
+            ("HTTP status", call.verdict.http_status),
+            ("code", call.verdict.code),
+            ("msg", call.verdict.msg),
+        )
+        if value is not None
+    ]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _so(call: CallRecord) -> str:
+    if call.operation is Operation.ADJUST:
+        return _ADJUST_CAME_TO[call.verdict.outcome]
+    if call.cancel_result is not None:
+        return f"{call.cancel_result}, {CANCEL_RESULT_IN_WORDS[call.cancel_result]}"
+    return "no correct answer to a cancel"

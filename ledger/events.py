@@ -1,0 +1,61 @@
+"""A settlement's state changes as events, numbered from 0: its acceptance, into ADJUSTING."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contract.settlement import SettlementEvent
+from contract.states import END_STATES, State, decision_of
+from ledger.tables import settlements, state_changes
+
+EVENTS_MAX = 500
+"""Events read at once; whoever reads on gets the rest."""
+
+
+@dataclass(frozen=True)
+class NumberedEvent:
+    """An event and its id within its settlement."""
+
+    event_id: int
+    event: SettlementEvent
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing can come after it."""
+        return self.event.state in END_STATES
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events behind a given one, oldest first, and whether the settlement has ended."""
+
+    events: tuple[NumberedEvent, ...]
+    ended: bool
+
+
+async def read_events(connection: AsyncConnection, number: str, after: int) -> Events | None:
+    """Return the events of a settlement with an id above `after` (-1: all); None: there is no such settlement."""
+    settlement = settlements.c
+    query = select(settlement.accepted_at, settlement.state).where(settlement.request_unique_no == number)
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return None
+    by = state_changes.c
+    changes = (
+        select(state_changes).where(by.settlement_no == number, by.position > after).order_by(by.position)
+    ).limit(EVENTS_MAX)
+    found = [
+        _event(number, change.position, State(change.state), change.at, change.reason)
+        for change in (await connection.execute(changes)).all()
+    ]
+    if after < 0:
+        found.insert(0, _event(number, 0, State.ADJUSTING, row.accepted_at, "accepted"))
+    return Events(tuple(found), ended=State(row.state) in END_STATES)
+
+
+def _event(number: str, event_id: int, state: State, at: object, reason: str) -> NumberedEvent:
+    event = SettlementEvent.model_validate(
+        {"request_unique_no": number, "state": state, "decision": decision_of(state), "at": at, "reason": reason}
+    )
+    return NumberedEvent(event_id, event)

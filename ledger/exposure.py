@@ -1,0 +1,64 @@
+"""Money in doubt: what the external systems may hold although its order is void."""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contract.exposure import AGE_LIMITS_S, Age, Exposure, ExposureLine
+from contract.states import State
+from ledger.tables import settlements
+from ledger.totals import currency_totals, exact_sum
+
+
+async def read_exposure(connection: AsyncConnection, as_of: datetime) -> Exposure:
+    """Read what is in doubt now; ages count from acceptance to `as_of`.
+
+    The database counts equal amounts, and only adding them up is left to us: exactly, without signs.
+    """
+    found = (await connection.execute(_query(as_of))).all()
+    groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
+    for row in found:
+        groups[row.currency, row.company_id, row.state, row.age].append(row)
+    return Exposure(
+        as_of=as_of,
+        totals=currency_totals((row.currency, row.amount, row.many) for row in found),
+        lines=tuple(_line(rows) for _, rows in sorted(groups.items(), key=_in_order)),
+    )
+
+
+def _query(as_of: datetime) -> Select[Any]:
+    by = settlements.c
+    limits = [
+        (by.accepted_at > as_of - timedelta(seconds=limit_s), age.value)
+        for age, limit_s in AGE_LIMITS_S.items()
+        if age is not Age.OLDER
+    ]
+    age = case(*limits, else_=Age.OLDER.value).label("age")
+    told = (by.currency, by.company_id, by.state, age, by.amount)
+    return (
+        select(*told, func.count().label("many"), func.min(by.accepted_at).label("oldest"))
+        .where(by.in_doubt)
+        .group_by(*told)
+    )
+
+
+def _line(rows: list[Row[Any]]) -> ExposureLine:
+    first = rows[0]
+    return ExposureLine(
+        currency=first.currency,
+        company_id=first.company_id,
+        state=State(first.state),
+        age=Age(first.age),
+        count=sum(row.many for row in rows),
+        amount=exact_sum((row.amount, row.many) for row in rows),
+        oldest_accepted_at=min(row.oldest for row in rows),
+    )
+
+
+def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool, int, str, int]:
+    """Order by currency, company (none first), state, and the oldest age first."""
+    currency, company_id, state, age = group[0]
+    return currency, company_id is not None, company_id or 0, state, -list(Age).index(Age(age))
