@@ -1,0 +1,112 @@
+"""The explanation says in plain words what happened, why, what it means for the money, and what comes next, when."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.explain_next import next_step, round_lasts_at_most
+from api.explain_settlement import timeline
+from contract.calls import Phase, Rule
+from contract.ids import CancelKind, cancel_unique_no
+from contract.payloads import CancelAct, StateChange, accepted_snapshot
+from contract.rules_in_words import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
+from contract.states import CancelResult, State
+from tests.api.doors import SETTLEMENTS, Door, accept
+from tests.api.snapshots import long_story, stands
+from tests.support.orders import QUICK_POLICY, settlement
+
+
+def test_everything_that_can_be_said_has_words() -> None:
+    assert set(RULE_IN_WORDS) == set(Rule)
+    assert set(PHASE_IN_WORDS) == set(Phase)
+    assert set(CANCEL_RESULT_IN_WORDS) == set(CancelResult)
+    assert set(MONEY_IN_WORDS) == set(State)
+
+
+async def test_the_whole_story_is_told_in_order(closed_door: Door) -> None:
+    order = settlement()
+    number = await accept(closed_door.ledger, order, long_story(order))
+    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    first, confirming = (cancel_unique_no(number, kind) for kind in CancelKind)
+    texts = [entry["text"] for entry in told["timeline"]]
+    in_order = [
+        "accepted for settlement",
+        "CANCELLING: adjust UNKNOWN (DEADLINE); the decision is VOID",
+        f"under number {first}, attempt 1",
+        "ABORTED",
+        "night-shift: RETRY_CANCEL_ADJUST (broker is back)",
+        f"adjust 12.50 USD under number {number}: after 3001 ms no whole reply came back",
+        f"under number {first}, attempt 2 of round 2",
+        f"under number {confirming}, attempt 1",
+        "day-shift: RESOLVE (by hand; broker's reference: ticket 17)",
+    ]
+    for part in in_order:
+        assert any(part in text for text in texts), part
+    moments = [datetime.fromisoformat(entry["at"]) for entry in told["timeline"][1:]]
+    assert moments == sorted(moments)
+    assert (told["state"], told["decision"]) == ("CANCELLED", "VOID")
+    assert told["money"] == MONEY_IN_WORDS[State.CANCELLED]
+    assert (told["next"]["who"], told["next"]["at"]) == ("nobody", None)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_every_state_is_explained_with_temporal_away(closed_door: Door, state: State) -> None:
+    order = settlement()
+    snapshot = None if state is State.ADJUSTING else stands(order, state)
+    number = await accept(closed_door.ledger, order, snapshot)
+    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    assert state in told["headline"]
+    assert told["headline"].startswith("OPEN_POSITION 12.50 USD, order 4711")
+
+
+async def test_unknown_number_is_not_found(closed_door: Door) -> None:
+    assert (await closed_door.http.get(f"{SETTLEMENTS}/N-unknown/explain")).status_code == 404
+
+
+def test_nothing_personal_is_told() -> None:
+    order = settlement(metadata='{"note":"Rosebud"}')
+    text = " ".join(entry.text for entry in timeline(order, long_story(order)))
+    for personal in (order.adjust.userName, order.adjust.thirdServerCode, order.adjust.ip, "Rosebud"):
+        assert personal not in text
+
+
+def test_an_undecided_order_is_decided_by_its_expiry_and_one_calls_limits() -> None:
+    order = settlement()
+    step = next_step(order, accepted_snapshot(order))
+    assert (step.who, step.at) == ("automation", order.accepted_at + timedelta(seconds=QUICK_POLICY.expire_after_s + 6))
+
+
+def test_a_round_of_cancels_ends_with_its_attempts_and_waits() -> None:
+    """Three attempts of at most 6 s, with 1 s and 2 s between them."""
+    assert round_lasts_at_most(QUICK_POLICY) == timedelta(seconds=3 * 6 + 1 + 2)
+    order = settlement()
+    began = order.accepted_at + timedelta(seconds=4)
+    snapshot = stands(order, State.CANCELLING).model_copy(
+        update={"state_changes": (StateChange(state=State.CANCELLING, at=began, reason="adjust UNKNOWN"),)}
+    )
+    step = next_step(order, snapshot)
+    assert (step.who, step.at) == ("automation", began + timedelta(seconds=21))
+    assert "up to 3 times" in step.text
+
+
+def test_in_the_quarantine_the_confirming_cancel_is_due_when_it_was_planned() -> None:
+    order = settlement()
+    story = long_story(order)
+    act = CancelAct(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
+    snapshot = story.model_copy(
+        update={"state": State.CANCELLING, "calls": story.calls[:3], "cancel_acts": (act,)},
+    )
+    step = next_step(order, snapshot)
+    assert (step.who, step.at) == ("automation", datetime.fromtimestamp(1_767_605_400.5, UTC))
+    assert "confirming" in step.text
+
+
+def test_an_abort_names_both_commands() -> None:
+    order = settlement()
+    step = next_step(order, stands(order, State.ABORTED))
+    number = order.adjust.requestUniqueNo
+    assert step.who == "operator"
+    assert [command.split(" --")[0] for command in step.commands] == [
+        f"settlement retry {number}",
+        f"settlement resolve {number}",
+    ]

@@ -1,0 +1,28 @@
+"""Exposure answers from the ledger alone; what it counts and how it adds up is tested at the ledger."""
+
+from datetime import UTC, datetime, timedelta
+
+from contract.states import State
+from tests.api.doors import Door, accept
+from tests.api.snapshots import stands
+from tests.support.orders import settlement
+
+
+async def test_money_in_doubt_is_told_with_temporal_away(closed_door: Door) -> None:
+    old = settlement(amount="0.10", accepted_at=datetime.now(UTC) - timedelta(hours=2))
+    new = settlement(amount="0.20")
+    ended = settlement(amount="5.00")
+    await accept(closed_door.ledger, old, stands(old, State.ABORTED))
+    await accept(closed_door.ledger, new, stands(new, State.CANCELLING))
+    await accept(closed_door.ledger, ended, stands(ended, State.SETTLED))
+    answer = (await closed_door.http.get("/v1/exposure")).json()
+    assert answer["totals"] == [{"currency": "USD", "count": 2, "amount": "0.30"}]
+    assert [(line["state"], line["age"], line["companyId"], line["amount"]) for line in answer["lines"]] == [
+        ("ABORTED", "<1d", 7, "0.10"),
+        ("CANCELLING", "<1m", 7, "0.20"),
+    ]
+
+
+async def test_nothing_in_doubt_is_an_empty_answer(closed_door: Door) -> None:
+    answer = (await closed_door.http.get("/v1/exposure")).json()
+    assert (answer["totals"], answer["lines"]) == ([], [])

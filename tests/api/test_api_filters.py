@@ -1,0 +1,87 @@
+"""The list takes every filter, alone and with others, and refuses what it does not know, naming it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from contract.states import State
+from tests.api.doors import SETTLEMENTS, Door, accept
+from tests.api.snapshots import stands
+from tests.ledger.samples import NOON
+from tests.support.orders import settlement
+
+
+async def two(door: Door) -> tuple[str, str]:
+    """Accept two settlements that differ in everything that can be searched by."""
+    first = settlement(orderId=1, userName="user-1", currency="USD", accepted_at=NOON)
+    second = settlement(orderId=2, userName="结算-2", currency="JPY", accepted_at=NOON + timedelta(seconds=1))
+    second = second.model_copy(update={"company_id": -8})
+    return (
+        await accept(door.ledger, first, stands(first, State.CANCELLED)),
+        await accept(door.ledger, second, stands(second, State.ABORTED)),
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "ABORTED"},
+        {"orderId": 2},
+        {"userName": "结算-2"},
+        {"companyId": -8},
+        {"currency": "JPY"},
+        {"from": "2026-01-05T12:00:01.123456Z"},
+        {"from": "2026-01-05T17:45:01.123456+05:45"},
+        {"state": "ABORTED", "companyId": -8, "currency": "JPY", "orderId": 2},
+    ],
+)
+async def test_filter_leaves_what_fits(closed_door: Door, query: dict[str, Any]) -> None:
+    _, second = await two(closed_door)
+    answer = await closed_door.http.get(SETTLEMENTS, params=query)
+    assert [each["requestUniqueNo"] for each in answer.json()["items"]] == [second]
+
+
+@pytest.mark.parametrize("query", [{"cancelResult": "REVERSED"}, {"to": "2026-01-05T12:00:01.123456Z"}])
+async def test_filter_leaves_the_other(closed_door: Door, query: dict[str, Any]) -> None:
+    first, _ = await two(closed_door)
+    answer = await closed_door.http.get(SETTLEMENTS, params=query)
+    assert [each["requestUniqueNo"] for each in answer.json()["items"]] == [first]
+
+
+async def test_filters_hold_on_every_page(closed_door: Door) -> None:
+    orders = [settlement(userName="user-1" if each % 2 else "user-2", accepted_at=NOON) for each in range(7)]
+    for order in orders:
+        await accept(closed_door.ledger, order)
+    found, query = [], {"userName": "user-1", "limit": "1"}
+    while True:
+        page = (await closed_door.http.get(SETTLEMENTS, params=query)).json()
+        found += [each["requestUniqueNo"] for each in page["items"]]
+        if page["nextCursor"] is None:
+            break
+        query["cursor"] = page["nextCursor"]
+    assert sorted(found) == sorted(each.adjust.requestUniqueNo for each in orders if each.adjust.userName == "user-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("state", "OPEN"),
+        ("orderId", "1.5"),
+        ("orderId", 2**63),
+        ("userName", ""),
+        ("userName", "a\0"),
+        ("companyId", "x"),
+        ("currency", "usd"),
+        ("cancelResult", "DONE"),
+        ("from", "yesterday"),
+        ("from", "2026-01-05T12:00:00"),
+        ("to", "0001-01-01T00:00:00+05:00"),
+        ("order_id", 1),
+        ("user", "user-1"),
+    ],
+)
+async def test_broken_filter_is_named(closed_door: Door, name: str, value: object) -> None:
+    answer = await closed_door.http.get(SETTLEMENTS, params={name: str(value)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
+    assert [each["field"] for each in answer.json()["errors"]] == [name]
