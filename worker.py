@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
 from yarl import URL
@@ -13,10 +14,15 @@ from yarl import URL
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
+from activities.check_ledger import CheckLedger
+from activities.check_temporal import CheckTemporal
 from activities.end_batch import EndBatch
 from activities.limits import ADJUST_START_TO_CLOSE
+from activities.reconciler import Reconciler
+from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
+from activities.review_findings import ReviewFindings
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
@@ -27,13 +33,17 @@ from ledger import Batches, Ledger, open_engine
 from workflows import metrics as saga_metrics
 from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
+from workflows.reconciliation import Reconciliation
+from workflows.reconciliation_schedule import ensure_schedule
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
     DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
+    RECONCILIATION_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
     workflow_runner,
 )
+from workflows.start import take_up
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 log = structlog.get_logger()
@@ -43,6 +53,9 @@ LEDGER_SLOTS = 20
 
 BATCH_SLOTS = 5
 """Batches at work at once; each has at most a second's worth of settlements under way."""
+
+RECONCILIATION_SLOTS = 2
+"""One round at a time is all there ever is."""
 
 GRACE = ADJUST_START_TO_CLOSE
 """On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
@@ -89,6 +102,26 @@ def batch_worker(client: Client, batches: Batches) -> Worker:
     )
 
 
+def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
+    """Return the worker for rounds of reconciliation (see `RECONCILIATION_TASK_QUEUE`)."""
+    reconciler = Reconciler(client, engine, take_up)
+    return Worker(
+        client,
+        task_queue=RECONCILIATION_TASK_QUEUE,
+        workflows=[Reconciliation],
+        workflow_runner=workflow_runner(),
+        activities=[
+            CheckLedger(reconciler).check_ledger,
+            CheckTemporal(reconciler).check_temporal,
+            ReviewFindings(reconciler).review_findings,
+            RecordRound(reconciler.findings).record_round,
+        ],
+        max_concurrent_activities=RECONCILIATION_SLOTS,
+        max_concurrent_workflow_tasks=RECONCILIATION_SLOTS,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
 def external_config(settings: Settings) -> ExternalSystemConfig:
     """Return where the external system is, and how it undoes an adjust."""
     return ExternalSystemConfig(
@@ -120,8 +153,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             interceptors=tracing.interceptors,
         )
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
+        await ensure_schedule(client, settings.reconcile_every_s)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(batch_worker(client, Batches(engine)))
+        await stack.enter_async_context(reconciliation_worker(client, engine))
         await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
         log.info(
             "worker ready", external_system=str(URL(settings.external_url).with_user(None)), slots=settings.worker_slots

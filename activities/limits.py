@@ -50,3 +50,30 @@ BATCH_CHUNK_START_TO_CLOSE = timedelta(
 BATCH_HEARTBEAT = timedelta(seconds=10)
 """Without a sign of life for so long, the worker is lost and another one goes on with the chunk."""
 BATCH_END_START_TO_CLOSE = RECORD_START_TO_CLOSE
+RECONCILE_UNTOUCHED_S = 5.0
+"""A settlement that the ledger heard of within this time is at work and is not looked at."""
+RECONCILE_START_SLACK_S = 10.0
+"""Beyond its expiry, before a settlement without a workflow counts as lost: its POST may be on its way to Temporal, and
+this machine's clock may be off by so much."""
+RECONCILE_BEHIND_S = 60.0
+"""How long a ledger write may take to arrive: longer than the longest interval between its attempts."""
+RECONCILE_STUCK_ATTEMPTS = 5
+"""Attempts of one workflow task after which code and history do not fit; a worker that was killed costs one or two."""
+RECONCILE_WINDOW = timedelta(hours=24)
+"""How far back closed workflows are looked at for which the ledger may have no row."""
+RECONCILE_PAGE = 100
+RECONCILE_CHECKED_MAX = 2_000
+"""Settlements looked at in one round, each way; the next round goes on from there."""
+RECONCILE_SIDE_BY_SIDE = 10
+RECONCILE_RATE_PER_S = 50.0
+"""Settlements that Temporal is asked about, in one second."""
+RECONCILE_RPC_S = 5.0
+RECONCILE_QUERY_S = 10.0
+"""For a lost workflow to say what it knew: a worker replays its whole history."""
+RECONCILE_PAGE_BUDGET_S = 30.0
+"""After so long a part is ended early, and says where."""
+RECONCILE_PAGE_START_TO_CLOSE = timedelta(seconds=120)
+"""Above the budget and the slowest settlements that can have been begun within it."""
+RECONCILE_HEARTBEAT = timedelta(seconds=20)
+RECONCILE_ROUND_MAX = timedelta(minutes=10)
+"""Then a round is given up, whatever holds it: the next one must begin."""

@@ -1,8 +1,5 @@
 """Put the front door together."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -20,9 +17,9 @@ from api import (
     metrics,
     openapi,
     operator_acts,
-    overdue,
     post_settlement,
     problems,
+    reconciliation,
     settlement_events,
 )
 from api.access import AccessMiddleware
@@ -54,20 +51,10 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
 
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application over given services; it closes none of them."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        background = asyncio.create_task(overdue.run(services))
-        yield
-        background.cancel()
-        with suppress(asyncio.CancelledError):
-            await background
-
     app = FastAPI(
         title="Order settlement",
         version=version("order-settlement"),
         description=DESCRIPTION,
-        lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         telemetry=telemetry(tracer_provider),
@@ -84,6 +71,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         get_exposure,
         operator_acts,
         batch_retries,
+        reconciliation,
         api_keys,
         health,
         metrics,

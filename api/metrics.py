@@ -33,11 +33,6 @@ DECISION_LATENCY = Histogram(
 )
 
 
-CLOSED_WITHOUT_END = Counter(
-    "settlement_closed_without_end_total", "Looks at a settlement whose workflow closed without an end in the ledger."
-)
-
-
 @router.get("/metrics", include_in_schema=False)
 async def metrics(services: Injected, _: Reader) -> Response:
     """Return all metrics of this process, and what the ledger as a whole says."""

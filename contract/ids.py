@@ -15,6 +15,15 @@ _BATCHES = uuid.UUID("2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b")
 RETRY_UPDATE = "retry_cancel_adjust"
 """The Update by which an aborted settlement goes back to CANCELLING."""
 
+SETTLEMENT_WORKFLOW = "OrderSettlement"
+"""Type of a settlement's workflow, by which Temporal lists them."""
+SNAPSHOT_QUERY = "snapshot"
+"""The Query that a settlement's workflow answers with all that it knows, even after it was ended from outside."""
+STATE_ATTRIBUTE = "SettlementState"
+"""The search attribute that says where a settlement stands; Temporal tells it without any worker."""
+RECONCILIATION_SCHEDULE = "order-settlement-reconciliation"
+"""Id of the Temporal Schedule by which ledger and Temporal are held against each other."""
+
 
 class CancelKind(StrEnum):
     """The two cancel acts that one settlement may need; each has its own number."""
@@ -28,6 +37,11 @@ class CancelKind(StrEnum):
 def workflow_id(request_unique_no: str) -> str:
     """Return the id of the settlement's workflow; the same number always gives the same id."""
     return f"{_WORKFLOW_ID_PREFIX}{request_unique_no}"
+
+
+def number_of(workflow: str) -> str | None:
+    """Return the settlement's number that a workflow's id was made from; None: no settlement's id looks like this."""
+    return workflow.removeprefix(_WORKFLOW_ID_PREFIX) if workflow.startswith(_WORKFLOW_ID_PREFIX) else None
 
 
 def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:

@@ -80,3 +80,30 @@ class Reconciliation(Model):
     open_findings: int
     schedule: str
     """In plain words, such as "every 60 s"."""
+
+
+class WalkTask(Model):
+    """Input of the activities that look at one part of what there is: from where on, and in which round."""
+
+    round_started_at: datetime
+    after: str | None = None
+    """Where the part before ended, as it said; None: from the beginning."""
+
+
+class Walked(Model):
+    """What became of one part, or of several in a row."""
+
+    checked: int = 0
+    found: int = 0
+    repaired: int = 0
+    failed: int = 0
+    """What could not be looked at; the next round tries again."""
+    after: str | None = None
+    """Where to go on; None: that was the last part."""
+
+
+class RoundCarry(Model):
+    """Result of the workflow `Reconciliation`, which the next round begins with: where a limit cut this one short."""
+
+    ledger_after: str | None = None
+    temporal_after: str | None = None

@@ -12,12 +12,21 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest as Descri
 from temporalio.client import Client
 
 from config.temporal import connect
-from workflows.runtime import BATCH_TASK_QUEUE, DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
+from workflows.runtime import (
+    BATCH_TASK_QUEUE,
+    DATA_CONVERTER,
+    LEDGER_TASK_QUEUE,
+    RECONCILIATION_TASK_QUEUE,
+    SETTLEMENT_TASK_QUEUE,
+)
 
 ASKED_WITHIN = timedelta(minutes=2)  # who lives asks anew at least once a minute; Temporal remembers five
 WORKFLOWS, ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-QUEUES = (SETTLEMENT_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
-WORK = ((SETTLEMENT_TASK_QUEUE, WORKFLOWS), *((queue, ACTIVITIES) for queue in QUEUES))
+QUEUES = (SETTLEMENT_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE, RECONCILIATION_TASK_QUEUE)
+WORK = (
+    *((queue, WORKFLOWS) for queue in (SETTLEMENT_TASK_QUEUE, RECONCILIATION_TASK_QUEUE)),
+    *((queue, ACTIVITIES) for queue in QUEUES),
+)
 
 
 async def asks(client: Client, queue: str, kind: TaskQueueType.ValueType) -> bool:

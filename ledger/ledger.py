@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.exposure import Exposure
 from contract.payloads import SettlementInput, Snapshot
-from contract.states import State
 from ledger import rows
 from ledger.engine import reader
 from ledger.events import Events, read_events
@@ -156,25 +155,6 @@ class Ledger:
         """Return the money in doubt, with ages as of a moment."""
         async with self._reader.connect() as connection:
             return await read_exposure(connection, as_of)
-
-    @ends_by_itself
-    async def never_started(
-        self, accepted_before: datetime, limit: int, after: tuple[datetime, str] | None = None
-    ) -> list[SettlementInput]:
-        """Return settlements of which no workflow has reported anything yet, oldest first, from behind `after`."""
-        by = settlements.c
-        query = (
-            select(settlements)
-            .where(by.state == State.ADJUSTING.value, by.version == 0, by.accepted_at < accepted_before)
-            .order_by(by.accepted_at, by.request_unique_no)
-            .limit(limit)
-        )
-        if after is not None:
-            accepted_at, number = after
-            later = and_(by.accepted_at == accepted_at, by.request_unique_no > number)
-            query = query.where(or_(by.accepted_at > accepted_at, later))
-        async with self._reader.connect() as connection:
-            return [rows.to_input(row) for row in (await connection.execute(query)).all()]
 
     @ends_by_itself
     async def gauges(self) -> Gauges:

@@ -99,7 +99,8 @@ class OrderSettlement:
         else:
             self._saga.show()
         if self._saga.state not in END_STATES:
-            await self._compensate(self._saga.snapshot.calls[0].verdict.outcome, self._saga.snapshot.reason)
+            calls = self._saga.snapshot.calls
+            await self._compensate(calls[0].verdict.outcome if calls else Outcome.UNKNOWN, self._saga.snapshot.reason)
 
     def _is_stale(self) -> bool:
         accepted_at = min(self._settlement.accepted_at, workflow.info().workflow_start_time)
@@ -149,7 +150,9 @@ class OrderSettlement:
             # Begun before the wait: what is known of it then reaches the ledger before it is ever sent.
             confirm_after_s = self._settlement.policy.confirm_after_s
             confirming = self._begun(CancelKind.CONFIRMING, f"confirming after {result}", confirm_after_s)
-            await workflow.sleep(confirm_after_s, summary="quarantine before a second look")
+            left_s = confirming.request_time_ms / 1000 - workflow.now().timestamp()
+            if left_s > 0:
+                await workflow.sleep(left_s, summary="quarantine before a second look")
             result = await self._cancel_until_consistent(confirming)
         if result is not None:
             self._saga.enter(State.CANCELLED, f"consistent again: {result}", cancel_result=result)
@@ -163,7 +166,12 @@ class OrderSettlement:
         return act
 
     async def _cancel_until_consistent(self, act: CancelAct) -> CancelResult | None:
-        """Send one cancel, in as many rounds as operators ask for; None: an operator resolved it by hand."""
+        """Send one cancel, in as many rounds as operators ask for; None: an operator resolved it by hand.
+
+        One that was answered to a lost predecessor is not sent again.
+        """
+        if (known := self._saga.answer(act.kind)) is not None:
+            return known
         while True:
             if self._saga.state is State.ABORTED and await self._operator_acts() is State.RESOLVED:
                 return None

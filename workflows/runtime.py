@@ -9,6 +9,8 @@ SETTLEMENT_TASK_QUEUE = "order-settlement"
 """Workflows and calls to the external system."""
 LEDGER_TASK_QUEUE = "order-settlement-ledger"
 """Ledger writes, on slots of their own: during a ledger outage they must not crowd out a compensation."""
+RECONCILIATION_TASK_QUEUE = "order-settlement-reconciliation"
+"""Rounds of reconciliation, on few slots of their own: thousands of lost workflows must not crowd out a settlement."""
 
 BATCH_TASK_QUEUE = "order-settlement-batches"
 """Chunks of batches, on few slots of their own: they wait for settlements, and must not crowd out what those need."""

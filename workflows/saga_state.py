@@ -21,6 +21,8 @@ with workflow.unsafe.imports_passed_through():
 from workflows.metrics import count_change
 from workflows.visibility import money, show
 
+_BEGINS_A_ROUND = frozenset({ActKind.RETRY_CANCEL_ADJUST, ActKind.WORKFLOW_CANCELLATION, ActKind.TAKE_UP})
+
 
 class SagaState:
     """The current snapshot, replaced as a whole by every change; versions count the changes."""
@@ -28,7 +30,7 @@ class SagaState:
     def __init__(self, settlement: SettlementInput, known: Snapshot) -> None:
         self._settlement = settlement
         self.snapshot = known
-        self.round = max((call.round + 1 for call in known.calls), default=0)
+        self.round = _next_round(known)
         """The number of the current round of cancel attempts."""
 
     @property
@@ -82,6 +84,12 @@ class SagaState:
         """Return the cancel of a kind if it was begun, however long ago."""
         return next((act for act in self.snapshot.cancel_acts if act.kind is kind), None)
 
+    def answer(self, kind: CancelKind) -> CancelResult | None:
+        """Return how the cancel of a kind was correctly answered, whoever sent it; None: not yet."""
+        return next(
+            (call.cancel_result for call in self.snapshot.calls if call.kind is kind and call.cancel_result), None
+        )
+
     def begin(self, act: CancelAct) -> None:
         """Take a cancel into what is known before it is sent: a successor must send the same request."""
         self._change(cancel_acts=(*self.snapshot.cancel_acts, act))
@@ -91,3 +99,10 @@ class SagaState:
         version = before.version + 1
         self.snapshot = before.model_copy(update={**fields, "version": version, "updated_at": workflow.now()})
         count_change(self._settlement, before, self.snapshot)
+
+
+def _next_round(known: Snapshot) -> int:
+    """Return the number of the next round: above every one that was made, or begun and lost with its worker."""
+    made = max((call.round + 1 for call in known.calls), default=0)
+    asked_for = sum(act.kind in _BEGINS_A_ROUND for act in known.acts)
+    return max(made, asked_for + 1 if known.calls else asked_for)

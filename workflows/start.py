@@ -17,19 +17,20 @@ DECISION_UPDATE_ID = "decision"
 """One id for every caller: sixty who wait for the same decision are one Update in the history."""
 
 
-def _options(settlement: SettlementInput, taken_up: TakeUp | None) -> dict[str, Any]:
+def _options(
+    settlement: SettlementInput,
+    taken_up: TakeUp | None,
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
+) -> dict[str, Any]:
     """Return the options that keep a number to one workflow: a running one is joined, a closed one refused.
 
-    Only a taken up one may follow on one that was ended from outside; never on one that came to its end.
     There is no execution or run timeout: time must never close a settlement that holds money.
     """
     return {
         "id": workflow_id(settlement.adjust.requestUniqueNo),
         "task_queue": SETTLEMENT_TASK_QUEUE,
         "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-        "id_reuse_policy": (
-            WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if taken_up else WorkflowIDReusePolicy.REJECT_DUPLICATE
-        ),
+        "id_reuse_policy": reuse,
         "search_attributes": search_attributes(settlement, taken_up.snapshot.state if taken_up else State.ADJUSTING),
         "static_summary": static_summary(settlement),
         "static_details": HOW_TO_ACT,
@@ -54,12 +55,27 @@ async def start_workflow(
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
 
 
+async def take_up(
+    client: Client, settlement: SettlementInput, taken_up: TakeUp
+) -> WorkflowHandle[OrderSettlement, Snapshot]:
+    """Start a workflow that goes on for one that was lost, or ended from outside; repeating it joins the running one.
+
+    Only reconciliation does this: it has asked the lost workflow what it knew, which may be more than the ledger has.
+
+    Raises WorkflowAlreadyStartedError if the one before came to its end by itself, RPCError if Temporal does not
+    confirm.
+    """
+    after_lost_ones = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+    return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up, after_lost_ones))
+
+
 def take_up_if_stale(settlement: SettlementInput, snapshot: Snapshot, now: datetime) -> TakeUp | None:
     """Return what a start of an accepted settlement must carry, if none of its workflows has reported anything yet.
 
     None: it is young enough to be sent. A stale one may have had a workflow before, which Temporal has lost; so
     a workflow that would have to be made for it now must not conclude that nothing was ever sent. One that
-    still waits in Temporal is joined, whatever the start carries.
+    still waits in Temporal is joined, whatever the start carries; one that was ended from outside is left to
+    reconciliation.
     """
     if now - settlement.accepted_at < timedelta(seconds=settlement.policy.expire_after_s):
         return None

@@ -4,11 +4,12 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
+    from contract.ids import STATE_ATTRIBUTE
     from contract.operator_rules import ResolveReason, RetryReason
     from contract.payloads import SettlementInput, Snapshot
     from contract.states import State
 
-SETTLEMENT_STATE = SearchAttributeKey.for_keyword("SettlementState")
+SETTLEMENT_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 ORDER_ID = SearchAttributeKey.for_int("OrderId")
 COMPANY_ID = SearchAttributeKey.for_int("CompanyId")
 CURRENCY = SearchAttributeKey.for_keyword("Currency")

@@ -10,18 +10,13 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 
-from config.temporal import register_search_attributes
 from ledger import open_engine
 from ledger.migrate import migrate
 from tests.api.doors import GUARDED, Door, open_door, open_real_door
 from tests.api.wire import Line, line, temporal_at
-from tests.support.binaries import beside_python
+from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
-from tests.support.sagas import IDENTITY
-from workflows.runtime import DATA_CONVERTER
-from workflows.visibility import SEARCH_ATTRIBUTES
 
 
 @pytest.fixture(autouse=True)
@@ -103,15 +98,8 @@ async def lined_door(ledger: FlakyLedger, temporal_line: Line, temporal: Client)
 @pytest_asyncio.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """Run one real Temporal server for all tests; each uses numbers of its own."""
-    async with await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        identity=IDENTITY,
-        dev_server_existing_path=beside_python("temporal"),
-        dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"],
-        dev_server_log_level="error",
-    ) as environment:
-        await register_search_attributes(environment.client, SEARCH_ATTRIBUTES)
-        yield environment.client
+    async with dev_server() as client:
+        yield client
 
 
 @pytest_asyncio.fixture

@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.batch import BatchOrder, BatchSelection, BatchState
 from contract.operator_rules import RetryReason
-from ledger import Batches, Ledger
+from contract.reconciliation import FindingKind
+from ledger import Batches, Findings, Ledger, Standings
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
 from tests.support.orders import settlement
@@ -35,8 +36,11 @@ BATCH = BatchOrder(
 READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
     "page": lambda ledger: ledger.page(limit=10),
-    "never_started": lambda ledger: ledger.never_started(NOON, 10),
     "gauges": lambda ledger: ledger.gauges(),
+    "open_ones": lambda ledger: Standings(ledger.engine).open_ones(NOON, 10),
+    "of": lambda ledger: Standings(ledger.engine).of(["N-1"]),
+    "findings": lambda ledger: Findings(ledger.engine).page(status=None, before=None, limit=10),
+    "last_round": lambda ledger: Findings(ledger.engine).last_round(),
     "check": lambda ledger: ledger.check(),
     "preview": lambda ledger: Batches(ledger.engine).preview(SELECTION),
     "pending": lambda ledger: Batches(ledger.engine).pending("b-1", 10),
@@ -46,6 +50,9 @@ WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
     "begin": lambda ledger: Batches(ledger.engine).begin("b-1", BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
+    "see": lambda ledger: Findings(ledger.engine).see(
+        FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON, at=NOON
+    ),
 }
 METHODS = READS | WRITES
 

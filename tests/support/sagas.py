@@ -16,7 +16,7 @@ from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from config.temporal import TYPE_OF
 from connector import ExternalSystem
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import SettlementInput, Snapshot, TakeUp
 from contract.states import State
 from ledger import Batches
 from tests.support.binaries import beside_python
@@ -32,7 +32,7 @@ from workflows.runtime import (
     SETTLEMENT_TASK_QUEUE,
     workflow_runner,
 )
-from workflows.start import start_workflow
+from workflows.start import start_workflow, take_up
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 IDENTITY = "tests"
@@ -117,8 +117,14 @@ class Saga:
 
 @asynccontextmanager
 async def settling(
-    environment: WorkflowEnvironment, ledger: FlakyLedger, external: ScriptedExternalSystem, start: SettlementInput
+    environment: WorkflowEnvironment,
+    ledger: FlakyLedger,
+    external: ScriptedExternalSystem,
+    start: SettlementInput,
+    taken_up: TakeUp | None = None,
 ) -> AsyncIterator[Saga]:
-    """Start a settlement against a script, with its workers."""
-    async with workers(environment.client, external, ledger):
-        yield Saga(await start_workflow(environment.client, start), start, external, ledger)
+    """Start a settlement against a script, with its workers; with `taken_up`, for a workflow that was lost."""
+    client = environment.client
+    async with workers(client, external, ledger):
+        handle = await (take_up(client, start, taken_up) if taken_up else start_workflow(client, start))
+        yield Saga(handle, start, external, ledger)

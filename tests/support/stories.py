@@ -14,10 +14,11 @@ from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Rule, Verdict
 from contract.operator_rules import ResolveReason, RetryReason
-from contract.payloads import OperatorRequest
+from contract.payloads import OperatorRequest, SettlementInput, Snapshot
 from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate
+from tests.support import lost
 from tests.support.batch_stories import batch_stories, tell_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
@@ -68,6 +69,14 @@ async def _resolved(environment: WorkflowEnvironment, saga: Saga) -> None:
     await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
 
 
+async def _retried_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
+    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+
+
+async def _resolved_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
+    await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+
+
 async def _stopped_when_aborted(environment: WorkflowEnvironment, saga: Saga) -> None:
     await aborted(environment, saga)
     await saga.handle.cancel(reason="maintenance")
@@ -92,12 +101,14 @@ class Story:
     cancels: tuple[Answer, ...] = ()
     act: Act | None = None
     age: timedelta = timedelta(0)
+    known: Callable[[SettlementInput], Snapshot] | None = None
+    """For a workflow that goes on for a lost one: what was known of it."""
 
 
 def stories() -> dict[str, Story]:
     """Return all stories by name, each ready to be told once."""
     gate = Gate(APPLIED)
-    lost = RuntimeError("the worker is gone")
+    worker_lost = RuntimeError("the worker is gone")
     return {
         "settled": Story(State.SETTLED, APPLIED, act=_decided),
         "expired-stale": Story(State.EXPIRED, APPLIED, age=timedelta(seconds=QUICK_POLICY.expire_after_s)),
@@ -105,7 +116,7 @@ def stories() -> dict[str, Story]:
         "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), _decided),
         "reversed-after-retries": Story(State.CANCELLED, UNKNOWN, (FAILED, FAILED, REVERSED)),
         "late-arrival-caught": Story(State.CANCELLED, UNKNOWN, (NEVER_RECEIVED, REVERSED)),
-        "worker-lost": Story(State.CANCELLED, lost, (REVERSED,)),
+        "worker-lost": Story(State.CANCELLED, worker_lost, (REVERSED,)),
         "aborted-then-retried": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _retried),
         "aborted-confirming": Story(
             State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), _retried
@@ -115,6 +126,25 @@ def stories() -> dict[str, Story]:
         "stopped-when-aborted": Story(
             State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _stopped_when_aborted
         ),
+        **taken_up_stories(),
+    }
+
+
+def taken_up_stories() -> dict[str, Story]:
+    """Return the stories of workflows that go on for lost ones; the first answer is for an adjust that never comes."""
+    never = AssertionError("adjusted again")
+    old = timedelta(minutes=5)
+    return {
+        "taken-up-adjusting": Story(
+            State.CANCELLED, never, (NEVER_RECEIVED, NEVER_RECEIVED), _decided, old, known=lost.adjusting
+        ),
+        "taken-up-cancelling": Story(State.CANCELLED, never, (FAILED, REVERSED), age=old, known=lost.cancelling),
+        "taken-up-in-quarantine": Story(State.CANCELLED, never, (REVERSED,), known=lost.quarantined),
+        "taken-up-aborted": Story(State.CANCELLED, never, (REVERSED,), _retried_when_taken_up, old, lost.aborted),
+        "taken-up-aborted-confirming": Story(
+            State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming
+        ),
+        "taken-up-resolved": Story(State.RESOLVED, never, (), _resolved_when_taken_up, old, lost.aborted),
     }
 
 
@@ -123,7 +153,8 @@ async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str,
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
     start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
-    async with settling(environment, ledger, external, start) as saga:
+    taken_up = lost.taken_up(story.known(start)) if story.known else None
+    async with settling(environment, ledger, external, start, taken_up) as saga:
         if story.act is not None:
             await story.act(environment, saga)
         snapshot = await saga.result()

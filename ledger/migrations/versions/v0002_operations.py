@@ -47,6 +47,14 @@ def _change_settlements() -> None:
         sqlite_where=sa.text("in_doubt"),
         postgresql_where=sa.text("in_doubt"),
     )
+    open_ones = sa.text("state IN ('ABORTED', 'ADJUSTING', 'CANCELLING')")
+    op.create_index(
+        "ix_settlements_open",
+        "settlements",
+        ["accepted_at", "request_unique_no"],
+        sqlite_where=open_ones,
+        postgresql_where=open_ones,
+    )
 
 
 def _fill_amounts() -> None:

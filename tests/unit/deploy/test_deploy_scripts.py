@@ -23,7 +23,7 @@ from temporalio.testing import WorkflowEnvironment
 from config.temporal import TYPE_OF
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
-from worker import batch_worker, ledger_worker, settlement_worker
+from worker import batch_worker, ledger_worker, reconciliation_worker, settlement_worker
 from workflows.runtime import BATCH_TASK_QUEUE, DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
 from workflows.visibility import SEARCH_ATTRIBUTES
 
@@ -147,7 +147,7 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     assert (await health_check(server)).code == 1
     external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
-    async with settlement_worker(client, external_system, slots=5):
+    async with settlement_worker(client, external_system, slots=5), reconciliation_worker(client, engine):
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in (LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE))
         await says(server, Done(1, f"no poll for {idle}"))
         async with ledger_worker(client, Ledger(engine)), batch_worker(client, Batches(engine)):

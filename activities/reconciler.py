@@ -1,0 +1,165 @@
+"""Look at one settlement on both sides, write down what does not fit, and put right what is safe."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from activities import limits
+from activities.diagnosis import Cure, Diagnosis, Execution, diagnose
+from activities.knowledge import NotRepairedError, above, ledger_is_enough, newest
+from activities.settlement_workflows import SettlementWorkflows
+from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import END_STATES
+from ledger import Accepted, Findings, Ledger, Standings
+from ledger.ledger import DecisionConflictError
+
+log = structlog.get_logger()
+
+StartTakenUp = Callable[[Client, SettlementInput, TakeUp], Awaitable[object]]
+"""How a settlement's workflow is begun anew; activities know no workflows."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What came of looking at one settlement: the kind of what did not fit, None if all does."""
+
+    kind: FindingKind | None = None
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A settlement of which something does not fit."""
+
+    number: str
+    execution: Execution | None
+    own: Snapshot | None
+    """What its workflow says; None: it was not asked, or does not answer."""
+    diagnosis: Diagnosis
+
+
+class Reconciler:
+    """Holds both sides. Errors of either, out of reach, are raised: what was not looked at is looked at again."""
+
+    def __init__(self, temporal: Client, engine: AsyncEngine, start_taken_up: StartTakenUp) -> None:
+        self.workflows = SettlementWorkflows(temporal)
+        self.standings = Standings(engine)
+        self.findings = Findings(engine)
+        self._ledger = Ledger(engine)
+        self._temporal = temporal
+        self._start_taken_up = start_taken_up
+
+    async def examine(self, number: str, round_started_at: datetime) -> Examined:
+        """Hold one settlement's row against its workflow. Repeating it is safe: what was put right fits.
+
+        Both sides are read anew. Where they do not fit, the row is read once more: one that has moved meanwhile
+        is at work.
+        """
+        known = (await self.standings.of([number])).get(number)
+        execution = await self.workflows.execution(number)
+        diagnosis = diagnose(known, execution, datetime.now(UTC))
+        if diagnosis is None:
+            return Examined()
+        asks = execution is not None and diagnosis.cure is not Cure.NONE
+        own = await self.workflows.snapshot(number, execution) if execution is not None and asks else None
+        if diagnosis.kind is FindingKind.LEDGER_BEHIND and own is not None and _is_on_its_way(own):
+            return Examined()
+        if (await self.standings.of([number])).get(number) != known:
+            return Examined()
+        repaired = await self._handle(_Case(number, execution, own, diagnosis), round_started_at)
+        return Examined(diagnosis.kind, repaired)
+
+    async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
+        kind, detail = case.diagnosis.kind, case.diagnosis.detail
+        # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
+        finding, is_new = await self.findings.see(
+            kind, case.number, detail, round_started_at=round_started_at, at=datetime.now(UTC)
+        )
+        if is_new:
+            _count("settlement_findings_found", "Findings of reconciliation, by kind.", kind)
+        repair, reason = await self._try(case)
+        if repair is None:
+            await self.findings.explain(finding, f"{detail}; {reason}" if reason else detail)
+            log.error("a person must look", settlement=case.number, finding=kind, detail=detail, reason=reason)
+            return False
+        await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
+        _count("settlement_findings_repaired", "Findings that reconciliation has put right, by kind.", kind)
+        log.warning("put right", settlement=case.number, finding=kind, detail=detail, repair=repair)
+        return True
+
+    async def _try(self, case: _Case) -> tuple[str | None, str]:
+        """Put it right; return how, or None and why that would not certainly be right."""
+        try:
+            match case.diagnosis.cure:
+                case Cure.TAKE_UP:
+                    return await self._take_up(case), ""
+                case Cure.RECORD:
+                    return await self._record(case), ""
+                case Cure.WRITE_ROW:
+                    return await self._write_row(case), ""
+                case Cure.NONE:
+                    return None, ""
+        except (NotRepairedError, DecisionConflictError) as error:
+            return None, str(error)
+
+    async def _take_up(self, case: _Case) -> str:
+        accepted = await self._accepted(case)
+        if case.own is None and not ledger_is_enough(accepted.snapshot, case.execution):
+            state = case.execution.state if case.execution else None
+            message = f"it had come to {state} and does not answer what it knew; the next round asks again"
+            raise NotRepairedError(message)
+        known = newest(accepted.snapshot, case.own)
+        if known.state in END_STATES:
+            await self._ledger.record(accepted.settlement, above(accepted.snapshot, known))
+            return f"its end, {known.state}, was written into the ledger"
+        try:
+            taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail)
+            await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
+        except WorkflowAlreadyStartedError as error:
+            message = "its workflow came to its end meanwhile; the next round looks again"
+            raise NotRepairedError(message) from error
+        return f"taken up again where it stood, {known.state}"
+
+    async def _record(self, case: _Case) -> str:
+        if case.own is None:
+            message = "its workflow does not say what it knows; the next round asks again"
+            raise NotRepairedError(message)
+        accepted = await self._accepted(case)
+        # Of two decisions none is written.
+        newest(accepted.snapshot, case.own)
+        await self._ledger.record(accepted.settlement, above(accepted.snapshot, case.own))
+        return f"what its workflow knows, {case.own.state}, was written into the ledger"
+
+    async def _write_row(self, case: _Case) -> str:
+        start = await self.workflows.start_of(case.number, case.execution) if case.execution is not None else None
+        if start is None or start.adjust.requestUniqueNo != case.number:
+            message = "its workflow was not started with an order of this number"
+            raise NotRepairedError(message)
+        settlement = SettlementInput.model_validate(start.model_dump(exclude={"taken_up"}))
+        snapshot = case.own or (start.taken_up.snapshot if start.taken_up else accepted_snapshot(settlement))
+        await self._ledger.record(settlement, snapshot)
+        what = "what it knows" if case.own else "nothing else: it does not answer; its own next write brings the rest"
+        return f"the row was written anew from what its workflow was started with and {what}"
+
+    async def _accepted(self, case: _Case) -> Accepted:
+        accepted = await self._ledger.find(case.number)
+        if accepted is None or accepted.snapshot.state in END_STATES:
+            message = "the ledger has another record of it by now; the next round looks again"
+            raise NotRepairedError(message)
+        return accepted
+
+
+def _is_on_its_way(own: Snapshot) -> bool:
+    """Tell whether a change is so new that its own write may still arrive."""
+    return datetime.now(UTC) - own.updated_at < timedelta(seconds=limits.RECONCILE_BEHIND_S)
+
+
+def _count(name: str, description: str, kind: FindingKind) -> None:
+    activity.metric_meter().create_counter(name, description).add(1, {"kind": kind.value})

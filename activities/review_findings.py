@@ -1,0 +1,40 @@
+"""Look again at findings that are open and were not met in this round: what fits now is cleared."""
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities import limits
+from activities.reconciler import Examined, Reconciler
+from activities.side_by_side import side_by_side
+from contract.reconciliation import FindingStatus, Walked, WalkTask
+
+GONE = "a later round found nothing that does not fit"
+
+
+class ReviewFindings:
+    """Holds what looks at both sides."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+
+    @activity.defn(name="review_findings")
+    async def review_findings(self, task: WalkTask) -> Walked:
+        """Examine the settlements of the next such findings, and close those that are gone. Repeating it is safe."""
+        after = int(task.after or 0)
+        found = await self._reconciler.findings.open_unseen(task.round_started_at, limits.RECONCILE_PAGE, after)
+        by_number = {each.request_unique_no: each for each in found}
+
+        async def look_again(number: str) -> Examined:
+            examined = await self._reconciler.examine(number, task.round_started_at)
+            for each in found:
+                if each.request_unique_no == number and each.kind is not examined.kind:
+                    await self._reconciler.findings.close(
+                        each.finding_id, FindingStatus.CLEARED, GONE, datetime.now(UTC)
+                    )
+            return examined
+
+        walked = await side_by_side(list(by_number), look_again)
+        left = len(by_number) - walked.checked
+        following = str(found[-1].finding_id) if len(found) == limits.RECONCILE_PAGE else None
+        return walked.model_copy(update={"failed": walked.failed + left, "after": following})

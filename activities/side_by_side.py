@@ -1,0 +1,54 @@
+"""Look at many settlements, a few at a time and not too fast, and give none the power to stop the others."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from activities import limits
+from activities.heartbeats import heartbeats
+from activities.reconciler import Examined
+from contract.reconciliation import Walked
+
+log = structlog.get_logger()
+
+Examine = Callable[[str], Awaitable[Examined]]
+
+
+async def side_by_side(numbers: Sequence[str], examine: Examine) -> Walked:
+    """Examine settlements in order, until done or until the time for one part is over.
+
+    One that cannot be examined is counted and logged; the next round tries again. `checked` says how many were
+    begun: always the first ones.
+    """
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + limits.RECONCILE_PAGE_BUDGET_S
+    walked = Walked()
+    async with heartbeats(limits.RECONCILE_HEARTBEAT):
+        for first in range(0, len(numbers), limits.RECONCILE_SIDE_BY_SIDE):
+            if loop.time() >= ends_at:
+                break
+            some = numbers[first : first + limits.RECONCILE_SIDE_BY_SIDE]
+            rest = asyncio.create_task(asyncio.sleep(len(some) / limits.RECONCILE_RATE_PER_S))
+            outcomes = await asyncio.gather(*(_guarded(number, examine) for number in some))
+            walked = _plus(walked, outcomes)
+            await rest
+    return walked
+
+
+async def _guarded(number: str, examine: Examine) -> Examined | None:
+    try:
+        return await examine(number)
+    except Exception:
+        log.exception("not examined", settlement=number)
+        return None
+
+
+def _plus(walked: Walked, outcomes: Sequence[Examined | None]) -> Walked:
+    done = [each for each in outcomes if each is not None]
+    return Walked(
+        checked=walked.checked + len(outcomes),
+        found=walked.found + sum(each.kind is not None for each in done),
+        repaired=walked.repaired + sum(each.repaired for each in done),
+        failed=walked.failed + len(outcomes) - len(done),
+    )

@@ -1,0 +1,105 @@
+"""GET /v1/reconciliation, its findings, and POST …/rounds: what does not fit between ledger and Temporal."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.client import ScheduleOverlapPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.access import Actor, Reader
+from api.problems import ProblemError, documented
+from api.services import Injected, Services
+from contract.errors import ErrorCode
+from contract.ids import RECONCILIATION_SCHEDULE
+from contract.reconciliation import Findings as FindingPage
+from contract.reconciliation import FindingStatus, Reconciliation
+from ledger import Findings
+from ledger.findings import FINDING_PAGE_MAX
+
+log = structlog.get_logger()
+router = APIRouter()
+
+RECONCILIATION = "/v1/reconciliation"
+TRIGGER_LIMIT_S = 3.0
+FINDING_ID_MAX = 2**31 - 1
+
+
+class FindingQuery(BaseModel):
+    """What may be asked for. A name that is not known is refused: ignored, it would widen the answer unseen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: FindingStatus | None = None
+    before: int | None = Field(default=None, ge=1, le=FINDING_ID_MAX, description="A page's nextBefore.")
+    limit: int = Field(default=50, ge=1, le=FINDING_PAGE_MAX)
+
+
+@router.get(RECONCILIATION, responses=documented(ErrorCode.LEDGER_UNAVAILABLE))
+async def get_reconciliation(services: Injected, _: Reader) -> Reconciliation:
+    """Read how the last round ended and how many findings wait for a person. Needs neither a worker nor Temporal."""
+    return await _reconciliation(services)
+
+
+@router.post(
+    f"{RECONCILIATION}/rounds",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(ErrorCode.LEDGER_UNAVAILABLE, ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.WORKERS_UNAVAILABLE),
+)
+async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconciliation:
+    """Have a round run now. While one is running, one more is run after it; asking again then adds none.
+
+    It has ended once `lastRound.roundId` is another one.
+    """
+    reconciliation = await _reconciliation(services)
+    await _trigger(services)
+    log.info("a round of reconciliation is asked for", operator=caller.owner)
+    return reconciliation
+
+
+@router.get(
+    f"{RECONCILIATION}/findings",
+    responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
+)
+async def list_findings(services: Injected, query: Annotated[FindingQuery, Query()], _: Reader) -> FindingPage:
+    """List what did not fit, newest first; `status=OPEN` is what a person must look at."""
+    return await _findings(services).page(status=query.status, before=query.before, limit=query.limit)
+
+
+async def _reconciliation(services: Services) -> Reconciliation:
+    last_round = await _findings(services).last_round()
+    return Reconciliation(
+        last_round=last_round,
+        open_findings=last_round.open_findings if last_round else await _findings(services).count_open(),
+        schedule=f"every {services.settings.reconcile_every_s} s",
+    )
+
+
+def _findings(services: Services) -> Findings:
+    return Findings(services.ledger.engine)
+
+
+async def _trigger(services: Services) -> None:
+    handle = services.temporal.get_schedule_handle(RECONCILIATION_SCHEDULE)
+    try:
+        async with asyncio.timeout(TRIGGER_LIMIT_S):
+            # The schedule itself skips what overlaps; what a person asks for must not be lost that way.
+            await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            detail = "there is no schedule yet: the first worker that starts makes it; no round was asked for"
+            raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
+        raise _unavailable(error) from error
+    except (TimeoutError, RuntimeError) as error:
+        # RuntimeError is how the client reports that it could not connect at all.
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> ProblemError:
+    log.error("temporal unavailable", error=str(error) or type(error).__name__)
+    return ProblemError(
+        ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm; a round may still have been asked for"
+    )

@@ -1,0 +1,128 @@
+"""Every SQL statement on findings and rounds of reconciliation."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, case, delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound
+from contract.reconciliation import Findings as FindingPage
+from ledger.tables import findings, reconciliation_rounds
+from ledger.transactions import ends_by_itself, insert
+
+FINDING_PAGE_MAX = 200
+ROUNDS_KEPT = timedelta(days=30)
+"""One a minute; the findings themselves are kept for good."""
+
+_OPEN = text("status = 'OPEN'")
+"""In the words of the unique index: of one kind and settlement at most one finding is open."""
+
+
+class Findings:
+    """The record of what did not fit between ledger and Temporal. Errors are as in `ledger.ledger.Ledger`."""
+
+    def __init__(self, opened: AsyncEngine) -> None:
+        self._engine = opened
+
+    @ends_by_itself
+    async def see(
+        self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime, at: datetime
+    ) -> tuple[int, bool]:
+        """Write down that something does not fit; return the open finding's id, and whether it is new.
+
+        Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
+        is seen in one round.
+        """
+        by = findings.c
+        first = {"kind": kind.value, "settlement_no": number, "status": FindingStatus.OPEN.value, "repair": ""}
+        seen_before = case((by.last_seen_at < round_started_at, by.rounds + 1), else_=by.rounds)
+        statement = (
+            insert(self._engine, findings)
+            .values(**first, detail=detail, found_at=at, last_seen_at=at, rounds=1)
+            .on_conflict_do_update(
+                index_elements=[by.settlement_no, by.kind],
+                index_where=_OPEN,
+                set_={"detail": detail, "last_seen_at": at, "rounds": seen_before},
+            )
+            .returning(by.finding_id, by.found_at)
+        )
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(statement)).one()
+        return row.finding_id, row.found_at == at
+
+    @ends_by_itself
+    async def explain(self, finding_id: int, detail: str) -> None:
+        """Say of an open finding why it could not be put right. Repeating it changes nothing."""
+        await self._change(finding_id, detail=detail)
+
+    @ends_by_itself
+    async def close(self, finding_id: int, status: FindingStatus, repair: str, at: datetime) -> bool:
+        """Close an open finding as repaired or cleared; False: it is closed already, and stays as it is."""
+        return await self._change(finding_id, status=status.value, repair=repair, closed_at=at)
+
+    @ends_by_itself
+    async def open_unseen(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
+        """Return open findings that were not seen since, by id, from behind `after`."""
+        by = findings.c
+        query = select(findings).where(_OPEN, by.last_seen_at < since, by.finding_id > after)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(query.order_by(by.finding_id).limit(limit))).all()
+        return [_to_finding(row) for row in found]
+
+    @ends_by_itself
+    async def page(self, *, status: FindingStatus | None, before: int | None, limit: int) -> FindingPage:
+        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`), newest first, from before an id."""
+        limit = min(limit, FINDING_PAGE_MAX)
+        by = findings.c
+        query = select(findings).order_by(by.finding_id.desc())
+        if status is not None:
+            query = query.where(by.status == status.value)
+        if before is not None:
+            query = query.where(by.finding_id < before)
+        async with self._engine.connect() as connection:
+            found = [_to_finding(row) for row in (await connection.execute(query.limit(limit + 1))).all()]
+        shown = tuple(found[:limit])
+        return FindingPage(items=shown, next_before=shown[-1].finding_id if len(found) > limit else None)
+
+    @ends_by_itself
+    async def count_open(self) -> int:
+        """Count the findings that a person must look at."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(select(func.count()).select_from(findings).where(_OPEN))).scalar_one()
+
+    @ends_by_itself
+    async def record_round(self, ended: ReconciliationRound) -> None:
+        """Write down a round, and forget those that ended too long ago. Repeating it changes nothing."""
+        by = reconciliation_rounds.c
+        # How many are open is counted when it is asked for.
+        values = ended.model_dump(by_alias=False, exclude={"open_findings"})
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                insert(self._engine, reconciliation_rounds)
+                .values(values)
+                .on_conflict_do_nothing(index_elements=[by.round_id])
+            )
+            await connection.execute(delete(reconciliation_rounds).where(by.ended_at < ended.ended_at - ROUNDS_KEPT))
+
+    @ends_by_itself
+    async def last_round(self) -> ReconciliationRound | None:
+        """Return the round that ended last, with the findings that are open now; None: there was none yet."""
+        by = reconciliation_rounds.c
+        query = select(reconciliation_rounds).order_by(by.ended_at.desc()).limit(1)
+        still_open = select(func.count()).select_from(findings).where(_OPEN)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).first()
+            count = (await connection.execute(still_open)).scalar_one()
+        return None if row is None else ReconciliationRound.model_validate({**row._mapping, "open_findings": count})  # noqa: SLF001 - SQLAlchemy's documented name
+
+    async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns, each of its own type
+        statement = update(findings).where(findings.c.finding_id == finding_id, _OPEN).values(values)
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(statement.returning(findings.c.finding_id))
+            return changed.first() is not None
+
+
+def _to_finding(row: Row[Any]) -> Finding:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"]})

@@ -1,0 +1,78 @@
+"""Where settlements stand, in short: what is read of thousands of them to find the few that do not fit Temporal."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.payloads import SettlementInput
+from contract.states import State
+from ledger.tables import OPEN, settlements
+from ledger.transactions import ends_by_itself
+
+_COLUMNS = tuple(
+    settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one settlement stands, as the ledger has it."""
+
+    number: str
+    state: State
+    version: int
+    accepted_at: datetime
+    updated_at: datetime
+    input: Mapping[str, Any]
+
+    @property
+    def expires_at(self) -> datetime:
+        """From when on it is not sent any more."""
+        # Read only where it is asked for: one row that cannot be read must keep no page of others away.
+        policy = SettlementInput.model_validate(self.input).policy
+        return self.accepted_at + timedelta(seconds=policy.expire_after_s)
+
+
+class Standings:
+    """Reads where settlements stand. Errors are as in `ledger.ledger.Ledger`."""
+
+    def __init__(self, opened: AsyncEngine) -> None:
+        self._engine = opened
+
+    @ends_by_itself
+    async def open_ones(
+        self, untouched_since: datetime, limit: int, after: tuple[datetime, str] | None = None
+    ) -> list[Standing]:
+        """Return settlements that have not ended and were not written to since, oldest first, from behind `after`."""
+        by = settlements.c
+        query = select(*_COLUMNS).where(OPEN, by.updated_at < untouched_since)
+        if after is not None:
+            accepted_at, number = after
+            later = and_(by.accepted_at == accepted_at, by.request_unique_no > number)
+            query = query.where(or_(by.accepted_at > accepted_at, later))
+        return await self._read(query.order_by(by.accepted_at, by.request_unique_no).limit(limit))
+
+    @ends_by_itself
+    async def of(self, numbers: Collection[str]) -> dict[str, Standing]:
+        """Return those of these settlements (at most a page of them) that the ledger has, by number."""
+        query = select(*_COLUMNS).where(settlements.c.request_unique_no.in_(numbers))
+        return {each.number: each for each in await self._read(query)}
+
+    async def _read(self, query: Select[Any]) -> list[Standing]:
+        async with self._engine.connect() as connection:
+            return [_to_standing(row) for row in (await connection.execute(query)).all()]
+
+
+def _to_standing(row: Row[Any]) -> Standing:
+    return Standing(
+        number=row.request_unique_no,
+        state=State(row.state),
+        version=row.version,
+        accepted_at=row.accepted_at,
+        updated_at=row.updated_at,
+        input=row.input,
+    )

@@ -1,0 +1,183 @@
+"""Findings and rounds: one open finding of a kind and settlement, its rounds counted, closed once, kept for good."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.reconciliation import FindingKind, FindingStatus, ReconciliationRound
+from ledger import Findings
+from ledger.findings import FINDING_PAGE_MAX, ROUNDS_KEPT
+from tests.ledger.conftest import OpenEngine
+from tests.ledger.samples import EAST, NOON
+
+MISSING, STUCK = FindingKind.WORKFLOW_MISSING, FindingKind.WORKFLOW_STUCK
+MINUTE = timedelta(minutes=1)
+OPEN, REPAIRED, CLEARED = FindingStatus
+
+
+@pytest.fixture
+def findings(engine: AsyncEngine) -> Findings:
+    return Findings(engine)
+
+
+async def see(
+    findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
+) -> int:
+    """See something in a round; rounds are a minute apart."""
+    started_at = NOON + in_round * MINUTE
+    seen_at = started_at + timedelta(seconds=1)
+    return (await findings.see(kind, number, detail, round_started_at=started_at, at=seen_at))[0]
+
+
+async def all_of(findings: Findings, status: FindingStatus | None = None) -> list[tuple[str, FindingStatus, int]]:
+    """Return number, status and rounds of all findings, newest first."""
+    page = await findings.page(status=status, before=None, limit=100)
+    return [(each.request_unique_no, each.status, each.rounds) for each in page.items]
+
+
+async def test_what_is_seen_is_open_with_all_that_was_said(findings: Findings) -> None:
+    finding_id, is_new = await findings.see(
+        STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON, at=NOON.astimezone(EAST)
+    )
+    (found,) = (await findings.page(status=None, before=None, limit=10)).items
+    assert is_new
+    assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
+    assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)
+    assert (found.found_at, found.last_seen_at, found.closed_at) == (NOON, NOON, None)
+
+
+async def test_seen_again_in_a_later_round_it_is_the_same_finding_with_one_round_more(findings: Findings) -> None:
+    first = await see(findings)
+    again = await see(findings, in_round=1, detail="still gone")
+    (found,) = (await findings.page(status=None, before=None, limit=10)).items
+    assert first == again == found.finding_id
+    assert (found.rounds, found.detail) == (2, "still gone")
+    assert found.last_seen_at - found.found_at == MINUTE
+
+
+async def test_seen_twice_in_one_round_it_counts_once(findings: Findings) -> None:
+    """An activity whose answer was lost is repeated."""
+    for _ in range(3):
+        await see(findings, in_round=4)
+    assert await all_of(findings) == [("N-1", OPEN, 1)]
+
+
+async def test_only_the_first_sight_is_new(findings: Findings) -> None:
+    seen = [
+        await findings.see(MISSING, "N-1", "gone", round_started_at=NOON, at=NOON + each * MINUTE) for each in range(3)
+    ]
+    assert [is_new for _, is_new in seen] == [True, False, False]
+
+
+async def test_kinds_and_settlements_are_findings_of_their_own(findings: Findings) -> None:
+    ids = {await see(findings, number, kind) for number in ("N-1", "N-2") for kind in (MISSING, STUCK)}
+    assert len(ids) == await findings.count_open() == 4
+
+
+async def test_many_who_see_the_same_at_once_make_one_finding(database_url: str, open_one: OpenEngine) -> None:
+    records = [Findings(open_one(database_url)) for _ in range(4)]
+    ids = await asyncio.gather(*(see(records[each % 4]) for each in range(20)))
+    assert len(set(ids)) == await records[0].count_open() == 1
+
+
+@pytest.mark.parametrize("status", [REPAIRED, CLEARED])
+async def test_what_is_closed_is_closed_once_and_stays(findings: Findings, status: FindingStatus) -> None:
+    finding_id = await see(findings)
+    assert await findings.close(finding_id, status, "taken up again", NOON + MINUTE)
+    assert not await findings.close(finding_id, CLEARED, "another", NOON + 2 * MINUTE)
+    await findings.explain(finding_id, "another reason")
+    (found,) = (await findings.page(status=None, before=None, limit=10)).items
+    assert (found.status, found.repair, found.closed_at) == (status, "taken up again", NOON + MINUTE)
+    assert found.detail == "it is gone"
+    assert await findings.count_open() == 0
+
+
+async def test_what_happens_again_after_it_was_closed_is_a_new_finding(findings: Findings) -> None:
+    await findings.close(await see(findings), REPAIRED, "taken up again", NOON + MINUTE)
+    await see(findings, in_round=2)
+    assert await all_of(findings) == [("N-1", OPEN, 1), ("N-1", REPAIRED, 1)]
+
+
+async def test_a_reason_stands_in_the_open_finding(findings: Findings) -> None:
+    finding_id = await see(findings)
+    await findings.explain(finding_id, "it is gone; nobody can tell why")
+    (found,) = (await findings.page(status=OPEN, before=None, limit=10)).items
+    assert found.detail == "it is gone; nobody can tell why"
+
+
+async def test_open_ones_not_met_in_a_round_are_gone_through_in_parts(findings: Findings) -> None:
+    ids = [await see(findings, f"N-{each}") for each in range(5)]
+    await findings.close(ids[1], CLEARED, "", NOON)
+    await see(findings, "N-3", in_round=1)
+    since = NOON + MINUTE
+    assert [each.finding_id for each in await findings.open_unseen(since, 10)] == [ids[0], ids[2], ids[4]]
+    first = await findings.open_unseen(since, 2)
+    rest = await findings.open_unseen(since, 2, after=first[-1].finding_id)
+    assert [each.finding_id for each in (*first, *rest)] == [ids[0], ids[2], ids[4]]
+
+
+async def test_pages_of_any_size_make_up_the_whole_newest_first(findings: Findings) -> None:
+    ids = [await see(findings, f"N-{each}") for each in range(7)]
+    for limit in (1, 2, 3, 7, 8):
+        found: list[int] = []
+        before: int | None = None
+        while True:
+            page = await findings.page(status=None, before=before, limit=limit)
+            found += [each.finding_id for each in page.items]
+            before = page.next_before
+            if before is None:
+                break
+        assert found == ids[::-1]
+
+
+async def test_a_page_has_at_most_the_limit_of_limits(findings: Findings) -> None:
+    for each in range(FINDING_PAGE_MAX + 1):
+        await see(findings, f"N-{each}")
+    page = await findings.page(status=None, before=None, limit=10 * FINDING_PAGE_MAX)
+    assert (len(page.items), page.next_before) == (FINDING_PAGE_MAX, page.items[-1].finding_id)
+
+
+@pytest.mark.parametrize("status", FindingStatus)
+async def test_a_status_lists_its_findings_and_no_others(findings: Findings, status: FindingStatus) -> None:
+    for each in FindingStatus:
+        finding_id = await see(findings, f"N-{each}")
+        if each is not OPEN:
+            await findings.close(finding_id, each, "", NOON)
+    assert await all_of(findings, status) == [(f"N-{status}", status, 1)]
+
+
+def a_round(round_id: str, ended_at: datetime, **fields: int) -> ReconciliationRound:
+    counts = {"ledger_checked": 1, "temporal_checked": 2, "found": 3, "repaired": 4, "open_findings": 0} | fields
+    return ReconciliationRound(
+        round_id=round_id, started_at=ended_at - MINUTE, ended_at=ended_at, complete=True, **counts
+    )
+
+
+async def test_the_last_round_is_the_one_that_ended_last_with_what_is_open_now(findings: Findings) -> None:
+    assert await findings.last_round() is None
+    newer, older = a_round("b", NOON + MINUTE), a_round("a", NOON)
+    for each in (newer, older):
+        await findings.record_round(each)
+    await see(findings)
+    assert await findings.last_round() == newer.model_copy(update={"open_findings": 1})
+
+
+async def test_a_round_that_is_recorded_again_stays_as_it_was(findings: Findings) -> None:
+    first = a_round("a", NOON)
+    await findings.record_round(first)
+    await findings.record_round(a_round("a", NOON + MINUTE, found=99))
+    assert await findings.last_round() == first
+
+
+async def test_rounds_are_forgotten_after_their_time_and_findings_never(findings: Findings) -> None:
+    await see(findings)
+    await findings.record_round(a_round("old", NOON))
+    await findings.record_round(a_round("new", NOON + ROUNDS_KEPT))
+    assert (await findings.last_round() or a_round("none", NOON)).round_id == "new"
+    # An older one cannot come back as the last: had it been kept, it would be in the way of its own number.
+    await findings.record_round(a_round("newest", NOON + ROUNDS_KEPT + MINUTE))
+    await findings.record_round(a_round("old", NOON + ROUNDS_KEPT + 2 * MINUTE))
+    assert (await findings.last_round() or a_round("none", NOON)).round_id == "old"
+    assert await findings.count_open() == 1

@@ -1,0 +1,110 @@
+"""Where settlements stand, gone through in parts: each open one once, oldest first, and no other."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import StatementError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import END_STATES, State
+from ledger import Ledger, Standings
+from ledger.tables import OPEN, settlements
+from tests.ledger.samples import EAST, NOON, accepted, growing
+from tests.support.orders import settlement
+
+NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
+SECOND = timedelta(seconds=1)
+LATER = NOON + timedelta(days=1)
+
+
+@pytest.fixture
+def standings(engine: AsyncEngine) -> Standings:
+    return Standings(engine)
+
+
+def place(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, str] | None:
+    """Return where the next part begins; a zone of its own makes no difference."""
+    return (orders[found[-1]].accepted_at.astimezone(EAST), found[-1]) if found else None
+
+
+async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(ledger: Ledger, standings: Standings) -> None:
+    orders = {
+        f"N-{second}-{index}": settlement(accepted_at=NOON + second * SECOND, requestUniqueNo=f"N-{second}-{index}")
+        for second in range(3)
+        for index in range(3)
+    }
+    for order in reversed(orders.values()):
+        await ledger.accept(order, accepted(updated_at=NOON))
+    for limit in (1, 2, 4, 9, 10):
+        found: list[str] = []
+        while part := await standings.open_ones(LATER, limit, place(found, orders)):
+            found += [each.number for each in part]
+            assert len(found) <= len(orders)
+        assert found == list(orders)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_what_has_ended_is_not_gone_through(ledger: Ledger, standings: Standings, state: State) -> None:
+    await ledger.record(settlement(), Snapshot(version=1, state=state, updated_at=NOON))
+    assert len(await standings.open_ones(LATER, 10)) == (state not in END_STATES)
+
+
+async def test_what_was_written_since_is_at_work(ledger: Ledger, standings: Standings) -> None:
+    await ledger.record(settlement(), accepted(version=1, updated_at=NOON))
+    assert await standings.open_ones(NOON, 10) == []
+    assert len(await standings.open_ones(NOON + timedelta(microseconds=1), 10)) == 1
+
+
+async def test_a_standing_says_where_the_settlement_stands_and_when_it_expires(
+    ledger: Ledger, standings: Standings
+) -> None:
+    order = settlement(accepted_at=NOON)
+    await ledger.record(order, growing(3))
+    (found,) = (await standings.of([order.adjust.requestUniqueNo, "N-unknown"])).values()
+    assert (found.number, found.state, found.version) == (order.adjust.requestUniqueNo, State.CANCELLING, 3)
+    assert (found.accepted_at, found.updated_at) == (NOON, growing(3).updated_at)
+    assert found.expires_at == NOON + order.policy.expire_after_s * SECOND
+    assert await standings.of([]) == {}
+
+
+async def test_one_row_that_cannot_be_read_keeps_no_other_away(
+    ledger: Ledger, standings: Standings, engine: AsyncEngine
+) -> None:
+    broken, whole = (settlement(accepted_at=NOON) for _ in range(2))
+    for order in (broken, whole):
+        await ledger.accept(order, accepted(updated_at=NOON))
+    by = settlements.c
+    async with engine.begin() as connection:
+        statement = update(settlements).where(by.request_unique_no == broken.adjust.requestUniqueNo)
+        await connection.execute(statement.values(input={"what": "is this"}))
+    found = {each.number: each for each in await standings.open_ones(LATER, 10)}
+    assert found[whole.adjust.requestUniqueNo].expires_at > NOON
+    with pytest.raises(ValueError, match="validation error"):
+        _ = found[broken.adjust.requestUniqueNo].expires_at
+
+
+async def test_moments_asked_for_need_a_zone(standings: Standings) -> None:
+    with pytest.raises(StatementError, match="a moment needs a time zone"):
+        await standings.open_ones(NAIVE, 100)
+    with pytest.raises(StatementError, match="a moment needs a time zone"):
+        await standings.open_ones(NOON, 100, after=(NAIVE, "N-1"))
+
+
+def test_the_words_of_the_index_name_every_open_state() -> None:
+    """A state that is missing there would never be looked at."""
+    assert sorted(str(OPEN).split("'")[1::2]) == sorted(set(State) - END_STATES)
+
+
+async def test_a_few_open_ones_are_found_among_many_that_have_ended_by_an_index(engine: AsyncEngine) -> None:
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    by = settlements.c
+    query = select(by.state).where(OPEN).order_by(by.accepted_at, by.request_unique_no).limit(100)
+    compiled = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    async with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # On an empty table it would read the table itself; the question is whether it can do otherwise.
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = str((await connection.execute(text(f"{explain} {compiled}"))).all())
+    assert "ix_settlements_open" in plan or "ix_settlements_state_accepted_at" in plan

@@ -1,0 +1,154 @@
+"""Both sides, real: a Temporal server, a ledger, and rounds that hold them against each other."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client, WorkflowHandle
+
+from contract.ids import workflow_id
+from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
+from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound, RoundCarry
+from contract.states import State
+from ledger import Findings, open_engine
+from ledger.migrate import migrate
+from ledger.tables import external_calls, operator_acts, settlements, state_changes
+from tests.support.dev_server import dev_server
+from tests.support.ledgers import FlakyLedger
+from tests.support.polling import until
+from tests.support.sagas import workers
+from tests.support.scripted import ScriptedExternalSystem
+from worker import reconciliation_worker
+from workflows.order_settlement import OrderSettlement
+from workflows.reconciliation import Reconciliation
+from workflows.runtime import RECONCILIATION_TASK_QUEUE
+from workflows.start import start_workflow
+
+
+@dataclass
+class Sides:
+    """The ledger and Temporal, a worker for rounds, and what a test wants to do to them."""
+
+    temporal: Client
+    engine: AsyncEngine
+    ledger: FlakyLedger
+
+    @property
+    def record(self) -> Findings:
+        """The record of findings."""
+        return Findings(self.engine)
+
+    async def round(self) -> ReconciliationRound:
+        """Run one round to its end."""
+        carry = await self.temporal.execute_workflow(
+            Reconciliation.run, id=f"round-{uuid.uuid4()}", task_queue=RECONCILIATION_TASK_QUEUE
+        )
+        assert carry == RoundCarry()
+        ended = await self.record.last_round()
+        assert ended is not None
+        return ended
+
+    async def findings(self) -> list[Finding]:
+        """Return all findings, oldest first."""
+        return list((await self.record.page(status=None, before=None, limit=100)).items)[::-1]
+
+    async def found(self) -> list[tuple[FindingKind, FindingStatus]]:
+        """Return kind and status of all findings, oldest first."""
+        return [(each.kind, each.status) for each in await self.findings()]
+
+    def working(self, external: ScriptedExternalSystem, *, cut_off: bool = False) -> AbstractAsyncContextManager[None]:
+        """Run the workers of settlements; if cut off, the ledger never hears of what they do."""
+        ledger = FlakyLedger(self.engine)
+        ledger.down = cut_off
+        return workers(self.temporal, external, ledger)
+
+    async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+        """Accept an order and start it, as a POST does."""
+        await self.ledger.accept(accepted, accepted_snapshot(accepted))
+        return await start_workflow(self.temporal, accepted)
+
+    def handle(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+        """Return the handle of a settlement's newest workflow."""
+        return self.temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(accepted.adjust.requestUniqueNo))
+
+    async def recorded(self, accepted: SettlementInput) -> Snapshot | None:
+        """Return what the ledger has of a settlement."""
+        found = await self.ledger.find(accepted.adjust.requestUniqueNo)
+        return found.snapshot if found else None
+
+    async def records(self, accepted: SettlementInput, state: State) -> Snapshot:
+        """Wait until the ledger has it in a state."""
+
+        async def probe() -> Snapshot | None:
+            snapshot = await self.recorded(accepted)
+            return snapshot if snapshot and snapshot.state is state else None
+
+        return await until(probe, what=f"{state} in the ledger")
+
+    async def catches_up(self, accepted: SettlementInput) -> Snapshot:
+        """Wait until the ledger has all that the workflow knows: no write of it is on its way any more."""
+
+        async def probe() -> Snapshot | None:
+            known = await self.handle(accepted).query(OrderSettlement.snapshot)
+            return known if known == await self.recorded(accepted) else None
+
+        return await until(probe, what="the ledger to catch up")
+
+    async def forget(self, accepted: SettlementInput) -> None:
+        """Lose a settlement's rows, as a restored backup does."""
+        number = accepted.adjust.requestUniqueNo
+        async with self.engine.begin() as connection:
+            for part in (external_calls, operator_acts, state_changes):
+                await connection.execute(part.delete().where(part.c.settlement_no == number))
+            await connection.execute(settlements.delete().where(settlements.c.request_unique_no == number))
+
+    async def set_back(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
+        """Have the ledger know what it knew before, and not just now; return that."""
+        await self.forget(accepted)
+        known = to.model_copy(update={"updated_at": accepted.accepted_at})
+        await self.ledger.record(accepted, known)
+        return known
+
+    async def is_known(self, accepted: SettlementInput) -> bool:
+        """Tell whether Temporal lists a settlement; its list trails what it knows."""
+        listed = self.temporal.list_workflows(f"WorkflowId = '{workflow_id(accepted.adjust.requestUniqueNo)}'")
+        return bool([each async for each in listed])
+
+
+@pytest_asyncio.fixture
+async def temporal() -> AsyncIterator[Client]:
+    """Run a server of the test's own: a round looks at all that there is, and deleting is slow."""
+    async with dev_server() as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every difference seriously at once; `tests/unit/activities` says how long the real limits wait."""
+    for limit in ("UNTOUCHED_S", "START_SLACK_S", "BEHIND_S"):
+        monkeypatch.setattr(f"activities.limits.RECONCILE_{limit}", 0.0)
+
+
+@pytest.fixture
+def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait long for a worker that is not there."""
+    monkeypatch.setattr("activities.limits.RECONCILE_QUERY_S", 0.5)
+
+
+@pytest_asyncio.fixture
+async def sides(temporal: Client, engine: AsyncEngine, _impatient: None) -> AsyncIterator[Sides]:
+    async with reconciliation_worker(temporal, engine):
+        yield Sides(temporal, engine, FlakyLedger(engine))

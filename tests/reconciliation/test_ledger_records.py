@@ -1,0 +1,226 @@
+"""What the workflows know and the ledger does not: brought into it, unless that would change a decision."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from contract.payloads import SettlementStart, Snapshot, accepted_snapshot
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import CancelResult, Decision, State, decision_of
+from tests.reconciliation.conftest import Sides
+from tests.support import lost
+from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.polling import until
+from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
+from tests.support.stories import FAILED, RESOLVE
+from workflows.order_settlement import OrderSettlement
+from workflows.runtime import SETTLEMENT_TASK_QUEUE
+
+REPAIRED, OPEN, CLEARED = FindingStatus.REPAIRED, FindingStatus.OPEN, FindingStatus.CLEARED
+BEHIND, GONE, AHEAD = FindingKind.LEDGER_BEHIND, FindingKind.LEDGER_MISSING, FindingKind.LEDGER_AHEAD
+ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
+LONG_AGO = timedelta(hours=1)
+
+
+async def test_an_end_that_a_restored_backup_has_lost_is_recorded_again(sides: Sides) -> None:
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        ended = await (await sides.start(accepted)).result()
+        await sides.set_back(accepted, accepted_snapshot(accepted))
+        await sides.round()
+    assert await sides.recorded(accepted) == ended
+    assert await sides.found() == [(BEHIND, REPAIRED)]
+
+
+async def test_an_end_below_the_ledgers_version_is_recorded_above_it_and_no_call_is_lost(sides: Sides) -> None:
+    """Temporal was set back and has come to the end another way; the ledger would ignore it for ever."""
+    accepted = settlement()
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
+    async with sides.working(external):
+        ended = await (await sides.start(accepted)).result()
+        further = lost.aborted(accepted).model_copy(update={"version": ended.version + 7})
+        await sides.set_back(accepted, further)
+        await sides.round()
+    recorded = await sides.recorded(accepted)
+    assert recorded is not None
+    assert (recorded.state, recorded.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
+    assert recorded.version == further.version + 1
+    assert {*further.calls, *ended.calls} == set(recorded.calls)
+    assert await sides.found() == [(BEHIND, REPAIRED)]
+
+
+async def test_a_workflow_that_waits_for_its_operator_tells_a_restored_ledger_that_it_does(sides: Sides) -> None:
+    """It has nothing to write any more; without this the ledger would say CANCELLING until somebody acts."""
+    accepted = settlement(policy=ONE_ATTEMPT)
+    async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
+        await sides.start(accepted)
+        aborted = await sides.records(accepted, State.ABORTED)
+        await sides.set_back(accepted, lost.cancelling(accepted))
+        await sides.round()
+        assert await sides.recorded(accepted) == aborted
+        await sides.handle(accepted).execute_update(OrderSettlement.resolve, RESOLVE)
+        await sides.records(accepted, State.RESOLVED)
+    assert await sides.found() == [(BEHIND, REPAIRED)]
+
+
+async def test_two_decisions_are_left_to_a_person(sides: Sides) -> None:
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await (await sides.start(accepted)).result()
+        void = await sides.set_back(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
+        await sides.round()
+    assert await sides.recorded(accepted) == void
+    (finding,) = await sides.findings()
+    assert (finding.kind, finding.status) == (BEHIND, OPEN)
+    assert "VOID" in finding.detail
+    assert "PROCEED" in finding.detail
+
+
+async def test_a_row_that_a_restored_backup_has_lost_comes_back_whole(sides: Sides) -> None:
+    accepted = settlement(policy=ONE_ATTEMPT)
+    async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
+        await sides.start(accepted)
+        aborted = await sides.records(accepted, State.ABORTED)
+        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        await sides.forget(accepted)
+        await listed(sides)
+        ended = await sides.round()
+    assert await sides.recorded(accepted) == aborted
+    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert (ended.temporal_checked, ended.repaired) == (1, 1)
+    assert await sides.found() == [(GONE, REPAIRED)]
+
+
+async def test_a_lost_row_whose_workflow_was_terminated_comes_back_and_is_taken_up_in_the_same_round(
+    sides: Sides,
+) -> None:
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
+    accepted = settlement()
+    async with sides.working(external):
+        handle = await sides.start(accepted)
+        await gate.reached.wait()
+        await sides.catches_up(accepted)
+        await handle.terminate()
+        await sides.forget(accepted)
+        await listed(sides, "Terminated")
+        await sides.round()
+        snapshot = await sides.handle(accepted).result()
+        gate.opened.set()
+    assert snapshot.state is State.CANCELLED
+    assert await sides.recorded(accepted) == snapshot
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert await sides.found() == [(GONE, REPAIRED), (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, REPAIRED)]
+
+
+@pytest.mark.usefixtures("_short_of_patience")
+async def test_without_a_worker_a_lost_row_comes_back_as_it_was_accepted(sides: Sides) -> None:
+    accepted = settlement()
+    await sides.start(accepted)
+    before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+    await sides.forget(accepted)
+    await listed(sides)
+    await sides.round()
+    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+
+
+async def test_one_that_is_open_in_temporal_after_its_end_in_the_ledger_is_left_to_a_person(sides: Sides) -> None:
+    """Nobody can tell which of the two is right; the workflow may be about to send a cancel."""
+    gate = Gate(APPLIED)
+    external = ScriptedExternalSystem(adjust=gate)
+    accepted = settlement()
+    async with sides.working(external):
+        handle = await sides.start(accepted)
+        await gate.reached.wait()
+        void = Snapshot(version=1, state=State.CANCELLED, decision=Decision.VOID, updated_at=accepted.accepted_at)
+        await sides.ledger.record(accepted, void)
+        await listed(sides)
+        for _ in range(2):
+            await sides.round()
+        assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        (finding,) = await sides.findings()
+        assert (finding.kind, finding.status, finding.rounds) == (AHEAD, OPEN, 2)
+        await handle.terminate()
+        gate.opened.set()
+        await sides.round()
+    assert await sides.recorded(accepted) == void
+    (finding,) = await sides.findings()
+    assert (finding.status, finding.rounds) == (CLEARED, 2)
+    assert finding.closed_at is not None
+
+
+async def test_what_has_ended_on_both_sides_is_not_even_asked_about(sides: Sides) -> None:
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await (await sides.start(accepted)).result()
+        ended = await sides.round()
+    assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 0, 0, True)
+
+
+@workflow.defn(name="OrderSettlement")
+class Broken(OrderSettlement):
+    """A workflow whose code has a fault: its task fails again and again."""
+
+    @workflow.run
+    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002
+        """Fail."""
+        message = "a fault of ours"
+        raise RuntimeError(message)
+
+
+async def test_one_whose_task_fails_again_and_again_is_open_until_the_code_is_mended(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The fifth attempt comes after most of a minute.
+    monkeypatch.setattr("activities.limits.RECONCILE_STUCK_ATTEMPTS", 2)
+    accepted = settlement()
+    handle = await sides.start(accepted)
+    broken = Worker(
+        sides.temporal,
+        task_queue=SETTLEMENT_TASK_QUEUE,
+        workflows=[Broken],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_cached_workflows=0,
+    )
+    async with broken:
+
+        async def stuck() -> bool:
+            await sides.round()
+            return bool(await sides.found())
+
+        await until(stuck, limit_s=60, what="failed attempts")
+    (finding,) = await sides.findings()
+    assert (finding.kind, finding.status) == (FindingKind.WORKFLOW_STUCK, OPEN)
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await handle.result()
+        await sides.round()
+    (finding,) = await sides.findings()
+    assert finding.status is CLEARED
+    ended = await sides.recorded(accepted)
+    assert ended is not None
+    assert ended.decision is decision_of(State.SETTLED)
+
+
+async def listed(sides: Sides, status: str = "Running") -> None:
+    """Wait until Temporal's list shows a settlement; it trails what Temporal knows."""
+    query = f"WorkflowType = 'OrderSettlement' AND ExecutionStatus = '{status}'"
+
+    async def probe() -> bool:
+        return bool([each async for each in sides.temporal.list_workflows(query)])
+
+    await until(probe, what="the list to show it")
+
+
+async def test_a_stranger_among_the_workflows_is_no_finding(sides: Sides) -> None:
+    """A workflow of this type whose id no number of ours gives; somebody tries something out."""
+    start = settlement(accepted_at=datetime.now(UTC) - LONG_AGO)
+    for stranger in ("tried-out", "settlement-with/slash"):
+        await sides.temporal.start_workflow(
+            "OrderSettlement", start, id=stranger, task_queue="nobody", static_summary="tried out"
+        )
+    await listed(sides)
+    ended = await sides.round()
+    assert (ended.found, ended.complete) == (0, True)

@@ -1,0 +1,247 @@
+"""Open in the ledger, and no workflow at work on it: taken up again where it stood, once, or its end recorded."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from contract.ids import workflow_id
+from contract.payloads import ActKind, accepted_snapshot
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import CancelResult, Decision, State
+from tests.reconciliation.conftest import Sides
+from tests.support import lost
+from tests.support.dev_server import delete_workflow
+from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.polling import until
+from tests.support.scripted import (
+    APPLIED,
+    NEVER_RECEIVED,
+    REVERSED,
+    UNKNOWN,
+    Gate,
+    ScriptedExternalSystem,
+)
+from tests.support.stories import FAILED, RETRY
+from workflows.order_settlement import OrderSettlement
+
+REPAIRED, OPEN = FindingStatus.REPAIRED, FindingStatus.OPEN
+ENDED, MISSING = FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, FindingKind.WORKFLOW_MISSING
+NO_QUARANTINE = QUICK_POLICY.model_copy(update={"confirm_after_s": 0.0})
+ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
+AGO = timedelta(seconds=QUICK_POLICY.expire_after_s + 1)
+
+
+async def test_one_that_was_terminated_while_cancelling_is_taken_up_and_cancelled_by_the_same_request(
+    sides: Sides,
+) -> None:
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
+    accepted = settlement()
+    async with sides.working(external):
+        handle = await sides.start(accepted)
+        await gate.reached.wait()
+        await sides.catches_up(accepted)
+        await handle.terminate()
+        ended = await sides.round()
+        snapshot = await sides.handle(accepted).result()
+        gate.opened.set()
+    assert (ended.ledger_checked, ended.found, ended.repaired, ended.open_findings) == (1, 1, 1, 0)
+    assert ended.complete
+    assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert (len(external.adjusts), len(external.cancels)) == (1, 2)
+    (finding,) = await sides.findings()
+    assert (finding.kind, finding.status) == (ENDED, REPAIRED)
+    assert "TERMINATED" in finding.detail
+    assert "CANCELLING" in finding.repair
+    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP]
+    assert await sides.recorded(accepted) == snapshot
+
+
+async def test_what_the_lost_workflow_knew_beyond_the_ledger_is_gone_on_from(sides: Sides) -> None:
+    """The ledger was away: it has the order as accepted; the cancel that was sent is sent again, and no other."""
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
+    accepted = settlement()
+    async with sides.working(external, cut_off=True):
+        handle = await sides.start(accepted)
+        await gate.reached.wait()
+        await handle.terminate()
+        gate.opened.set()
+    assert await sides.recorded(accepted) == accepted_snapshot(accepted)
+    async with sides.working(external):
+        await sides.round()
+        snapshot = await sides.handle(accepted).result()
+    assert snapshot.cancel_result is CancelResult.REVERSED
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert snapshot.calls[0].verdict == UNKNOWN
+
+
+async def test_a_decision_to_proceed_that_the_ledger_never_heard_of_stands(sides: Sides) -> None:
+    """The platform was told PROCEED; a compensation behind its back would take the credit from a live order."""
+    external = ScriptedExternalSystem(adjust=APPLIED)
+    accepted = settlement()
+    async with sides.working(external, cut_off=True):
+        handle = await sides.start(accepted)
+        decided = await handle.execute_update(OrderSettlement.decision)
+        await handle.terminate()
+    async with sides.working(external):
+        await sides.round()
+    assert decided.decision is Decision.PROCEED
+    assert await sides.recorded(accepted) == decided
+    assert external.cancels == []
+    assert (await sides.handle(accepted).describe()).status is WorkflowExecutionStatus.TERMINATED
+    assert await sides.found() == [(ENDED, REPAIRED)]
+
+
+async def test_one_that_was_deleted_while_it_waited_for_its_operator_waits_again(sides: Sides) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, REVERSED])
+    accepted = settlement(policy=ONE_ATTEMPT, accepted_at=datetime.now(UTC) - AGO)
+    async with sides.working(external):
+        await sides.ledger.record(accepted, lost.aborted(accepted))
+        await sides.round()
+        snapshot = await sides.handle(accepted).query(OrderSettlement.snapshot)
+        assert (snapshot.state, external.cancels) == (State.ABORTED, [])
+        await sides.handle(accepted).execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        await sides.records(accepted, State.ABORTED)
+    assert await sides.found() == [(MISSING, REPAIRED)]
+
+
+async def test_one_that_was_deleted_from_temporal_is_taken_up_from_what_the_ledger_has(sides: Sides) -> None:
+    gate = Gate(REVERSED)
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
+    accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 2.0}))
+    async with sides.working(external):
+        await sides.start(accepted)
+        await gate.reached.wait()
+        await sides.catches_up(accepted)
+        await delete_workflow(sides.temporal, workflow_id(accepted.adjust.requestUniqueNo))
+
+        async def taken_up() -> bool:
+            await sides.round()
+            return bool(await sides.found())
+
+        await until(taken_up, what="the expiry to pass")
+        snapshot = await sides.handle(accepted).result()
+        gate.opened.set()
+    assert await sides.found() == [(MISSING, REPAIRED)]
+    assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+
+
+async def test_one_that_was_never_started_is_void_and_its_number_burnt_and_never_sent(sides: Sides) -> None:
+    """Its caller was told to ask again and may have given up; and nobody can tell it from one that was lost."""
+    external = ScriptedExternalSystem(adjust=APPLIED, cancels=[NEVER_RECEIVED])
+    accepted = settlement(accepted_at=datetime.now(UTC) - AGO, policy=NO_QUARANTINE)
+    await sides.ledger.accept(accepted, accepted_snapshot(accepted))
+    async with sides.working(external):
+        await sides.round()
+        snapshot = await sides.handle(accepted).result()
+    assert (snapshot.state, snapshot.decision) == (State.CANCELLED, Decision.VOID)
+    assert snapshot.cancel_result is CancelResult.NEVER_RECEIVED
+    assert external.adjusts == []
+
+
+async def test_one_that_may_still_be_sent_is_left_to_its_post(sides: Sides) -> None:
+    """It was accepted by a patient policy; started now by anyone but its caller it would be void."""
+    patient = QUICK_POLICY.model_copy(update={"expire_after_s": 86_400.0})
+    accepted = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1), policy=patient)
+    await sides.ledger.accept(accepted, accepted_snapshot(accepted))
+    ended = await sides.round()
+    assert (ended.ledger_checked, ended.found) == (1, 0)
+    with pytest.raises(RPCError, match="not found"):
+        await sides.handle(accepted).describe()
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.ADJUSTING, State.CANCELLING, State.ABORTED}))
+async def test_one_that_has_ended_needs_no_workflow(sides: Sides, state: State) -> None:
+    accepted = settlement(accepted_at=datetime.now(UTC) - timedelta(days=1))
+    known = accepted_snapshot(accepted).model_copy(update={"version": 1, "state": state})
+    await sides.ledger.record(accepted, known)
+    ended = await sides.round()
+    assert (ended.ledger_checked, ended.found) == (0, 0)
+
+
+async def test_one_that_is_at_work_is_untouched(sides: Sides) -> None:
+    gate = Gate(APPLIED)
+    external = ScriptedExternalSystem(adjust=gate)
+    accepted = settlement()
+    async with sides.working(external):
+        await sides.start(accepted)
+        await gate.reached.wait()
+        ended = await sides.round()
+        gate.opened.set()
+        snapshot = await sides.handle(accepted).result()
+    assert (ended.ledger_checked, ended.found, ended.complete) == (1, 0, True)
+    assert (snapshot.state, snapshot.acts, len(external.adjusts)) == (State.SETTLED, (), 1)
+
+
+async def test_many_rounds_at_once_take_it_up_once(sides: Sides) -> None:
+    external = ScriptedExternalSystem(adjust=APPLIED, cancels=[REVERSED])
+    accepted = settlement(accepted_at=datetime.now(UTC) - AGO)
+    await sides.ledger.accept(accepted, accepted_snapshot(accepted))
+    async with sides.working(external):
+        await asyncio.gather(*(sides.round() for _ in range(3)))
+        snapshot = await sides.handle(accepted).result()
+    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP]
+    assert len(external.cancels) == 1
+
+
+async def test_one_that_was_lost_again_is_taken_up_again(sides: Sides) -> None:
+    gates = [Gate(REVERSED), Gate(REVERSED)]
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[*gates, REVERSED])
+    accepted = settlement()
+    async with sides.working(external):
+        await sides.start(accepted)
+        for gate in gates:
+            await gate.reached.wait()
+            await sides.handle(accepted).terminate()
+            await sides.round()
+        snapshot = await sides.handle(accepted).result()
+        for gate in gates:
+            gate.opened.set()
+    assert await sides.found() == [(ENDED, REPAIRED)] * 2
+    assert len({body.model_dump_json() for body in external.cancels}) == 1
+    assert len({call.round for call in snapshot.calls}) == len(snapshot.calls)
+
+
+@pytest.mark.usefixtures("_short_of_patience")
+async def test_one_that_knew_a_decision_that_nobody_can_read_now_waits_for_a_worker_to_read_it(sides: Sides) -> None:
+    """Going on from the ledger alone could void what was told PROCEED."""
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED), cut_off=True):
+        handle = await sides.start(accepted)
+        decided = await handle.execute_update(OrderSettlement.decision)
+        await handle.terminate()
+    ended = await sides.round()
+    assert (ended.found, ended.repaired, ended.open_findings) == (1, 0, 1)
+    (finding,) = await sides.findings()
+    assert (finding.status, finding.rounds) == (OPEN, 1)
+    assert "SETTLED" in finding.detail
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await sides.round()
+    assert await sides.recorded(accepted) == decided
+    (finding,) = await sides.findings()
+    assert (finding.status, finding.rounds) == (REPAIRED, 2)
+
+
+@pytest.mark.usefixtures("_short_of_patience")
+async def test_one_that_knew_no_more_than_the_ledger_is_taken_up_without_its_word(sides: Sides) -> None:
+    gate = Gate(REVERSED)
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])):
+        handle = await sides.start(accepted)
+        await gate.reached.wait()
+        known = await sides.records(accepted, State.CANCELLING)
+        await handle.terminate()
+        gate.opened.set()
+    await sides.round()
+    assert await sides.found() == [(ENDED, REPAIRED)]
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
+    async with sides.working(external):
+        snapshot = await sides.handle(accepted).result()
+    assert snapshot.state is State.CANCELLED
+    assert snapshot.calls[0] == known.calls[0]

@@ -1,0 +1,139 @@
+"""What fits and what does not, for every pair of row and workflow; and how long each difference may last."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from activities import limits
+from activities.diagnosis import Cure, Execution, diagnose
+from contract.reconciliation import FindingKind
+from contract.states import END_STATES, State
+from ledger import Standing
+from tests.support.orders import QUICK_POLICY, settlement
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+LONG_AGO = timedelta(hours=1)
+OPEN_STATES = sorted(set(State) - END_STATES)
+FROM_OUTSIDE = ["TERMINATED", "TIMED_OUT", "FAILED", "CANCELED", "UNKNOWN"]
+
+What = tuple[FindingKind, Cure] | None
+
+
+def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None = None) -> Standing:
+    """Return a row that was accepted so long ago and written to last so long ago."""
+    order = settlement(accepted_at=NOW - age)
+    return Standing(
+        number=order.adjust.requestUniqueNo,
+        state=state,
+        version=1,
+        accepted_at=NOW - age,
+        updated_at=NOW - (age if untouched is None else untouched),
+        input=order.model_dump(mode="json"),
+    )
+
+
+def running(state: State | None, task_attempt: int = 1) -> Execution:
+    return Execution(run_id="r", status="RUNNING", is_open=True, state=state, task_attempt=task_attempt)
+
+
+def closed(status: str, state: State | None = State.CANCELLING) -> Execution:
+    return Execution(run_id="r", status=status, is_open=False, state=state, task_attempt=0)
+
+
+def what(known: Standing | None, execution: Execution | None) -> What:
+    """Return the kind of what does not fit, and its cure."""
+    found = diagnose(known, execution, NOW)
+    return (found.kind, found.cure) if found else None
+
+
+def test_nothing_on_either_side_is_nothing() -> None:
+    assert what(None, None) is None
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_open_one_with_its_workflow_in_the_same_state_is_fine(state: State) -> None:
+    assert what(row(state), running(state)) is None
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+@pytest.mark.parametrize("status", FROM_OUTSIDE)
+def test_an_open_one_whose_workflow_closed_in_any_other_way_than_by_its_end_is_taken_up(
+    state: State, status: str
+) -> None:
+    """However young it is: whoever ended the workflow, its POST can start no other."""
+    expected = (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, Cure.TAKE_UP)
+    assert what(row(state), closed(status)) == expected
+    young = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S)
+    assert what(row(state, age=young), closed(status)) == expected
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_open_one_whose_workflow_came_to_its_end_is_recorded(state: State) -> None:
+    assert what(row(state), closed("COMPLETED")) == (FindingKind.LEDGER_BEHIND, Cure.RECORD)
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_open_one_without_a_workflow_is_taken_up_once_its_post_can_not_send_it_any_more(state: State) -> None:
+    expired = timedelta(seconds=QUICK_POLICY.expire_after_s + limits.RECONCILE_START_SLACK_S)
+    just_not = expired - timedelta(microseconds=1)
+    assert what(row(state, age=expired), None) == (FindingKind.WORKFLOW_MISSING, Cure.TAKE_UP)
+    assert what(row(state, age=just_not), None) is None
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+@pytest.mark.parametrize("execution", [None, closed("TERMINATED"), closed("COMPLETED"), running(None, 99)])
+def test_one_that_the_ledger_just_heard_of_is_left_in_peace(state: State, execution: Execution | None) -> None:
+    just_now = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S) - timedelta(microseconds=1)
+    assert what(row(state, untouched=just_now), execution) is None
+
+
+def test_a_workflow_task_that_fails_again_and_again_is_for_a_person() -> None:
+    most = limits.RECONCILE_STUCK_ATTEMPTS
+    assert what(row(State.CANCELLING), running(State.CANCELLING, most)) == (FindingKind.WORKFLOW_STUCK, Cure.NONE)
+    assert what(row(State.CANCELLING), running(State.CANCELLING, most - 1)) is None
+    found = diagnose(row(State.CANCELLING), running(State.CANCELLING, most), NOW)
+    assert found is not None
+    assert f"failed {most - 1} times" in found.detail
+
+
+def test_a_state_that_the_ledger_has_not_heard_of_is_recorded_once_its_write_should_have_come() -> None:
+    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    expected = (FindingKind.LEDGER_BEHIND, Cure.RECORD)
+    assert what(row(State.CANCELLING, untouched=late), running(State.ABORTED)) == expected
+    in_time = late - timedelta(microseconds=1)
+    assert what(row(State.CANCELLING, untouched=in_time), running(State.ABORTED)) is None
+    assert what(row(State.CANCELLING, untouched=late), running(None)) is None, "of an unknown state nothing follows"
+
+
+def test_the_ledgers_writes_have_arrived_before_it_counts_as_behind() -> None:
+    """The longest interval between two attempts, and one attempt."""
+    assert 30 + limits.RECORD_START_TO_CLOSE.total_seconds() < limits.RECONCILE_BEHIND_S
+
+
+@pytest.mark.parametrize("state", sorted(END_STATES))
+def test_an_end_with_an_open_workflow_is_for_a_person_once_that_should_have_closed(state: State) -> None:
+    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    assert what(row(state, untouched=late), running(State.CANCELLING)) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
+    assert what(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
+
+
+@pytest.mark.parametrize("state", sorted(END_STATES))
+@pytest.mark.parametrize("execution", [None, closed("COMPLETED"), closed("TERMINATED")])
+def test_an_end_needs_no_workflow(state: State, execution: Execution | None) -> None:
+    assert what(row(state), execution) is None
+
+
+@pytest.mark.parametrize("execution", [running(State.ADJUSTING), closed("TERMINATED"), closed("COMPLETED")])
+def test_a_workflow_without_a_row_gets_one(execution: Execution) -> None:
+    assert what(None, execution) == (FindingKind.LEDGER_MISSING, Cure.WRITE_ROW)
+
+
+def test_no_detail_holds_personal_data() -> None:
+    """A take-up's reason is the finding's detail, and is shown in the Temporal UI."""
+    known = row(State.CANCELLING)
+    pairs = [(known, None), (known, closed("TERMINATED")), (known, running(State.ABORTED)), (None, running(None))]
+    for each, execution in pairs:
+        found = diagnose(each, execution, NOW)
+        assert found is not None
+        for field in ("userName", "thirdServerCode", "ip"):
+            assert known.input["adjust"][field] not in found.detail
