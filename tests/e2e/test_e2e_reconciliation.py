@@ -1,0 +1,128 @@
+"""What is ended or lost from outside is found within one round, and taken up again where that is safe."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
+
+from contract.ids import workflow_id
+from contract.states import CancelResult, State
+from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.support.binaries import beside_python
+from tests.support.polling import until
+
+ROUND_S = 5
+
+
+@pytest_asyncio.fixture(scope="module")
+async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Return a stack that looks for what does not fit every few seconds."""
+    settings = e2e_settings(tmp_path_factory.mktemp("reconciliation"), reconcile_every_s=ROUND_S)
+    async with running(settings) as started:
+        yield started
+
+
+async def terminate(system: System, number: str) -> None:
+    """End a workflow from the command line, as somebody might who does not know better."""
+    command = ["workflow", "terminate", "--workflow-id", workflow_id(number), "--reason", "by mistake"]
+    process = await asyncio.create_subprocess_exec(
+        beside_python("temporal"), *command, "--address", system.stack.temporal_address, stdout=asyncio.subprocess.PIPE
+    )
+    await process.communicate()
+    assert process.returncode == 0
+
+
+async def delete(system: System, number: str) -> None:
+    """Remove a workflow from Temporal with all its history."""
+    client = await Client.connect(system.stack.temporal_address)
+    execution = WorkflowExecution(workflow_id=workflow_id(number))
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+    )
+
+
+async def cancelling(system: System) -> str:
+    """Bring an applied adjust to where its first cancel hangs at the external system."""
+    body = faulty("http_500_applied", cancel="hang", times=1)
+    await system.post(body)
+    number = str(body["requestUniqueNo"])
+
+    async def under_way() -> bool:
+        return bool(await system.cancels(number)) and (await system.get(number)).body["state"] == State.CANCELLING
+
+    await until(under_way, what="a cancel under way")
+    return number
+
+
+async def findings(system: System, number: str) -> list[dict[str, Any]]:
+    """Return what reconciliation has found of a settlement."""
+    async with system.http.get(f"{system.stack.api_url}/v1/reconciliation/findings") as answer:
+        return [each for each in (await answer.json())["items"] if each["requestUniqueNo"] == number]
+
+
+async def repaired(system: System, number: str) -> dict[str, Any]:
+    """Wait until a finding of a settlement was put right."""
+
+    async def probe() -> dict[str, Any] | None:
+        found = await findings(system, number)
+        return found[0] if found and found[0]["status"] == "REPAIRED" else None
+
+    return await until(probe, limit_s=90, what=f"a finding of {number} put right")
+
+
+async def ends_consistent(system: System, number: str) -> None:
+    """Check that it ends CANCELLED with one adjust, one reversal, and one cancel number with one body."""
+    ended = await system.ends(number)
+    assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
+    assert [act["kind"] for act in ended["operatorActs"]] == ["TAKE_UP"]
+    books = await system.books(number)
+    assert (books["timesApplied"], books["timesReversed"]) == (1, 1)
+    assert len(await system.adjusts(number)) == 1
+    cancels = await system.cancels(number)
+    assert len(cancels) >= 2
+    assert len({call["requestUniqueNo"] for call in cancels}) == 1
+    assert len({call["body"] for call in cancels}) == 1
+
+
+async def test_a_settlement_terminated_while_it_cancels_is_taken_up_with_the_same_cancel(own_system: System) -> None:
+    number = await cancelling(own_system)
+    await terminate(own_system, number)
+    finding = await repaired(own_system, number)
+    assert finding["kind"] == "WORKFLOW_ENDED_FROM_OUTSIDE"
+    await ends_consistent(own_system, number)
+
+
+async def test_a_workflow_deleted_from_temporal_is_found_and_taken_up(own_system: System) -> None:
+    number = await cancelling(own_system)
+    await delete(own_system, number)
+    finding = await repaired(own_system, number)
+    assert finding["kind"] == "WORKFLOW_MISSING"
+    await ends_consistent(own_system, number)
+
+
+async def test_a_row_that_a_restored_backup_lacks_is_written_anew(own_system: System) -> None:
+    attempts = own_system.stack.settings.cancel_max_attempts
+    body = faulty("http_500_applied", cancel="fail", times=attempts)
+    number = body["requestUniqueNo"]
+    await own_system.post(body)
+    before = await own_system.ends(number)
+    assert before["state"] == State.ABORTED
+    with sqlite3.connect(own_system.stack.state_dir / "ledger.db", timeout=30) as database:
+        for table in ("external_calls", "operator_acts", "state_changes"):
+            database.execute(f"DELETE FROM {table} WHERE settlement_no = ?", (number,))  # noqa: S608 - fixed names
+        database.execute("DELETE FROM settlements WHERE request_unique_no = ?", (number,))
+    database.close()
+    assert (await own_system.get(number)).status == 404
+
+    async def back() -> bool:
+        return (await own_system.get(number)).status == 200
+
+    await until(back, limit_s=90, what="the row to come back")
+    assert (await own_system.get(number)).body == before
+    assert (await repaired(own_system, number))["kind"] == "LEDGER_MISSING"
