@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from api.batch_starts import start_running
 from contract.access import Role
+from contract.batch import BatchProgress
 from contract.ids import batch_workflow_id
 from contract.states import State
 from tests.api.batching import BATCHES, COMPANY, PREVIEW, abort, batch_of, becomes, begin, moment, read
@@ -15,7 +16,6 @@ from tests.api.wire import Line
 from tests.support.batches import RecoveringExternalSystem
 from tests.support.orders import order
 from tests.support.sagas import workers
-from workflows.batch_retry import BatchRetry
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -208,7 +208,8 @@ async def test_stop_ends_the_workflow_of_a_batch(door: Door, temporal: Client) -
         numbers = await aborted_by(door, 2)
     path = await batch_of(door, 2)
     await door.http.post(f"{path}/stop")
-    handle = temporal.get_workflow_handle_for(BatchRetry.run, batch_workflow_id(path.rpartition("/")[2]))
+    batch_id = path.rpartition("/")[2]
+    handle = temporal.get_workflow_handle(batch_workflow_id(batch_id), result_type=BatchProgress)
     async with door.workers(external):
         assert (await handle.result()).pending == 2
         for number in numbers:

@@ -77,7 +77,6 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
         "settlement_accepted": "counter",
         "settlement_decisions": "counter",
         "settlement_decision_latency_seconds": "histogram",
-        "settlement_closed_without_end": "counter",
         "settlement_open": "gauge",
         "settlement_in_doubt": "gauge",
         "settlement_in_doubt_amount": "gauge",
