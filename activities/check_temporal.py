@@ -20,12 +20,15 @@ class CheckTemporal:
 
     @activity.defn(name="check_temporal")
     async def check_temporal(self, task: WalkTask) -> Walked:
-        """Look at the next workflows that are open or were ended from outside; examine what may not fit.
+        """Look at the next workflows that are open, or have closed since the list was last gone through.
 
-        Repeating it is safe. Raises whatever keeps either side from being read: then nothing was looked at.
+        Since when, the ledger's own database says: one that was restored from a backup has forgotten rounds and
+        rows together, and so finds what it has forgotten. Repeating it is safe. Raises whatever keeps either side from
+        being read: then nothing was looked at.
         """
-        closed_since = task.round_started_at - limits.RECONCILE_WINDOW
-        listed = await self._reconciler.workflows.page(limits.RECONCILE_PAGE, closed_since, task.after)
+        since = await self._reconciler.findings.listed_to() or task.round_started_at - limits.RECONCILE_FIRST_WINDOW
+        closed_since = since - limits.RECONCILE_LIST_SLACK
+        listed = await self._reconciler.workflows.page(limits.RECONCILE_LIST_PAGE, closed_since, task.after)
         suspects = await self._suspects(listed)
         walked = await side_by_side(suspects, lambda number: self._reconciler.examine(number, task.round_started_at))
         left = len(suspects) - walked.checked

@@ -59,11 +59,15 @@ RECONCILE_BEHIND_S = 60.0
 """How long a ledger write may take to arrive: longer than the longest interval between its attempts."""
 RECONCILE_STUCK_ATTEMPTS = 5
 """Attempts of one workflow task after which code and history do not fit; a worker that was killed costs one or two."""
-RECONCILE_WINDOW = timedelta(hours=24)
-"""How far back closed workflows are looked at for which the ledger may have no row."""
+RECONCILE_FIRST_WINDOW = timedelta(hours=24)
+"""How far back closed workflows are looked at by the first round of all; each later one goes back to the one before."""
+RECONCILE_LIST_SLACK = timedelta(minutes=2)
+"""And so much further: Temporal's list trails what it knows."""
 RECONCILE_PAGE = 100
+RECONCILE_LIST_PAGE = 500
 RECONCILE_CHECKED_MAX = 2_000
-"""Settlements looked at in one round, each way; the next round goes on from there."""
+RECONCILE_LISTED_MAX = 20_000
+"""Settlements looked at in one round, from the ledger and from Temporal's list; the next round goes on from there."""
 RECONCILE_SIDE_BY_SIDE = 10
 RECONCILE_RATE_PER_S = 50.0
 """Settlements that Temporal is asked about, in one second."""

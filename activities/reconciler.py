@@ -1,5 +1,6 @@
 """Look at one settlement on both sides, write down what does not fit, and put right what is safe."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -121,7 +122,8 @@ class Reconciler:
             return f"its end, {known.state}, was written into the ledger"
         try:
             taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail)
-            await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
+            async with asyncio.timeout(limits.RECONCILE_RPC_S):
+                await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:
             message = "its workflow came to its end meanwhile; the next round looks again"
             raise NotRepairedError(message) from error

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from contract.reconciliation import ReconciliationRound
+from contract.reconciliation import RoundEnd
 from ledger import Findings
 
 
@@ -13,6 +13,6 @@ class RecordRound:
         self._findings = findings
 
     @activity.defn(name="record_round")
-    async def record_round(self, ended: ReconciliationRound) -> None:
+    async def record_round(self, end: RoundEnd) -> None:
         """Write a round into the ledger's database. Repeating it changes nothing. Any database error is raised."""
-        await self._findings.record_round(ended)
+        await self._findings.record_round(end.ended, end.listed_to)

@@ -30,7 +30,6 @@ log = structlog.get_logger()
 
 _STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 _RPC = timedelta(seconds=limits.RECONCILE_RPC_S)
-_ENDED_FROM_OUTSIDE = ("Failed", "Canceled", "Terminated", "TimedOut")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Listed:
 
     open_ones: frozenset[str]
     closed: frozenset[str]
-    """Closed otherwise than by coming to their end, or one before the newest was."""
+    """Of which a workflow has closed; a later one of theirs may be open."""
     after: str | None
 
 
@@ -97,7 +96,7 @@ class SettlementWorkflows:
         return None
 
     async def page(self, size: int, closed_since: datetime, after: str | None) -> Listed:
-        """List settlements whose workflow is open, or was ended from outside since, from where a page ended.
+        """List settlements that have a workflow which is open, or has closed since, from where a page ended.
 
         A place that Temporal does not know any more is the beginning.
         """
@@ -109,10 +108,9 @@ class SettlementWorkflows:
             return await self._page(size, closed_since, None)
 
     async def _page(self, size: int, closed_since: datetime, token: bytes | None) -> Listed:
-        ended = ", ".join(f"'{status}'" for status in _ENDED_FROM_OUTSIDE)
         query = (
-            f"WorkflowType = '{SETTLEMENT_WORKFLOW}' AND (ExecutionStatus = 'Running' OR "
-            f"(ExecutionStatus IN ({ended}) AND CloseTime > '{closed_since.isoformat()}'))"
+            f"WorkflowType = '{SETTLEMENT_WORKFLOW}' AND "
+            f"(ExecutionStatus = 'Running' OR CloseTime > '{closed_since.isoformat()}')"
         )
         pages = self._temporal.list_workflows(query, page_size=size, next_page_token=token, rpc_timeout=_RPC)
         await pages.fetch_next_page()

@@ -102,8 +102,18 @@ class Walked(Model):
     """Where to go on; None: that was the last part."""
 
 
+class RoundEnd(Model):
+    """Input of the activity `record_round`."""
+
+    ended: ReconciliationRound
+    listed_to: datetime | None
+    """Up to when Temporal's list of closed workflows has been gone through; None: this round has not come so far."""
+
+
 class RoundCarry(Model):
     """Result of the workflow `Reconciliation`, which the next round begins with: where a limit cut this one short."""
 
     ledger_after: str | None = None
     temporal_after: str | None = None
+    list_begun_at: datetime | None = None
+    """When the pass through Temporal's list began that `temporal_after` goes on with."""

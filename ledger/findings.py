@@ -92,11 +92,14 @@ class Findings:
             return (await connection.execute(select(func.count()).select_from(findings).where(_OPEN))).scalar_one()
 
     @ends_by_itself
-    async def record_round(self, ended: ReconciliationRound) -> None:
-        """Write down a round, and forget those that ended too long ago. Repeating it changes nothing."""
+    async def record_round(self, ended: ReconciliationRound, listed_to: datetime | None = None) -> None:
+        """Write down a round, and forget those that ended too long ago. Repeating it changes nothing.
+
+        `listed_to`: up to when Temporal's list of closed workflows has been gone through, if it has.
+        """
         by = reconciliation_rounds.c
         # How many are open is counted when it is asked for.
-        values = ended.model_dump(by_alias=False, exclude={"open_findings"})
+        values = ended.model_dump(by_alias=False, exclude={"open_findings"}) | {"listed_to": listed_to}
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(self._engine, reconciliation_rounds)
@@ -115,6 +118,14 @@ class Findings:
             row = (await connection.execute(query)).first()
             count = (await connection.execute(still_open)).scalar_one()
         return None if row is None else ReconciliationRound.model_validate({**row._mapping, "open_findings": count})  # noqa: SLF001 - SQLAlchemy's documented name
+
+    @ends_by_itself
+    async def listed_to(self) -> datetime | None:
+        """Return up to when Temporal's list has been gone through, as far as this database remembers; None: never."""
+        newest = select(reconciliation_rounds.c.listed_to).order_by(reconciliation_rounds.c.listed_to.desc())
+        query = newest.where(reconciliation_rounds.c.listed_to.is_not(None)).limit(1)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
     async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns, each of its own type
         statement = update(findings).where(findings.c.finding_id == finding_id, _OPEN).values(values)

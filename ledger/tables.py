@@ -240,5 +240,9 @@ reconciliation_rounds = Table(
     Column("found", Integer, nullable=False),
     Column("repaired", Integer, nullable=False),
     Column("complete", Boolean, nullable=False),
+    # Up to when Temporal's list of closed workflows has been gone through, where a round came to its end. A restored
+    # backup brings the moment back with it from which on rows are lost.
+    Column("listed_to", UtcDateTime),
     Index(None, "ended_at"),
+    Index(None, "listed_to"),
 )

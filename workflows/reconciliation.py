@@ -1,6 +1,7 @@
 """One round of reconciliation: ledger and Temporal are held against each other, both ways."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -14,23 +15,37 @@ with workflow.unsafe.imports_passed_through():
     from activities.limits import (
         RECONCILE_CHECKED_MAX,
         RECONCILE_HEARTBEAT,
-        RECONCILE_PAGE,
+        RECONCILE_LISTED_MAX,
         RECONCILE_PAGE_START_TO_CLOSE,
         RECORD_START_TO_CLOSE,
     )
     from activities.record_round import RecordRound
     from activities.review_findings import ReviewFindings
-    from contract.reconciliation import ReconciliationRound, RoundCarry, Walked, WalkTask
+    from contract.reconciliation import ReconciliationRound, RoundCarry, RoundEnd, Walked, WalkTask
 
 FEW_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=3
 )
 """What fails longer than this is left to the next round."""
 
-PARTS_MAX = 2 * RECONCILE_CHECKED_MAX // RECONCILE_PAGE
-"""Parts that were ended early count as much as whole ones: a round must come to its end."""
+PARTS_MAX = 40
+"""Of one way: parts that were ended early count as much as whole ones, and a round must come to its end."""
 
 Look: TypeAlias = Callable[[Any, WalkTask], Awaitable[Walked]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One of the ways to look."""
+
+    look: Look
+    summary: str
+    checked_max: int
+
+
+FROM_TEMPORAL = Way(CheckTemporal.check_temporal, "from Temporal to the ledger", RECONCILE_LISTED_MAX)
+FROM_LEDGER = Way(CheckLedger.check_ledger, "from the ledger to Temporal", RECONCILE_CHECKED_MAX)
+AGAIN = Way(ReviewFindings.review_findings, "open findings again", RECONCILE_CHECKED_MAX)
 
 
 @workflow.defn
@@ -45,63 +60,78 @@ class Reconciliation:
         read keeps nobody from the other one. Raises ActivityError if the round cannot be written down.
         """
         begun = workflow.get_last_completion_result(RoundCarry) or RoundCarry()
-        started_at = workflow.info().start_time
-        temporal = await self._walk(CheckTemporal.check_temporal, "from Temporal to the ledger", begun.temporal_after)
-        ledger = await self._walk(CheckLedger.check_ledger, "from the ledger to Temporal", begun.ledger_after)
-        review = await self._walk(ReviewFindings.review_findings, "open findings again", None)
-        ways = (temporal, ledger, review)
-        ended = ReconciliationRound(
-            round_id=workflow.info().run_id,
-            started_at=started_at,
-            ended_at=workflow.now(),
-            ledger_checked=ledger.checked,
-            temporal_checked=temporal.checked,
-            found=sum(way.found for way in ways),
-            repaired=sum(way.repaired for way in ways),
-            open_findings=0,
-            complete=begun == RoundCarry() and not any(way.failed or way.after for way in ways),
+        temporal = await self._go(FROM_TEMPORAL, begun.temporal_after)
+        ledger = await self._go(FROM_LEDGER, begun.ledger_after)
+        again = await self._go(AGAIN, None)
+        list_begun_at = begun.list_begun_at or workflow.info().start_time
+        came_to_its_end = temporal.after is None and not temporal.failed
+        await self._record(
+            RoundEnd(
+                ended=self._ended(begun, ledger, temporal, again), listed_to=list_begun_at if came_to_its_end else None
+            )
         )
-        await workflow.execute_activity_method(
-            RecordRound.record_round,
-            ended,
-            start_to_close_timeout=RECORD_START_TO_CLOSE,
-            retry_policy=FEW_ATTEMPTS,
-            summary=f"{ended.found} found, {ended.repaired} put right",
+        return RoundCarry(
+            ledger_after=ledger.after,
+            temporal_after=temporal.after,
+            list_begun_at=list_begun_at if temporal.after else None,
         )
-        return RoundCarry(ledger_after=ledger.after, temporal_after=temporal.after)
 
-    async def _walk(self, look: Look, summary: str, after: str | None) -> Walked:
+    async def _go(self, way: Way, after: str | None) -> Walked:
         """Go one way, part by part, to its end or to the limit of a round."""
-        way = Walked(after=after)
+        walked = Walked(after=after)
         for _ in range(PARTS_MAX):
             try:
-                part = await self._look(look, summary, way.after)
+                part = await self._look(way, walked.after)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                workflow.logger.warning("a part of the round failed; the next one tries again", exc_info=error)
-                return way.model_copy(update={"failed": way.failed + 1})
-            way = _together(way, part)
-            if way.after is None or way.checked >= RECONCILE_CHECKED_MAX:
+                # From the beginning: what comes before the part that fails must not be missed for ever.
+                workflow.logger.warning("a part of the round failed; the next one begins anew", exc_info=error)
+                return walked.model_copy(update={"failed": walked.failed + 1, "after": None})
+            walked = _together(walked, part)
+            if walked.after is None or walked.checked >= way.checked_max:
                 break
-        return way
+        return walked
 
-    async def _look(self, look: Look, summary: str, after: str | None) -> Walked:
+    async def _look(self, way: Way, after: str | None) -> Walked:
         return await workflow.execute_activity_method(
-            look,
+            way.look,
             WalkTask(round_started_at=workflow.info().start_time, after=after),
             start_to_close_timeout=RECONCILE_PAGE_START_TO_CLOSE,
             heartbeat_timeout=RECONCILE_HEARTBEAT,
             retry_policy=FEW_ATTEMPTS,
-            summary=summary,
+            summary=way.summary,
+        )
+
+    async def _record(self, end: RoundEnd) -> None:
+        await workflow.execute_activity_method(
+            RecordRound.record_round,
+            end,
+            start_to_close_timeout=RECORD_START_TO_CLOSE,
+            retry_policy=FEW_ATTEMPTS,
+            summary=f"{end.ended.found} found, {end.ended.repaired} put right",
+        )
+
+    def _ended(self, begun: RoundCarry, ledger: Walked, temporal: Walked, again: Walked) -> ReconciliationRound:
+        ways = (ledger, temporal, again)
+        return ReconciliationRound(
+            round_id=workflow.info().run_id,
+            started_at=workflow.info().start_time,
+            ended_at=workflow.now(),
+            ledger_checked=ledger.checked,
+            temporal_checked=temporal.checked,
+            found=sum(walked.found for walked in ways),
+            repaired=sum(walked.repaired for walked in ways),
+            open_findings=0,
+            complete=begun == RoundCarry() and not any(walked.failed or walked.after for walked in ways),
         )
 
 
-def _together(way: Walked, part: Walked) -> Walked:
+def _together(walked: Walked, part: Walked) -> Walked:
     return Walked(
-        checked=way.checked + part.checked,
-        found=way.found + part.found,
-        repaired=way.repaired + part.repaired,
-        failed=way.failed + part.failed,
+        checked=walked.checked + part.checked,
+        found=walked.found + part.found,
+        repaired=walked.repaired + part.repaired,
+        failed=walked.failed + part.failed,
         after=part.after,
     )

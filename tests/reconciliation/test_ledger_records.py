@@ -152,12 +152,28 @@ async def test_one_that_is_open_in_temporal_after_its_end_in_the_ledger_is_left_
     assert finding.closed_at is not None
 
 
-async def test_what_has_ended_on_both_sides_is_not_even_asked_about(sides: Sides) -> None:
+async def test_what_has_ended_on_both_sides_fits(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
+        await listed(sides, "Completed")
         ended = await sides.round()
-    assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 0, 0, True)
+    assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 1, 0, True)
+
+
+async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_restored(sides: Sides) -> None:
+    """The platform was told PROCEED; a ledger that answers 404 would have it posted, and adjusted, anew."""
+    accepted = settlement()
+    await sides.round()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        ended = await (await sides.start(accepted)).result()
+        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        await sides.forget(accepted)
+        await listed(sides, "Completed")
+        await sides.round()
+    assert await sides.recorded(accepted) == ended
+    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.found() == [(GONE, REPAIRED)]
 
 
 @workflow.defn(name="OrderSettlement")

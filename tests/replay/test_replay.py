@@ -13,9 +13,11 @@ from contract.ids import batch_workflow_id, workflow_id
 from contract.payloads import SettlementStart, Snapshot
 from tests.support.batch_stories import batch_stories
 from tests.support.histories import HISTORIES, RELEASE
+from tests.support.rounds import round_stories
 from tests.support.stories import stories
 from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
+from workflows.reconciliation import Reconciliation
 from workflows.runtime import DATA_CONVERTER, workflow_runner
 
 RECORDED = sorted(HISTORIES.glob("*/*.json"))
@@ -30,13 +32,17 @@ def history(path: Path) -> WorkflowHistory:
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 async def test_todays_code_replays_it(path: Path) -> None:
-    workflows = [OrderSettlement, BatchRetry]
+    workflows = [OrderSettlement, BatchRetry, Reconciliation]
     replayer = Replayer(workflows=workflows, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history(path))
 
 
 def test_every_story_of_this_release_is_recorded() -> None:
-    assert {path.stem for path in RECORDED if path.parent.name == RELEASE} == {*stories(), *batch_stories()}
+    assert {path.stem for path in RECORDED if path.parent.name == RELEASE} == {
+        *stories(),
+        *batch_stories(),
+        *round_stories(),
+    }
 
 
 def test_histories_name_no_machine() -> None:

@@ -1,7 +1,7 @@
 """One story for each way a settlement can end: recorded as histories that all later code must replay.
 
-`python -m tests.support.stories` records those, and those of batches, that have no history yet. A history that
-is there is never written again: it stands for what was open when its release was replaced.
+`python -m tests.support.stories` records those, and those of batches and rounds, that have no history yet. A
+history that is there is never written again: it stands for what was open when its release was replaced.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from tests.support.batch_stories import batch_stories, tell_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.rounds import round_stories, tell_round
 from tests.support.sagas import Saga, settling, time_skipping
 from tests.support.scripted import (
     APPLIED,
@@ -178,6 +179,10 @@ async def record() -> None:
                 path = folder / f"{name}.json"
                 if not path.exists():
                     path.write_text(await tell_batch(environment, FlakyLedger(engine), batch_story) + "\n")
+            for name, parts in round_stories().items():
+                path = folder / f"{name}.json"
+                if not path.exists():
+                    path.write_text(await tell_round(environment, name, parts) + "\n")
         await engine.dispose()
 
 

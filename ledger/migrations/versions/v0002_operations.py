@@ -190,6 +190,8 @@ def _add_findings() -> None:
         sa.Column("found", sa.Integer(), nullable=False),
         sa.Column("repaired", sa.Integer(), nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("listed_to", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("round_id", name=op.f("pk_reconciliation_rounds")),
     )
+    op.create_index(op.f("ix_reconciliation_rounds_listed_to"), "reconciliation_rounds", ["listed_to"])
     op.create_index(op.f("ix_reconciliation_rounds_ended_at"), "reconciliation_rounds", ["ended_at"])

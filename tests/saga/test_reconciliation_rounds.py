@@ -1,0 +1,173 @@
+"""A round goes every way to its end or to its limit, lets no side keep the others waiting, and is written down."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import WorkflowEnvironment
+
+from activities import limits
+from contract.reconciliation import ReconciliationRound, RoundCarry
+from tests.support.orders import new_number
+from tests.support.rounds import Parts, looking_at, part
+from workflows.reconciliation import PARTS_MAX, Reconciliation
+from workflows.runtime import RECONCILIATION_TASK_QUEUE
+
+
+async def run(environment: WorkflowEnvironment, parts: Parts) -> RoundCarry:
+    """Run one round; return what the next one begins with."""
+    async with looking_at(environment.client, parts):
+        return await environment.client.execute_workflow(
+            Reconciliation.run, id=new_number("round"), task_queue=RECONCILIATION_TASK_QUEUE
+        )
+
+
+def counts(ended: ReconciliationRound) -> tuple[int, int, int, int]:
+    return ended.ledger_checked, ended.temporal_checked, ended.found, ended.repaired
+
+
+async def test_every_part_is_gone_on_from_where_the_one_before_ended(environment: WorkflowEnvironment) -> None:
+    parts = Parts(
+        temporal=(part(500, "t1"), part(20, found=2, repaired=2)),
+        ledger=(part(100, "l1"), part(100, "l2"), part(7, found=1)),
+        findings=(part(3, found=1, repaired=1),),
+    )
+    carry = await run(environment, parts)
+    assert parts.asked_after("temporal") == [None, "t1"]
+    assert parts.asked_after("ledger") == [None, "l1", "l2"]
+    assert parts.asked_after("findings") == [None]
+    (end,) = parts.ends
+    assert counts(end.ended) == (207, 520, 4, 3)
+    assert (end.ended.complete, end.listed_to) == (True, end.ended.started_at)
+    assert end.ended.started_at <= end.ended.ended_at
+    assert carry == RoundCarry()
+
+
+async def test_temporal_is_looked_at_before_the_ledger_and_open_findings_last(environment: WorkflowEnvironment) -> None:
+    """So a row that is written anew is looked at in the same round, and only what was not met is looked at again."""
+    parts = Parts()
+    await run(environment, parts)
+    assert [way for way, _ in parts.asked] == ["temporal", "ledger", "findings"]
+
+
+async def test_a_round_ends_at_its_limit_and_says_where_the_next_one_goes_on(environment: WorkflowEnvironment) -> None:
+    full = limits.RECONCILE_CHECKED_MAX // 4
+    listed = limits.RECONCILE_LISTED_MAX // 2
+    parts = Parts(
+        temporal=(part(listed, "t1"), part(listed, "t2"), part(1)),
+        ledger=tuple(part(full, f"l{each}") for each in range(1, 6)),
+    )
+    carry = await run(environment, parts)
+    assert parts.asked_after("ledger") == [None, "l1", "l2", "l3"]
+    assert parts.asked_after("temporal") == [None, "t1"]
+    (end,) = parts.ends
+    assert counts(end.ended)[:2] == (limits.RECONCILE_CHECKED_MAX, limits.RECONCILE_LISTED_MAX)
+    assert (end.ended.complete, end.listed_to) == (False, None)
+    assert (carry.ledger_after, carry.temporal_after) == ("l4", "t2")
+    assert carry.list_begun_at == end.ended.started_at
+
+
+async def test_parts_that_end_early_do_not_keep_a_round_for_ever(environment: WorkflowEnvironment) -> None:
+    parts = Parts(ledger=(part(0, "again"),))
+    carry = await run(environment, parts)
+    assert len(parts.asked_after("ledger")) == PARTS_MAX
+    assert carry.ledger_after == "again"
+
+
+@pytest.mark.parametrize("broken", ["temporal", "ledger", "findings"])
+async def test_one_side_that_cannot_be_read_keeps_nobody_from_the_others(
+    environment: WorkflowEnvironment, broken: str
+) -> None:
+    sides: dict[str, Any] = {way: (part(2),) for way in ("temporal", "ledger", "findings")}
+    parts = Parts(**sides | {broken: (None,)})
+    carry = await run(environment, parts)
+    assert len(parts.asked_after(broken)) == 3, "a few attempts"
+    assert {way for way, _ in parts.asked} == {"temporal", "ledger", "findings"}
+    (end,) = parts.ends
+    assert not end.ended.complete
+    assert (end.listed_to is None) == (broken == "temporal")
+    assert carry == RoundCarry()
+
+
+async def test_what_fails_for_a_moment_is_tried_again(environment: WorkflowEnvironment) -> None:
+    parts = Parts(ledger=(None, part(5)))
+    await run(environment, parts)
+    (end,) = parts.ends
+    assert (end.ended.complete, end.ended.ledger_checked) == (True, 5)
+
+
+async def test_a_part_that_fails_in_the_middle_is_begun_anew_from_the_beginning(
+    environment: WorkflowEnvironment,
+) -> None:
+    """What comes before it would else be missed for as long as it fails."""
+    parts = Parts(ledger=(part(100, "l1"), None))
+    carry = await run(environment, parts)
+    assert carry.ledger_after is None
+    assert parts.ends[0].ended.ledger_checked == 100
+
+
+@pytest.mark.parametrize("way", ["temporal", "ledger", "findings"])
+async def test_a_round_in_which_one_could_not_be_looked_at_is_not_complete(
+    environment: WorkflowEnvironment, way: str
+) -> None:
+    failing: dict[str, Any] = {way: (part(3, failed=1),)}
+    parts = Parts(**failing)
+    await run(environment, parts)
+    assert not parts.ends[0].ended.complete
+    assert (parts.ends[0].listed_to is None) == (way == "temporal")
+
+
+async def test_a_round_that_cannot_be_written_down_fails_and_the_next_one_is_another(
+    environment: WorkflowEnvironment,
+) -> None:
+    parts = Parts(ledger_is_away=True)
+    with pytest.raises(WorkflowFailureError):
+        await run(environment, parts)
+    parts.ledger_is_away = False
+    await run(environment, parts)
+    assert len(parts.ends) == 1
+
+
+async def test_every_activity_of_a_round_has_its_limits(environment: WorkflowEnvironment) -> None:
+    """Replay does not notice when they change."""
+    async with looking_at(environment.client, Parts()):
+        handle = await environment.client.start_workflow(
+            Reconciliation.run, id=new_number("round"), task_queue=RECONCILIATION_TASK_QUEUE
+        )
+        await handle.result()
+        history = await handle.fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    found = {
+        each.activity_type.name: (
+            _seconds(each.start_to_close_timeout),
+            _seconds(each.heartbeat_timeout),
+            each.retry_policy.maximum_attempts,
+            each.task_queue.name,
+        )
+        for each in scheduled
+        if each.activity_type.name
+    }
+    look = (120, 20, 3, "order-settlement-reconciliation")
+    assert found == {
+        "check_temporal": look,
+        "check_ledger": look,
+        "review_findings": look,
+        "record_round": (15, 0, 3, "order-settlement-reconciliation"),
+    }
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.ToTimedelta().total_seconds()
+
+
+def test_the_limits_fit_into_each_other() -> None:
+    """A part ends by itself before Temporal gives it up; so does a round of ordinary parts."""
+    slowest_s = 3 * limits.RECONCILE_RPC_S + limits.RECONCILE_QUERY_S + 4 * 10
+    whole = timedelta.total_seconds
+    assert limits.RECONCILE_PAGE_BUDGET_S + slowest_s < whole(limits.RECONCILE_PAGE_START_TO_CLOSE)
+    assert whole(limits.RECONCILE_ROUND_MAX) > limits.RECONCILE_CHECKED_MAX / limits.RECONCILE_RATE_PER_S * 2
+    assert limits.RECONCILE_PAGE / limits.RECONCILE_RATE_PER_S < limits.RECONCILE_PAGE_BUDGET_S
+    assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PARTS_MAX
+    assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PARTS_MAX

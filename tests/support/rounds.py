@@ -1,0 +1,115 @@
+"""Rounds of reconciliation over parts that a test makes up: the workflow is real, what it looks at is not."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from contract.reconciliation import RoundEnd, Walked, WalkTask
+from tests.support.histories import without_stack_traces
+from workflows.reconciliation import Reconciliation
+from workflows.runtime import RECONCILIATION_TASK_QUEUE, workflow_runner
+
+Part = Walked | None
+"""None: it cannot be read."""
+
+
+def part(checked: int = 1, after: str | None = None, *, found: int = 0, repaired: int = 0, failed: int = 0) -> Walked:
+    """Return what one part comes to."""
+    return Walked(checked=checked, found=found, repaired=repaired, failed=failed, after=after)
+
+
+@dataclass
+class Parts:
+    """The answers of each way, in order; the last one is repeated."""
+
+    temporal: Sequence[Part] = (part(0),)
+    ledger: Sequence[Part] = (part(0),)
+    findings: Sequence[Part] = (part(0),)
+    ledger_is_away: bool = False
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    ends: list[RoundEnd] = field(default_factory=list)
+
+    @activity.defn(name="check_temporal")
+    async def check_temporal(self, task: WalkTask) -> Walked:
+        """Answer with the next part of Temporal."""
+        return self._next("temporal", self.temporal, task)
+
+    @activity.defn(name="check_ledger")
+    async def check_ledger(self, task: WalkTask) -> Walked:
+        """Answer with the next part of the ledger."""
+        return self._next("ledger", self.ledger, task)
+
+    @activity.defn(name="review_findings")
+    async def review_findings(self, task: WalkTask) -> Walked:
+        """Answer with the next part of the findings."""
+        return self._next("findings", self.findings, task)
+
+    @activity.defn(name="record_round")
+    async def record_round(self, end: RoundEnd) -> None:
+        """Keep the round."""
+        if self.ledger_is_away:
+            message = "the ledger is away"
+            raise ApplicationError(message)
+        self.ends.append(end)
+
+    def asked_after(self, way: str) -> list[str | None]:
+        """Return from where on one way was asked to go."""
+        return [after for each, after in self.asked if each == way]
+
+    def _next(self, way: str, answers: Sequence[Part], task: WalkTask) -> Walked:
+        answer = answers[min(len(self.asked_after(way)), len(answers) - 1)]
+        self.asked.append((way, task.after))
+        if answer is None:
+            message = f"{way} cannot be read"
+            raise ApplicationError(message)
+        return answer
+
+
+@asynccontextmanager
+async def looking_at(client: Client, parts: Parts) -> AsyncIterator[None]:
+    """Run a worker whose rounds look at these parts. Every task replays the whole history so far."""
+    looks: list[Callable[..., Any]] = [
+        parts.check_temporal,
+        parts.check_ledger,
+        parts.review_findings,
+        parts.record_round,
+    ]
+    async with Worker(
+        client,
+        task_queue=RECONCILIATION_TASK_QUEUE,
+        workflows=[Reconciliation],
+        workflow_runner=workflow_runner(),
+        activities=looks,
+        max_cached_workflows=0,
+    ):
+        yield
+
+
+def round_stories() -> dict[str, Parts]:
+    """Return one story for each shape a round's history can have, by name; none begins like one of a settlement."""
+    return {
+        "round-nothing-to-do": Parts(),
+        "round-several-parts": Parts(
+            temporal=(part(500, "t1"), part(20, found=2, repaired=2)),
+            ledger=(part(100, "l1"), part(100, "l2"), part(7, found=1)),
+            findings=(part(100, "100"), part(3)),
+        ),
+        "round-a-side-that-cannot-be-read": Parts(temporal=(None,), ledger=(part(3),)),
+    }
+
+
+async def tell_round(environment: WorkflowEnvironment, name: str, parts: Parts) -> str:
+    """Live through a story and return its history as JSON."""
+    async with looking_at(environment.client, parts):
+        handle = await environment.client.start_workflow(
+            Reconciliation.run, id=f"story-{name}", task_queue=RECONCILIATION_TASK_QUEUE
+        )
+        await handle.result()
+        return without_stack_traces((await handle.fetch_history()).to_json())
