@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 from temporalio.client import Client
 
@@ -17,6 +18,7 @@ from tests.api.doors import GUARDED, Door, open_door, open_real_door
 from tests.api.wire import Line, line, temporal_at
 from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
+from tests.support.polling import until
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,12 @@ async def engine(empty_ledger: Path, tmp_path: Path) -> AsyncIterator[AsyncEngin
     shutil.copy(empty_ledger, tmp_path / "ledger.db")
     opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
     yield opened
+
+    async def at_rest() -> bool:
+        """A transaction outlives a caller who gave up; its connection would be left behind."""
+        return isinstance(opened.pool, QueuePool) and opened.pool.checkedout() == 0
+
+    await until(at_rest)
     await opened.dispose()
 
 

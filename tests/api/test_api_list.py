@@ -150,7 +150,7 @@ async def test_limit_out_of_bounds_is_refused_by_name(closed_door: Door, limit: 
     assert [each["field"] for each in answer.json()["errors"]] == ["limit"]
 
 
-@pytest.mark.parametrize("name", ["orderId", "userName", "from", "States", "extra"])
+@pytest.mark.parametrize("name", ["order_id", "user", "since", "States", "extra"])
 async def test_filter_that_is_not_there_is_refused_by_name(closed_door: Door, name: str) -> None:
     """Ignored, it would show settlements that were not asked for."""
     answer = await closed_door.http.get(SETTLEMENTS, params={name: "hunter2"})

@@ -1,0 +1,84 @@
+"""An operator's night with the command line against the real system: what it prints and does is what is there."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from contract.states import State
+from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.support.cli import Ran, settlement
+
+COMPANY = "77"
+WHY = ["--reason", "BROKER_RECOVERED", "--note", "outage ended 03:10"]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[System, list[str]]]:
+    """Yield a system with three aborted settlements of one company, and nothing else."""
+    async with running(e2e_settings(tmp_path_factory.mktemp("cli"))) as system:
+        attempts = system.stack.settings.cancel_max_attempts
+        bodies = [faulty("http_500_applied", cancel="fail", times=attempts) for _ in range(3)]
+        for body in bodies:
+            ran = await run(system, "submit", "--file", "-", "--company", COMPANY, stdin=json.dumps(body).encode())
+            assert ran.code == 4, ran.err
+        numbers = [body["requestUniqueNo"] for body in bodies]
+        for number in numbers:
+            assert (await system.ends(number))["state"] == State.ABORTED
+        yield system, numbers
+
+
+async def run(system: System, *arguments: str, **options: Any) -> Ran:  # noqa: ANN401 - what `settlement` takes
+    return await settlement(*arguments, url=system.stack.api_url, **options)
+
+
+Night = tuple[System, list[str]]
+
+
+async def test_1_exposure_and_list_name_what_waits(night: Night) -> None:
+    system, numbers = night
+    exposure = (await run(system, "exposure", "--json")).json()
+    assert exposure["totals"] == [{"currency": "USD", "count": 3, "amount": "37.50"}]
+    listed = (await run(system, "list", "--state", "ABORTED", "--company", COMPANY, "--json")).lines()
+    assert {each["requestUniqueNo"] for each in listed} == set(numbers)
+    assert (await run(system, "list", "--state", "SETTLED")).rows()[1:] == []
+
+
+async def test_2_explain_says_what_happened_and_what_to_type(night: Night) -> None:
+    system, numbers = night
+    ran = await run(system, "explain", numbers[0])
+    assert ran.code == 0
+    for part in ("HTTP status 500", "attempt 3", f"settlement retry {numbers[0]}", "In doubt"):
+        assert part in ran.out
+
+
+async def test_3_one_is_retried_and_its_events_are_followed_to_the_end(night: Night) -> None:
+    system, numbers = night
+    retried = await run(system, "retry", numbers[0], *WHY, "--json")
+    assert (retried.code, retried.json()["state"]) == (0, State.CANCELLING)
+    followed = await run(system, "events", numbers[0], "--json")
+    states = [State.ADJUSTING, State.CANCELLING, State.ABORTED, State.CANCELLING, State.CANCELLED]
+    assert (followed.code, [each["state"] for each in followed.lines()]) == (0, states)
+
+
+async def test_4_the_rest_are_previewed_and_retried_as_a_batch(night: Night) -> None:
+    system, numbers = night
+    preview = await run(system, "batch-retry", "preview", "--company", COMPANY, "--cause", "HTTP_STATUS", "--json")
+    assert (preview.json()["count"], preview.json()["totals"][0]["amount"]) == (2, "25.00")
+    ran = await run(system, "batch-retry", "start", "--company", COMPANY, *WHY, "--yes", "--json")
+    assert (ran.code, ran.json()["states"]) == (0, {"CANCELLED": 2})
+    report = await run(system, "batch-retry", "report", ran.json()["batchId"], "--json")
+    assert {each["requestUniqueNo"]: each["outcome"] for each in report.lines()} == dict.fromkeys(
+        numbers[1:], "RETRIED"
+    )
+    assert [(await system.books(number))["timesReversed"] for number in numbers] == [1, 1, 1]
+
+
+async def test_5_a_round_of_reconciliation_finds_nothing_left(night: Night) -> None:
+    system, _ = night
+    ran = await run(system, "reconcile", "--json")
+    assert (ran.code, ran.json()["openFindings"]) == (0, 0)
+    assert (await run(system, "findings", "--json")).lines() == []
+    assert (await run(system, "exposure", "--json")).json()["totals"] == []
