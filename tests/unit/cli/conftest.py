@@ -36,7 +36,7 @@ async def world() -> World:
 
 @pytest_asyncio.fixture
 async def place(world: World) -> AsyncIterator[Place]:
-    """Yield the double. Tests that take nothing but a place are to be pointed to the real API."""
+    """Yield a double of the API with a night's worth of trouble in it."""
     async with served(world_app(world)) as port:
         yield Place(f"http://{HOST}:{port}", ENDED, COMPANY)
 

@@ -1,4 +1,4 @@
-"""What operators do. TO BE POINTED TO THE REAL API: only the fixture `place` changes (these take nothing else)."""
+"""What operators do, at a terminal and in scripts. The same against the real system: tests/e2e/test_e2e_cli.py."""
 
 from contract.batch import Batch
 from tests.support.cli import settlement, terminal

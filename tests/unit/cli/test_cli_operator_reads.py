@@ -1,4 +1,4 @@
-"""What operators read. TO BE POINTED TO THE REAL API: only the fixture `place` changes (these take nothing else)."""
+"""What operators read, in every form of output. The same against the real system: tests/e2e/test_e2e_cli.py."""
 
 import re
 
