@@ -11,7 +11,7 @@ from typing import Any
 
 from config.settings import load_settings
 from stack.parts import Stack
-from stack.ports import with_free_ports
+from stack.ports import HOST, with_free_ports
 from stack.process import Process
 
 
@@ -61,6 +61,8 @@ def _addresses(stack: Stack) -> str:
             f"  Temporal UI  {stack.ui_url}/namespaces/default/workflows",
             f"  Temporal     {stack.temporal_address}",
             f"  {external:<12} {stack.external_url}",
+            f"  metrics      {stack.api_url}/metrics and http://{HOST}:{stack.settings.worker_metrics_port}/metrics",
+            f"  command line SETTLEMENT_URL={stack.api_url} .venv/bin/settlement --help",
             f"  state, logs  {stack.state_dir}",
         ]
     )
