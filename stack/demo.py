@@ -195,5 +195,5 @@ async def demo() -> None:
         f"\nEverything is stopped. [bold]make up[/] brings it back with these orders in it; then see"
         f"\n  {stack.ui_url}/namespaces/default/workflows"
         f"\n  {stack.api_url}/v1/settlements"
-        f"\nOrder 14 waits for you: settlement list --state ABORTED, then explain, retry or resolve it; or do it in the UI."
+        f"\nOrder 14 waits for you: settlement list --state ABORTED, then explain, retry or resolve; or use the UI."
     )
