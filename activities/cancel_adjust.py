@@ -25,6 +25,34 @@ CALLS = TypeAdapter(tuple[CallRecord, ...])
 IN_FLIGHT = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="in flight when its worker was lost")
 """What an attempt says until its reply is in. Whatever kills the worker, the audit keeps this."""
 
+UNHEARD = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="its worker was lost before it could say more")
+"""What an attempt says whose worker was lost together with the heartbeat before the call: Temporal was out of reach."""
+
+
+def with_unheard(
+    heard: tuple[CallRecord, ...], task: CancelTask, attempts: int, operation: Operation, not_before: datetime
+) -> tuple[CallRecord, ...]:
+    """Add a record for each of a round's first `attempts` of which nothing was heard: it may have been sent.
+
+    A heartbeat is not acknowledged, so a call can be out before it, and both can be lost. Only Temporal's own
+    count of the attempts cannot; the audit must not know of fewer calls than the external system.
+    """
+    known = {call.attempt for call in heard}
+    missing = (
+        CallRecord(
+            operation=operation,
+            kind=task.kind,
+            request_unique_no=task.request_unique_no,
+            round=task.round,
+            attempt=attempt,
+            sent_at=not_before,
+            verdict=UNHEARD,
+        )
+        for attempt in range(1, attempts + 1)
+        if attempt not in known
+    )
+    return (*heard, *missing)
+
 
 class IncorrectCancelReplyError(ApplicationError):
     """A cancel got no correct reply: Temporal retries it, and the money stays in doubt until one does."""
@@ -58,7 +86,7 @@ class CancelAdjust:
             IncorrectCancelReplyError: no correct reply; money may still be at the external system.
         """
         record = self._in_flight(task)
-        earlier = _earlier_attempts()
+        earlier = self._earlier_attempts(task)
         # Sent before the call, so that a kill in the middle of it leaves its trace.
         activity.heartbeat((*earlier, record))
         started = time.monotonic()
@@ -95,6 +123,12 @@ class CancelAdjust:
             verdict=IN_FLIGHT,
         )
 
+    def _earlier_attempts(self, task: CancelTask) -> tuple[CallRecord, ...]:
+        info = activity.info()
+        heard = CALLS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
+        operation = self._external_system.cancel_operation
+        return with_unheard(heard, task, info.attempt - 1, operation, info.scheduled_time)
+
     def _body(self, task: CancelTask) -> CancelAdjustBody | CancelOperationBody:
         shape = (
             CancelOperationBody
@@ -104,11 +138,6 @@ class CancelAdjust:
         return shape.undoing(
             task.adjust, number=task.request_unique_no, request_time_ms=task.request_time_ms, remark=task.remark
         )
-
-
-def _earlier_attempts() -> tuple[CallRecord, ...]:
-    details = activity.info().heartbeat_details
-    return CALLS.validate_python(details[0]) if details else ()
 
 
 def _log(task: CancelTask, record: CallRecord) -> None:

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.cancel_adjust import CALLS
+    from activities.cancel_adjust import CALLS, with_unheard
     from contract.calls import CallRecord, Operation, Rule, Verdict
-    from contract.payloads import SettlementInput
+    from contract.payloads import CancelTask, SettlementInput
     from contract.states import Outcome
 
 
@@ -41,10 +41,14 @@ def _adjust_record(
     )
 
 
-def calls_of_failed_cancel(error: ActivityError) -> tuple[CallRecord, ...]:
+def calls_of_failed_cancel(
+    error: ActivityError, task: CancelTask, attempts_max: int, scheduled_at: datetime
+) -> tuple[CallRecord, ...]:
     """Return the record of every attempt of a cancel that ran out of them.
 
-    The last attempt's failure carries them all; if its worker was lost, its last heartbeat does.
+    The last attempt's failure carries them all; if its worker was lost, its last heartbeat does, and what was
+    lost with that heartbeat is added as unknown. (Such an attempt bears the operation of those that were heard
+    of; where there is none, CANCEL_ADJUST.)
     """
     cause = error.cause
     details = (
@@ -54,4 +58,8 @@ def calls_of_failed_cancel(error: ActivityError) -> tuple[CallRecord, ...]:
         if isinstance(cause, ActivityTimeoutError)
         else ()
     )
-    return CALLS.validate_python(details[0]) if details else ()
+    heard = CALLS.validate_python(details[0]) if details else ()
+    # Ended by hand, from the UI or the command line, nobody knows how many there were; but there was one.
+    made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
+    operation = heard[-1].operation if heard else Operation.CANCEL_ADJUST
+    return with_unheard(heard, task, made, operation, scheduled_at)

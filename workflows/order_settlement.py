@@ -175,12 +175,13 @@ class OrderSettlement:
         while True:
             if self._saga.state is State.ABORTED and await self._operator_acts() is State.RESOLVED:
                 return None
+            task, scheduled_at = cancel_task(self._settlement, act, self._saga.round), workflow.now()
             try:
-                report = await self._cancel_round(cancel_task(self._settlement, act, self._saga.round))
+                report = await self._cancel_round(task)
             except ActivityError as error:
-                self._saga.enter(
-                    State.ABORTED, f"{act.kind} cancel adjust ran out of attempts", calls=calls_of_failed_cancel(error)
-                )
+                attempts_max = self._settlement.policy.cancel_max_attempts
+                calls = calls_of_failed_cancel(error, task, attempts_max, scheduled_at)
+                self._saga.enter(State.ABORTED, f"{act.kind} cancel adjust ran out of attempts", calls=calls)
             else:
                 self._saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
                 return report.result
