@@ -14,7 +14,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number
 from tests.support.polling import until
 from workflows.batch_retry import BatchRetry
-from workflows.start import start_workflow
+from workflows.start import take_up
 
 RETRIED, REFUSED = ItemOutcome.RETRIED, ItemOutcome.REFUSED
 
@@ -76,7 +76,7 @@ async def test_a_settlement_that_was_taken_up_anew_is_not_retried_by_the_same_ba
 
         found = await until(aborted_again)
         await at_work.client.get_workflow_handle(workflow_id(number)).terminate()
-        await start_workflow(at_work.client, found.settlement, TakeUp(snapshot=found.snapshot, reason="it was lost"))
+        await take_up(at_work.client, found.settlement, TakeUp(snapshot=found.snapshot, reason="it was lost"))
         repeats = at_work.batches.refused + 2
 
         async def repeated() -> bool:
