@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
@@ -80,18 +79,15 @@ class Reconciler:
     async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
         kind, detail = case.diagnosis.kind, case.diagnosis.detail
         # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
-        finding, is_new = await self.findings.see(
+        finding = await self.findings.see(
             kind, case.number, detail, round_started_at=round_started_at, at=datetime.now(UTC)
         )
-        if is_new:
-            _count("settlement_findings_found", "Findings of reconciliation, by kind.", kind)
         repair, reason = await self._try(case)
         if repair is None:
             await self.findings.explain(finding, f"{detail}; {reason}" if reason else detail)
             log.error("a person must look", settlement=case.number, finding=kind, detail=detail, reason=reason)
             return False
         await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
-        _count("settlement_findings_repaired", "Findings that reconciliation has put right, by kind.", kind)
         log.warning("put right", settlement=case.number, finding=kind, detail=detail, repair=repair)
         return True
 
@@ -161,7 +157,3 @@ class Reconciler:
 def _is_on_its_way(own: Snapshot) -> bool:
     """Tell whether a change is so new that its own write may still arrive."""
     return datetime.now(UTC) - own.updated_at < timedelta(seconds=limits.RECONCILE_BEHIND_S)
-
-
-def _count(name: str, description: str, kind: FindingKind) -> None:
-    activity.metric_meter().create_counter(name, description).add(1, {"kind": kind.value})

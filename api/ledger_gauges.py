@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from contract.reconciliation import FindingKind
@@ -18,15 +18,23 @@ NEVER = math.inf
 """Age of a round of reconciliation where there was none: above every limit."""
 
 _NOTHING = Gauges(
-    open_by_state={}, oldest_cancelling_at=None, in_doubt=0, in_doubt_amounts={}, open_findings={}, last_round_at=None
+    open_by_state={},
+    oldest_cancelling_at=None,
+    in_doubt=0,
+    in_doubt_amounts={},
+    open_findings={},
+    findings={},
+    last_round_at=None,
 )
+
+Family = GaugeMetricFamily | CounterMetricFamily
 
 
 class _Fixed(Collector):
-    def __init__(self, families: Iterable[GaugeMetricFamily]) -> None:
+    def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Family]:
         return self._families
 
 
@@ -47,11 +55,12 @@ def exposition(gauges: Gauges | None) -> bytes:
     return generate_latest(registry)
 
 
-def _families(gauges: Gauges) -> Iterator[GaugeMetricFamily]:
+def _families(gauges: Gauges) -> Iterator[Family]:
     by_state = {state.value: gauges.open_by_state.get(state, 0) for state in OPEN_STATES}
     yield _by("settlement_open", "Settlements in the ledger that have not ended.", "state", by_state)
     by_kind = {kind.value: gauges.open_findings.get(kind, 0) for kind in FindingKind}
     yield _by("settlement_findings_open", "Findings that a person must look at.", "kind", by_kind)
+    yield _findings(gauges)
     yield _by(
         "settlement_in_doubt_amount",
         "Money that the external system may hold although its order is void, in units of the currency.",
@@ -69,6 +78,15 @@ def _families(gauges: Gauges) -> Iterator[GaugeMetricFamily]:
         "Time since the last round of reconciliation ended; +Inf before the first.",
         _age(gauges.last_round_at, without=NEVER),
     )
+
+
+def _findings(gauges: Gauges) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "settlement_findings", "Findings of reconciliation, put right or not.", labels=["kind"]
+    )
+    for kind in FindingKind:
+        family.add_metric([kind.value], gauges.findings.get(kind, 0))
+    return family
 
 
 def _by(name: str, documentation: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

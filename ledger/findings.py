@@ -28,8 +28,8 @@ class Findings:
     @ends_by_itself
     async def see(
         self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime, at: datetime
-    ) -> tuple[int, bool]:
-        """Write down that something does not fit; return the open finding's id, and whether it is new.
+    ) -> int:
+        """Write down that something does not fit; return the open finding's id.
 
         Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
         is seen in one round.
@@ -45,11 +45,11 @@ class Findings:
                 index_where=_OPEN,
                 set_={"detail": detail, "last_seen_at": at, "rounds": seen_before},
             )
-            .returning(by.finding_id, by.found_at)
+            .returning(by.finding_id)
         )
         async with self._engine.begin() as connection:
-            row = (await connection.execute(statement)).one()
-        return row.finding_id, row.found_at == at
+            finding_id: int = (await connection.execute(statement)).scalar_one()
+        return finding_id
 
     @ends_by_itself
     async def explain(self, finding_id: int, detail: str) -> None:

@@ -27,6 +27,8 @@ class Gauges:
     """Sum of their amounts by currency, without their signs. A float: for a gauge, never for the books."""
     open_findings: Mapping[str, int]
     """Findings of reconciliation that a person must look at, by kind."""
+    findings: Mapping[str, int]
+    """All findings that ever were, by kind: it only grows."""
     last_round_at: datetime | None
     """When the last round of reconciliation ended; None: there was none."""
 
@@ -39,7 +41,8 @@ async def read_gauges(connection: AsyncConnection) -> Gauges:
         oldest_cancelling_at=await connection.scalar(_oldest_cancelling()),
         in_doubt=sum(row.count_ for row in doubts),
         in_doubt_amounts={row.currency: row.amount for row in doubts},
-        open_findings=await _counts(connection, _open_findings()),
+        open_findings=await _counts(connection, _findings().where(findings.c.status == FindingStatus.OPEN.value)),
+        findings=await _counts(connection, _findings()),
         last_round_at=await connection.scalar(select(func.max(reconciliation_rounds.c.ended_at))),
     )
 
@@ -65,6 +68,5 @@ def _in_doubt() -> Select[Any]:
     return select(by.currency, func.count().label("count_"), amount).where(by.in_doubt).group_by(by.currency)
 
 
-def _open_findings() -> Select[Any]:
-    by = findings.c
-    return select(by.kind, func.count()).where(by.status == FindingStatus.OPEN.value).group_by(by.kind)
+def _findings() -> Select[Any]:
+    return select(findings.c.kind, func.count()).group_by(findings.c.kind)

@@ -81,6 +81,7 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
         "settlement_in_doubt": "gauge",
         "settlement_in_doubt_amount": "gauge",
         "settlement_oldest_cancelling_age_seconds": "gauge",
+        "settlement_findings": "counter",
         "settlement_findings_open": "gauge",
         "settlement_reconciliation_age_seconds": "gauge",
         "settlement_ledger_up": "gauge",

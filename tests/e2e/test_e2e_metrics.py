@@ -9,7 +9,6 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
-from contract.ids import workflow_id
 from contract.states import State
 from tests.e2e.conftest import System, faulty
 from tests.support.monitoring import ROOT, Question, questions
@@ -71,18 +70,6 @@ async def break_a_workflow_task(system: System) -> Client:
     return client
 
 
-async def lose_the_workflow(system: System, client: Client, number: str) -> None:
-    """Terminate an aborted settlement's workflow, and have reconciliation find and mend that."""
-    await client.get_workflow_handle(workflow_id(number)).terminate()
-    url = f"{system.stack.api_url}/v1/reconciliation"
-
-    async def mended() -> bool:
-        async with system.http.post(f"{url}/rounds"), system.http.get(f"{url}/findings?status=REPAIRED") as answer:
-            return number in await answer.text()
-
-    await until(mended, limit_s=60)
-
-
 @pytest_asyncio.fixture(scope="module")
 async def scrape(system: System) -> AsyncIterator[Scrape]:
     """Live through one order of each kind, and read until everything that came of them is there."""
@@ -92,7 +79,6 @@ async def scrape(system: System) -> AsyncIterator[Scrape]:
         await system.post(body)
         await system.ends(body["requestUniqueNo"])
     assert (await system.get(doomed["requestUniqueNo"])).body["state"] == State.ABORTED
-    await lose_the_workflow(system, client, doomed["requestUniqueNo"])
     await system.get(new_number())
     named = {name for question in questions() for name in selected(question.expression).metrics}
 

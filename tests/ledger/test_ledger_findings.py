@@ -28,7 +28,7 @@ async def see(
     """See something in a round; rounds are a minute apart."""
     started_at = NOON + in_round * MINUTE
     seen_at = started_at + timedelta(seconds=1)
-    return (await findings.see(kind, number, detail, round_started_at=started_at, at=seen_at))[0]
+    return await findings.see(kind, number, detail, round_started_at=started_at, at=seen_at)
 
 
 async def all_of(findings: Findings, status: FindingStatus | None = None) -> list[tuple[str, FindingStatus, int]]:
@@ -38,11 +38,8 @@ async def all_of(findings: Findings, status: FindingStatus | None = None) -> lis
 
 
 async def test_what_is_seen_is_open_with_all_that_was_said(findings: Findings) -> None:
-    finding_id, is_new = await findings.see(
-        STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON, at=NOON.astimezone(EAST)
-    )
+    finding_id = await findings.see(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON, at=NOON.astimezone(EAST))
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
-    assert is_new
     assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
     assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)
     assert (found.found_at, found.last_seen_at, found.closed_at) == (NOON, NOON, None)
@@ -62,13 +59,6 @@ async def test_seen_twice_in_one_round_it_counts_once(findings: Findings) -> Non
     for _ in range(3):
         await see(findings, in_round=4)
     assert await all_of(findings) == [("N-1", OPEN, 1)]
-
-
-async def test_only_the_first_sight_is_new(findings: Findings) -> None:
-    seen = [
-        await findings.see(MISSING, "N-1", "gone", round_started_at=NOON, at=NOON + each * MINUTE) for each in range(3)
-    ]
-    assert [is_new for _, is_new in seen] == [True, False, False]
 
 
 async def test_kinds_and_settlements_are_findings_of_their_own(findings: Findings) -> None:
@@ -169,6 +159,18 @@ async def test_a_round_that_is_recorded_again_stays_as_it_was(findings: Findings
     await findings.record_round(first)
     await findings.record_round(a_round("a", NOON + MINUTE, found=99))
     assert await findings.last_round() == first
+
+
+async def test_how_far_temporals_list_was_gone_through_is_remembered(findings: Findings) -> None:
+    """A round that did not come to its end leaves it where it was."""
+    assert await findings.listed_to() is None
+    await findings.record_round(a_round("a", NOON))
+    assert await findings.listed_to() is None
+    await findings.record_round(a_round("b", NOON + MINUTE), NOON.astimezone(EAST))
+    await findings.record_round(a_round("c", NOON + 2 * MINUTE))
+    assert await findings.listed_to() == NOON
+    await findings.record_round(a_round("d", NOON + 3 * MINUTE), NOON + MINUTE)
+    assert await findings.listed_to() == NOON + MINUTE
 
 
 async def test_rounds_are_forgotten_after_their_time_and_findings_never(findings: Findings) -> None:

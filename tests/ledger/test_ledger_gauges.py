@@ -22,6 +22,7 @@ NOTHING = Gauges(
     in_doubt=0,
     in_doubt_amounts={},
     open_findings={},
+    findings={},
     last_round_at=None,
 )
 REFUSED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE)
@@ -102,7 +103,9 @@ async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger:
     ]
     async with engine.begin() as connection:
         await connection.execute(insert(findings), rows)
-    assert (await ledger.gauges()).open_findings == {stuck: 2, missing: 1}
+    seen = await ledger.gauges()
+    assert seen.open_findings == {stuck: 2, missing: 1}
+    assert seen.findings == {stuck: 3, missing: 2}
 
 
 async def test_the_last_round_is_the_one_that_ended_last(ledger: Ledger, engine: AsyncEngine) -> None:
