@@ -19,20 +19,20 @@ async def side_by_side(numbers: Sequence[str], examine: Examine) -> Walked:
     """Examine settlements in order, until done or until the time for one part is over.
 
     One that cannot be examined is counted and logged; the next round tries again. `checked` says how many were
-    begun: always the first ones.
+    begun: always the first ones, and always some.
     """
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + limits.RECONCILE_PAGE_BUDGET_S
     walked = Walked()
     async with heartbeats(limits.RECONCILE_HEARTBEAT):
         for first in range(0, len(numbers), limits.RECONCILE_SIDE_BY_SIDE):
-            if loop.time() >= ends_at:
-                break
             some = numbers[first : first + limits.RECONCILE_SIDE_BY_SIDE]
             rest = asyncio.create_task(asyncio.sleep(len(some) / limits.RECONCILE_RATE_PER_S))
             outcomes = await asyncio.gather(*(_guarded(number, examine) for number in some))
             walked = _plus(walked, outcomes)
             await rest
+            if loop.time() >= ends_at:
+                break
     return walked
 
 
