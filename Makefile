@@ -31,6 +31,7 @@ test: $(VENV)/.ready ## run all tests
 screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
 	@tests/system_packages
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_e2e_temporal_ui.py
+
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 

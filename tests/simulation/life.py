@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHandle
 from contract.calls import Rule
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import Decision, State
-from ledger import Ledger
+from ledger import Ledger, SettlementFilter
 from tests.simulation.auditor import Told
 from tests.simulation.evidence import Story
 from tests.simulation.plan import Moment, Plan
@@ -82,7 +82,7 @@ class PlannedLedger(Ledger):
         for state in State:
             after = None
             while True:
-                page = await self.page(state=state, after=after, limit=200)
+                page = await self.page(SettlementFilter(state=state), after=after, limit=200)
                 for each in page.settlements:
                     found[each.number].add(state)
                 after = page.after
