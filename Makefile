@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test screenshots check lock clean
+.PHONY: help demo up test simulate screenshots check lock clean
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -31,6 +31,9 @@ test: $(VENV)/.ready ## run all tests
 screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
 	@tests/system_packages
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_e2e_temporal_ui.py
+
+simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
 check: $(VENV)/.ready ## style, types, layers, locks
 	@.ci/check

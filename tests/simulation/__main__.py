@@ -1,0 +1,101 @@
+"""`make simulate`: many seeds with a progress bar, or one seed told in full.
+
+Exit status 0: no violation; 1: each violation stands on a line of its own, with the command that replays it.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+from tests.simulation.broken import Violation
+from tests.simulation.run import SEEDS_AT_ONCE, Ran, new_world, replay_line, run_seeds
+from tests.simulation.seeds import plans_of
+from tests.simulation.world import World
+
+CONSOLE = Console()
+BATCHES_PER_WORLD = 10
+"""Then a new server and ledger: the server keeps everything in memory."""
+
+
+async def run_many(seeds: range) -> Ran:
+    """Run all seeds, several side by side."""
+    total = Ran()
+    batches = [seeds[n : n + SEEDS_AT_ONCE] for n in range(0, len(seeds), SEEDS_AT_ONCE)]
+    columns = (
+        TextColumn("seeds"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[found]}"),
+    )
+    with Progress(*columns, console=CONSOLE) as progress:
+        task = progress.add_task("seeds", total=len(seeds), found="")
+        for n in range(0, len(batches), BATCHES_PER_WORLD):
+            async with new_world(sandboxed=False) as world:
+                for batch in batches[n : n + BATCHES_PER_WORLD]:
+                    ran = await run_seeds(world, batch)
+                    total.add(ran)
+                    for seed, violation in ran.violations:
+                        progress.console.print(replay_line(seed, violation), markup=False, soft_wrap=True)
+                    progress.update(task, advance=len(batch), found=f"{len(total.violations)} violations")
+                _show_sum(await world.judge_sum(), total)
+    return total
+
+
+async def run_one(seed: int) -> Ran:
+    """Run one seed and tell the story of each of its settlements."""
+    async with new_world(sandboxed=False) as world:
+        ran = await run_seeds(world, [seed])
+        await _tell(world, seed)
+        _show_sum(await world.judge_sum(), ran)
+    for _, violation in ran.violations:
+        CONSOLE.print(str(violation), markup=False, soft_wrap=True)
+    return ran
+
+
+def _show_sum(found: list[Violation], into: Ran) -> None:
+    for violation in found:
+        CONSOLE.print(str(violation), markup=False, soft_wrap=True)
+        into.violations.append((0, violation))
+
+
+async def _tell(world: World, seed: int) -> None:
+    lives = sorted(world.lives.values(), key=lambda life: int(life.number.rpartition("-")[2]))
+    every = await world.evidence(lives)
+    for n, (life, plan) in enumerate(zip(lives, plans_of(seed), strict=True)):
+        evidence = every[life.number]
+        story = evidence.story
+        calls = ", ".join(f"{call.kind or 'ADJUST'} {call.verdict.rule}" for call in story.calls)
+        CONSOLE.print(f"{n:3} {plan.in_words()}", highlight=False, soft_wrap=True)
+        end = f"{story.state} {story.cancel_result or ''}".rstrip()
+        CONSOLE.print(f"    → {end}; books {evidence.books.state}; {calls}", highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Read the command line, run, and sum up."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this one seed and tell it in full")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run (default 100)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
+    chosen = parser.parse_args()
+    # What the activities log of every fault is not what this is about.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
+    errors = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=errors)))
+    started = time.monotonic()
+    whole = chosen.seed is None
+    ran = asyncio.run(run_many(range(chosen.first, chosen.first + chosen.seeds)) if whole else run_one(chosen.seed))
+    CONSOLE.print(ran.in_words(time.monotonic() - started), soft_wrap=True)
+    return 1 if ran.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

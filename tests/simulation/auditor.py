@@ -1,0 +1,88 @@
+"""An independent model of what may be true of a settlement, from nothing but what our side was told.
+
+It knows no workflow code. It reads, attempt by attempt, what reached Temporal, and says which ends are possible.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from contract.calls import CallRecord
+from contract.ids import CancelKind
+from contract.payloads import SettlementPolicy
+from contract.states import CancelResult, Outcome, State
+from tests.simulation.evidence import Story
+from tests.simulation.plan import Plan
+
+End = tuple[State, CancelResult | None]
+EXPIRED: End = (State.EXPIRED, None)
+WAITS_OR_CLOSED: frozenset[End] = frozenset({(State.ABORTED, None), (State.RESOLVED, None)})
+
+
+class Told(NamedTuple):
+    """What one attempt at an external call told our side."""
+
+    kind: CancelKind | None
+    """Which cancel; None for the adjust."""
+    round: int
+    record: CallRecord | None
+    """None: its worker died first."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What our side can know of it."""
+        return Outcome.UNKNOWN if self.record is None else self.record.verdict.outcome
+
+    @property
+    def cancel_result(self) -> CancelResult | None:
+        """The correct reply to a cancel, if it was told one."""
+        return None if self.record is None else self.record.cancel_result
+
+
+def contradictions(told: Sequence[Told], story: Story, plan: Plan, *, stopped_early: bool) -> Iterator[str]:
+    """Name what a settlement's story says against what it was told."""
+    policy = plan.policy
+    end = (story.state, story.cancel_result)
+    possible = frozenset(_ends(told, plan, stopped_early=stopped_early))
+    if end not in possible:
+        yield f"it ended {end}; what it was told allows {sorted(map(str, possible))}"
+    for (kind, round_), attempts in groupby((each for each in told if each.kind), key=lambda each: each[:2]):
+        made = len(list(attempts))
+        if made > policy.cancel_max_attempts:
+            yield f"{made} attempts at the {kind} cancel in round {round_}"
+
+
+def _ends(told: Sequence[Told], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
+    if not told:
+        if plan.stale or stopped_early:
+            yield EXPIRED
+        return
+    adjust, *cancels = told
+    if adjust.outcome is Outcome.NOT_SENT:
+        yield EXPIRED
+    elif adjust.outcome is Outcome.APPLIED and not cancels:
+        yield State.SETTLED, None
+    elif adjust.outcome is not Outcome.APPLIED or stopped_early:
+        yield from _compensated(adjust.outcome, cancels, plan.policy)
+
+
+def _compensated(adjust: Outcome, cancels: Sequence[Told], policy: SettlementPolicy) -> Iterator[End]:
+    if not cancels:
+        return
+    last = cancels[-1]
+    result = last.cancel_result
+    if result is None:
+        if _round_used_up(cancels, policy):
+            yield from WAITS_OR_CLOSED
+    elif (
+        last.kind is CancelKind.CONFIRMING
+        or result is CancelResult.REVERSED
+        or adjust is Outcome.REJECTED
+        or policy.confirm_after_s == 0
+    ):
+        yield State.CANCELLED, result
+
+
+def _round_used_up(cancels: Sequence[Told], policy: SettlementPolicy) -> bool:
+    last = cancels[-1]
+    return sum(each[:2] == last[:2] for each in cancels) == policy.cancel_max_attempts

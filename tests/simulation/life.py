@@ -1,0 +1,91 @@
+"""One settlement on its way, and the ledger that knows its plan."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from temporalio.client import WorkflowHandle
+
+from contract.calls import Rule
+from contract.payloads import SettlementInput, Snapshot
+from contract.states import Decision, State
+from ledger import Ledger, SettlementFilter
+from tests.simulation.auditor import Told
+from tests.simulation.evidence import Story
+from tests.simulation.plan import Moment, Plan
+from workflows.order_settlement import OrderSettlement
+
+
+@dataclass
+class Life:
+    """One settlement on its way."""
+
+    plan: Plan
+    settlement: SettlementInput
+    handle: WorkflowHandle[OrderSettlement, Snapshot] | None = None
+    attempts: int = 0
+    """External attempts begun so far."""
+    writes: int = 0
+    aborts: int = 0
+    aborted: asyncio.Event = field(default_factory=asyncio.Event)
+    acted: list[Moment] = field(default_factory=list)
+    """Every moment that came at which the plan wanted something done."""
+    told: list[Told] = field(default_factory=list)
+    stopped_at: list[int] = field(default_factory=list)
+    """How many attempts had begun at each workflow cancellation."""
+    decisions: list[Decision] = field(default_factory=list)
+    ended: Snapshot | None = None
+    """What its workflow returned; None while it is open."""
+
+    @property
+    def number(self) -> str:
+        """Its requestUniqueNo."""
+        return self.settlement.adjust.requestUniqueNo
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a workflow cancellation may have come before there was a decision."""
+        return any(attempts <= 1 for attempts in self.stopped_at)
+
+    def overtaken(self, story: Story) -> bool:
+        """Tell whether a living worker was called lost, on a slow machine: then it was told less than it seems."""
+        lost = sum(call.verdict.rule is Rule.WORKER_LOST for call in story.calls)
+        return lost > sum(told.record is None for told in self.told)
+
+
+class PlannedLedger(Ledger):
+    """The real ledger, but for the writes that a plan lets fail; it tells when something is ABORTED."""
+
+    lives: dict[str, Life]
+    during_write: Callable[[Life, int], Awaitable[None]]
+
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
+        """Write, or fail as a database that is away does."""
+        life = self.lives[settlement.adjust.requestUniqueNo]
+        attempt, life.writes = life.writes, life.writes + 1
+        await self.during_write(life, attempt)
+        if attempt in life.plan.lost_writes:
+            message = "the database is away"
+            raise OSError(message)
+        written = await super().record(settlement, snapshot)
+        if attempt in life.plan.repeated_writes:
+            message = "the database was away when it should have confirmed"
+            raise OSError(message)
+        if snapshot.state is State.ABORTED:
+            life.aborted.set()
+        return written
+
+    async def listed(self) -> dict[str, frozenset[State]]:
+        """Read every list that an operator could read."""
+        found: defaultdict[str, set[State]] = defaultdict(set)
+        for state in State:
+            after = None
+            while True:
+                page = await self.page(SettlementFilter(state=state), after=after, limit=200)
+                for each in page.settlements:
+                    found[each.number].add(state)
+                after = page.after
+                if after is None:
+                    break
+        return {number: frozenset(states) for number, states in found.items()}

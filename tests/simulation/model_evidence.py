@@ -1,0 +1,90 @@
+"""What the model of the interleavings shows of an end, in the words of the invariant."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+
+from activities.cancel_adjust import IN_FLIGHT, with_unheard
+from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.ids import CancelKind
+from contract.payloads import ActKind, OperatorAct, SettlementInput, StateChange
+from contract.states import State, decision_of
+from simulator.bookings import NumberView
+from simulator.journal import CallView
+from tests.simulation.evidence import Evidence, Story
+from tests.simulation.machine import ADJUST, NUMBER, TASKS, Message
+from tests.simulation.schedule import At
+
+AT = datetime(2026, 1, 5, tzinfo=UTC)
+RESOLVED = OperatorAct(kind=ActKind.RESOLVE, at=AT, operator="ops", note="by hand")
+
+
+def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evidence:
+    """Return what both sides say at an end."""
+    story = Story(
+        state=at.state,
+        decision=decision_of(at.state),
+        cancel_result=at.result,
+        calls=tuple(_calls(at)),
+        acts=(RESOLVED,) if at.state is State.RESOLVED else (),
+        state_changes=tuple(StateChange(state=state, at=AT, reason="") for state in at.path[1:]),
+    )
+    return Evidence(
+        settlement=settlement,
+        stories={"model": story},
+        books=books,
+        received=[_received(message, n) for n, message in enumerate(at.sent)],
+        listed=frozenset({at.state}),
+    )
+
+
+@cache
+def audit(heard: tuple[int, ...], kind: CancelKind, attempts: int) -> tuple[CallRecord, ...]:
+    """Return what the audit keeps of a round, by the product's own rule."""
+    records = tuple(_record(kind, attempt) for attempt in heard)
+    return with_unheard(records, TASKS[kind], attempts, Operation.CANCEL_ADJUST, AT)
+
+
+def _record(kind: CancelKind, attempt: int) -> CallRecord:
+    """Return an attempt as its heartbeat tells of it."""
+    return CallRecord(
+        operation=Operation.CANCEL_ADJUST,
+        kind=kind,
+        request_unique_no=TASKS[kind].request_unique_no,
+        attempt=attempt,
+        sent_at=AT,
+        verdict=IN_FLIGHT,
+    )
+
+
+def _calls(at: At) -> Iterator[CallRecord]:
+    """Yield the audit of an end: every record, with the correct reply on the last one if there was one."""
+    if at.adjust is not None:
+        verdict = Verdict(outcome=at.adjust, rule=Rule.CODE_SUCCESS)
+        yield CallRecord(operation=Operation.ADJUST, request_unique_no=NUMBER, sent_at=AT, verdict=verdict)
+    for n, (kind, records) in enumerate(at.audited, start=1):
+        for attempt in range(1, records + 1):
+            last = n == len(at.audited) and attempt == records
+            yield _record(kind, attempt).model_copy(update={"cancel_result": at.result if last else None})
+
+
+@cache
+def _received(message: Message, n: int) -> CallView:
+    """Return a send as the journal has it."""
+    number = NUMBER if message == ADJUST else TASKS[CancelKind(message)].request_unique_no
+    return CallView(
+        id=n,
+        operation=Operation.ADJUST if message == ADJUST else Operation.CANCEL_ADJUST,
+        request_unique_no=number,
+        reverse_request_unique_no=None,
+        received_at_ns=0,
+        trace="t",
+        company_id=None,
+        timestamp=str(n),
+        body="{}",
+        fault=None,
+        http_status=None,
+        reply_code=None,
+        ended_at_ns=None,
+        ended=None,
+    )

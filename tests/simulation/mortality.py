@@ -1,0 +1,99 @@
+"""Workers that die at a chosen moment, through the SDK's own interceptors: what runs inside is the real activity.
+
+A worker that dies reports nothing. `raise_complete_async` is just that: Temporal hears nothing more of this
+attempt and, after start-to-close, calls the worker lost.
+"""
+
+from math import inf
+from typing import Any, Protocol, cast
+
+from temporalio import activity
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+
+from activities.cancel_adjust import IncorrectCancelReplyError
+from contract.calls import CallRecord
+from contract.payloads import AdjustTask, CancelReport, CancelTask
+from tests.simulation.fates import Crash, Fate
+
+_HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
+"""How many heartbeats get through before the worker dies; the first one precedes the call."""
+
+Reported = CallRecord | None
+"""What an attempt told Temporal of its call; None: it died first."""
+
+
+class Director(Protocol):
+    """Who knows what befalls each attempt."""
+
+    def next_fate(self, number: str) -> Fate:
+        """Begin the next attempt of a settlement's external call and return what befalls it."""
+
+    async def during_call(self, number: str) -> None:
+        """Do what is to be done while the call is in flight."""
+
+    def reported(self, number: str, task: AdjustTask | CancelTask, record: Reported) -> None:
+        """Take note of what our side was told by this attempt."""
+
+
+class MortalWorkers(Interceptor):
+    """Lets a director decide over every attempt at an external call."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        """Put ourselves before the real activity."""
+        return _Mortal(next, self._director)
+
+
+class _Mortal(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, director: Director) -> None:
+        super().__init__(following)
+        self._director = director
+        self._mute = _Mute(cast("ActivityOutboundInterceptor", None))
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._mute = _Mute(outbound)
+        super().init(self._mute)
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's own shape
+        task = input.args[0]
+        if not isinstance(task, AdjustTask | CancelTask):
+            return await super().execute_activity(input)
+        number = task.adjust.requestUniqueNo
+        crash = self._director.next_fate(number).crash
+        self._mute.heartbeats_left = _HEARTBEATS.get(crash, inf)
+        if crash is Crash.BEFORE_SEND:
+            self._die(number, task)
+        try:
+            result = await super().execute_activity(input)
+        except IncorrectCancelReplyError as error:
+            await self._director.during_call(number)
+            self._live_or_die(number, task, crash, error.details[0][-1])
+            raise
+        await self._director.during_call(number)
+        self._live_or_die(number, task, crash, result.calls[-1] if isinstance(result, CancelReport) else result)
+        return result
+
+    def _live_or_die(self, number: str, task: AdjustTask | CancelTask, crash: Crash, record: CallRecord) -> None:
+        if crash is not Crash.NONE:
+            self._die(number, task)
+        self._director.reported(number, task, record)
+
+    def _die(self, number: str, task: AdjustTask | CancelTask) -> None:
+        self._director.reported(number, task, None)
+        activity.raise_complete_async()
+
+
+class _Mute(ActivityOutboundInterceptor):
+    heartbeats_left = inf
+
+    def heartbeat(self, *details: Any) -> None:  # noqa: ANN401 - the SDK's own shape
+        self.heartbeats_left -= 1
+        if self.heartbeats_left >= 0:
+            super().heartbeat(*details)

@@ -1,0 +1,164 @@
+"""Planted bugs, one of each kind that this product must not have. The simulation must catch each by name.
+
+Each is a patch of the real workflow or activities; what is not patched is the product.
+"""
+
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+from activities import adjust as adjust_activity
+from activities import cancel_adjust as cancel_activity
+from activities.cancel_adjust import CancelAdjust
+from connector import Deadlines, classify
+from contract.calls import CallRecord
+from contract.cancel_adjust import CancelAdjustBody
+from contract.ids import CancelKind, cancel_unique_no
+from contract.payloads import CancelAct, CancelTask
+from contract.states import CancelResult, Decision, Outcome, State, decision_of
+from tests.simulation.broken import Broken
+from workflows import cancel_plan, lost_calls, order_settlement, saga_state
+from workflows.cancel_plan import cancel_task
+from workflows.journal import Journal
+from workflows.order_settlement import OrderSettlement
+from workflows.saga_state import SagaState
+
+_lost_adjust = lost_calls.lost_adjust
+_other_times_ms = itertools.count(1_760_000_000_000)
+_cancel_result = classify.cancel_result
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted bug."""
+
+    plant: Callable[[], AbstractContextManager[Any]]
+    caught_by: frozenset[Broken]
+    """The names of the violations by which it must be caught; there may be more."""
+    rests: bool = True
+    """Whether its settlements come to rest at all."""
+
+
+async def _swallow(self: OrderSettlement, act: CancelAct) -> CancelResult | None:
+    """Take a compensation that ran out of attempts for one that found nothing to undo."""
+    saga = self._saga
+    try:
+        report = await self._cancel_round(cancel_task(self._settlement, act, saga.round))
+    except ActivityError as error:
+        calls = lost_calls.calls_of_failed_cancel(error, cancel_task(self._settlement, act, 0), 3, workflow.now())
+        saga.learn(calls, "as if nothing had happened")
+        return CancelResult.NOT_APPLIED
+    saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
+    return report.result
+
+
+def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
+    """Date each attempt anew, so that a repeated request is another request."""
+    return CancelAdjustBody.undoing(
+        task.adjust, number=task.request_unique_no, request_time_ms=next(_other_times_ms), remark=task.remark
+    )
+
+
+def _firsts_number(number: str, kind: CancelKind) -> str:  # noqa: ARG001
+    return cancel_unique_no(number, CancelKind.FIRST)
+
+
+def _lost_is(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401
+    record = _lost_adjust(*about)
+    return record.model_copy(update={"verdict": record.verdict.model_copy(update={"outcome": outcome})})
+
+
+def _turned_result(*about: Any) -> CancelResult | None:  # noqa: ANN401
+    turned = {
+        CancelResult.NOT_APPLIED: CancelResult.NEVER_RECEIVED,
+        CancelResult.NEVER_RECEIVED: CancelResult.NOT_APPLIED,
+    }
+    result = _cancel_result(*about)
+    return turned.get(result, result) if result else None
+
+
+def _turned_decision(state: State) -> Decision | None:
+    return Decision.PROCEED if state is State.RESOLVED else decision_of(state)
+
+
+async def _close_at_once(_: Journal) -> None:
+    return
+
+
+def _nothing_heard(*_: object) -> tuple[CallRecord, ...]:
+    return ()
+
+
+def _only_heard(heard: tuple[CallRecord, ...], *_: object) -> tuple[CallRecord, ...]:
+    return heard
+
+
+def _do_not_act(*_: object) -> None:
+    return
+
+
+MUTANTS: dict[str, Mutant] = {
+    "retries the adjust": Mutant(
+        partial(patch.object, order_settlement, "ONE_ATTEMPT", RetryPolicy(maximum_attempts=2)),
+        frozenset({Broken.ADJUSTED_TWICE, Broken.UNAUDITED_CALL}),
+    ),
+    "forgets the confirming cancel": Mutant(
+        partial(patch.object, order_settlement, "needs_confirming", lambda *_: False),
+        frozenset({Broken.NOT_CONFIRMED, Broken.CANCELLED_BUT_HELD}),
+    ),
+    "swallows an exhausted compensation": Mutant(
+        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _swallow),
+        frozenset({Broken.CANCELLED_WITHOUT_CORRECT_REPLY, Broken.CANCELLED_BUT_HELD}),
+    ),
+    "confirms under the first cancel's number": Mutant(
+        partial(patch.object, cancel_plan, "cancel_unique_no", _firsts_number),
+        frozenset({Broken.WRONG_CANCEL_NUMBER, Broken.NUMBER_REUSED}),
+    ),
+    "sends another body under the same number": Mutant(
+        partial(patch.object, CancelAdjust, "_body", _another_body), frozenset({Broken.NUMBER_REUSED})
+    ),
+    "decides on a late success": Mutant(
+        partial(patch.object, adjust_activity, "DEADLINES", Deadlines(connect_s=1, reply_s=30)),
+        frozenset({Broken.LATE_SUCCESS_COUNTED}),
+    ),
+    "forgets earlier attempts in the audit": Mutant(
+        partial(patch.object, CancelAdjust, "_earlier_attempts", _nothing_heard), frozenset({Broken.UNAUDITED_CALL})
+    ),
+    "trusts that every heartbeat gets through": Mutant(
+        partial(patch.multiple, lost_calls, with_unheard=_only_heard), frozenset({Broken.UNAUDITED_CALL})
+    ),
+    "takes a lost adjust for an applied one": Mutant(
+        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_is, Outcome.APPLIED)),
+        frozenset({Broken.SETTLED_NOT_HELD, Broken.INVENTED_REPLY, Broken.NOT_WHAT_IT_WAS_TOLD}),
+    ),
+    "takes a lost adjust for one that was not sent": Mutant(
+        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_is, Outcome.NOT_SENT)),
+        frozenset({Broken.EXPIRED_BUT_RECEIVED, Broken.UNAUDITED_CALL, Broken.NOT_WHAT_IT_WAS_TOLD}),
+    ),
+    "mixes up two cancel results": Mutant(
+        partial(patch.object, cancel_activity, "cancel_result", _turned_result),
+        frozenset({Broken.CANCEL_RESULT_UNTRUE}),
+    ),
+    "turns the decision when it is resolved": Mutant(
+        partial(patch.object, saga_state, "decision_of", _turned_decision),
+        # The ledger refuses a second decision, for ever; so the two never tell the same story again.
+        frozenset({Broken.DECISION_CHANGED, Broken.STORIES_DIFFER}),
+        rests=False,
+    ),
+    "keeps no act": Mutant(
+        partial(patch.object, SagaState, "act", _do_not_act), frozenset({Broken.RESOLVED_BY_NOBODY})
+    ),
+    "closes before the ledger knows": Mutant(
+        partial(patch.object, Journal, "close", _close_at_once),
+        frozenset({Broken.STORIES_DIFFER, Broken.NOT_LISTED}),
+        rests=False,
+    ),
+}

@@ -1,0 +1,16 @@
+"""What the bytes of an answer look like on our side of the network, in every manner."""
+
+from connector.exchange import REPLY_BYTES_MAX, Reply
+from simulator import replies
+from simulator.faults import Manner
+from simulator.payloads import payload_of
+from simulator.replies import Result, table_4
+from tests.simulation.fates import BROKEN, Answer
+
+
+def reply_of(result: Result, answer: Answer, *, trace: str = "t", received_ns: int = 0) -> Reply:
+    """Return what the connector reads when a result comes back in some manner."""
+    given = replies.FAILED if answer in {Answer.DENIED, Answer.WRONG_CODE} else result
+    payload = payload_of(BROKEN.get(answer, Manner.PLAIN), table_4(given, trace=trace, received_ns=received_ns))
+    content = payload.content
+    return Reply(payload.status, content[:REPLY_BYTES_MAX], oversized=len(content) > REPLY_BYTES_MAX)
