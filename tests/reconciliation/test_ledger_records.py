@@ -161,8 +161,15 @@ async def test_what_has_ended_on_both_sides_fits(sides: Sides) -> None:
     assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 1, 0, True)
 
 
-async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_restored(sides: Sides) -> None:
-    """The platform was told PROCEED; a ledger that answers 404 would have it posted, and adjusted, anew."""
+async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_restored(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The platform was told PROCEED; a ledger that answers 404 would have it posted, and adjusted, anew.
+
+    However long ago that backup was made: the round before it is the last one that the ledger remembers.
+    """
+    for window in ("RECONCILE_LIST_SLACK", "RECONCILE_FIRST_WINDOW"):
+        monkeypatch.setattr(f"activities.limits.{window}", timedelta(0))
     accepted = settlement()
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
