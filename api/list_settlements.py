@@ -14,7 +14,7 @@ from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
 from contract.errors import ErrorCode
-from contract.fields import Currency, Int64, Moment, UserName
+from contract.fields import Int64, Moment, UserName
 from contract.model import Model
 from contract.settlement import Settlement, is_settlement_no
 from contract.states import CancelResult, State
@@ -33,7 +33,8 @@ class ListQuery(BaseModel):
     order_id: Int64 | None = Field(default=None, alias="orderId")
     user_name: UserName | None = Field(default=None, alias="userName")
     company_id: Int64 | None = Field(default=None, alias="companyId")
-    currency: Currency | None = None
+    # Any code, not only one of today's: what was accepted under one that was given up stays to be found.
+    currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import Row, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.payloads import SettlementInput
@@ -51,9 +51,7 @@ class Standings:
         by = settlements.c
         query = select(*_COLUMNS).where(OPEN, by.updated_at < untouched_since)
         if after is not None:
-            accepted_at, number = after
-            later = and_(by.accepted_at == accepted_at, by.request_unique_no > number)
-            query = query.where(or_(by.accepted_at > accepted_at, later))
+            query = query.where(tuple_(by.accepted_at, by.request_unique_no) > after)
         return await self._read(query.order_by(by.accepted_at, by.request_unique_no).limit(limit))
 
     @ends_by_itself

@@ -89,12 +89,21 @@ settlements = Table(
     Index(None, "accepted_at", "request_unique_no"),
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
-    Index(None, "user_name"),
+    Index(None, "user_name", "accepted_at"),
     Index(None, "company_id", "accepted_at"),
+    Index(None, "currency", "accepted_at"),
+    Index(
+        "ix_settlements_cancel_result",
+        "cancel_result",
+        "accepted_at",
+        sqlite_where=text("cancel_result IS NOT NULL"),
+        postgresql_where=text("cancel_result IS NOT NULL"),
+    ),
     Index(
         "ix_settlements_in_doubt",
         "accepted_at",
-        sqlite_where=text("in_doubt"),
+        # As SQLAlchemy writes the condition there: SQLite uses a partial index for the very same words only.
+        sqlite_where=text("in_doubt = 1"),
         postgresql_where=text("in_doubt"),
     ),
     # What reconciliation goes through; among all that have ended it would be looked for in vain.

@@ -85,3 +85,9 @@ async def test_broken_filter_is_named(closed_door: Door, name: str, value: objec
     answer = await closed_door.http.get(SETTLEMENTS, params={name: str(value)})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == [name]
+
+
+async def test_a_currency_that_was_given_up_is_still_searched_for(closed_door: Door) -> None:
+    """What was accepted once does not vanish with a change of ISO 4217."""
+    answer = await closed_door.http.get(SETTLEMENTS, params={"currency": "XXZ"})
+    assert (answer.status_code, answer.json()["items"]) == (200, [])

@@ -1,89 +1,150 @@
-"""A filter finds what a plain loop over all settlements finds, in the same order, page by page."""
+"""Filters: a list has exactly what fits every part that was given, in order, and an index leads there."""
 
 import itertools
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.calls import Rule
-from contract.payloads import SettlementInput, Snapshot
 from contract.states import CancelResult, State
 from ledger import Ledger, SettlementFilter
-from tests.ledger.samples import NOON, accepted, call, resolved
+from ledger.rows import settlement_values
+from ledger.tables import settlements
+from tests.ledger.samples import EAST, NOON, accepted
 from tests.support.orders import settlement
 
-Known = list[tuple[SettlementInput, Snapshot]]
+Rows = list[dict[str, Any]]
+
+STATES = [State.ADJUSTING, State.SETTLED, State.CANCELLED, State.ABORTED]
+RESULTS = [None, *CancelResult]
+CAUSES = [None, Rule.HTTP_STATUS, Rule.DEADLINE]
+MOMENTS = [NOON + timedelta(microseconds=each) for each in (-1, 0, 1, 2_000_000)]
 
 
-async def filled(ledger: Ledger) -> Known:
-    """Record settlements that differ in everything that can be searched by."""
-    known: Known = []
-    parts = itertools.product(("USD", "JPY"), (7, 8, None), (State.ABORTED, State.CANCELLED))
-    for index, (currency, company_id, state) in enumerate(parts):
-        order = settlement(
+def row(**values: object) -> dict[str, Any]:
+    """Return the row of a settlement, with some columns as a test wants them."""
+    return settlement_values(settlement(), accepted()) | values
+
+
+def varied() -> Rows:
+    """Return rows in which every value that is filtered by meets others, at moments that are shared and close."""
+    mixed = itertools.product(STATES, [1, 2], ["u-1", "U-1", "u"], [None, 7, 8], ["USD", "EUR"])
+    return [
+        row(
+            state=state.value,
+            order_id=order_id,
+            user_name=user_name,
+            company_id=company_id,
             currency=currency,
-            orderId=index % 3,
-            userName=f"user-{index % 2}",
-            accepted_at=NOON + timedelta(seconds=index // 2),
-        ).model_copy(update={"company_id": company_id})
-        cancelled = state is State.CANCELLED
-        snapshot = resolved(
-            3,
-            state=state,
-            cancel_result=CancelResult.REVERSED if cancelled else None,
-            calls=(call(verdict=call().verdict.model_copy(update={"rule": list(Rule)[index % 4]})),),
+            cancel_result=RESULTS[index % 4],
+            last_rule=CAUSES[index % 3],
+            accepted_at=MOMENTS[index % 4],
         )
-        await ledger.record(order, snapshot)
-        known.append((order, snapshot))
-    return known
+        for index, (state, order_id, user_name, company_id, currency) in enumerate(mixed)
+    ]
 
 
-MOMENT = NOON + timedelta(seconds=3)
-FILTERS: dict[str, tuple[SettlementFilter, Callable[[SettlementInput, Snapshot], Any]]] = {
-    "nothing": (SettlementFilter(), lambda _, __: True),
-    "state": (SettlementFilter(state=State.ABORTED), lambda _, snapshot: snapshot.state is State.ABORTED),
-    "order": (SettlementFilter(order_id=2), lambda order, _: order.adjust.orderId == 2),
-    "order zero": (SettlementFilter(order_id=0), lambda order, _: order.adjust.orderId == 0),
-    "user": (SettlementFilter(user_name="user-1"), lambda order, _: order.adjust.userName == "user-1"),
-    "company": (SettlementFilter(company_id=7), lambda order, _: order.company_id == 7),
-    "currency": (SettlementFilter(currency="JPY"), lambda order, _: order.adjust.currency == "JPY"),
-    "cancel result": (
-        SettlementFilter(cancel_result=CancelResult.REVERSED),
-        lambda _, snapshot: snapshot.cancel_result is CancelResult.REVERSED,
-    ),
-    "cause": (
-        SettlementFilter(cause=Rule.DEADLINE),
-        lambda _, snapshot: snapshot.calls[-1].verdict.rule is Rule.DEADLINE,
-    ),
-    "from, inclusive": (SettlementFilter(accepted_from=MOMENT), lambda order, _: order.accepted_at >= MOMENT),
-    "to, exclusive": (SettlementFilter(accepted_before=MOMENT), lambda order, _: order.accepted_at < MOMENT),
-    "several": (
-        SettlementFilter(state=State.ABORTED, company_id=7, currency="USD"),
-        lambda order, snapshot: (snapshot.state, order.company_id, order.adjust.currency) == (State.ABORTED, 7, "USD"),
-    ),
-    "none fits": (SettlementFilter(user_name="nobody"), lambda _, __: False),
-}
+class Filled:
+    """What stands in the ledger, without a text of its own: hypothesis would print it all."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
 
 
-@pytest.mark.parametrize("name", FILTERS)
-async def test_filter_finds_what_a_loop_finds(ledger: Ledger, name: str) -> None:
-    where, fits = FILTERS[name]
-    known = await filled(ledger)
-    wanted = [order for order, snapshot in known if fits(order, snapshot)]
-    wanted.sort(key=lambda order: (order.accepted_at, order.adjust.requestUniqueNo), reverse=True)
-    numbers, after = [], None
+@pytest.fixture
+async def filled(engine: AsyncEngine) -> Filled:
+    """Fill the ledger with varied rows."""
+    rows = varied()
+    async with engine.begin() as connection:
+        await connection.execute(insert(settlements), rows)
+    return Filled(rows)
+
+
+filters = st.builds(
+    SettlementFilter,
+    state=st.none() | st.sampled_from(STATES),
+    order_id=st.none() | st.sampled_from([1, 2, 3]),
+    user_name=st.none() | st.sampled_from(["u-1", "U-1", "u%"]),
+    company_id=st.none() | st.sampled_from([7, 8, 9]),
+    currency=st.none() | st.sampled_from(["USD", "EUR", "usd"]),
+    cancel_result=st.sampled_from(RESULTS),
+    cause=st.sampled_from(CAUSES),
+    accepted_from=st.none() | st.sampled_from(MOMENTS).map(lambda moment: moment.astimezone(EAST)),
+    accepted_before=st.none() | st.sampled_from(MOMENTS),
+)
+
+
+def fits(one: dict[str, Any], chosen: SettlementFilter) -> bool:
+    """Say whether a row is meant, in the plainest way there is."""
+    pairs = [
+        (chosen.state, "state"),
+        (chosen.order_id, "order_id"),
+        (chosen.user_name, "user_name"),
+        (chosen.company_id, "company_id"),
+        (chosen.currency, "currency"),
+        (chosen.cancel_result, "cancel_result"),
+        (chosen.cause, "last_rule"),
+    ]
+    if any(wanted is not None and one[name] != wanted for wanted, name in pairs):
+        return False
+    late_enough = chosen.accepted_from is None or one["accepted_at"] >= chosen.accepted_from
+    return late_enough and (chosen.accepted_before is None or one["accepted_at"] < chosen.accepted_before)
+
+
+async def walk(ledger: Ledger, chosen: SettlementFilter, limit: int) -> list[str]:
+    """Return the numbers on all pages, in order."""
+    numbers: list[str] = []
+    after = None
     while True:
-        page = await ledger.page(where, after=after, limit=2)
-        numbers += [each.number for each in page.settlements]
-        if (after := page.after) is None:
-            break
-    assert numbers == [order.adjust.requestUniqueNo for order in wanted]
+        page = await ledger.page(chosen, after=after, limit=limit)
+        numbers += (each.number for each in page.settlements)
+        after = page.after
+        if after is None:
+            return numbers
 
 
-async def test_a_filter_of_today_does_not_find_what_was_never_decided(ledger: Ledger) -> None:
-    order = settlement()
-    await ledger.accept(order, accepted())
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chosen=filters, limit=st.integers(1, 40))
+async def test_pages_hold_exactly_what_fits_newest_first(
+    ledger: Ledger, filled: Filled, chosen: SettlementFilter, limit: int
+) -> None:
+    """The same rows by the same rules in memory, whatever is combined, and however large a page is."""
+    expected = [one for one in filled.rows if fits(one, chosen)]
+    listed = await walk(ledger, chosen, limit)
+    moments = {one["request_unique_no"]: one["accepted_at"] for one in filled.rows}
+    assert sorted(listed) == sorted(one["request_unique_no"] for one in expected)
+    assert [moments[number] for number in listed] == sorted((one["accepted_at"] for one in expected), reverse=True)
+
+
+ALONE: list[dict[str, Any]] = [
+    {"state": State.ABORTED},
+    {"order_id": 1},
+    {"user_name": "u-1"},
+    {"company_id": 7},
+    {"currency": "EUR"},
+    {"cancel_result": CancelResult.REVERSED},
+    {"cause": Rule.DEADLINE},
+    *({"accepted_from": moment} for moment in MOMENTS[1:]),
+    *({"accepted_before": moment} for moment in MOMENTS[1:]),
+]
+
+
+async def test_each_part_alone_leaves_some_and_drops_others(ledger: Ledger, filled: Filled) -> None:
+    """At the very moments that settlements were accepted at, too: the beginning is part of a span, its end is not."""
+    assert {name for part in ALONE for name in part} == set(SettlementFilter.__dataclass_fields__)
+    for part in ALONE:
+        chosen = SettlementFilter(**part)
+        expected = sorted(one["request_unique_no"] for one in filled.rows if fits(one, chosen))
+        assert 0 < len(expected) < len(filled.rows)
+        assert sorted(await walk(ledger, chosen, 50)) == expected
+
+
+async def test_what_no_call_was_recorded_of_has_no_cause(ledger: Ledger) -> None:
+    await ledger.accept(settlement(), accepted())
     assert (await ledger.page(SettlementFilter(cause=Rule.DEADLINE), limit=10)).settlements == ()
     assert len((await ledger.page(SettlementFilter(state=State.ADJUSTING), limit=10)).settlements) == 1

@@ -39,12 +39,25 @@ def _change_settlements() -> None:
         f"UPDATE settlements SET in_doubt = (state = 'ABORTED' OR (state = 'CANCELLING' "  # noqa: S608 - fixed text
         f"AND COALESCE({first}, 'UNKNOWN') <> 'REJECTED'))"
     )
-    op.create_index(op.f("ix_settlements_company_id_accepted_at"), "settlements", ["company_id", "accepted_at"])
+    _index_settlements()
+
+
+def _index_settlements() -> None:
+    for column in ("company_id", "currency", "user_name"):
+        op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
+    op.drop_index(op.f("ix_settlements_user_name"), "settlements")
+    op.create_index(
+        "ix_settlements_cancel_result",
+        "settlements",
+        ["cancel_result", "accepted_at"],
+        sqlite_where=sa.text("cancel_result IS NOT NULL"),
+        postgresql_where=sa.text("cancel_result IS NOT NULL"),
+    )
     op.create_index(
         "ix_settlements_in_doubt",
         "settlements",
         ["accepted_at"],
-        sqlite_where=sa.text("in_doubt"),
+        sqlite_where=sa.text("in_doubt = 1"),
         postgresql_where=sa.text("in_doubt"),
     )
     open_ones = sa.text("state IN ('ABORTED', 'ADJUSTING', 'CANCELLING')")
