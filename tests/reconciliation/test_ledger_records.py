@@ -7,6 +7,8 @@ from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.diagnosis import Execution
+from activities.settlement_workflows import SettlementWorkflows
 from contract.payloads import SettlementStart, Snapshot, accepted_snapshot
 from contract.reconciliation import FindingKind, FindingStatus
 from contract.states import CancelResult, Decision, State, decision_of
@@ -247,3 +249,25 @@ async def test_a_stranger_among_the_workflows_is_no_finding(sides: Sides) -> Non
     await listed(sides)
     ended = await sides.round()
     assert (ended.found, ended.complete) == (0, True)
+
+
+async def test_one_that_comes_to_its_end_while_it_is_looked_at_is_no_finding(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was read before its last write, and Temporal was asked after it."""
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        ended = await (await sides.start(accepted)).result()
+    await sides.set_back(accepted, accepted_snapshot(accepted))
+    ask = SettlementWorkflows.snapshot
+
+    async def ask_while_the_write_arrives(
+        workflows: SettlementWorkflows, number: str, execution: Execution
+    ) -> Snapshot | None:
+        await sides.ledger.record(accepted, ended)
+        return await ask(workflows, number, execution)
+
+    monkeypatch.setattr(SettlementWorkflows, "snapshot", ask_while_the_write_arrives)
+    await sides.round()
+    assert await sides.found() == []
+    assert await sides.recorded(accepted) == ended
