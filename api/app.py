@@ -1,5 +1,8 @@
 """Put the front door together."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -9,6 +12,7 @@ from opentelemetry.trace import TracerProvider
 from api import (
     api_keys,
     batch_retries,
+    batch_starts,
     explain_settlement,
     get_exposure,
     get_settlement,
@@ -51,10 +55,20 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
 
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application over given services; it closes none of them."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        background = asyncio.create_task(batch_starts.run(services))
+        yield
+        background.cancel()
+        with suppress(asyncio.CancelledError):
+            await background
+
     app = FastAPI(
         title="Order settlement",
         version=version("order-settlement"),
         description=DESCRIPTION,
+        lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         telemetry=telemetry(tracer_provider),

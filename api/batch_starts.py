@@ -16,7 +16,18 @@ from workflows.start_batch import start_batch
 
 log = structlog.get_logger()
 
+INTERVAL_S = 15.0
 START_LIMIT_S = 3.0
+
+
+async def run(services: Services) -> None:
+    """Look for batches without a workflow until cancelled; whatever goes wrong, it looks again later."""
+    while True:
+        await asyncio.sleep(INTERVAL_S)
+        try:
+            await start_running(services)
+        except Exception:
+            log.exception("running batches not looked at")
 
 
 async def start(services: Services, batch: Batch) -> None:

@@ -1,20 +1,25 @@
 """Batches at the front door: previewed, begun once, read, stopped; the ledger answers, whoever else is away."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from api import batch_starts
 from api.batch_starts import start_running
 from contract.access import Role
-from contract.batch import BatchProgress
+from contract.batch import Batch, BatchProgress
 from contract.ids import batch_workflow_id
 from contract.states import State
+from ledger import Batches
 from tests.api.batching import BATCHES, COMPANY, PREVIEW, abort, batch_of, becomes, begin, moment, read
 from tests.api.doors import UI_URL, Door, bearer
-from tests.api.wire import Line
+from tests.api.wire import Line, served
 from tests.support.batches import RecoveringExternalSystem
 from tests.support.orders import order
+from tests.support.polling import until
 from tests.support.sagas import workers
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -232,6 +237,48 @@ async def test_batch_that_was_begun_without_temporal_is_carried_out_when_it_is_b
         assert await start_running(lined_door.app.state.services) == 1
         assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
         assert await start_running(lined_door.app.state.services) == 0
+
+
+async def test_app_itself_starts_it_after_outages_of_ledger_and_temporal(
+    lined_door: Door, temporal_line: Line, temporal: Client, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nobody asking, a batch that was begun without Temporal still comes to its end."""
+    monkeypatch.setattr(batch_starts, "INTERVAL_S", 0.02)
+    looks, external = FailsOnce(lined_door.app.state.services.batches), RecoveringExternalSystem()
+    monkeypatch.setattr(Batches, "running", looks.running)
+    await temporal_line.lead_to(temporal.service_client.config.target_host)
+    async with workers(temporal, external, lined_door.ledger):
+        await aborted_by(lined_door, 2)
+        external.away = False
+        await temporal_line.answer_nothing()
+        path = await batch_of(lined_door, 2)
+        async with served(lined_door.app):
+            await until(lambda: logged(logs, "running batches not looked at"), what="a look without a ledger")
+            await until(
+                lambda: logged(logs, "batch not started yet", times=2), what="the POST's start and a look, in vain"
+            )
+            await temporal_line.lead_to(temporal.service_client.config.target_host)
+            assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
+
+
+class FailsOnce:
+    """The look for running batches, with the ledger away the first time."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._look = batches.running
+        self._failed = False
+
+    async def running(self) -> list[Batch]:
+        """Fail, then look."""
+        if not self._failed:
+            self._failed = True
+            message = "the database is away"
+            raise OSError(message)
+        return await self._look()
+
+
+async def logged(logs: list[Any], event: str, times: int = 1) -> bool:
+    return [each["event"] for each in logs].count(event) >= times
 
 
 async def aborted_by(door: Door, count: int) -> list[str]:
