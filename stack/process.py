@@ -31,7 +31,8 @@ class Process:
         self.command = command
         # Only the Temporal that it is told of: a shell may hold another's address and key.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        self._env = {**inherited, **env}
+        self.env = {**inherited, **env}
+        """What it will be started with; a change counts from the next start on."""
         self._log_path = log_dir / f"{name}.log"
         self._ready = ready
         self._child: asyncio.subprocess.Process | None = None
@@ -57,7 +58,7 @@ class Process:
             self._log_start = log.tell()
             self._child = await asyncio.create_subprocess_exec(
                 *self.command,
-                env=self._env,
+                env=self.env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -68,6 +68,10 @@ class System:
         """Ask the API for anything else."""
         return await self._call(method, f"{self.stack.api_url}{path}", **options)
 
+    async def ask_external(self, path: str) -> Answer:
+        """Ask the simulator for anything else."""
+        return await self._call("GET", f"{self.stack.external_url}{path}")
+
     async def outage(self, mode: str, company_id: int) -> None:
         """Begin or end an outage of the external system for one company."""
         outage = {"mode": mode, "companyId": company_id}

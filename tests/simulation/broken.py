@@ -43,6 +43,10 @@ class Broken(StrEnum):
     """PROCEED on a reply that came after the 3 seconds."""
     NOT_WHAT_IT_WAS_TOLD = "NOT_WHAT_IT_WAS_TOLD"
     """Its end does not follow from what our side was told, call by call."""
+    LOST = "LOST"
+    """A caller was told that it is accepted, or the external system was asked about it, and the ledger has no such row."""
+    ANSWERED_WRONGLY = "ANSWERED_WRONGLY"
+    """The API gave an answer that it must never give, or none."""
     MONEY_DOES_NOT_ADD_UP = "MONEY_DOES_NOT_ADD_UP"
     """The sum of the external system's accounts is not what the settlements say that it holds."""
 

@@ -203,10 +203,13 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
-    """Run a server of its own for as long as the context is open, then remove all of it."""
+def running_postgres(binaries: Path | None = None, *, folder: Path | None = None) -> Iterator[Postgres]:
+    """Run a server of its own for as long as the context is open, then remove all of it.
+
+    `folder`, if given, is where its data lie; the server's account must be able to reach it.
+    """
     found = binaries or find_binaries(candidates())
-    home = Path(tempfile.mkdtemp(prefix="postgres-", dir=public_folder()))
+    home = Path(tempfile.mkdtemp(prefix="postgres-", dir=folder or public_folder()))
     try:
         server = Postgres(home, _runnable(found, home))
         _hand_over(home)

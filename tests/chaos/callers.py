@@ -1,0 +1,101 @@
+"""The platform's side of a storm: an order is posted until it is answered, and what was answered is kept."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import aiohttp
+
+from contract.states import Decision
+from tests.chaos.orders import Order
+from tests.e2e.conftest import Answer, System
+
+WAIT_S = 8
+HANGS_AFTER_S = WAIT_S + 25.0
+"""Beyond the wait: a ledger that has fallen silent may take twice 5 s to be given up, twice in one request."""
+REPEATED = 0.1
+"""Of the orders that are posted twice at the same time."""
+GIVE_UP_S = 90.0
+PAUSE_S = 0.3
+GOOD = {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED}
+
+
+@dataclass
+class Placed:
+    """One order as its caller knows it."""
+
+    order: Order
+    began_s: float
+    """When it was posted first, monotonic clock."""
+    accepted: bool = False
+    """Whether any answer said so."""
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass
+class Callers:
+    """Posts orders at a steady pace, many at once."""
+
+    system: System
+    rng: random.Random
+    placed: dict[str, Placed] = field(default_factory=dict)
+    """By number."""
+    answers: Counter[int] = field(default_factory=Counter)
+    """By status; 0: no answer, because the connection broke."""
+    strange: list[str] = field(default_factory=list)
+    """Answers that must never be given, and calls that hung."""
+    _under_way: "set[asyncio.Task[Placed]]" = field(default_factory=set)
+
+    async def stream(self, drawn: Iterator[Order], rate_per_s: float, at_once: int, enough: asyncio.Event) -> None:
+        """Post orders until there are enough of them."""
+        slots = asyncio.Semaphore(at_once)
+        while not enough.is_set():
+            await slots.acquire()
+            self.place(next(drawn)).add_done_callback(lambda _: slots.release())
+            await asyncio.sleep(self.rng.expovariate(rate_per_s))
+
+    def place(self, order: Order) -> "asyncio.Task[Placed]":
+        """Post an order, some of them twice at once, until it is answered or its caller gives up."""
+        copies = 2 if self.rng.random() < REPEATED else 1
+        placing = asyncio.create_task(self._place(order, copies))
+        self._under_way.add(placing)
+        placing.add_done_callback(self._under_way.discard)
+        return placing
+
+    async def finish(self) -> None:
+        """Wait until everybody has an answer or has given up."""
+        await asyncio.gather(*self._under_way)
+
+    async def _place(self, order: Order, copies: int) -> Placed:
+        placed = self.placed[order.number] = Placed(order, time.monotonic())
+        await asyncio.gather(*(self._until_answered(placed) for _ in range(copies)))
+        return placed
+
+    async def _until_answered(self, placed: Placed) -> None:
+        while time.monotonic() - placed.began_s < GIVE_UP_S:
+            answer = await self._post(placed.order)
+            if answer is not None and answer.status in GOOD:
+                placed.accepted = True
+                if decision := answer.body["decision"]:
+                    placed.decisions.append(Decision(decision))
+                return
+            await asyncio.sleep(PAUSE_S)
+
+    async def _post(self, order: Order) -> Answer | None:
+        try:
+            async with asyncio.timeout(HANGS_AFTER_S):
+                answer = await self.system.post(order.body, wait_s=WAIT_S, company_id=order.company_id)
+        except TimeoutError:
+            self.strange.append(f"POST of {order.number} hung for {HANGS_AFTER_S:g} s")
+            return None
+        except aiohttp.ClientError:
+            self.answers[0] += 1
+            return None
+        self.answers[answer.status] += 1
+        if answer.status not in GOOD | {HTTPStatus.SERVICE_UNAVAILABLE}:
+            self.strange.append(f"POST of {order.number} was answered {answer.status}: {answer.body}")
+        return answer

@@ -1,0 +1,49 @@
+"""The operators of a storm: they look at what is ABORTED, retry some, resolve some, and leave the rest."""
+
+import asyncio
+import random
+from contextlib import suppress
+from http import HTTPStatus
+
+import aiohttp
+
+from contract.states import State
+from tests.e2e.conftest import System
+
+EVERY_S = 3.0
+RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "the broker is back"}
+RESOLVE = {"reasonCode": "REVERSED_BY_BROKER", "note": "seen in the broker's books", "brokerReference": "ticket 4711"}
+
+
+class Operators:
+    """Each aborted settlement is looked at once; a retry that aborts again stays for good."""
+
+    def __init__(self, system: System, rng: random.Random) -> None:
+        self._system = system
+        self._rng = rng
+        self._seen: set[str] = set()
+        self.acts = 0
+
+    async def work(self) -> None:
+        """Look again and again until cancelled; what cannot be reached now is looked at later."""
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                await self._look()
+            await asyncio.sleep(EVERY_S)
+
+    async def _look(self) -> None:
+        async with asyncio.timeout(30):
+            page = await self._system.ask("GET", f"/v1/settlements?state={State.ABORTED}&limit=50")
+            if page.status != HTTPStatus.OK:
+                return
+            for item in page.body["items"]:
+                await self._act(item["requestUniqueNo"])
+
+    async def _act(self, number: str) -> None:
+        if number in self._seen:
+            return
+        self._seen.add(number)
+        act, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
+        if act is not None:
+            answer = await self._system.act(number, act, body)
+            self.acts += answer.status == HTTPStatus.OK

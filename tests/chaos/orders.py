@@ -1,0 +1,54 @@
+"""The orders of a storm: a stream drawn from a seed, much of which the external system treats badly."""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.faults import AdjustFault, CancelFault
+from tests.support.orders import new_number, order
+
+COMPANIES = 4
+ADJUST_FAULTS = tuple(fault for fault in AdjustFault if fault is not AdjustFault.LAND_LATE_UNGUARDED)
+"""All but the one by which the external system breaks its own promise to burn numbers (see the interleavings)."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order and the company that it is sent for."""
+
+    body: dict[str, Any]
+    company_id: int
+
+    @property
+    def number(self) -> str:
+        """Its requestUniqueNo."""
+        return str(self.body["requestUniqueNo"])
+
+
+def plain_order() -> Order:
+    """Return an order with which nothing goes wrong by itself."""
+    return Order(order(requestUniqueNo=new_number("CANARY")), company_id=1)
+
+
+def orders(seed: int, *, faulty: float) -> Iterator[Order]:
+    """Draw orders for ever; `faulty` is the share whose adjust or cancel goes wrong at the external system."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable is the point
+    while True:
+        simulate: dict[str, Any] = {}
+        if rng.random() < faulty:
+            simulate["adjust"] = rng.choice(ADJUST_FAULTS)
+        if simulate and rng.random() < faulty:
+            simulate["cancel"] = rng.choice(tuple(CancelFault))
+            if rng.random() < 0.8:
+                simulate["times"] = rng.randrange(1, 4)
+        deducts = rng.random() < 0.2
+        fields = {
+            "requestUniqueNo": new_number("CHAOS"),
+            "thirdServerCode": f"customer-{rng.randrange(20)}",
+            "operationType": "ABNORMAL_OVERTRADING" if deducts else "OPEN_POSITION",
+            "amount": ("-" if deducts else "") + rng.choice(("12.50", "0.01", "1000000.00", "7.77")),
+            "metadata": json.dumps({"simulate": simulate}, separators=(",", ":")) if simulate else None,
+        }
+        yield Order(order(**fields), company_id=rng.randrange(1, COMPANIES + 1))

@@ -1,0 +1,123 @@
+"""What both sides say when the storm is over: ledger, Temporal, API, and the external system's books and journal."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from contract.ids import workflow_id
+from contract.payloads import Snapshot
+from contract.settlement import Settlement
+from contract.states import State
+from ledger import Accepted, Ledger
+from simulator.bookings import AccountView, NumberView
+from simulator.journal import CallView
+from tests.chaos.callers import Placed
+from tests.e2e.conftest import System
+from tests.simulation.evidence import Evidence, Story
+from workflows.order_settlement import OrderSettlement
+
+AT_ONCE = 16
+LIST_LIMIT = 200
+
+
+class Witnesses:
+    """Asks every side about settlements, many at once; all must be there again."""
+
+    def __init__(self, system: System, ledger: Ledger, temporal: Client) -> None:
+        self._system = system
+        self._ledger = ledger
+        self._temporal = temporal
+
+    async def evidence(self, every: Iterable[Placed]) -> tuple[list[Evidence], list[tuple[Placed, NumberView]]]:
+        """Return all that is said of each settlement; and of those that the ledger does not know, the books' word."""
+        listed, slots = await self._listed(), asyncio.Semaphore(AT_ONCE)
+
+        async def one(placed: Placed) -> Evidence | tuple[Placed, NumberView]:
+            async with slots:
+                return await self._one(placed, listed)
+
+        found = await asyncio.gather(*(one(placed) for placed in every))
+        return [each for each in found if isinstance(each, Evidence)], [
+            each for each in found if not isinstance(each, Evidence)
+        ]
+
+    async def accounts(self) -> list[AccountView]:
+        """Return every balance that the external system keeps."""
+        answer = await self._simulator("accounts?limit=10000")
+        return [AccountView.model_validate(each) for each in answer["accounts"]]
+
+    async def under_way(self) -> set[str]:
+        """Return the numbers of all that has not come to rest."""
+        found: set[str] = set()
+        for state in (State.ADJUSTING, State.CANCELLING):
+            found |= await self._in_state(state)
+        return found
+
+    async def open_findings(self) -> list[str]:
+        """Return what reconciliation has found and not seen mended."""
+        answer = await self._system.ask("GET", "/v1/reconciliation/findings?status=OPEN")
+        return [f"{each['kind']} {each['requestUniqueNo']}: {each['detail']}" for each in answer.body["items"]]
+
+    async def _one(self, placed: Placed, listed: dict[str, frozenset[State]]) -> Evidence | tuple[Placed, NumberView]:
+        number = placed.order.number
+        books = NumberView.model_validate(await self._simulator(f"numbers/{number}"))
+        accepted = await self._ledger.find(number)
+        if accepted is None:
+            return placed, books
+        calls = (await self._simulator(f"calls?number={number}"))["calls"]
+        return Evidence(
+            settlement=accepted.settlement,
+            stories=await self._stories(number, accepted),
+            books=books,
+            received=[CallView.model_validate(each) for each in calls],
+            listed=listed.get(number, frozenset()),
+            decisions=placed.decisions,
+        )
+
+    async def _stories(self, number: str, accepted: Accepted) -> dict[str, Story]:
+        stories = {"ledger": Story.of_snapshot(accepted.snapshot)}
+        answer = await self._system.get(number)
+        if answer.status == HTTPStatus.OK:
+            stories["api"] = Story.of_resource(Settlement.model_validate(answer.body))
+        snapshot = await self._snapshot(number)
+        if snapshot is not None:
+            stories["workflow"] = Story.of_snapshot(snapshot)
+        return stories
+
+    async def _snapshot(self, number: str) -> Snapshot | None:
+        handle = self._temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(number))
+        try:
+            described = await handle.describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        if described.status is WorkflowExecutionStatus.RUNNING:
+            return await handle.query(OrderSettlement.snapshot)
+        return await handle.result()
+
+    async def _listed(self) -> dict[str, frozenset[State]]:
+        found: defaultdict[str, set[State]] = defaultdict(set)
+        for state in State:
+            for number in await self._in_state(state):
+                found[number].add(state)
+        return {number: frozenset(states) for number, states in found.items()}
+
+    async def _in_state(self, state: State) -> set[str]:
+        found: set[str] = set()
+        path = f"/v1/settlements?state={state}&limit={LIST_LIMIT}"
+        cursor = ""
+        while True:
+            page = await self._system.ask("GET", path + cursor)
+            found |= {item["requestUniqueNo"] for item in page.body["items"]}
+            if page.body["nextCursor"] is None:
+                return found
+            cursor = f"&cursor={page.body['nextCursor']}"
+
+    async def _simulator(self, path: str) -> dict[str, Any]:
+        return (await self._system.ask_external(f"/simulator/{path}")).body
