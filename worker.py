@@ -13,6 +13,7 @@ from yarl import URL
 
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
+from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.check_ledger import CheckLedger
 from activities.check_temporal import CheckTemporal
@@ -37,6 +38,7 @@ from workflows.reconciliation import Reconciliation
 from workflows.reconciliation_schedule import ensure_schedule
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
+    CANCEL_TASK_QUEUE,
     DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
     RECONCILIATION_TASK_QUEUE,
@@ -66,17 +68,34 @@ a killed worker costs every decision that was due on it. Under a burst a shorter
 tasks time out in the queue and are replayed from the start."""
 
 
-def settlement_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
-    """Return the worker for workflows and external calls; `slots` calls may be in flight at once."""
+def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, company_slots: int) -> Worker:
+    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company `company_slots`.
+
+    It also takes the cancels that a release before `CANCEL_TASK_QUEUE` has scheduled: nobody else would.
+    """
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[Adjust(external_system).adjust, CancelAdjust(external_system).cancel_adjust],
+        activities=[
+            Adjust(external_system, Bulkhead(company_slots)).adjust,
+            CancelAdjust(external_system).cancel_adjust,
+        ],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+    )
+
+
+def cancel_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
+    """Return the worker for cancels, with slots of its own (see `CANCEL_TASK_QUEUE`)."""
+    return Worker(
+        client,
+        task_queue=CANCEL_TASK_QUEUE,
+        activities=[CancelAdjust(external_system).cancel_adjust],
+        max_concurrent_activities=slots,
+        graceful_shutdown_timeout=GRACE,
     )
 
 
@@ -131,7 +150,7 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
         cancel_operation_path=settings.external_cancel_operation_path,
         cancel_protocol=settings.external_cancel_protocol,
         ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
-        connections_max=settings.worker_slots,
+        connections_max=2 * settings.worker_slots,  # adjusts and as many cancels
     )
 
 
@@ -157,9 +176,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
         await stack.enter_async_context(batch_worker(client, Batches(engine)))
         await stack.enter_async_context(reconciliation_worker(client, engine))
-        await stack.enter_async_context(settlement_worker(client, external_system, settings.worker_slots))
+        slots, company_slots = settings.worker_slots, settings.slots_of_one_company
+        await stack.enter_async_context(cancel_worker(client, external_system, slots))
+        await stack.enter_async_context(
+            settlement_worker(client, external_system, slots=slots, company_slots=company_slots)
+        )
         log.info(
-            "worker ready", external_system=str(URL(settings.external_url).with_user(None)), slots=settings.worker_slots
+            "worker ready",
+            external_system=str(URL(settings.external_url).with_user(None)),
+            slots=slots,
+            company_slots=company_slots,
         )
         await stop.wait()
         log.info("worker draining", grace_s=GRACE.total_seconds())

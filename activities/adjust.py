@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from temporalio import activity
 
+from activities.bulkhead import Bulkhead
 from activities.limits import DEADLINES, PICKUP_DELAY_MAX_S
 from activities.metrics import observe_call
 from connector import CallHeaders, ExternalSystem
@@ -17,10 +18,11 @@ log = structlog.get_logger()
 
 
 class Adjust:
-    """Holds the external system that the activity calls."""
+    """Holds the external system that the activity calls, and how many of one company's calls it may."""
 
-    def __init__(self, external_system: ExternalSystem) -> None:
+    def __init__(self, external_system: ExternalSystem, bulkhead: Bulkhead) -> None:
         self._external_system = external_system
+        self._bulkhead = bulkhead
 
     @activity.defn(name="adjust")
     async def adjust(self, task: AdjustTask) -> CallRecord:
@@ -32,9 +34,7 @@ class Adjust:
         """
         sent_at = datetime.now(UTC)
         started = time.monotonic()
-        verdict = _too_late(task, sent_at) or await self._external_system.adjust(
-            task.adjust, CallHeaders(task.trace, task.company_id), DEADLINES
-        )
+        verdict = _too_late(task, sent_at) or await self._send(task)
         record = CallRecord(
             operation=Operation.ADJUST,
             request_unique_no=task.adjust.requestUniqueNo,
@@ -52,6 +52,13 @@ class Adjust:
             duration_ms=record.duration_ms,
         )
         return record
+
+    async def _send(self, task: AdjustTask) -> Verdict:
+        with self._bulkhead.slot(task.company_id) as free:
+            if not free:
+                detail = f"{self._bulkhead.slots} adjusts of this company are in flight in this worker already"
+                return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
+            return await self._external_system.adjust(task.adjust, CallHeaders(task.trace, task.company_id), DEADLINES)
 
 
 def _too_late(task: AdjustTask, now: datetime) -> Verdict | None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
@@ -77,9 +77,25 @@ class Settings(BaseSettings):
     worker_metrics_port: Port = 9464
 
     worker_slots: int = Field(default=500, ge=1, le=5000)
-    """External calls in flight at once in one worker process."""
+    """Adjusts in flight at once in one worker process, and as many cancels."""
+    company_slots: int | None = Field(default=None, ge=1)
+    """Adjusts of one company in flight at once in one worker process; default: half of `worker_slots`."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("company_slots")
+    @classmethod
+    def _of_the_workers_slots(cls, value: int | None, info: ValidationInfo) -> int | None:
+        # A wrong worker_slots is not there; it has a line of its own.
+        if value is not None and value > info.data.get("worker_slots", value):
+            message = f"must not exceed {ENV_PREFIX}WORKER_SLOTS"
+            raise ValueError(message)
+        return value
+
+    @property
+    def slots_of_one_company(self) -> int:
+        """How many of a worker's slots for adjusts one company may have at once."""
+        return self.company_slots or (self.worker_slots + 1) // 2
 
     @property
     def policy(self) -> SettlementPolicy:

@@ -49,6 +49,8 @@ class Rule(StrEnum):
     """Not sent: no connection could be made."""
     TOO_LATE = "TOO_LATE"
     """Not sent: the call was picked up too late to end in time, or its order had expired."""
+    BULKHEAD_FULL = "BULKHEAD_FULL"
+    """Not sent: as many adjusts of the same company as may be were in flight already."""
 
 
 class Phase(StrEnum):

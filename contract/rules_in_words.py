@@ -15,6 +15,7 @@ RULE_IN_WORDS: dict[Rule, str] = {
     Rule.WORKER_LOST: "the worker was lost, or failed, and nobody knows what came back",
     Rule.NOT_CONNECTED: "no connection could be made, so it was not sent",
     Rule.TOO_LATE: "it was too late to send it, so it was not sent",
+    Rule.BULKHEAD_FULL: "as many adjusts of this company as may be were in flight already, so it was not sent",
 }
 
 PHASE_IN_WORDS: dict[Phase, str] = {

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from config.temporal import connect
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
+    CANCEL_TASK_QUEUE,
     DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
     RECONCILIATION_TASK_QUEUE,
@@ -22,7 +23,7 @@ from workflows.runtime import (
 
 ASKED_WITHIN = timedelta(minutes=2)  # who lives asks anew at least once a minute; Temporal remembers five
 WORKFLOWS, ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-QUEUES = (SETTLEMENT_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE, RECONCILIATION_TASK_QUEUE)
+QUEUES = (SETTLEMENT_TASK_QUEUE, CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE, RECONCILIATION_TASK_QUEUE)
 WORK = (
     *((queue, WORKFLOWS) for queue in (SETTLEMENT_TASK_QUEUE, RECONCILIATION_TASK_QUEUE)),
     *((queue, ACTIVITIES) for queue in QUEUES),

@@ -94,6 +94,8 @@ class Stack:
             *("--db-filename", str(self.state_dir / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"),
             # The default, 20 a second, makes every task wait for a step of 50 ms.
             *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"),
+            # A company's backlog does not stand before the others' (ADR 0010).
+            *("--dynamic-config-value", "matching.enableFairness=true"),
             *attributes,
         ]
         # The UI comes up last, and with it the namespace.

@@ -29,9 +29,11 @@ with workflow.unsafe.imports_passed_through():
     from contract.states import END_STATES, CancelResult, Outcome, State
 
 from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
+from workflows.fairness import fairness
 from workflows.journal import Journal
 from workflows.lost_calls import calls_of_failed_cancel, lost_adjust, unreported_adjust
 from workflows.operator_updates import NOTHING_FILLED_IN, RETRY_FROM_UI, must_hold
+from workflows.runtime import CANCEL_TASK_QUEUE
 from workflows.saga_state import SagaState
 from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 
@@ -139,6 +141,7 @@ class OrderSettlement:
                 start_to_close_timeout=ADJUST_START_TO_CLOSE,
                 retry_policy=ONE_ATTEMPT,
                 summary=f"adjust {money(settlement)}",
+                priority=fairness(settlement.company_id),
             )
         except ActivityError as error:
             # Nobody can tell what a lost worker did: unknown, and so compensated.
@@ -197,9 +200,11 @@ class OrderSettlement:
         return await workflow.execute_activity_method(
             CancelAdjust.cancel_adjust,
             task,
+            task_queue=CANCEL_TASK_QUEUE,
             start_to_close_timeout=CANCEL_START_TO_CLOSE,
             retry_policy=cancel_retry(self._settlement.policy),
             summary=f"cancel adjust {money(self._settlement)}{confirming}{again}",
+            priority=fairness(self._settlement.company_id),
         )
 
     def _on_workflow_cancellation(self) -> None:

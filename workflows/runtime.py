@@ -6,7 +6,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 DATA_CONVERTER = pydantic_data_converter
 
 SETTLEMENT_TASK_QUEUE = "order-settlement"
-"""Workflows and calls to the external system."""
+"""Workflows and adjusts. Cancels that a release before `CANCEL_TASK_QUEUE` has scheduled wait here too."""
+CANCEL_TASK_QUEUE = "order-settlement-cancels"
+"""Cancels, on slots of their own: those that hang must not keep an adjust from its 3 seconds, nor adjusts a cancel."""
 LEDGER_TASK_QUEUE = "order-settlement-ledger"
 """Ledger writes, on slots of their own: during a ledger outage they must not crowd out a compensation."""
 RECONCILIATION_TASK_QUEUE = "order-settlement-reconciliation"

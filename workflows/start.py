@@ -9,6 +9,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from contract.ids import workflow_id
 from contract.payloads import SettlementInput, SettlementStart, Snapshot, TakeUp
 from contract.states import State
+from workflows.fairness import fairness
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
 from workflows.visibility import HOW_TO_ACT, search_attributes, static_summary
@@ -34,6 +35,7 @@ def _options(
         "search_attributes": search_attributes(settlement, taken_up.snapshot.state if taken_up else State.ADJUSTING),
         "static_summary": static_summary(settlement),
         "static_details": HOW_TO_ACT,
+        "priority": fairness(settlement.company_id),
         "arg": SettlementStart(**dict(settlement), taken_up=taken_up),
     }
 

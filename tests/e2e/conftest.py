@@ -20,6 +20,8 @@ from tests.support.orders import order
 from tests.support.polling import until
 
 UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
+KEPT_ALIVE_S = 2
+"""Less than the API keeps an idle connection: a POST on one that is just being closed would be lost."""
 
 
 def e2e_settings(state_dir: Path, **fields: Any) -> Settings:  # noqa: ANN401 - any setting
@@ -91,6 +93,16 @@ class System:
         answer = await self._call("GET", f"{self.stack.external_url}/simulator/calls", params={"number": number})
         return list(answer.body["calls"])
 
+    async def journal(self) -> list[dict[str, Any]]:
+        """Return every request that reached the external system, in order."""
+        calls: list[dict[str, Any]] = []
+        while True:
+            after = calls[-1]["id"] if calls else 0
+            answer = await self._call("GET", f"{self.stack.external_url}/simulator/calls", params={"after": after})
+            if not answer.body["calls"]:
+                return calls
+            calls += answer.body["calls"]
+
     async def adjusts(self, number: str) -> list[dict[str, Any]]:
         """Return the adjusts among them."""
         return [call for call in await self.calls(number) if call["operation"] == "ADJUST"]
@@ -122,7 +134,9 @@ async def running(settings: Settings) -> AsyncIterator[System]:
     stack = Stack(settings)
     await stack.start()
     try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S)
+        ) as http:
             yield System(stack, http)
     finally:
         await stack.stop()

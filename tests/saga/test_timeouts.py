@@ -36,7 +36,7 @@ async def test_every_activity_has_its_limits(saga: StartSaga) -> None:
     assert seconds(cancel.retry_policy.maximum_interval) == QUICK_POLICY.cancel_max_interval_s
     assert cancel.retry_policy.backoff_coefficient == 2
     assert seconds(cancel.start_to_close_timeout) == 6
-    assert cancel.task_queue.name == adjust.task_queue.name == "order-settlement"
+    assert (adjust.task_queue.name, cancel.task_queue.name) == ("order-settlement", "order-settlement-cancels")
 
     assert record.retry_policy.maximum_attempts == 0
     assert record.task_queue.name == "order-settlement-ledger"

@@ -9,6 +9,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import limits
 from activities.adjust import Adjust
+from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.record_settlement import RecordSettlement
 from tests.simulation.life import PlannedLedger
@@ -16,11 +17,13 @@ from tests.simulation.mortality import MortalWorkers
 from tests.simulation.world import World
 from workflows import order_settlement
 from workflows.order_settlement import OrderSettlement
-from workflows.runtime import LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
 
 LOST_AFTER = timedelta(seconds=3)
 """When a lost worker is noticed. This passes in real time: the server skips none while an attempt is open."""
 WORKFLOWS_CACHED = 1_000
+NO_BULKHEAD = 1_000_000
+"""Slots of one company: all orders of a world are of one."""
 
 
 @contextmanager
@@ -54,9 +57,15 @@ async def world(
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(made.broker).adjust, CancelAdjust(made.broker).cancel_adjust],
+                activities=[Adjust(made.broker, Bulkhead(NO_BULKHEAD)).adjust],
                 interceptors=[MortalWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
+            ),
+            Worker(
+                environment.client,
+                task_queue=CANCEL_TASK_QUEUE,
+                activities=[CancelAdjust(made.broker).cancel_adjust],
+                interceptors=[MortalWorkers(made)],
             ),
             Worker(
                 environment.client,

@@ -10,6 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.adjust import Adjust
+from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.end_batch import EndBatch
 from activities.record_settlement import RecordSettlement
@@ -27,6 +28,7 @@ from workflows.batch_retry import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
+    CANCEL_TASK_QUEUE,
     DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
@@ -34,6 +36,8 @@ from workflows.runtime import (
 )
 from workflows.start import start_workflow, take_up
 from workflows.visibility import SEARCH_ATTRIBUTES
+
+NO_BULKHEAD = Bulkhead(slots=1_000_000)
 
 IDENTITY = "tests"
 """Instead of the machine's name, which the SDK would write into every history."""
@@ -58,7 +62,11 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 @asynccontextmanager
 async def workers(
-    client: Client, external: ExternalSystem, ledger: FlakyLedger, batches: Batches | None = None
+    client: Client,
+    external: ExternalSystem,
+    ledger: FlakyLedger,
+    batches: Batches | None = None,
+    bulkhead: Bulkhead = NO_BULKHEAD,
 ) -> AsyncIterator[None]:
     """Run all workers. No workflow is kept in memory: every task replays the whole history so far."""
     batches = batches or Batches(ledger.engine)
@@ -68,9 +76,10 @@ async def workers(
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
             workflow_runner=workflow_runner(),
-            activities=[Adjust(external).adjust, CancelAdjust(external).cancel_adjust],
+            activities=[Adjust(external, bulkhead).adjust],
             max_cached_workflows=0,
         ),
+        Worker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(external).cancel_adjust]),
         Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
         Worker(
             client,

@@ -28,7 +28,7 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
     "never connected": (NotSent("refused"), NOT_SENT, Rule.NOT_CONNECTED),
 }
 
-NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.TOO_LATE}
+NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.TOO_LATE, Rule.BULKHEAD_FULL}
 """Given by the activities, which alone can know."""
 
 

@@ -208,12 +208,15 @@ def test_the_example_leaves_open_what_is_required_and_holds_no_secret() -> None:
     assert not [name for name, value in example_lines().items() if SECRET.search(name) and value]
 
 
+WITHOUT_A_FIXED_DEFAULT = {"SETTLEMENT_EXTERNAL_CA_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT", "SETTLEMENT_COMPANY_SLOTS"}
+"""Of these an example is shown."""
+
+
 def test_the_example_shows_the_defaults_that_hold() -> None:
     compose = variables(COMPOSE.read_text() + CLOUD.read_text())
     for name, shown in example_lines().items():
         how, default = compose[name]
-        # Of these two an example is shown: they have no default.
-        if how == "?" or name in {"SETTLEMENT_EXTERNAL_CA_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT"}:
+        if how == "?" or name in WITHOUT_A_FIXED_DEFAULT:
             continue
         if default:
             assert shown == default, name

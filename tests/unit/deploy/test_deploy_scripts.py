@@ -23,8 +23,14 @@ from temporalio.testing import WorkflowEnvironment
 from config.temporal import TYPE_OF
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
-from worker import batch_worker, ledger_worker, reconciliation_worker, settlement_worker
-from workflows.runtime import BATCH_TASK_QUEUE, DATA_CONVERTER, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE
+from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
+from workflows.runtime import (
+    BATCH_TASK_QUEUE,
+    CANCEL_TASK_QUEUE,
+    DATA_CONVERTER,
+    LEDGER_TASK_QUEUE,
+    SETTLEMENT_TASK_QUEUE,
+)
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -147,10 +153,18 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     assert (await health_check(server)).code == 1
     external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
-    async with settlement_worker(client, external_system, slots=5), reconciliation_worker(client, engine):
-        idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in (LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE))
+    async with (
+        settlement_worker(client, external_system, slots=5, company_slots=5),
+        reconciliation_worker(client, engine),
+    ):
+        without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
+        idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
         await says(server, Done(1, f"no poll for {idle}"))
-        async with ledger_worker(client, Ledger(engine)), batch_worker(client, Batches(engine)):
+        async with (
+            cancel_worker(client, external_system, slots=5),
+            ledger_worker(client, Ledger(engine)),
+            batch_worker(client, Batches(engine)),
+        ):
             await says(server, Done(0, "polls for everything"))
     await engine.dispose()
 

@@ -1,0 +1,139 @@
+"""A company that has as many adjusts in flight as it may: its next order expires unsent; nobody else's does."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
+from temporalio.common import RetryPolicy
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.bulkhead import Bulkhead
+from connector import ExternalSystem
+from contract.calls import Rule
+from contract.ids import CancelKind
+from contract.payloads import CancelReport, CancelTask, Snapshot
+from contract.states import CancelResult, Decision, Outcome, State
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import new_number, settlement
+from tests.support.sagas import workers
+from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
+from worker import settlement_worker
+from workflows.cancel_plan import cancel_act, cancel_task
+from workflows.runtime import SETTLEMENT_TASK_QUEUE
+from workflows.start import start_workflow
+
+COMPANY = 7
+
+
+async def settled(
+    environment: WorkflowEnvironment, ledger: FlakyLedger, external: ExternalSystem, bulkhead: Bulkhead
+) -> Snapshot:
+    """Settle one order of `COMPANY` to its end."""
+    accepted = settlement(accepted_at=await environment.get_current_time())
+    assert accepted.company_id == COMPANY
+    async with workers(environment.client, external, ledger, bulkhead=bulkhead):
+        return await (await start_workflow(environment.client, accepted)).result()
+
+
+async def test_an_order_beyond_the_bulkhead_expires_unsent(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    external, bulkhead = ScriptedExternalSystem(adjust=APPLIED), Bulkhead(slots=1)
+    with bulkhead.slot(COMPANY):
+        snapshot = await settled(environment, ledger, external, bulkhead)
+    assert (snapshot.state, snapshot.decision) == (State.EXPIRED, Decision.VOID)
+    assert snapshot.reason == "adjust NOT_SENT (BULKHEAD_FULL)"
+    [call] = snapshot.calls
+    assert (call.verdict.outcome, call.verdict.rule) == (Outcome.NOT_SENT, Rule.BULKHEAD_FULL)
+    assert (external.adjusts, external.cancels) == ([], [])
+
+
+async def test_another_companys_full_bulkhead_is_none_of_its_affair(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    bulkhead = Bulkhead(slots=1)
+    with bulkhead.slot(COMPANY + 1), bulkhead.slot(None):
+        snapshot = await settled(environment, ledger, ScriptedExternalSystem(adjust=APPLIED), bulkhead)
+    assert snapshot.decision is Decision.PROCEED
+
+
+async def test_a_slot_is_held_while_the_adjust_is_in_flight_and_no_longer(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    """Compensation is not an adjust: a company that is being cancelled can go on."""
+    adjust, cancel, bulkhead = Gate(UNKNOWN), Gate(REVERSED), Bulkhead(slots=1)
+    external = ScriptedExternalSystem(adjust=adjust, cancels=[cancel])
+    accepted = settlement(accepted_at=await environment.get_current_time())
+    async with workers(environment.client, external, ledger, bulkhead=bulkhead):
+        handle = await start_workflow(environment.client, accepted)
+        await adjust.reached.wait()
+        assert bulkhead.in_flight() == {COMPANY: 1}
+        adjust.opened.set()
+        await cancel.reached.wait()
+        assert bulkhead.in_flight() == {}
+        cancel.opened.set()
+        assert (await handle.result()).state is State.CANCELLED
+
+
+async def test_an_adjust_that_fails_by_a_fault_of_ours_gives_its_slot_back(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    bulkhead = Bulkhead(slots=1)
+    external = ScriptedExternalSystem(adjust=RuntimeError("a fault of ours"), cancels=[REVERSED])
+    assert (await settled(environment, ledger, external, bulkhead)).state is State.CANCELLED
+    assert bulkhead.in_flight() == {}
+
+
+async def test_workflow_adjust_and_cancel_take_their_turn_by_company(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
+    accepted = settlement(accepted_at=await environment.get_current_time())
+    async with workers(environment.client, external, ledger):
+        handle = await start_workflow(environment.client, accepted)
+        await handle.result()
+    events = (await handle.fetch_history()).events
+    assert events[0].workflow_execution_started_event_attributes.priority.fairness_key == str(COMPANY)
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    keys = {each.activity_type.name: each.priority.fairness_key for each in scheduled}
+    assert (keys["adjust"], keys["cancel_adjust"]) == (str(COMPANY), str(COMPANY))
+
+
+@workflow.defn
+class OfTheReleaseBefore:
+    """Schedules a cancel where they were scheduled before they had a queue of their own."""
+
+    @workflow.run
+    async def run(self, task: CancelTask) -> CancelReport:
+        """Send it."""
+        report: CancelReport = await workflow.execute_activity(
+            "cancel_adjust",
+            task,
+            task_queue=SETTLEMENT_TASK_QUEUE,
+            result_type=CancelReport,
+            start_to_close_timeout=timedelta(seconds=6),
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+        return report
+
+
+async def test_a_cancel_that_waits_on_the_queue_of_the_release_before_is_sent(environment: WorkflowEnvironment) -> None:
+    """Else every cancel that was due during the upgrade would fail, and use up its attempts."""
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
+    task = cancel_task(settlement(), cancel_act(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), 0)
+    before = Worker(
+        environment.client,
+        task_queue="release-before",
+        workflows=[OfTheReleaseBefore],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with before, settlement_worker(environment.client, external, slots=2, company_slots=1):
+        report = await environment.client.execute_workflow(
+            OfTheReleaseBefore.run, task, id=new_number("before"), task_queue="release-before"
+        )
+    assert report.result is CancelResult.REVERSED

@@ -1,0 +1,20 @@
+"""How much memory a process has, as Linux counts it."""
+
+import re
+from pathlib import Path
+
+
+def resident_kb(pid: int) -> int:
+    """Return what a process has in memory now, in KiB."""
+    return _status(pid, "VmRSS")
+
+
+def peak_kb(pid: int) -> int:
+    """Return the most that a process has had in memory since it began, in KiB."""
+    return _status(pid, "VmHWM")
+
+
+def _status(pid: int, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found, name
+    return int(found[1])

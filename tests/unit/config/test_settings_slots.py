@@ -1,0 +1,40 @@
+"""How many slots one company may have of a worker's: half of them, or what is set, but never more than there are."""
+
+import pytest
+
+from config.settings import load_settings
+
+WORKER, COMPANY = "SETTLEMENT_WORKER_SLOTS", "SETTLEMENT_COMPANY_SLOTS"
+
+
+@pytest.mark.parametrize(("worker", "half"), [(None, 250), ("8", 4), ("9", 5), ("2", 1), ("1", 1)])
+def test_by_default_it_is_half(monkeypatch: pytest.MonkeyPatch, worker: str | None, half: int) -> None:
+    if worker is not None:
+        monkeypatch.setenv(WORKER, worker)
+    assert load_settings().slots_of_one_company == half
+
+
+@pytest.mark.parametrize("company", ["1", "7", "8"])
+def test_what_is_set_holds_up_to_all_of_them(monkeypatch: pytest.MonkeyPatch, company: str) -> None:
+    monkeypatch.setenv(WORKER, "8")
+    monkeypatch.setenv(COMPANY, company)
+    assert load_settings().slots_of_one_company == int(company)
+
+
+@pytest.mark.parametrize(
+    ("worker", "company", "line"),
+    [
+        ("8", "9", f"{COMPANY}: Value error, must not exceed {WORKER}"),
+        ("8", "0", f"{COMPANY}: Input should be greater than or equal to 1"),
+        ("0", "9", f"{WORKER}: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name_and_rule(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], worker: str, company: str, line: str
+) -> None:
+    monkeypatch.setenv(WORKER, worker)
+    monkeypatch.setenv(COMPANY, company)
+    with pytest.raises(SystemExit) as stopped:
+        load_settings()
+    assert stopped.value.code == 2
+    assert capsys.readouterr() == ("", f"{line}\n")
