@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Actor, Reader
 from api.batch_starts import start
 from api.json_body import unambiguous_json
+from api.plain_integer import PlainInt, PlainInt64
 from api.problems import ProblemError, documented
 from api.resource import temporal_ui_url
 from api.services import Injected, Services
@@ -37,12 +38,18 @@ BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
 
 
+class SelectionQuery(BatchSelection):
+    """A selection as it stands in a query, where a number arrives as text."""
+
+    company_id: PlainInt64 | None = None
+
+
 class ListQuery(BaseModel):
     """How many batches to list."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=20, ge=1, le=BATCH_PAGE_MAX)
+    limit: PlainInt = Field(default=20, ge=1, le=BATCH_PAGE_MAX)
 
 
 class ItemsQuery(BaseModel):
@@ -50,8 +57,8 @@ class ItemsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: int = Field(default=0, ge=0, le=BATCH_ITEMS_MAX, description="The last position seen.")
-    limit: int = Field(default=100, ge=1, le=ITEM_PAGE_MAX)
+    after: PlainInt = Field(default=0, ge=0, le=BATCH_ITEMS_MAX, description="The last position seen.")
+    limit: PlainInt = Field(default=100, ge=1, le=ITEM_PAGE_MAX)
 
 
 IdempotencyKey = Annotated[
@@ -76,7 +83,7 @@ BatchInPath = Annotated[str, Depends(_known_form)]
 
 @router.get(PREVIEW, responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
 async def preview_batch_retry(
-    selection: Annotated[BatchSelection, Query()], services: Injected, _: Reader
+    selection: Annotated[SelectionQuery, Query()], services: Injected, _: Reader
 ) -> BatchPreview:
     """Tell which aborted settlements a batch would touch at this moment: how many, how much, how old."""
     return await services.batches.preview(selection)

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Reader
+from api.plain_integer import PlainInt, PlainInt64
 from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
 from contract.errors import ErrorCode
-from contract.fields import Int64, Moment, UserName
+from contract.fields import Moment, UserName
 from contract.model import Model
 from contract.settlement import Settlement, is_settlement_no
 from contract.states import CancelResult, State
@@ -30,16 +31,16 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: State | None = None
-    order_id: Int64 | None = Field(default=None, alias="orderId")
+    order_id: PlainInt64 | None = Field(default=None, alias="orderId")
     user_name: UserName | None = Field(default=None, alias="userName")
-    company_id: Int64 | None = Field(default=None, alias="companyId")
+    company_id: PlainInt64 | None = Field(default=None, alias="companyId")
     # Any code, not only one of today's: what was accepted under one that was given up stays to be found.
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
     cursor: str | None = Field(default=None, max_length=300)
-    limit: int = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
+    limit: PlainInt = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
 
     @property
     def where(self) -> SettlementFilter:

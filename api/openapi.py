@@ -7,10 +7,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api.access import permission_of
+from api.links import links_of
 from api.problems import CONTENT_TYPE, documented
 from contract.access import Permission
 from contract.errors import ErrorCode
-from contract.fields import INT64_MAX, INT64_MIN
+from contract.whole_bounds import make_bounds_whole
 
 SCHEME = "apiKey"
 _SCHEMES = {SCHEME: {"type": "http", "scheme": "bearer", "description": "An API key, `id.secret`."}}
@@ -22,10 +23,10 @@ def operation_id(route: APIRoute) -> str:
 
 
 def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Return what builds the app's document, once, with three things of FastAPI's mended.
+    """Return what builds the app's document, once, with four things of FastAPI's mended, and with links.
 
     It lists a declared model under application/json whatever stands beside it, it declares a 422 of its
-    own for every path parameter, and it turns the bounds of integers into floats.
+    own for every path parameter, it lets parameters be null, and it turns the bounds of integers into floats.
     """
     build = app.openapi
 
@@ -35,10 +36,12 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
             for operations in document["paths"].values():
                 for operation in operations.values():
                     operation["responses"] = dict(_mended(operation["responses"]))
+                    _mend_parameters(operation.get("parameters", []))
+                    _link(operation)
             _say_who_may(app, document)
             document["components"]["schemas"].pop("HTTPValidationError", None)
             document["components"]["schemas"].pop("ValidationError", None)
-            _make_bounds_whole(document)
+            make_bounds_whole(document)
         return build()
 
     return openapi
@@ -51,6 +54,22 @@ def _mended(responses: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             content.pop("application/json", None)
         if "HTTPValidationError" not in str(content):
             yield status, response
+
+
+def _mend_parameters(parameters: list[dict[str, Any]]) -> None:
+    """Leave out null, which FastAPI allows where a parameter may be left out: no query and no header can say it."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
+        parameter["schema"] = schema | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
+
+
+def _link(operation: dict[str, Any]) -> None:
+    """Say under every successful answer with a resource in it where it leads."""
+    links = links_of(operation["operationId"])
+    for status, response in operation["responses"].items():
+        if links and status.startswith("2") and "content" in response:
+            response["links"] = links
 
 
 def _say_who_may(app: FastAPI, document: dict[str, Any]) -> None:
@@ -84,14 +103,3 @@ def _refusals() -> dict[str, Any]:
 
 
 _REFUSALS = _refusals()
-
-
-def _make_bounds_whole(node: object) -> None:
-    if isinstance(node, dict):
-        for bound in ("minimum", "maximum"):
-            if node.get("type") == "integer" and isinstance(node.get(bound), float):
-                node[bound] = max(INT64_MIN, min(INT64_MAX, int(node[bound])))
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            _make_bounds_whole(each)

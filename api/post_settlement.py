@@ -1,7 +1,6 @@
 """POST /v1/settlements: accept an order, start its settlement, answer with the decision if it falls in time."""
 
 import asyncio
-import re
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -9,20 +8,20 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Response
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Submitter
 from api.decisions import start, start_and_decide
 from api.json_body import unambiguous_json
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
+from api.plain_integer import PlainInt64
 from api.prefer import wait_seconds
 from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, location, resource
 from api.services import Injected, Services
 from contract.adjust import AdjustBody
 from contract.errors import ErrorCode
-from contract.fields import INT64_MAX, INT64_MIN
 from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
 from contract.settlement import Settlement, SettlementRequest
 from ledger import Accepted
@@ -42,14 +41,6 @@ LEDGER_LIMIT_S = 0.5
 """For what is only there to answer with the newest state; the settlement itself does not depend on it."""
 
 
-def _plain_integer(value: object) -> object:
-    """Refuse what int() would take: 1_0, 1.0, blanks."""
-    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,19}", value):
-        message = "must be an integer"
-        raise ValueError(message)
-    return value
-
-
 class SettlementHeaders(BaseModel):
     """The headers of a POST, named as the wire contract names them."""
 
@@ -59,9 +50,7 @@ class SettlementHeaders(BaseModel):
         pattern=r"^[\x21-\x7e]+$",
         description="Identifies the order through every call; made by us if absent.",
     )
-    company_id: Annotated[int | None, BeforeValidator(_plain_integer)] = Field(
-        default=None, alias="companyId", ge=INT64_MIN, le=INT64_MAX
-    )
+    company_id: PlainInt64 | None = Field(default=None, alias="companyId")
     prefer: list[str] = Field(
         default=[], description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
     )

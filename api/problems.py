@@ -19,6 +19,12 @@ log = structlog.get_logger()
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+ERRORS_MAX = 20
+"""Broken rules named in one answer: every unknown field is one, and a body has room for thousands."""
+FIELD_LENGTH_MAX = 300
+
+
+NOT_UTF_8 = "the body is not UTF-8"
 
 
 class FieldError(BaseModel):
@@ -100,10 +106,13 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    errors = [_field_error(each) for each in error.errors()]
-    if any(each["type"] == "json_invalid" for each in error.errors()):
+    broken = error.errors()
+    if any(each["type"] == "json_invalid" for each in broken):
         return ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is not JSON").response()
+    errors = [_field_error(each) for each in broken[:ERRORS_MAX]]
     detail = "; ".join(f"{each.field}: {each.rule}" for each in errors)
+    if len(broken) > ERRORS_MAX:
+        detail += f"; and {len(broken) - ERRORS_MAX} more"
     return ProblemError(ErrorCode.VALIDATION_FAILED, detail, errors=errors).response()
 
 
@@ -111,7 +120,7 @@ def _field_error(error: dict[str, Any]) -> FieldError:
     """Name the field by its path without the part of the request that it stands in; never repeat its value."""
     path = [str(part) for part in error["loc"][1:]]
     rule = error["msg"].removeprefix("Value error, ")
-    return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
+    return FieldError(field=(".".join(path) or str(error["loc"][0]))[:FIELD_LENGTH_MAX], rule=rule)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
@@ -122,7 +131,20 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorCode.BODY_TOO_LARGE,
     }.get(HTTPStatus(error.status_code), ErrorCode.MALFORMED_REQUEST)
     headers = {"Allow": _allowed(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
-    return ProblemError(code, str(error.detail), headers=headers).response()
+    detail = str(error.detail) if error.__cause__ is None else _unreadable(error.__cause__)
+    return ProblemError(code, detail, headers=headers).response()
+
+
+def _unreadable(cause: BaseException) -> str:
+    """Name what kept a body from being read. FastAPI says no more than that something did."""
+    match cause:
+        case UnicodeDecodeError():
+            return NOT_UTF_8
+        case RecursionError():
+            return "the body is nested too deeply"
+        case ValueError():
+            return "a number in the body has too many digits"
+    return "the body cannot be read"
 
 
 def _allowed(request: Request) -> str:

@@ -11,6 +11,7 @@ from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.access import Actor, Reader
+from api.plain_integer import Plain, PlainInt
 from api.problems import ProblemError, documented
 from api.services import Injected, Services
 from contract.errors import ErrorCode
@@ -34,8 +35,10 @@ class FindingQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: FindingStatus | None = None
-    before: int | None = Field(default=None, ge=1, le=FINDING_ID_MAX, description="A page's nextBefore.")
-    limit: int = Field(default=50, ge=1, le=FINDING_PAGE_MAX)
+    before: Annotated[int, Field(ge=1, le=FINDING_ID_MAX), Plain] | None = Field(
+        default=None, description="A page's nextBefore."
+    )
+    limit: PlainInt = Field(default=50, ge=1, le=FINDING_PAGE_MAX)
 
 
 @router.get(RECONCILIATION, responses=documented(ErrorCode.LEDGER_UNAVAILABLE))

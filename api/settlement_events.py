@@ -16,6 +16,7 @@ from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Reader
+from api.plain_integer import Plain
 from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, NumberInPath, not_found
 from api.services import Injected
@@ -39,7 +40,7 @@ EVENT_ID_MAX = 2**31 - 1
 CONTENT_TYPE = "text/event-stream"
 _RETRY_MS = 1000
 
-EventId = Annotated[int | None, Field(ge=0, le=EVENT_ID_MAX)]
+EventId = Annotated[int, Field(ge=0, le=EVENT_ID_MAX), Plain]
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The events, as they come", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
     204: {"description": "The settlement has ended, and nothing came after the event that was named"},
@@ -55,8 +56,8 @@ async def get_settlement_events(
     number: NumberInPath,
     services: Injected,
     _: Reader,
-    last_event_id: Annotated[EventId, Header(description="The id of the last event that was received.")] = None,
-    after: Annotated[EventId, Query(description="The same, for whoever cannot set the header.")] = None,
+    last_event_id: Annotated[EventId | None, Header(description="The id of the last event that was received.")] = None,
+    after: Annotated[EventId | None, Query(description="The same, for whoever cannot set the header.")] = None,
 ) -> Response:
     """Follow a settlement: one event `state` for every state it enters, in order, none twice, until its end.
 

@@ -105,5 +105,5 @@ def _unknown(
 
 def _clean(text: str, length_max: int = _DETAIL_LENGTH_MAX) -> str:
     """Keep what a database and a terminal can show: no control characters, no lone surrogates, bounded."""
-    printable = text.encode(errors="replace").decode()
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in printable)[:length_max]
+    printable = text[:length_max].encode(errors="replace").decode()
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in printable)

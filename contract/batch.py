@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from contract.calls import Rule
 from contract.exposure import CurrencyTotal
-from contract.fields import INT64_MAX, INT64_MIN, Moment, no_nul
+from contract.fields import IN_SCHEMA_NO_NUL, INT64_MAX, INT64_MIN, Moment, no_nul
 from contract.model import Model
 from contract.operator_rules import NOTE_LENGTH_MAX, RetryReason
 from contract.states import CancelResult, State
@@ -21,19 +21,30 @@ RATE_MIN_PER_S = 0.1
 BATCH_NOTE_LENGTH_MAX = 450
 """Shorter than any other note: in each settlement's audit the batch's id stands behind it."""
 
-BatchNote = Annotated[str, Field(min_length=1, max_length=BATCH_NOTE_LENGTH_MAX), AfterValidator(no_nul)]
+BatchNote = Annotated[
+    str,
+    Field(min_length=1, max_length=BATCH_NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL),
+    AfterValidator(no_nul),
+]
 
 _REQUEST = ConfigDict(
     extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
 )
 
 
+def _one_at_least(schema: dict[str, Any]) -> None:
+    """Say in the schema what `_not_everything` checks: a null counts as not given."""
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in schema["properties"]
+    ]
+
+
 class BatchSelection(BaseModel):
     """Which aborted settlements; every part that is given must fit. At least one must be given."""
 
-    model_config = _REQUEST
+    model_config = ConfigDict(**_REQUEST, json_schema_extra=_one_at_least)
 
-    company_id: int | None = Field(default=None, ge=INT64_MIN, le=INT64_MAX)
+    company_id: int | None = Field(default=None, strict=True, ge=INT64_MIN, le=INT64_MAX)
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
@@ -64,9 +75,14 @@ class BatchOrder(BaseModel):
     reason_code: RetryReason
     note: BatchNote
     expected_count: int = Field(
-        ge=1, le=BATCH_ITEMS_MAX, description="The preview's count; if the selection has another one now, 409."
+        strict=True,
+        ge=1,
+        le=BATCH_ITEMS_MAX,
+        description="The preview's count; if the selection has another one now, 409.",
     )
-    rate_per_s: float = Field(default=RATE_DEFAULT_PER_S, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False)
+    rate_per_s: float = Field(
+        default=RATE_DEFAULT_PER_S, strict=True, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False
+    )
 
 
 class BatchState(StrEnum):

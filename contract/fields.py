@@ -12,7 +12,7 @@ from enum import IntEnum, StrEnum
 from typing import Annotated
 
 import pycountry
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from contract.json_text import not_json
 
@@ -23,7 +23,11 @@ AMOUNT_LENGTH_MAX = 40
 AMOUNT_DIGITS_MAX = 18
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_IN_SCHEMA_NO_CONTROL = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+IN_SCHEMA_NO_NUL = {"pattern": r"^[^\u0000]+$"}
+"""What a document says of a text; the checks themselves name the rule."""
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+")
 
 
 class BizType(IntEnum):
@@ -109,6 +113,14 @@ def _json_text(value: str) -> str:
     return value
 
 
+def _date_and_time(value: object) -> object:
+    """Refuse a number, which pydantic would read as seconds or milliseconds since 1970, whatever was meant by it."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _DATE_AND_TIME.fullmatch(value)):
+        message = "must be a date with time and offset, such as 2026-01-05T00:00:00Z"
+        raise ValueError(message)
+    return value
+
+
 def _in_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
@@ -117,9 +129,21 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError(message) from None
 
 
-Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_no_control_characters)]
-UniqueNo = Annotated[str, Field(min_length=1, max_length=UNIQUE_NO_LENGTH_MAX), AfterValidator(_no_control_characters)]
-UserName = Annotated[str, Field(min_length=1, max_length=48), AfterValidator(_no_control_characters)]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=256, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
+    AfterValidator(_no_control_characters),
+]
+UniqueNo = Annotated[
+    str,
+    Field(min_length=1, max_length=UNIQUE_NO_LENGTH_MAX, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
+    AfterValidator(_no_control_characters),
+]
+UserName = Annotated[
+    str,
+    Field(min_length=1, max_length=48, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
+    AfterValidator(_no_control_characters),
+]
 Currency = Annotated[
     str, Field(max_length=16, description="ISO 4217 code", examples=["USD"]), AfterValidator(_iso_4217)
 ]
@@ -144,11 +168,15 @@ EpochMs = Annotated[
         json_schema_extra={"format": "int64"},
     ),
 ]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_date_and_time), AfterValidator(_in_utc)]
 IpAddress = Annotated[
     str, Field(max_length=45, description="IPv4 or IPv6", examples=["203.0.113.7"]), AfterValidator(_ip_address)
 ]
-Remark = Annotated[str, Field(min_length=1, max_length=REMARK_LENGTH_MAX), AfterValidator(_no_control_characters)]
+Remark = Annotated[
+    str,
+    Field(min_length=1, max_length=REMARK_LENGTH_MAX, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
+    AfterValidator(_no_control_characters),
+]
 Metadata = Annotated[
     str,
     Field(max_length=REMARK_LENGTH_MAX, description="JSON text", examples=['{"note":"vip"}']),

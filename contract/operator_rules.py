@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from contract.fields import no_nul
+from contract.fields import IN_SCHEMA_NO_NUL, no_nul
 from contract.payloads import OperatorRequest
 
 NOTE_LENGTH_MAX = 500
@@ -36,9 +36,15 @@ class ResolveReason(StrEnum):
     """The note says why."""
 
 
-Operator = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(no_nul)]
-Note = Annotated[str, Field(min_length=1, max_length=NOTE_LENGTH_MAX), AfterValidator(no_nul)]
-BrokerReference = Annotated[str, Field(min_length=1, max_length=NOTE_LENGTH_MAX), AfterValidator(no_nul)]
+Operator = Annotated[
+    str, Field(min_length=1, max_length=64, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
+]
+Note = Annotated[
+    str, Field(min_length=1, max_length=NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
+]
+BrokerReference = Annotated[
+    str, Field(min_length=1, max_length=NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
+]
 
 
 class _Rules(BaseModel):

@@ -2,31 +2,23 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.responses import Response
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
-from contract.adjust import AdjustRequest
 from contract.calls import Operation
-from contract.cancel_adjust import CancelAdjustRequest
-from contract.cancel_operation import CancelOperationRequest
 from contract.reply import ExternalReply
-from simulator import inspection
+from contract.whole_bounds import make_bounds_whole
+from simulator import inspection, openapi
 from simulator.connection import LINE, Line
 from simulator.delivery import Delivery
 from simulator.desk import BODY_SIZE_MAX
 from simulator.journal import Request
 from simulator.office import Office, Settings
-
-BODY_MODELS: dict[Operation, type[BaseModel]] = {
-    Operation.ADJUST: AdjustRequest,
-    Operation.CANCEL_ADJUST: CancelAdjustRequest,
-    Operation.CANCEL_OPERATION: CancelOperationRequest,
-}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,7 +34,14 @@ def create_app(settings: Settings) -> FastAPI:
         async with office.open():
             yield
 
-    app = FastAPI(title="External system simulator", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="External system simulator",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
     app.include_router(inspection.router)
     paths = {
         Operation.ADJUST: settings.adjust_path,
@@ -52,28 +51,37 @@ def create_app(settings: Settings) -> FastAPI:
     for operation, path in paths.items():
         _add(app, operation, path)
     # The document is made once and kept by FastAPI, so what is added to it here stays in it.
-    schemas = app.openapi()["components"]["schemas"]
-    for operation in paths:
-        schemas |= _schema_of(operation).get("$defs", {})
+    document = app.openapi()
+    document["components"]["schemas"] |= openapi.schemas()
+    make_bounds_whole(document)
     return app
 
 
+async def _method_not_allowed(http: HttpRequest, _: Exception) -> Response:
+    """Name the methods of every route at the path; Starlette names those of the first one only."""
+    routes = [*inspection.router.routes, *http.app.routes]
+    there = [each for each in routes if each.matches(http.scope)[0] is not Match.NONE]
+    allowed = sorted({method for route in there for method in getattr(route, "methods", None) or ()})
+    return JSONResponse(
+        {"detail": "Method Not Allowed"}, HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)}
+    )
+
+
 def _add(app: FastAPI, operation: Operation, path: str) -> None:
-    schema = {key: part for key, part in _schema_of(operation).items() if key != "$defs"}
+    responses = openapi.RESPONSES | {
+        200: {**openapi.RESPONSES[200], "model": ExternalReply, "links": openapi.links(operation)}
+    }
     app.add_api_route(
         path,
         _endpoint(operation),
         methods=["POST"],
         name=operation.lower(),
+        description=openapi.description(operation),
         deprecated=operation is Operation.CANCEL_OPERATION,
-        responses={200: {"model": ExternalReply}},
+        responses=responses,
         # The bodies are read by the desk, which answers a broken rule by table 4; here they are only described.
-        openapi_extra={"requestBody": {"content": {"application/json": {"schema": schema}}}},
+        openapi_extra=openapi.described(operation),
     )
-
-
-def _schema_of(operation: Operation) -> dict[str, Any]:
-    return BODY_MODELS[operation].model_json_schema(ref_template="#/components/schemas/{model}")
 
 
 def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Response]]:

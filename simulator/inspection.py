@@ -12,6 +12,9 @@ from simulator.office import Office
 from simulator.outages import Outage
 from simulator.replies import APPLIED, table_4
 
+CALL_ID_MAX = 2**53
+"""Far beyond any call, and a number that JSON and a document's bounds hold exactly."""
+
 router = APIRouter(prefix="/simulator", tags=["inspection"])
 
 
@@ -48,7 +51,13 @@ class Health(Model):
     status: str
 
 
-@router.get("/health")
+class Refusal(Model):
+    """Why a request was not understood."""
+
+    detail: str
+
+
+@router.get("/health", responses={503: {"description": "Late adjusts no longer land", "model": Health}})
 async def health(office: OpenOffice, response: Response) -> Health:
     """Answer 200 while the simulator works, 503 once late adjusts no longer land."""
     if office.healthy():
@@ -63,7 +72,10 @@ async def elsewhere() -> dict[str, object]:
     return table_4(APPLIED, trace="", received_ns=time.time_ns())
 
 
-@router.get("/numbers/{number:path}")
+@router.get(
+    "/numbers/{number:path}",
+    responses={404: {"description": "With a line break in it, it can be nobody's number", "model": Refusal}},
+)
 async def number(number: str, office: OpenOffice) -> NumberView:
     """Show what became of an adjust number; one never met is NEVER_RECEIVED, not 404."""
     return await office.store.run(office.desk.books.number, number)
@@ -81,7 +93,10 @@ async def accounts(
 
 @router.get("/calls")
 async def calls(
-    office: OpenOffice, number: str | None = None, after: Annotated[int, Query(ge=0)] = 0, limit: Limit = 1_000
+    office: OpenOffice,
+    number: str | None = None,
+    after: Annotated[int, Query(ge=0, le=CALL_ID_MAX)] = 0,
+    limit: Limit = 1_000,
 ) -> Calls:
     """Show the requests that carry or reverse a number, or all; `after` is the last id seen, to page on."""
     return Calls(calls=tuple(await office.store.run(office.desk.journal.calls, number, after, limit)))
@@ -93,7 +108,7 @@ async def outages(office: OpenOffice) -> Outages:
     return Outages(outages=tuple(await office.store.run(office.desk.outages.under_way)))
 
 
-@router.put("/outage")
+@router.put("/outage", responses={400: {"description": "The body cannot be read at all", "model": Refusal}})
 async def put_outage(outage: Outage, office: OpenOffice) -> Outages:
     """Begin, change or end an outage; "off" without `companyId` ends every one. Requests in flight go on."""
     await office.store.run(office.desk.outages.put, outage)

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from contract.fields import Int64
 from contract.model import Model
 from simulator.database import every, transaction
 from simulator.faults import Effect, Manner, Plan
@@ -34,7 +35,7 @@ class Outage(Model):
     """One outage: of one company (the header `companyId`), or of everything where none is named."""
 
     mode: OutageMode
-    company_id: int | None = Field(default=None)
+    company_id: Int64 | None = Field(default=None, strict=True)
 
 
 class Outages:

@@ -12,6 +12,9 @@ from tests.api.doors import Door
 NOT_A_MOMENT = [
     "",
     "yesterday",
+    "20260105",
+    "0.5",
+    "1767614400",
     "2026-01-01",
     "2026-01-01T00:00:00",
     "0001-01-01T00:00:00+23:00",
@@ -20,6 +23,8 @@ NOT_A_MOMENT = [
 SELECTIONS: list[tuple[dict[str, Any], str]] = [
     ({"companyId": "x"}, "companyId"),
     ({"companyId": "1.5"}, "companyId"),
+    ({"companyId": "1_0"}, "companyId"),
+    ({"companyId": "7.0"}, "companyId"),
     ({"companyId": str(INT64_MAX + 1)}, "companyId"),
     ({"cause": "WEATHER"}, "cause"),
     ({"cause": "deadline"}, "cause"),
@@ -36,6 +41,10 @@ BODIES: list[tuple[dict[str, Any], str]] = [
     ({"expectedCount": 0}, "expectedCount"),
     ({"expectedCount": 10_001}, "expectedCount"),
     ({"expectedCount": 1.5}, "expectedCount"),
+    *(({"expectedCount": value}, "expectedCount") for value in (True, "1", 1.0)),
+    *(({"ratePerS": value}, "ratePerS") for value in (True, "10")),
+    *(({"selection": {"companyId": value}}, "selection.companyId") for value in (True, "7", 7.0)),
+    *(({"selection": {"from": value}}, "selection.from") for value in (True, 0, 20260105, 1767614400.5, "1767614400")),
     ({"expectedCount": None}, "expectedCount"),
     ({"ratePerS": 0}, "ratePerS"),
     ({"ratePerS": 0.09}, "ratePerS"),
@@ -108,11 +117,13 @@ async def test_longest_note_fits_every_settlements_audit(closed_door: Door) -> N
     [
         ("", {"limit": "0"}, "limit"),
         ("", {"limit": "51"}, "limit"),
+        ("", {"limit": "1_0"}, "limit"),
         ("", {"cursor": "x"}, "cursor"),
         ("/items", {"limit": "0"}, "limit"),
         ("/items", {"limit": "201"}, "limit"),
         ("/items", {"after": "-1"}, "after"),
         ("/items", {"after": "10001"}, "after"),
+        ("/items", {"after": "1.0"}, "after"),
         ("/items", {"page": "2"}, "page"),
     ],
 )

@@ -109,6 +109,8 @@ async def test_a_status_shows_its_findings_and_no_others(closed_door: Door, stat
         ("status=DONE", "status"),
         ("status=open", "status"),
         ("before=0", "before"),
+        ("before=1_0", "before"),
+        ("limit=1.0", "limit"),
         ("before=x", "before"),
         (f"before={2**31}", "before"),
         ("limit=0", "limit"),

@@ -144,6 +144,49 @@ def test_unknown_outage_is_refused(client: httpx2.Client) -> None:
     assert client.put("/simulator/outage", json={"mode": "explode"}).status_code == 422
 
 
+@pytest.mark.parametrize("company", [True, False, "7", 7.0, 7.5, 2**63, -(2**63) - 1, 10**30])
+def test_company_that_is_no_64_bit_integer_is_refused(client: httpx2.Client, company: object) -> None:
+    """`false` is nobody's company; taken for 0, it would end or begin an outage that nobody asked for."""
+    answer = client.put("/simulator/outage", json={"mode": "hang", "companyId": company})
+    assert answer.status_code == 422
+    assert client.get("/simulator/outage").json() == {"outages": []}
+
+
+@pytest.mark.parametrize("after", [2**53 + 1, 2**63, 10**20, -1])
+def test_id_that_no_call_can_have_is_refused(client: httpx2.Client, after: int) -> None:
+    assert client.get("/simulator/calls", params={"after": after}).status_code == 422
+
+
+def test_wrong_method_is_told_all_that_are_allowed(client: httpx2.Client) -> None:
+    """RFC 9110, 15.5.6; two routes share the path."""
+    answer = client.delete("/simulator/outage")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert client.get("/").headers["allow"] == "POST"
+
+
+def test_number_that_holds_a_line_break_is_nobodys(client: httpx2.Client) -> None:
+    assert client.get("/simulator/numbers/a%0Ab").status_code == 404
+
+
+def test_document_says_how_a_broker_refuses_and_where_to_look(client: httpx2.Client) -> None:
+    """By HTTP 200 and a code: a client that reads only the status would take a refusal for a success."""
+    document = client.get("/openapi.json").json()
+    names = {each["operationId"] for methods in document["paths"].values() for each in methods.values()}
+    for path in ("/", CANCEL_PATH, "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"):
+        operation = document["paths"][path]["post"]
+        assert "Every refusal is HTTP 200" in operation["description"]
+        assert {link["operationId"] for link in operation["responses"]["200"]["links"].values()} <= names
+    headers = {each["name"]: each["required"] for each in document["paths"]["/"]["post"]["parameters"]}
+    assert headers == {"trace": True, "timestamp": True, "companyId": False}
+
+
+def test_bounds_in_the_document_are_exact(client: httpx2.Client) -> None:
+    """As floats they would allow numbers that are refused."""
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    bounds = schemas["Outage"]["properties"]["companyId"]["anyOf"][0]
+    assert (bounds["minimum"], bounds["maximum"]) == (-(2**63), 2**63 - 1)
+
+
 def test_openapi_document_describes_the_operations(client: httpx2.Client) -> None:
     """What each path takes is described, though the desk reads it by itself."""
     document = client.get("/openapi.json").json()

@@ -1,0 +1,99 @@
+"""What the OpenAPI document says about the three operations: their bodies are read by the desk, not by FastAPI."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from contract.adjust import AdjustRequest
+from contract.calls import Operation
+from contract.cancel_adjust import CancelAdjustRequest
+from contract.cancel_operation import CancelOperationRequest
+from contract.fields import INT64_MAX, INT64_MIN
+
+BODY_MODELS: dict[Operation, type[BaseModel]] = {
+    Operation.ADJUST: AdjustRequest,
+    Operation.CANCEL_ADJUST: CancelAdjustRequest,
+    Operation.CANCEL_OPERATION: CancelOperationRequest,
+}
+
+DESCRIPTIONS: dict[Operation, str] = {
+    Operation.ADJUST: "Adjust a customer's credit (table 1).",
+    Operation.CANCEL_ADJUST: "Undo an adjust, or burn its number if it never came (table 2).",
+    Operation.CANCEL_OPERATION: "The same, the deprecated way (table 3).",
+}
+_ANSWERS = """
+
+**Every refusal is HTTP 200** and a reply of table 4 with `ok` false, `fail` true and another code than `0`; a request
+that breaks a rule or lacks a header gets `US_0000400`, and `msg` names each field. Where the metadata or an outage asks
+for a fault, the answer may be anything or nothing: garbled, late, cut short, of another type, a reset.
+"""
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Done, or refused: `code` says which"},
+    302: {"description": "The fault `redirect`"},
+    500: {"description": "The faults `http_500`, `fail` and an outage", "content": {"text/plain": {}}},
+}
+
+_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": "trace",
+        "in": "header",
+        "required": True,
+        "description": "Identifies the order through every call; the reply repeats it.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    {
+        "name": "timestamp",
+        "in": "header",
+        "required": True,
+        "description": "Epoch milliseconds, 13 digits.",
+        "schema": {"type": "string", "pattern": "^[0-9]{13}$"},
+    },
+    {
+        "name": "companyId",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "integer", "format": "int64", "minimum": INT64_MIN, "maximum": INT64_MAX},
+    },
+]
+
+_ADJUST_NUMBER = {
+    Operation.ADJUST: "requestUniqueNo",
+    Operation.CANCEL_ADJUST: "reverseRequestUniqueNo",
+    Operation.CANCEL_OPERATION: "tx_reverse_id",
+}
+"""Under which name each body carries the adjust's number."""
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    """Return what the document says of an operation beyond what FastAPI finds out by itself."""
+    schema = {key: part for key, part in _schema_of(operation).items() if key != "$defs"}
+    extra: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    if operation is not Operation.CANCEL_OPERATION:
+        extra["parameters"] = _HEADERS
+    return extra
+
+
+def description(operation: Operation) -> str:
+    """Return what an operation does and how it answers."""
+    return DESCRIPTIONS[operation] + _ANSWERS
+
+
+def links(operation: Operation) -> dict[str, Any]:
+    """Return where to look for what an operation came to."""
+    number = f"$request.body#/{_ADJUST_NUMBER[operation]}"
+    return {
+        "number": {"operationId": "number", "parameters": {"number": number}},
+        "calls": {"operationId": "calls", "parameters": {"number": number}},
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas that the bodies refer to."""
+    return {
+        name: schema for operation in BODY_MODELS for name, schema in _schema_of(operation).get("$defs", {}).items()
+    }
+
+
+def _schema_of(operation: Operation) -> dict[str, Any]:
+    return BODY_MODELS[operation].model_json_schema(ref_template="#/components/schemas/{model}")

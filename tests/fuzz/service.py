@@ -1,0 +1,145 @@
+"""The API behind real uvicorn, with a real ledger, a real Temporal and workers, in a thread beside the test.
+
+schemathesis is not asynchronous, so the service has an event loop of its own.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from structlog.testing import capture_logs
+
+from api.app import create_app
+from api.keys import Keys
+from api.services import Services
+from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
+from contract.access import ApiKeyOrder, Permission, Role
+from contract.adjust import AdjustBody
+from contract.calls import Verdict
+from contract.cancel_adjust import CancelAdjustBody
+from contract.cancel_operation import CancelOperationBody
+from contract.fields import OperationType
+from ledger import Batches, KeyRing, open_engine
+from ledger.migrate import migrate
+from tests.api.doors import GUARDED, PEPPER
+from tests.api.wire import served
+from tests.support.dev_server import dev_server
+from tests.support.ledgers import FlakyLedger
+from tests.support.sagas import workers
+from tests.support.scripted import APPLIED, UNKNOWN
+from tests.support.stories import FAILED
+from workflows.reconciliation_schedule import ensure_schedule
+
+START_LIMIT_S = 60.0
+
+ROLE_WITH = {
+    Permission.SUBMIT: Role.PLATFORM,
+    Permission.READ: Role.VIEWER,
+    Permission.ACT: Role.OPERATOR,
+    Permission.MANAGE_KEYS: Role.ADMIN,
+}
+
+
+class TwoFacedExternalSystem(ExternalSystem):
+    """Applies every adjust; but of deductions nobody hears again, so that there is something to operate on."""
+
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+        """Apply it, or leave it in doubt."""
+        return UNKNOWN if body.operationType == OperationType.ABNORMAL_OVERTRADING else APPLIED
+
+    async def cancel_adjust(
+        self,
+        body: CancelAdjustBody | CancelOperationBody,  # noqa: ARG002
+        headers: CallHeaders,  # noqa: ARG002
+        deadlines: Deadlines,  # noqa: ARG002
+    ) -> Verdict:
+        """Fail."""
+        return FAILED
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the API is, and the keys it knows."""
+
+    url: str
+    keys: dict[Permission, str]
+    """One for each permission, as a caller sends it."""
+    http: httpx2.Client
+    """What a test itself asks with."""
+
+    def bearer(self, permission: Permission) -> dict[str, str]:
+        """Return the header of a caller who has a permission, spelled as schemathesis looks for it."""
+        return {"Authorization": f"Bearer {self.keys[permission]}"}
+
+
+class _Running:
+    """One service in its thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._service: Service | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="service", daemon=True)
+
+    def start(self) -> Service:
+        """Start it; raises RuntimeError if it does not come up."""
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S) or self._service is None:
+            message = "the service did not start"
+            raise RuntimeError(message)
+        return self._service
+
+    def stop(self) -> None:
+        """End it and wait until it has."""
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(START_LIMIT_S)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with AsyncExitStack() as stack:
+                self._service = await _open(stack, self._folder)
+                self._ready.set()
+                await self._stop.wait()
+        finally:
+            self._ready.set()
+
+
+async def _open(stack: AsyncExitStack, folder: Path) -> Service:
+    engine = open_engine(f"sqlite:///{folder / 'ledger.db'}")
+    stack.push_async_callback(engine.dispose)
+    await migrate(engine)
+    temporal = await stack.enter_async_context(dev_server())
+    await ensure_schedule(temporal, GUARDED.reconcile_every_s)
+    ledger, keys, batches = FlakyLedger(engine), Keys(KeyRing(engine), PEPPER), Batches(engine)
+    external = TwoFacedExternalSystem(ExternalSystemConfig("http://unused"))
+    await stack.enter_async_context(workers(temporal, external, ledger, batches))
+    app = create_app(Services(GUARDED, ledger, temporal, keys, batches))
+    port = await stack.enter_async_context(served(app))
+    url = f"http://127.0.0.1:{port}"
+    client = stack.enter_context(httpx2.Client(base_url=url))
+    return Service(url, {each: await _key(keys, role) for each, role in ROLE_WITH.items()}, client)
+
+
+async def _key(keys: Keys, role: Role) -> str:
+    made = await keys.make(ApiKeyOrder(owner=f"fuzz-{role}", role=role), "the test")
+    assert made is not None
+    return made.api_key
+
+
+@contextmanager
+def serving_api(folder: Path) -> Iterator[Service]:
+    """Run the whole service for the length of the block; its ledger is a file in `folder`."""
+    with capture_logs():
+        running = _Running(folder)
+        try:
+            yield running.start()
+        finally:
+            running.stop()

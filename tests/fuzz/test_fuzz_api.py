@@ -1,0 +1,9 @@
+"""Whatever its OpenAPI document lets one send, and more, the front door answers as that document says."""
+
+from tests.fuzz.attack import Attack, Case
+from tests.fuzz.front_door import SCHEMA
+
+
+@SCHEMA.parametrize()
+def test_answer_is_as_documented(case: Case, door: Attack) -> None:
+    door.on(case)

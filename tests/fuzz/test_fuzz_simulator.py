@@ -1,0 +1,74 @@
+"""Whatever its OpenAPI document lets one send, the simulator answers as that document says."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import httpx2
+import pytest
+from schemathesis import Response
+
+from simulator.app import create_app
+from simulator.office import Settings
+from simulator.replies import CODE_BROKEN_RULE
+from simulator.server import serving
+from tests.fuzz.attack import (
+    MISSING_HEADER,
+    NEGATIVE,
+    POSITIVE,
+    Attack,
+    Case,
+    Story,
+    described,
+    has_integer_with_a_fraction,
+    sequences,
+)
+
+SCHEMA = described(create_app(Settings()).openapi())
+CONTRACT = {
+    f"POST {path}" for path in (Settings.adjust_path, Settings.cancel_adjust_path, Settings.cancel_operation_path)
+}
+
+LOOKS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")
+
+
+def excused(case: Case, response: Response) -> list[object]:
+    """Excuse the contract's operations from HTTP's way of refusing: a broker refuses with 200 and a code (table 4)."""
+    if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and has_integer_with_a_fraction(case.body):
+        return [POSITIVE]
+    if case.operation.label in CONTRACT and response.status_code == HTTPStatus.OK:
+        return [NEGATIVE, MISSING_HEADER] if response.json()["code"] == CODE_BROKEN_RULE else []
+    return []
+
+
+@pytest.fixture(scope="module")
+def attack() -> Iterator[Attack]:
+    with serving() as url:
+        yield Attack(url, excused=excused)
+
+
+@pytest.fixture(scope="module")
+def http(attack: Attack) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=attack.url) as client:
+        yield client
+
+
+@SCHEMA.exclude(path="/simulator/outage").parametrize()
+def test_answer_is_as_documented(case: Case, attack: Attack) -> None:
+    attack.on(case)
+
+
+@SCHEMA.include(path="/simulator/outage").parametrize()
+def test_answer_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
+    """Each outage ends before the next request, which would get no answer otherwise."""
+    try:
+        attack.on(case)
+    finally:
+        ended = http.put("/simulator/outage", json={"mode": "off"})
+    assert ended.json() == {"outages": []}
+
+
+def test_links_lead_where_they_say(attack: Attack) -> None:
+    """What an operation came to is found at once under the number that it carried."""
+    story = Story()
+    sequences(SCHEMA.exclude(path="/simulator/outage"), CONTRACT, attack, story)
+    assert {(operation, HTTPStatus.OK) for operation in (*CONTRACT, *LOOKS)} <= story.answers

@@ -1,0 +1,67 @@
+"""What a reply means, read a second time from the contract, without the connector's models."""
+
+import json
+from typing import Any
+
+from connector.classify import classify
+from connector.exchange import Reply
+from contract.calls import Rule
+from contract.states import Outcome
+
+TYPES: dict[str, type] = {
+    "bizCode": str,
+    "code": str,
+    "msg": str,
+    "tm": int,
+    "trace": str,
+    "msgParams": str,
+    "data": dict,
+    "ok": bool,
+    "fail": bool,
+}
+RULES_OF = {
+    Outcome.APPLIED: {Rule.CODE_SUCCESS},
+    Outcome.REJECTED: {Rule.CODE_FAILURE},
+    Outcome.UNKNOWN: {Rule.HTTP_STATUS, Rule.OVERSIZED, Rule.UNREADABLE, Rule.CONTRADICTORY},
+}
+
+
+def no_constant(token: str) -> None:
+    """Refuse NaN and the infinities, which are no JSON."""
+    raise ValueError(token)
+
+
+def no_field_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a field twice."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError(pairs)
+    return dict(pairs)
+
+
+def expected(status: int, body: bytes, *, oversized: bool) -> Outcome:
+    """Return the outcome that the contract's interpretations give a reply."""
+    if status != 200 or oversized:
+        return Outcome.UNKNOWN
+    try:
+        reply = json.loads(body.decode("utf-8"), object_pairs_hook=no_field_twice, parse_constant=no_constant)
+    except (ValueError, RecursionError):
+        return Outcome.UNKNOWN
+    if type(reply) is not dict or type(reply.get("code")) is not str:
+        return Outcome.UNKNOWN
+    present = {name: reply[name] for name in TYPES if reply.get(name) is not None}
+    if any(type(value) is not TYPES[name] for name, value in present.items()):
+        return Outcome.UNKNOWN
+    success = reply["code"] == "0"
+    if present.get("ok", success) is not success or present.get("fail", not success) is success:
+        return Outcome.UNKNOWN
+    return Outcome.APPLIED if success else Outcome.REJECTED
+
+
+def check(status: int, body: bytes, *, oversized: bool = False) -> None:
+    """Check that the connector and the second reading of the contract agree."""
+    verdict = classify(Reply(status, body, oversized=oversized))
+    assert verdict.outcome is expected(status, body, oversized=oversized)
+    assert verdict.rule in RULES_OF[verdict.outcome]
+    assert verdict.http_status == status
+    assert len(verdict.detail) <= 300
+    assert verdict.model_dump_json()
