@@ -38,9 +38,12 @@ class StormPlan:
 
     kind: LedgerKind
     settlements: int
+    """At least so many orders; a storm that strikes longer sees more."""
     kills: int
     rate_per_s: float
     seed: int
+    others: int | None = None
+    """How many strikes that kill nothing; None: each once."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ async def storm(plan: StormPlan, home: Path, tell: Tell) -> Storm:
         possible = possible_strikes(built)
         weather.share = NETWORK_SHARE
         async with _under_way(operators.work()):
-            await _blow(plan, callers, strikes, drawn_strikes(rng, possible, plan.kills), tell)
+            await _blow(plan, callers, strikes, drawn_strikes(rng, possible, plan.kills, plan.others), tell)
         over_s = strikes.now_s()
         weather.share = 0.0
         tell("calm: waiting until everything has come to rest")

@@ -80,12 +80,17 @@ def possible_strikes(ground: Ground) -> list[Strike]:
     return [strike for strike in Strike if strike not in missing]
 
 
-def drawn_strikes(rng: random.Random, possible: Iterable[Strike], kills: int) -> list[Strike]:
-    """Draw an order of strikes with so many kills in it, spread evenly over what can be killed; all else comes once."""
+def drawn_strikes(
+    rng: random.Random, possible: Iterable[Strike], kills: int, others: int | None = None
+) -> list[Strike]:
+    """Draw an order of strikes: so many kills, spread evenly over what can be killed, and so many others.
+
+    Without a number each of the others comes once.
+    """
     everything = list(possible)
     killable = [strike for strike in everything if strike.is_kill]
-    drawn = [killable[n % len(killable)] for n in range(kills)]
-    drawn += [strike for strike in everything if not strike.is_kill]
+    rest = [strike for strike in everything if not strike.is_kill]
+    drawn = [killable[n % len(killable)] for n in range(kills)] + rng.sample(rest, others or len(rest))
     rng.shuffle(drawn)
     return drawn
 

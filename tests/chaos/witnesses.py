@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from contract.ids import workflow_id
@@ -90,7 +90,9 @@ class Witnesses:
         return stories
 
     async def _snapshot(self, number: str) -> Snapshot | None:
-        handle = self._temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(number))
+        handle: WorkflowHandle[OrderSettlement, Snapshot] = self._temporal.get_workflow_handle(
+            workflow_id(number), result_type=Snapshot
+        )
         try:
             described = await handle.describe()
         except RPCError as error:

@@ -1,13 +1,20 @@
 """`make simulate`: many seeds with a progress bar, or one seed told in full.
 
-Exit status 0: no violation; 1: each violation stands on a line of its own, with the command that replays it.
+Exit status 0: no violation; 1: each violation stands on a line of its own, with the command that replays it; 130:
+interrupted.
 """
 
 import argparse
 import asyncio
 import logging
+import os
+import shutil
+import signal
 import sys
+import tempfile
 import time
+from pathlib import Path
+from types import FrameType
 
 import structlog
 from rich.console import Console
@@ -78,6 +85,24 @@ async def _tell(world: World, seed: int) -> None:
         CONSOLE.print(f"    → {end}; books {evidence.books.state}; {calls}", highlight=False, soft_wrap=True)
 
 
+def end_at_once_when_interrupted(folder: Path) -> None:
+    """On SIGINT end ourselves and the server we have started, and remove `folder`, where all of it is kept.
+
+    An orderly end would wait for the server, and that has taken the terminal's Ctrl-C as well and answers no more.
+    """
+
+    def end(_: int, __: FrameType | None) -> None:
+        for task in Path("/proc/self/task").iterdir():
+            for child in (task / "children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+        CONSOLE.show_cursor(show=True)
+        CONSOLE.print("\ninterrupted")
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, end)
+
+
 def main() -> int:
     """Read the command line, run, and sum up."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
@@ -92,7 +117,10 @@ def main() -> int:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=errors)))
     started = time.monotonic()
     whole = chosen.seed is None
-    ran = asyncio.run(run_many(range(chosen.first, chosen.first + chosen.seeds)) if whole else run_one(chosen.seed))
+    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        tempfile.tempdir = folder
+        end_at_once_when_interrupted(Path(folder))
+        ran = asyncio.run(run_many(range(chosen.first, chosen.first + chosen.seeds)) if whole else run_one(chosen.seed))
     CONSOLE.print(ran.in_words(time.monotonic() - started), soft_wrap=True)
     return 1 if ran.violations else 0
 

@@ -44,7 +44,7 @@ class Broken(StrEnum):
     NOT_WHAT_IT_WAS_TOLD = "NOT_WHAT_IT_WAS_TOLD"
     """Its end does not follow from what our side was told, call by call."""
     LOST = "LOST"
-    """A caller was told that it is accepted, or the external system was asked about it, and the ledger has no such row."""
+    """A caller was told of it, or the external system knows its number, and the ledger does not."""
     ANSWERED_WRONGLY = "ANSWERED_WRONGLY"
     """The API gave an answer that it must never give, or none."""
     MONEY_DOES_NOT_ADD_UP = "MONEY_DOES_NOT_ADD_UP"
