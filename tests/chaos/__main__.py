@@ -1,11 +1,12 @@
 """`make chaos`: a bounded storm on each kind of ledger, then the invariant, a report and a picture of it.
 
-Exit status 0: no violation, and orders were settled again after every strike; 1: otherwise.
+Exit status 0: no violation, and orders were settled again after every strike; 1: otherwise; 130: it was interrupted.
 """
 
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def arguments() -> argparse.Namespace:
 
 
 async def run(chosen: argparse.Namespace) -> list[Storm]:
-    """Run the storms, one after the other."""
+    """Run the storms, one after the other; an interrupt ends and unmounts everything on its way out."""
+    whole = asyncio.current_task()
+    assert whole is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, whole.cancel)
     storms = []
     for kind in chosen.ledger or LedgerKind:
         plan = StormPlan(LedgerKind(kind), chosen.settlements, chosen.kills, chosen.rate, chosen.seed)
@@ -50,6 +55,9 @@ def main() -> int:
     chosen = arguments()
     try:
         storms = asyncio.run(run(chosen))
+    except asyncio.CancelledError:
+        CONSOLE.print("interrupted; everything is stopped")
+        return 130
     except StackError as error:
         CONSOLE.print(str(error), markup=False)
         return 1

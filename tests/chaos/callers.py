@@ -70,6 +70,12 @@ class Callers:
         """Wait until everybody has an answer or has given up."""
         await asyncio.gather(*self._under_way)
 
+    async def leave(self) -> None:
+        """Give up on everything that is under way."""
+        for placing in self._under_way:
+            placing.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     async def _place(self, order: Order, copies: int) -> Placed:
         placed = self.placed[order.number] = Placed(order, time.monotonic())
         await asyncio.gather(*(self._until_answered(placed) for _ in range(copies)))

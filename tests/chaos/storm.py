@@ -27,7 +27,7 @@ FAULTY = 0.45
 """Orders that the external system itself treats badly."""
 NETWORK_SHARE = 0.12
 """Exchanges that the network breaks in some way."""
-AT_ONCE = 48
+AT_ONCE = 16
 REST_WITHIN_S = 240.0
 """Beyond the longest way that any settlement has: expiry, rounds of cancels, quarantine, reconciliation."""
 
@@ -87,8 +87,12 @@ async def storm(plan: StormPlan, home: Path, tell: Tell) -> Storm:
         operators = Operators(built.system, rng)
         possible = possible_strikes(built)
         weather.share = NETWORK_SHARE
-        async with _under_way(operators.work()):
-            await _blow(plan, callers, strikes, drawn_strikes(rng, possible, plan.kills, plan.others), tell)
+        try:
+            async with _under_way(operators.work()):
+                await _blow(plan, callers, strikes, drawn_strikes(rng, possible, plan.kills, plan.others), tell)
+                await callers.finish()
+        finally:
+            await callers.leave()
         over_s = strikes.now_s()
         weather.share = 0.0
         tell("calm: waiting until everything has come to rest")
@@ -119,7 +123,6 @@ async def _blow(plan: StormPlan, callers: Callers, strikes: Strikes, drawn: list
             await asyncio.sleep(0.1)
         enough.set()
         await streaming
-        await callers.finish()
 
 
 @asynccontextmanager
