@@ -79,9 +79,7 @@ class Reconciler:
     async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
         kind, detail = case.diagnosis.kind, case.diagnosis.detail
         # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
-        finding = await self.findings.see(
-            kind, case.number, detail, round_started_at=round_started_at, at=datetime.now(UTC)
-        )
+        finding = await self.findings.see(kind, case.number, detail, round_started_at=round_started_at)
         repair, reason = await self._try(case)
         if repair is None:
             await self.findings.explain(finding, f"{detail}; {reason}" if reason else detail)

@@ -26,24 +26,23 @@ class Findings:
         self._engine = opened
 
     @ends_by_itself
-    async def see(
-        self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime, at: datetime
-    ) -> int:
+    async def see(self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime) -> int:
         """Write down that something does not fit; return the open finding's id.
 
         Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
-        is seen in one round.
+        is seen in one round. It is dated by its round, on Temporal's clock: one that a worker dated ahead of the
+        true time would be looked at again only when that has come.
         """
         by = findings.c
         first = {"kind": kind.value, "settlement_no": number, "status": FindingStatus.OPEN.value, "repair": ""}
         seen_before = case((by.last_seen_at < round_started_at, by.rounds + 1), else_=by.rounds)
         statement = (
             insert(self._engine, findings)
-            .values(**first, detail=detail, found_at=at, last_seen_at=at, rounds=1)
+            .values(**first, detail=detail, found_at=round_started_at, last_seen_at=round_started_at, rounds=1)
             .on_conflict_do_update(
                 index_elements=[by.settlement_no, by.kind],
                 index_where=_OPEN,
-                set_={"detail": detail, "last_seen_at": at, "rounds": seen_before},
+                set_={"detail": detail, "last_seen_at": round_started_at, "rounds": seen_before},
             )
             .returning(by.finding_id)
         )

@@ -33,7 +33,7 @@ ROUND = ReconciliationRound(
 
 async def see(door: Door, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Have something found."""
-    return await Findings(door.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON, at=NOON)
+    return await Findings(door.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON)
 
 
 async def pages(door: Door, **query: Any) -> list[list[str]]:  # noqa: ANN401 - any query

@@ -46,6 +46,7 @@ async def run(chosen: argparse.Namespace) -> list[Storm]:
         CONSOLE.print(f"\n[bold]storm on {kind}[/]: ≥ {plan.settlements} orders, {plan.kills} kills, seed {plan.seed}")
         ran = await storm(plan, chosen.into.absolute() / kind, lambda line: CONSOLE.print(f"  {line}", markup=False))
         (chosen.into / f"{kind}.svg").write_text(picture(ran))
+        CONSOLE.print(f"\n{in_words(ran)}", markup=False)
         storms.append(ran)
     return storms
 
@@ -63,7 +64,7 @@ def main() -> int:
         return 1
     report = "\n\n".join(in_words(each) for each in storms)
     (chosen.into / "report.md").write_text(report + "\n")
-    CONSOLE.print(f"\n{report}\n\nreport, pictures and logs: {os.path.relpath(chosen.into)}", markup=False)
+    CONSOLE.print(f"\nreport, pictures and logs: {os.path.relpath(chosen.into)}", markup=False)
     clean = all(not each.verdict.violations and all(struck.recovered_s for struck in each.struck) for each in storms)
     return 0 if clean else 1
 

@@ -26,9 +26,7 @@ async def see(
     findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
 ) -> int:
     """See something in a round; rounds are a minute apart."""
-    started_at = NOON + in_round * MINUTE
-    seen_at = started_at + timedelta(seconds=1)
-    return await findings.see(kind, number, detail, round_started_at=started_at, at=seen_at)
+    return await findings.see(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
 
 
 async def all_of(findings: Findings, status: FindingStatus | None = None) -> list[tuple[str, FindingStatus, int]]:
@@ -38,7 +36,7 @@ async def all_of(findings: Findings, status: FindingStatus | None = None) -> lis
 
 
 async def test_what_is_seen_is_open_with_all_that_was_said(findings: Findings) -> None:
-    finding_id = await findings.see(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON, at=NOON.astimezone(EAST))
+    finding_id = await findings.see(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
     assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)

@@ -50,9 +50,7 @@ WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
     "begin": lambda ledger: Batches(ledger.engine).begin("b-1", BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
-    "see": lambda ledger: Findings(ledger.engine).see(
-        FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON, at=NOON
-    ),
+    "see": lambda ledger: Findings(ledger.engine).see(FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON),
 }
 METHODS = READS | WRITES
 
