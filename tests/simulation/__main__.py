@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -31,9 +32,8 @@ BATCHES_PER_WORLD = 10
 """Then a new server and ledger: the server keeps everything in memory."""
 
 
-async def run_many(seeds: range) -> Ran:
-    """Run all seeds, several side by side."""
-    total = Ran()
+async def run_many(seeds: range, total: Ran) -> None:
+    """Run all seeds, several side by side, and add up what they came to."""
     batches = [seeds[n : n + SEEDS_AT_ONCE] for n in range(0, len(seeds), SEEDS_AT_ONCE)]
     columns = (
         TextColumn("seeds"),
@@ -53,18 +53,17 @@ async def run_many(seeds: range) -> Ran:
                         progress.console.print(replay_line(seed, violation), markup=False, soft_wrap=True)
                     progress.update(task, advance=len(batch), found=f"{len(total.violations)} violations")
                 _show_sum(await world.judge_sum(), total)
-    return total
 
 
-async def run_one(seed: int) -> Ran:
+async def run_one(seed: int, total: Ran) -> None:
     """Run one seed and tell the story of each of its settlements."""
     async with new_world(sandboxed=False) as world:
         ran = await run_seeds(world, [seed])
+        total.add(ran)
         await _tell(world, seed)
-        _show_sum(await world.judge_sum(), ran)
+        _show_sum(await world.judge_sum(), total)
     for _, violation in ran.violations:
         CONSOLE.print(str(violation), markup=False, soft_wrap=True)
-    return ran
 
 
 def _show_sum(found: list[Violation], into: Ran) -> None:
@@ -85,8 +84,8 @@ async def _tell(world: World, seed: int) -> None:
         CONSOLE.print(f"    → {end}; books {evidence.books.state}; {calls}", highlight=False, soft_wrap=True)
 
 
-def end_at_once_when_interrupted(folder: Path) -> None:
-    """On SIGINT end ourselves and the server we have started, and remove `folder`, where all of it is kept.
+def end_at_once_when_interrupted(folder: Path, sum_up: Callable[[], None]) -> None:
+    """On SIGINT end the server we have started, remove `folder`, where all of it is kept, sum up, and end ourselves.
 
     An orderly end would wait for the server, and that has taken the terminal's Ctrl-C as well and answers no more.
     """
@@ -97,7 +96,9 @@ def end_at_once_when_interrupted(folder: Path) -> None:
                 os.kill(int(child), signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         CONSOLE.show_cursor(show=True)
-        CONSOLE.print("\ninterrupted")
+        CONSOLE.print("\ninterrupted; so far:")
+        sum_up()
+        sys.stdout.flush()
         os._exit(130)
 
     signal.signal(signal.SIGINT, end)
@@ -115,14 +116,18 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     errors = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=errors)))
-    started = time.monotonic()
-    whole = chosen.seed is None
+    started, total = time.monotonic(), Ran()
+
+    def sum_up() -> None:
+        CONSOLE.print(total.in_words(time.monotonic() - started), highlight=False, soft_wrap=True)
+
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
         tempfile.tempdir = folder
-        end_at_once_when_interrupted(Path(folder))
-        ran = asyncio.run(run_many(range(chosen.first, chosen.first + chosen.seeds)) if whole else run_one(chosen.seed))
-    CONSOLE.print(ran.in_words(time.monotonic() - started), soft_wrap=True)
-    return 1 if ran.violations else 0
+        end_at_once_when_interrupted(Path(folder), sum_up)
+        seeds = range(chosen.first, chosen.first + chosen.seeds)
+        asyncio.run(run_many(seeds, total) if chosen.seed is None else run_one(chosen.seed, total))
+    sum_up()
+    return 1 if total.violations else 0
 
 
 if __name__ == "__main__":

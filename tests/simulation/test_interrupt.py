@@ -1,26 +1,29 @@
-"""Ctrl-C in a long run: it ends at once, and leaves nothing behind."""
+"""Ctrl-C in a long run: it ends at once, says what it has found so far, and leaves nothing behind."""
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
+from tests.simulation.run import SEEDS_AT_ONCE
+from tests.simulation.seeds import ORDERS
 from tests.support.polling import until
 
 ENDS_WITHIN_S = 30
+FIRST_SEEDS_WITHIN_S = 240
+SUM = re.compile(rb"(\d+) seeds, (\d+) settlements .*: 0 violations")
 
 
 async def test_an_interrupt_ends_it_and_everything_it_has_started(tmp_path: Path) -> None:
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.simulation", "--seeds", "1000"),
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        # A progress bar although this is no terminal: it tells when the first seeds are done.
+        env=os.environ | {"TMPDIR": str(tmp_path), "TTY_COMPATIBLE": "1", "COLUMNS": "200"},
         start_new_session=True,
     )
-
-    async def server_runs() -> bool:
-        return bool(_children(run.pid))
 
     async def nothing_left() -> bool:
         try:
@@ -30,18 +33,32 @@ async def test_an_interrupt_ends_it_and_everything_it_has_started(tmp_path: Path
         return False
 
     try:
-        await until(server_runs, limit_s=60)
+        async with asyncio.timeout(FIRST_SEEDS_WITHIN_S):
+            await _says(run, f" {SEEDS_AT_ONCE}/1000".encode())
+        assert _children(run.pid)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         async with asyncio.timeout(ENDS_WITHIN_S):
             output, _ = await run.communicate()
         assert run.returncode == 130
+        summed_up = SUM.search(output)
         assert b"interrupted" in output
+        assert summed_up is not None, output
+        assert int(summed_up[2]) == ORDERS * int(summed_up[1]) >= ORDERS * SEEDS_AT_ONCE
         await until(nothing_left)
         assert not _holds_anything(tmp_path)
     finally:
         if run.returncode is None:
             os.killpg(run.pid, signal.SIGKILL)
             await run.wait()
+
+
+async def _says(run: asyncio.subprocess.Process, words: bytes) -> None:
+    assert run.stdout is not None
+    said = b""
+    while words not in said:
+        more = await run.stdout.read(4096)
+        assert more, said
+        said = said[-len(words) :] + more
 
 
 def _children(pid: int) -> list[str]:
