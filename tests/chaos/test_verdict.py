@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from contract.states import Decision, State
-from simulator.bookings import CancelView, NumberState, NumberView
-from tests.chaos.callers import Placed
+from simulator.bookings import AccountView, CancelView, NumberState, NumberView
+from tests.chaos.callers import Callers, Placed
 from tests.chaos.ground import LedgerKind
 from tests.chaos.network_faults import NetworkFault
 from tests.chaos.orders import orders, plain_order
@@ -17,8 +20,11 @@ from tests.chaos.picture import DOWN, RECOVERING, picture
 from tests.chaos.report import in_words
 from tests.chaos.storm import Placing, Storm, StormPlan
 from tests.chaos.strikes import Strike, Struck, drawn_strikes
-from tests.chaos.verdict import Verdict, lost
+from tests.chaos.verdict import Verdict, judge, lost
+from tests.chaos.witnesses import Witnesses
+from tests.e2e.conftest import Answer, System
 from tests.simulation.broken import Broken, Violation
+from tests.simulation.evidence import Evidence
 
 NOTHING = NumberView(
     request_unique_no="ORD-1",
@@ -67,6 +73,50 @@ def test_an_order_that_was_accepted_and_is_not_in_the_ledger_is_lost() -> None:
 )
 def test_a_number_that_the_external_system_knows_and_the_ledger_does_not_is_lost(books: NumberView) -> None:
     assert broken(accepted=False, books=books) == [Broken.LOST]
+
+
+class Nothing(Witnesses):
+    """Witnesses of an empty system."""
+
+    def __init__(self) -> None:
+        """Need no one to ask."""
+
+    async def evidence(self, every: Iterable[Placed]) -> tuple[list[Evidence], list[tuple[Placed, NumberView]]]:
+        """Know nothing of any order."""
+        return [], [(placed, NOTHING) for placed in every]
+
+    async def accounts(self) -> list[AccountView]:
+        """Have none."""
+        return []
+
+    async def open_findings(self) -> list[str]:
+        """Have none."""
+        return []
+
+
+class Rude(System):
+    """An API that gives these answers, one after the other."""
+
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = list(statuses)
+
+    async def post(self, body: dict[str, Any], **_: object) -> Answer:  # noqa: ARG002
+        """Give the next answer."""
+        return Answer(self._statuses.pop(0), CIMultiDictProxy(CIMultiDict()), {"decision": "PROCEED"})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "names"),
+    [
+        ([500, 201], {Broken.ANSWERED_WRONGLY, Broken.LOST}),
+        ([409, 201], {Broken.ANSWERED_WRONGLY, Broken.LOST}),
+        ([503, 201], {Broken.LOST}),
+    ],
+)
+async def test_an_answer_that_must_never_be_given_is_named(statuses: list[int], names: set[Broken]) -> None:
+    callers = Callers(Rude(*statuses), random.Random(1))  # noqa: S311
+    assert (await callers.place(plain_order())).accepted
+    assert {each.name for each in (await judge(Nothing(), callers)).violations} == names
 
 
 def test_the_report_names_every_violation_and_every_recovery() -> None:

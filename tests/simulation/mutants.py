@@ -19,10 +19,10 @@ from activities import adjust as adjust_activity
 from activities import cancel_adjust as cancel_activity
 from activities.cancel_adjust import CancelAdjust
 from connector import Deadlines, classify
-from contract.calls import CallRecord
+from contract.calls import CallRecord, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import CancelAct, CancelTask
+from contract.payloads import AdjustTask, CancelAct, CancelTask
 from contract.states import CancelResult, Decision, Outcome, State, decision_of
 from tests.simulation.broken import Broken
 from workflows import cancel_plan, lost_calls, order_settlement, saga_state
@@ -34,6 +34,7 @@ from workflows.saga_state import SagaState
 _lost_adjust = lost_calls.lost_adjust
 _other_times_ms = itertools.count(1_760_000_000_000)
 _cancel_result = classify.cancel_result
+_send_adjust = vars(adjust_activity.Adjust)["_send"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,26 @@ async def _swallow(self: OrderSettlement, act: CancelAct) -> CancelResult | None
         return CancelResult.NOT_APPLIED
     saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
     return report.result
+
+
+async def _give_up_unseen(self: OrderSettlement, act: CancelAct) -> CancelResult:
+    """Let a compensation that ran out of attempts rest where no one sees it: neither aborted nor at its end."""
+    try:
+        report = await self._cancel_round(cancel_task(self._settlement, act, self._saga.round))
+    except ActivityError:
+        await workflow.wait_condition(lambda: False)
+        raise
+    self._saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
+    return report.result
+
+
+async def _send_again_renamed(self: adjust_activity.Adjust, task: AdjustTask) -> Verdict:
+    """After an unknown adjust try another one under a number of its own; what it comes to is told to no one."""
+    verdict: Verdict = await _send_adjust(self, task)
+    if verdict.outcome is Outcome.UNKNOWN:
+        renamed = task.adjust.model_copy(update={"requestUniqueNo": f"{task.adjust.requestUniqueNo}-again"})
+        await _send_adjust(self, task.model_copy(update={"adjust": renamed}))
+    return verdict
 
 
 def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
@@ -117,6 +138,15 @@ MUTANTS: dict[str, Mutant] = {
     "swallows an exhausted compensation": Mutant(
         partial(patch.object, OrderSettlement, "_cancel_until_consistent", _swallow),
         frozenset({Broken.CANCELLED_WITHOUT_CORRECT_REPLY, Broken.CANCELLED_BUT_HELD}),
+    ),
+    "gives up a compensation unseen": Mutant(
+        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _give_up_unseen),
+        frozenset({Broken.NOT_AT_REST}),
+        rests=False,
+    ),
+    "adjusts again under another number": Mutant(
+        partial(patch.object, adjust_activity.Adjust, "_send", _send_again_renamed),
+        frozenset({Broken.MONEY_DOES_NOT_ADD_UP}),
     ),
     "confirms under the first cancel's number": Mutant(
         partial(patch.object, cancel_plan, "cancel_unique_no", _firsts_number),
