@@ -31,7 +31,7 @@ def _lines(storm: Storm) -> Iterator[str]:
     met = {fault: count for fault, count in storm.network.items() if fault is not NetworkFault.NONE}
     yield f"Network: {_counted(met)}; {storm.network[NetworkFault.NONE]} exchanges undisturbed."
     if storm.left_out:
-        yield f"Not possible on this machine: {', '.join(storm.left_out)}."
+        yield f"Left out here: {', '.join(storm.left_out)}."
     yield ""
     yield from _recoveries(storm)
     yield ""

@@ -126,7 +126,7 @@ def test_the_report_names_every_violation_and_every_recovery() -> None:
     assert f"VIOLATION {violation}" in report
     assert report.endswith("1 violations")
     assert "| kill API | 1 | 5.0 | 5.0 |" in report
-    assert "Not possible on this machine: kill PostgreSQL." in report
+    assert "Left out here: kill PostgreSQL." in report
     assert in_words(CALM).endswith("0 violations")
 
 
