@@ -127,6 +127,11 @@ class Terminal:
             return
 
 
+def _takes_ctrl_c() -> None:
+    """Undo what a job in the background inherits, and we with it: that SIGINT is ignored. At a terminal it is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def terminal(*arguments: str, url: str | None = None, **variables: str) -> AsyncIterator[Terminal]:
     """Run one command at a terminal."""
@@ -141,6 +146,7 @@ async def terminal(*arguments: str, url: str | None = None, **variables: str) ->
         stdin=slave,
         stdout=slave,
         stderr=slave,
+        preexec_fn=_takes_ctrl_c,
     )
     os.close(slave)
     opened = Terminal(master, process)
