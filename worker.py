@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -90,33 +92,26 @@ def settlement_worker(client: Client, external_system: ExternalSystem, *, slots:
 
 def cancel_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
     """Return the worker for cancels, with slots of its own (see `CANCEL_TASK_QUEUE`)."""
-    return Worker(
-        client,
-        task_queue=CANCEL_TASK_QUEUE,
-        activities=[CancelAdjust(external_system).cancel_adjust],
-        max_concurrent_activities=slots,
-        graceful_shutdown_timeout=GRACE,
-    )
+    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(external_system).cancel_adjust)
 
 
 def ledger_worker(client: Client, ledger: Ledger) -> Worker:
     """Return the worker for ledger writes, with slots of its own (see `LEDGER_TASK_QUEUE`)."""
-    return Worker(
-        client,
-        task_queue=LEDGER_TASK_QUEUE,
-        activities=[RecordSettlement(ledger).record_settlement],
-        max_concurrent_activities=LEDGER_SLOTS,
-        graceful_shutdown_timeout=GRACE,
-    )
+    return _activity_worker(client, LEDGER_TASK_QUEUE, LEDGER_SLOTS, RecordSettlement(ledger).record_settlement)
 
 
 def batch_worker(client: Client, batches: Batches) -> Worker:
     """Return the worker for chunks of batches (see `BATCH_TASK_QUEUE`)."""
+    chunks, ends = RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch
+    return _activity_worker(client, BATCH_TASK_QUEUE, BATCH_SLOTS, chunks, ends)
+
+
+def _activity_worker(client: Client, task_queue: str, slots: int, *activities: Callable[..., Any]) -> Worker:
     return Worker(
         client,
-        task_queue=BATCH_TASK_QUEUE,
-        activities=[RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch],
-        max_concurrent_activities=BATCH_SLOTS,
+        task_queue=task_queue,
+        activities=activities,
+        max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
     )
 

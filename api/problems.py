@@ -22,8 +22,6 @@ RETRY_AFTER_S = 2
 ERRORS_MAX = 20
 """Broken rules named in one answer: every unknown field is one, and a body has room for thousands."""
 FIELD_LENGTH_MAX = 300
-
-
 NOT_UTF_8 = "the body is not UTF-8"
 
 

@@ -17,14 +17,12 @@ import aiohttp
 
 from bench.hanging import order
 from config.settings import Settings
-from stack.parts import Stack
+from stack.parts import CLIENT_KEEP_ALIVE_S, Stack
 from stack.ports import with_free_ports
 
 SLOTS, COMPANY_SLOTS, AT_ONCE, ORDERS = 8, 4, 80, 30
 HANGING_COMPANY, OTHER_COMPANY = 1, 2
 WAIT_S = 60
-KEPT_ALIVE_S = 2
-"""Less than the API keeps an idle connection: a POST on one that is just being closed would be lost."""
 
 
 async def decided(session: aiohttp.ClientSession, number: str, company_id: int) -> tuple[str, float]:
@@ -80,7 +78,7 @@ async def measure(company_slots: int) -> None:
         stack = Stack(with_free_ports(settings))
         await stack.start()
         try:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=CLIENT_KEEP_ALIVE_S)
             async with aiohttp.ClientSession(stack.api_url, connector=connector) as session:
                 await others(session, "WARM")
                 quiet = await others(session, "QUIET")

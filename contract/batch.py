@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from contract.calls import Rule
 from contract.exposure import CurrencyTotal
-from contract.fields import IN_SCHEMA_NO_NUL, INT64_MAX, INT64_MIN, Moment, no_nul
+from contract.fields import INT64_MAX, INT64_MIN, NUL, Moment, no_nul, text_of
 from contract.model import Model
 from contract.operator_rules import NOTE_LENGTH_MAX, RetryReason
 from contract.states import CancelResult, State
@@ -21,11 +21,7 @@ RATE_MIN_PER_S = 0.1
 BATCH_NOTE_LENGTH_MAX = 450
 """Shorter than any other note: in each settlement's audit the batch's id stands behind it."""
 
-BatchNote = Annotated[
-    str,
-    Field(min_length=1, max_length=BATCH_NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL),
-    AfterValidator(no_nul),
-]
+BatchNote = Annotated[str, text_of(BATCH_NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 
 _REQUEST = ConfigDict(
     extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True

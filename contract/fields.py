@@ -9,7 +9,7 @@ import json
 import re
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import pycountry
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
@@ -23,9 +23,6 @@ AMOUNT_LENGTH_MAX = 40
 AMOUNT_DIGITS_MAX = 18
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_IN_SCHEMA_NO_CONTROL = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
-IN_SCHEMA_NO_NUL = {"pattern": r"^[^\u0000]+$"}
-"""What a document says of a text; the checks themselves name the rule."""
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+")
 
@@ -129,21 +126,17 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError(message) from None
 
 
-Text = Annotated[
-    str,
-    Field(min_length=1, max_length=256, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
-    AfterValidator(_no_control_characters),
-]
-UniqueNo = Annotated[
-    str,
-    Field(min_length=1, max_length=UNIQUE_NO_LENGTH_MAX, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
-    AfterValidator(_no_control_characters),
-]
-UserName = Annotated[
-    str,
-    Field(min_length=1, max_length=48, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
-    AfterValidator(_no_control_characters),
-]
+def text_of(length_max: int, without: str) -> Any:  # noqa: ANN401 - what Field returns
+    """Bound a text, and say in the document which characters it must be without; the check itself names the rule."""
+    return Field(min_length=1, max_length=length_max, json_schema_extra={"pattern": f"^[^{without}]+$"})
+
+
+NUL = r"\u0000"
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+
+Text = Annotated[str, text_of(256, _CONTROLS), AfterValidator(_no_control_characters)]
+UniqueNo = Annotated[str, text_of(UNIQUE_NO_LENGTH_MAX, _CONTROLS), AfterValidator(_no_control_characters)]
+UserName = Annotated[str, text_of(48, _CONTROLS), AfterValidator(_no_control_characters)]
 Currency = Annotated[
     str, Field(max_length=16, description="ISO 4217 code", examples=["USD"]), AfterValidator(_iso_4217)
 ]
@@ -172,11 +165,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_date_and_time), AfterValidato
 IpAddress = Annotated[
     str, Field(max_length=45, description="IPv4 or IPv6", examples=["203.0.113.7"]), AfterValidator(_ip_address)
 ]
-Remark = Annotated[
-    str,
-    Field(min_length=1, max_length=REMARK_LENGTH_MAX, json_schema_extra=_IN_SCHEMA_NO_CONTROL),
-    AfterValidator(_no_control_characters),
-]
+Remark = Annotated[str, text_of(REMARK_LENGTH_MAX, _CONTROLS), AfterValidator(_no_control_characters)]
 Metadata = Annotated[
     str,
     Field(max_length=REMARK_LENGTH_MAX, description="JSON text", examples=['{"note":"vip"}']),

@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from contract.fields import IN_SCHEMA_NO_NUL, no_nul
+from contract.fields import NUL, no_nul, text_of
 from contract.payloads import OperatorRequest
 
 NOTE_LENGTH_MAX = 500
@@ -36,15 +36,9 @@ class ResolveReason(StrEnum):
     """The note says why."""
 
 
-Operator = Annotated[
-    str, Field(min_length=1, max_length=64, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
-]
-Note = Annotated[
-    str, Field(min_length=1, max_length=NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
-]
-BrokerReference = Annotated[
-    str, Field(min_length=1, max_length=NOTE_LENGTH_MAX, json_schema_extra=IN_SCHEMA_NO_NUL), AfterValidator(no_nul)
-]
+Operator = Annotated[str, text_of(64, NUL), AfterValidator(no_nul)]
+Note = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
+BrokerReference = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 
 
 class _Rules(BaseModel):

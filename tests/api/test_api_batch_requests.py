@@ -103,7 +103,7 @@ async def test_rate_that_is_no_number_is_refused(closed_door: Door, rate: str) -
 async def test_idempotency_key_has_a_rule(closed_door: Door, key: str) -> None:
     await abort(closed_door, 1)
     headers = {"idempotency-key": key.encode("latin-1")}
-    answer = await closed_door.http.post(BATCHES, json=VALID, headers=headers)  # type: ignore[arg-type]
+    answer = await closed_door.http.post(BATCHES, json=VALID, headers=headers)  # type: ignore[arg-type] # bytes, as they go over the wire
     await refused_at(closed_door, answer, "idempotency-key")
 
 

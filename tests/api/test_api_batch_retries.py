@@ -1,5 +1,7 @@
 """Batches at the front door: previewed, begun once, read, stopped; the ledger answers, whoever else is away."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -225,13 +227,7 @@ async def test_stop_ends_the_workflow_of_a_batch(door: Door, temporal: Client) -
 async def test_batch_that_was_begun_without_temporal_is_carried_out_when_it_is_back(
     lined_door: Door, temporal_line: Line, temporal: Client
 ) -> None:
-    external = RecoveringExternalSystem()
-    await temporal_line.lead_to(temporal.service_client.config.target_host)
-    async with workers(temporal, external, lined_door.ledger):
-        await aborted_by(lined_door, 2)
-        external.away = False
-        await temporal_line.answer_nothing()
-        path = await batch_of(lined_door, 2)
+    async with begun_without_temporal(lined_door, temporal_line, temporal) as path:
         assert (await read(lined_door, path))["outcomes"] == {"PENDING": 2}
         await temporal_line.lead_to(temporal.service_client.config.target_host)
         assert await start_running(lined_door.app.state.services) == 1
@@ -244,21 +240,25 @@ async def test_app_itself_starts_it_after_outages_of_ledger_and_temporal(
 ) -> None:
     """With nobody asking, a batch that was begun without Temporal still comes to its end."""
     monkeypatch.setattr(batch_starts, "INTERVAL_S", 0.02)
-    looks, external = FailsOnce(lined_door.app.state.services.batches), RecoveringExternalSystem()
+    looks = FailsOnce(lined_door.app.state.services.batches)
     monkeypatch.setattr(Batches, "running", looks.running)
-    await temporal_line.lead_to(temporal.service_client.config.target_host)
-    async with workers(temporal, external, lined_door.ledger):
-        await aborted_by(lined_door, 2)
+    async with begun_without_temporal(lined_door, temporal_line, temporal) as path, served(lined_door.app):
+        await until(lambda: logged(logs, "running batches not looked at"), what="a look without a ledger")
+        await until(lambda: logged(logs, "batch not started yet", times=2), what="the POST's start and a look, in vain")
+        await temporal_line.lead_to(temporal.service_client.config.target_host)
+        assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
+
+
+@asynccontextmanager
+async def begun_without_temporal(door: Door, line: Line, temporal: Client) -> AsyncIterator[str]:
+    """Begin a batch over two aborted settlements while the API reaches no Temporal; the workers do. Yield its path."""
+    external = RecoveringExternalSystem()
+    await line.lead_to(temporal.service_client.config.target_host)
+    async with workers(temporal, external, door.ledger):
+        await aborted_by(door, 2)
         external.away = False
-        await temporal_line.answer_nothing()
-        path = await batch_of(lined_door, 2)
-        async with served(lined_door.app):
-            await until(lambda: logged(logs, "running batches not looked at"), what="a look without a ledger")
-            await until(
-                lambda: logged(logs, "batch not started yet", times=2), what="the POST's start and a look, in vain"
-            )
-            await temporal_line.lead_to(temporal.service_client.config.target_host)
-            assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
+        await line.answer_nothing()
+        yield await batch_of(door, 2)
 
 
 class FailsOnce:

@@ -3,10 +3,9 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_FREE_BYTES_LEFT = 0
 _BALLAST = "ballast"
 
 
@@ -20,25 +19,13 @@ class SmallDisk:
     def fill(self) -> None:
         """Leave no byte on it: the next write that needs a new block fails with ENOSPC."""
         with self._ballast.open("ab") as ballast:
-            block = os.statvfs(self.folder).f_frsize
-            while os.statvfs(self.folder).f_bavail:
-                try:
-                    os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), block * 64)
-                except OSError:
-                    self._fill_the_rest(ballast.fileno(), block)
-                    return
+            while free := os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize:
+                with suppress(OSError):  # somebody else has taken some of it meanwhile
+                    os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), free)
 
     def free(self) -> None:
         """Give the space back; repeating it changes nothing."""
         self._ballast.unlink(missing_ok=True)
-
-    @staticmethod
-    def _fill_the_rest(file: int, block: int) -> None:
-        try:
-            while True:
-                os.posix_fallocate(file, os.lseek(file, 0, os.SEEK_END), block)
-        except OSError:
-            return
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 
 from temporalio.client import Client
 
-from contract.states import Decision
 from ledger import Ledger, open_engine
 from tests.chaos.callers import Callers
 from tests.chaos.ground import Ground, LedgerKind, ground
@@ -48,11 +47,10 @@ class StormPlan:
 
 @dataclass(frozen=True)
 class Placing:
-    """One order in the picture: when it was posted, in seconds since the storm began, and what was said of it."""
+    """One order in the picture: when it was posted, in seconds since the storm began."""
 
     number: str
     at_s: float
-    decision: Decision | None
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,4 @@ async def _rest_and_judge(built: Ground, callers: Callers, strikes: Strikes) -> 
 
 
 def _placings(callers: Callers, strikes: Strikes) -> list[Placing]:
-    return [
-        Placing(placed.order.number, placed.began_s - strikes.began_s, next(iter(placed.decisions), None))
-        for placed in callers.placed.values()
-    ]
+    return [Placing(placed.order.number, placed.began_s - strikes.began_s) for placed in callers.placed.values()]

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from contract.states import Decision, State
+from contract.states import State
 from simulator.bookings import AccountView, CancelView, NumberState, NumberView
 from tests.chaos.callers import Callers, Placed
 from tests.chaos.ground import LedgerKind
@@ -44,7 +44,7 @@ CALM = Storm(
     left_out=[Strike.KILL_POSTGRESQL],
     over_s=60,
     at_rest_s=70,
-    placings=[Placing("ORD-1", 1, Decision.PROCEED), Placing("ORD-2", 2, None)],
+    placings=[Placing("ORD-1", 1), Placing("ORD-2", 2)],
     answers=Counter({201: 2, 0: 1}),
     network=Counter({NetworkFault.NONE: 5, NetworkFault.DRIP: 1}),
     operator_acts=0,

@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
@@ -48,8 +47,8 @@ class Witnesses:
 
     async def accounts(self) -> list[AccountView]:
         """Return every balance that the external system keeps."""
-        answer = await self._simulator("accounts?limit=10000")
-        return [AccountView.model_validate(each) for each in answer["accounts"]]
+        accounts = (await self._system.look("accounts", limit=10_000))["accounts"]
+        return [AccountView.model_validate(each) for each in accounts]
 
     async def under_way(self) -> set[str]:
         """Return the numbers of all that has not come to rest."""
@@ -65,16 +64,15 @@ class Witnesses:
 
     async def _one(self, placed: Placed, listed: dict[str, frozenset[State]]) -> Evidence | tuple[Placed, NumberView]:
         number = placed.order.number
-        books = NumberView.model_validate(await self._simulator(f"numbers/{number}"))
+        books = NumberView.model_validate(await self._system.books(number))
         accepted = await self._ledger.find(number)
         if accepted is None:
             return placed, books
-        calls = (await self._simulator(f"calls?number={number}"))["calls"]
         return Evidence(
             settlement=accepted.settlement,
             stories=await self._stories(number, accepted),
             books=books,
-            received=[CallView.model_validate(each) for each in calls],
+            received=[CallView.model_validate(each) for each in await self._system.calls(number)],
             listed=listed.get(number, frozenset()),
             decisions=placed.decisions,
         )
@@ -120,6 +118,3 @@ class Witnesses:
             if page.body["nextCursor"] is None:
                 return found
             cursor = f"&cursor={page.body['nextCursor']}"
-
-    async def _simulator(self, path: str) -> dict[str, Any]:
-        return (await self._system.ask_external(f"/simulator/{path}")).body

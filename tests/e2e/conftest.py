@@ -14,14 +14,12 @@ from multidict import CIMultiDictProxy
 
 from config.settings import Settings
 from contract.states import State
-from stack.parts import Stack
+from stack.parts import CLIENT_KEEP_ALIVE_S, Stack
 from stack.ports import PORT_SETTINGS, free_port
 from tests.support.orders import order
 from tests.support.polling import until
 
 UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
-KEPT_ALIVE_S = 2
-"""Less than the API keeps an idle connection: a POST on one that is just being closed would be lost."""
 
 
 def e2e_settings(state_dir: Path, **fields: Any) -> Settings:  # noqa: ANN401 - any setting
@@ -70,9 +68,10 @@ class System:
         """Ask the API for anything else."""
         return await self._call(method, f"{self.stack.api_url}{path}", **options)
 
-    async def ask_external(self, path: str) -> Answer:
-        """Ask the simulator for anything else."""
-        return await self._call("GET", f"{self.stack.external_url}{path}")
+    async def look(self, page: str, **params: str | int) -> dict[str, Any]:
+        """Return one of the simulator's pages for looking inside."""
+        url = f"{self.stack.external_url}/simulator/{page}"
+        return (await self._call("GET", url, params=params)).body
 
     async def outage(self, mode: str, company_id: int) -> None:
         """Begin or end an outage of the external system for one company."""
@@ -90,18 +89,17 @@ class System:
 
     async def calls(self, number: str) -> list[dict[str, Any]]:
         """Return every request about an adjust's number that reached the external system, in order."""
-        answer = await self._call("GET", f"{self.stack.external_url}/simulator/calls", params={"number": number})
-        return list(answer.body["calls"])
+        return list((await self.look("calls", number=number))["calls"])
 
     async def journal(self) -> list[dict[str, Any]]:
         """Return every request that reached the external system, in order."""
         calls: list[dict[str, Any]] = []
         while True:
             after = calls[-1]["id"] if calls else 0
-            answer = await self._call("GET", f"{self.stack.external_url}/simulator/calls", params={"after": after})
-            if not answer.body["calls"]:
+            more = (await self.look("calls", after=after))["calls"]
+            if not more:
                 return calls
-            calls += answer.body["calls"]
+            calls += more
 
     async def adjusts(self, number: str) -> list[dict[str, Any]]:
         """Return the adjusts among them."""
@@ -113,7 +111,7 @@ class System:
 
     async def books(self, number: str) -> dict[str, Any]:
         """Return what the external system's own books say of an adjust."""
-        return (await self._call("GET", f"{self.stack.external_url}/simulator/numbers/{number}")).body
+        return await self.look(f"numbers/{number}")
 
     async def adjust_arrives(self, number: str) -> None:
         """Wait until the adjust is at the external system."""
@@ -135,7 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[System]:
     await stack.start()
     try:
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S)
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=CLIENT_KEEP_ALIVE_S)
         ) as http:
             yield System(stack, http)
     finally:

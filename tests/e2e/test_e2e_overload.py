@@ -11,9 +11,9 @@ from typing import Any
 from contract.calls import Rule
 from contract.states import Decision, State
 from tests.e2e.conftest import Answer, System, e2e_settings, faulty, running
-from tests.support.memory import peak_kb, resident_kb
 from tests.support.orders import order
 from tests.support.polling import until
+from tests.support.processes import peak_kb, resident_kb
 
 SLOTS, COMPANY_SLOTS = 8, 4
 AT_ONCE = 10 * SLOTS

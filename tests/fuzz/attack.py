@@ -123,7 +123,7 @@ def sequences(schema: BaseSchema, begin: Collection[str], attack: Attack, story:
     ):
         base: Any = schema.as_state_machine()
 
-    class Sequences(base):  # type: ignore[misc]
+    class Sequences(base):  # type: ignore[misc] # made by schemathesis, so of no type known
         def before_call(self, case: Case) -> None:
             story.before(case)
 

@@ -86,7 +86,7 @@ class Refusing:
 @pytest.mark.parametrize("status", [RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED])
 async def test_where_it_may_not_be_made_the_worker_says_so_and_works(status: RPCStatusCode) -> None:
     with capture_logs() as logs:
-        await ensure_schedule(Refusing(status), 60)  # type: ignore[arg-type]
+        await ensure_schedule(Refusing(status), 60)  # type: ignore[arg-type] # a double of the client
     assert [each["log_level"] for each in logs] == ["warning"]
 
 

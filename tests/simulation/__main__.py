@@ -26,6 +26,7 @@ from tests.simulation.broken import Violation
 from tests.simulation.run import SEEDS_AT_ONCE, Ran, new_world, replay_line, run_seeds
 from tests.simulation.seeds import plans_of
 from tests.simulation.world import World
+from tests.support.processes import children
 
 CONSOLE = Console()
 BATCHES_PER_WORLD = 10
@@ -91,9 +92,8 @@ def end_at_once_when_interrupted(folder: Path, sum_up: Callable[[], None]) -> No
     """
 
     def end(_: int, __: FrameType | None) -> None:
-        for task in Path("/proc/self/task").iterdir():
-            for child in (task / "children").read_text().split():
-                os.kill(int(child), signal.SIGKILL)
+        for child in children(os.getpid()):
+            os.kill(child, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
         CONSOLE.show_cursor(show=True)
         CONSOLE.print("\ninterrupted; so far:")

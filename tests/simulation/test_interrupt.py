@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.simulation.run import SEEDS_AT_ONCE
 from tests.simulation.seeds import ORDERS
 from tests.support.polling import until
+from tests.support.processes import children
 
 ENDS_WITHIN_S = 30
 FIRST_SEEDS_WITHIN_S = 240
@@ -35,7 +36,7 @@ async def test_an_interrupt_ends_it_and_everything_it_has_started(tmp_path: Path
     try:
         async with asyncio.timeout(FIRST_SEEDS_WITHIN_S):
             await _says(run, f" {SEEDS_AT_ONCE}/1000".encode())
-        assert _children(run.pid)
+        assert children(run.pid)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         async with asyncio.timeout(ENDS_WITHIN_S):
             output, _ = await run.communicate()
@@ -59,11 +60,6 @@ async def _says(run: asyncio.subprocess.Process, words: bytes) -> None:
         more = await run.stdout.read(4096)
         assert more, said
         said = said[-len(words) :] + more
-
-
-def _children(pid: int) -> list[str]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [child for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _holds_anything(folder: Path) -> bool:

@@ -9,12 +9,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import limits
 from activities.adjust import Adjust
-from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.record_settlement import RecordSettlement
 from tests.simulation.life import PlannedLedger
 from tests.simulation.mortality import MortalWorkers
 from tests.simulation.world import World
+from tests.support.sagas import NO_BULKHEAD
 from workflows import order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
@@ -22,8 +22,6 @@ from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_T
 LOST_AFTER = timedelta(seconds=3)
 """When a lost worker is noticed. This passes in real time: the server skips none while an attempt is open."""
 WORKFLOWS_CACHED = 1_000
-NO_BULKHEAD = 1_000_000
-"""Slots of one company: all orders of a world are of one."""
 
 
 @contextmanager
@@ -57,7 +55,7 @@ async def world(
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(made.broker, Bulkhead(NO_BULKHEAD)).adjust],
+                activities=[Adjust(made.broker, NO_BULKHEAD).adjust],
                 interceptors=[MortalWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),

@@ -1,7 +1,13 @@
-"""How much memory a process has, as Linux counts it."""
+"""What Linux says of processes."""
 
 import re
 from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not ended."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def resident_kb(pid: int) -> int:
