@@ -30,11 +30,17 @@ class Execution:
     run_id: str
     status: str
     """Temporal's word for it, such as TERMINATED."""
-    is_open: bool
+    closed_at: datetime | None
+    """When it was closed, by itself or from outside; None: it is open."""
     state: State | None
     """Its own search attribute; None where it has none that is known."""
     task_attempt: int
     """Attempts so far of the workflow task that is due; 0: none is."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still runs."""
+        return self.closed_at is None
 
     @property
     def came_to_its_end(self) -> bool:

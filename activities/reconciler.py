@@ -115,7 +115,8 @@ class Reconciler:
             await self._ledger.record(accepted.settlement, above(accepted.snapshot, known))
             return f"its end, {known.state}, was written into the ledger"
         try:
-            taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail)
+            lost_at = case.execution.closed_at if case.execution else None
+            taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail, lost_at=lost_at)
             async with asyncio.timeout(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:

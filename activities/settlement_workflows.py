@@ -128,7 +128,7 @@ def _to_execution(found: WorkflowExecutionDescription) -> Execution:
     return Execution(
         run_id=found.run_id,
         status=found.status.name if found.status is not None else "UNKNOWN",
-        is_open=found.close_time is None,
+        closed_at=found.close_time,
         state=State(state) if state in set(State) else None,
         task_attempt=found.raw_description.pending_workflow_task.attempt,
     )

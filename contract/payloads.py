@@ -153,6 +153,8 @@ class TakeUp(Model):
     snapshot: Snapshot
     reason: str
     """How the workflow before was lost; without personal data."""
+    lost_at: datetime | None = None
+    """When it was ended, by Temporal's clock; None: nobody knows, so it may have gone on until now."""
 
 
 class SettlementStart(SettlementInput):

@@ -11,6 +11,9 @@ with workflow.unsafe.imports_passed_through():
     from contract.payloads import CancelAct, CancelTask, SettlementInput, SettlementPolicy
     from contract.states import CancelResult, Outcome
 
+CLOCKS_APART = timedelta(seconds=0.1)
+"""By how much two of Temporal's machines may differ in what time it is; the audit must not miss a call by that."""
+
 
 def cancel_act(kind: CancelKind, reason: str, request_time_ms: int) -> CancelAct:
     """Begin a cancel of one kind: fix what its body is made from, once and for all its attempts."""
@@ -41,6 +44,20 @@ def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
         maximum_interval=max(initial, timedelta(seconds=policy.cancel_max_interval_s)),
         maximum_attempts=policy.cancel_max_attempts,
     )
+
+
+def attempts_begun(policy: SettlementPolicy, within: timedelta) -> int:
+    """Return how many attempts of one round can have begun so long after the first was due; 0: it was not due yet.
+
+    That is as many as there were if no call took any time.
+    """
+    retry, due = cancel_retry(policy), -CLOCKS_APART
+    wait, longest = retry.initial_interval, retry.maximum_interval or retry.initial_interval
+    for begun in range(policy.cancel_max_attempts):
+        if due > within:
+            return begun
+        due, wait = due + wait, min(wait * retry.backoff_coefficient, longest)
+    return policy.cancel_max_attempts
 
 
 def needs_confirming(policy: SettlementPolicy, adjust: Outcome, result: CancelResult) -> bool:

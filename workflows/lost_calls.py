@@ -1,6 +1,6 @@
 """What the audit keeps of calls whose activity failed instead of returning a record."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
@@ -9,8 +9,15 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 with workflow.unsafe.imports_passed_through():
     from activities.cancel_adjust import CALLS, with_unheard
     from contract.calls import CallRecord, Operation, Rule, Verdict
-    from contract.payloads import CancelTask, SettlementInput
-    from contract.states import Outcome
+    from contract.payloads import CancelTask, SettlementInput, Snapshot
+    from contract.states import Outcome, State
+
+from workflows.cancel_plan import attempts_begun, cancel_task
+
+LOST_WITH_ITS_WORKFLOW = Verdict(
+    outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="may have been sent before its workflow was lost"
+)
+"""What a cancel says that a lost workflow had time to send; whether it did, nobody reported."""
 
 
 def lost_adjust(settlement: SettlementInput, error: ActivityError, scheduled_at: datetime) -> CallRecord:
@@ -63,3 +70,23 @@ def calls_of_failed_cancel(
     made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
     operation = heard[-1].operation if heard else Operation.CANCEL_ADJUST
     return with_unheard(heard, task, made, operation, scheduled_at)
+
+
+def calls_of_lost_round(
+    settlement: SettlementInput, known: Snapshot, round_: int, lost_at: datetime
+) -> tuple[CallRecord, ...]:
+    """Return the record of every cancel that a workflow lost at that moment can have sent beyond what it knew.
+
+    A round tells of its attempts when it ends. None of one that was cut short is known, only how many of them
+    there was time for; the audit must not know of fewer calls than the external system.
+    """
+    if known.state is not State.CANCELLING or not known.cancel_acts:
+        return ()
+    act = known.cancel_acts[-1]
+    # While a round is under way nothing changes, so it began at the last change, or when its cancel was due.
+    began_at = max(known.updated_at, datetime.fromtimestamp(act.request_time_ms / 1000, UTC))
+    attempts = attempts_begun(settlement.policy, lost_at - began_at)
+    operation = known.calls[-1].operation if known.calls and known.calls[-1].kind else Operation.CANCEL_ADJUST
+    task = cancel_task(settlement, act, round_)
+    calls = with_unheard((), task, attempts, operation, began_at)
+    return tuple(call.model_copy(update={"verdict": LOST_WITH_ITS_WORKFLOW}) for call in calls)

@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
 from workflows.fairness import fairness
 from workflows.journal import Journal
-from workflows.lost_calls import calls_of_failed_cancel, lost_adjust, unreported_adjust
+from workflows.lost_calls import calls_of_failed_cancel, calls_of_lost_round, lost_adjust, unreported_adjust
 from workflows.operator_updates import NOTHING_FILLED_IN, RETRY_FROM_UI, must_hold
 from workflows.runtime import CANCEL_TASK_QUEUE
 from workflows.saga_state import SagaState
@@ -99,10 +99,17 @@ class OrderSettlement:
             # No cancel may overtake an adjust that a worker of the lost workflow still has in flight.
             await workflow.sleep(ADJUST_START_TO_CLOSE, summary="until an adjust in flight has ended")
         else:
+            self._learn_lost_round(taken_up)
             self._saga.show()
         if self._saga.state not in END_STATES:
             calls = self._saga.snapshot.calls
             await self._compensate(calls[0].verdict.outcome if calls else Outcome.UNKNOWN, self._saga.snapshot.reason)
+
+    def _learn_lost_round(self, taken_up: TakeUp) -> None:
+        lost_at = taken_up.lost_at or workflow.now()
+        calls = calls_of_lost_round(self._settlement, taken_up.snapshot, self._saga.round - 1, lost_at)
+        if calls:
+            self._saga.learn(calls, self._saga.snapshot.reason)
 
     def _is_stale(self) -> bool:
         accepted_at = min(self._settlement.accepted_at, workflow.info().workflow_start_time)

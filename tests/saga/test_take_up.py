@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.testing import WorkflowEnvironment
 
+from contract.calls import CallRecord
 from contract.cancel_adjust import CancelAdjustBody
 from contract.ids import CancelKind, cancel_unique_no
 from contract.payloads import ActKind, SettlementInput, Snapshot
@@ -31,6 +32,7 @@ from tests.support.scripted import (
 )
 from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, RETRY
 from tests.support.stories import aborted as until_aborted
+from workflows.lost_calls import LOST_WITH_ITS_WORKFLOW
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow, take_up
 
@@ -67,6 +69,11 @@ async def accepted(environment: WorkflowEnvironment) -> SettlementInput:
 def script(*cancels: object) -> ScriptedExternalSystem:
     """Return an external system that fails the test if it is sent an adjust."""
     return ScriptedExternalSystem(adjust=AssertionError("adjusted again"), cancels=cancels)  # type: ignore[arg-type]
+
+
+def unheard(snapshot: Snapshot) -> list[CallRecord]:
+    """Return the cancels that may have been sent by a workflow that was lost before it heard of them."""
+    return [call for call in snapshot.calls if call.kind and call.verdict == LOST_WITH_ITS_WORKFLOW]
 
 
 def bodies(external: ScriptedExternalSystem) -> list[CancelAdjustBody]:
@@ -132,20 +139,42 @@ async def test_a_cancel_that_was_under_way_is_sent_again_as_the_same_request(
     assert len(second_run.cancels) == 2
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert snapshot.decided_at == known.decided_at
+    assert len(unheard(snapshot)) >= len(first_run.cancels)
 
 
 async def test_each_workflow_that_goes_on_makes_rounds_of_its_own(
     taking_up: TakeItUp, accepted: SettlementInput, environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """A round that was lost with its worker keeps its number: the audit must not hold two calls of one name."""
+    """A round that was lost with its workflow keeps its number: the audit must not hold two calls of one name."""
     async with taking_up(accepted, lost.cancelling(accepted), script(Gate(UNKNOWN))) as first:
         known = await first.snapshot()
         await first.handle.terminate()
     external = script(FAILED, REVERSED)
     async with settling(environment, ledger, external, accepted, lost.taken_up(known)) as second:
         snapshot = await second.result()
-    assert [(call.round, call.attempt) for call in snapshot.calls] == [(0, 1), (2, 1), (2, 2)]
+    cancels = [(call.round, call.attempt) for call in snapshot.calls[1:]]
+    assert {round_ for round_, _ in cancels} == {0, 1, 2}
+    assert cancels[-2:] == [(2, 1), (2, 2)]
+    assert len(set(cancels)) == len(cancels)
     assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP, ActKind.TAKE_UP]
+
+
+@pytest.mark.parametrize(("after_s", "begun"), [(0, 1), (0.5, 1), (1, 2), (2.5, 2), (3, ATTEMPTS), (3600, ATTEMPTS)])
+async def test_whatever_the_lost_workflow_may_have_sent_is_in_the_audit(
+    environment: WorkflowEnvironment, ledger: FlakyLedger, accepted: SettlementInput, after_s: float, begun: int
+) -> None:
+    """Nobody heard of it; but only so many attempts fit between the cancel's begin and the workflow's end."""
+    known = lost.cancelling(accepted)
+    taken_up = lost.taken_up(known, lost_at=known.updated_at + timedelta(seconds=after_s))
+    async with settling(environment, ledger, script(REVERSED), accepted, taken_up) as saga:
+        snapshot = await saga.result()
+    calls = unheard(snapshot)
+    assert [(call.kind, call.round, call.attempt) for call in calls] == [
+        (CancelKind.FIRST, 0, attempt + 1) for attempt in range(begun)
+    ]
+    assert {(call.request_unique_no, call.sent_at) for call in calls} == {
+        (cancel_unique_no(accepted.adjust.requestUniqueNo, CancelKind.FIRST), known.updated_at)
+    }
 
 
 async def test_the_audit_says_who_took_it_up_and_why(taking_up: TakeItUp, accepted: SettlementInput) -> None:
@@ -197,6 +226,7 @@ async def test_the_quarantine_ends_when_it_was_due_and_the_answered_cancel_is_no
     assert (body.requestTime, body.cancelRemark) == (known.cancel_acts[1].request_time_ms, lost.REMARK)
     assert snapshot.cancel_result is CancelResult.REVERSED
     assert [call.kind for call in snapshot.calls] == [None, CancelKind.FIRST, CancelKind.CONFIRMING]
+    assert unheard(snapshot) == []
 
 
 async def test_a_quarantine_that_is_over_is_not_begun_anew(taking_up: TakeItUp, accepted: SettlementInput) -> None:
@@ -204,6 +234,7 @@ async def test_a_quarantine_that_is_over_is_not_begun_anew(taking_up: TakeItUp, 
         snapshot = await saga.result()
         history = await saga.handle.fetch_history()
     assert snapshot.cancel_result is CancelResult.NOT_APPLIED
+    assert {call.kind for call in unheard(snapshot)} == {CancelKind.CONFIRMING}
     assert not [event for event in history.events if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED]
 
 
@@ -223,7 +254,8 @@ async def test_an_aborted_one_waits_as_it_did_and_a_retry_repeats_its_cancel(
     external = script(REVERSED)
     async with taking_up(accepted, before, external) as saga:
         await environment.sleep(3600)
-        assert (await saga.snapshot()).state is State.ABORTED
+        waiting = await saga.snapshot()
+        assert (waiting.state, waiting.calls) == (State.ABORTED, before.calls)
         assert external.cancels == []
         await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
         snapshot = await saga.result()

@@ -1,6 +1,6 @@
 """What was known of a settlement when its workflow was lost."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from contract.calls import CallRecord, Operation, Verdict
 from contract.ids import CancelKind, cancel_unique_no
@@ -57,9 +57,9 @@ def aborted_confirming(settlement: SettlementInput) -> Snapshot:
     return _given_up(settlement, quarantined(settlement), CancelKind.CONFIRMING)
 
 
-def taken_up(known: Snapshot) -> TakeUp:
+def taken_up(known: Snapshot, lost_at: datetime | None = None) -> TakeUp:
     """Return what a workflow that goes on from there is started with."""
-    return TakeUp(snapshot=known, reason=REASON)
+    return TakeUp(snapshot=known, reason=REASON, lost_at=lost_at)
 
 
 def cancel(

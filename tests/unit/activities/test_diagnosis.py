@@ -33,11 +33,11 @@ def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None 
 
 
 def running(state: State | None, task_attempt: int = 1) -> Execution:
-    return Execution(run_id="r", status="RUNNING", is_open=True, state=state, task_attempt=task_attempt)
+    return Execution(run_id="r", status="RUNNING", closed_at=None, state=state, task_attempt=task_attempt)
 
 
 def closed(status: str, state: State | None = State.CANCELLING) -> Execution:
-    return Execution(run_id="r", status=status, is_open=False, state=state, task_attempt=0)
+    return Execution(run_id="r", status=status, closed_at=NOW, state=state, task_attempt=0)
 
 
 def what(known: Standing | None, execution: Execution | None) -> What:

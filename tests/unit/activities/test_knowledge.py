@@ -68,7 +68,7 @@ def test_the_cancel_that_was_begun_is_kept_where_only_the_ledger_has_it() -> Non
 
 
 def ended(state: State | None) -> Execution:
-    return Execution(run_id="r", status="TERMINATED", is_open=False, state=state, task_attempt=0)
+    return Execution(run_id="r", status="TERMINATED", closed_at=ORDER.accepted_at, state=state, task_attempt=0)
 
 
 def test_the_ledger_is_enough_where_temporal_has_nothing_left() -> None:
