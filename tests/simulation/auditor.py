@@ -4,8 +4,8 @@ It knows no workflow code. It reads, attempt by attempt, what reached Temporal, 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import combinations, groupby
 
 from contract.calls import CallRecord
 from contract.ids import CancelKind
@@ -19,14 +19,22 @@ EXPIRED: End = (State.EXPIRED, None)
 WAITS_OR_CLOSED: frozenset[End] = frozenset({(State.ABORTED, None), (State.RESOLVED, None)})
 
 
-class Told(NamedTuple):
+@dataclass
+class Told:
     """What one attempt at an external call told our side."""
 
     kind: CancelKind | None
     """Which cancel; None for the adjust."""
     round: int
-    record: CallRecord | None
+    record: CallRecord | None = None
     """None: its worker died first."""
+    run: str = ""
+    """Which of the settlement's workflows wanted it."""
+
+    @property
+    def activity(self) -> tuple[CancelKind | None, int]:
+        """Which activity of its workflow it was an attempt of."""
+        return self.kind, self.round
 
     @property
     def outcome(self) -> Outcome:
@@ -39,17 +47,40 @@ class Told(NamedTuple):
         return None if self.record is None else self.record.cancel_result
 
 
-def contradictions(told: Sequence[Told], story: Story, plan: Plan, *, stopped_early: bool) -> Iterator[str]:
+def contradictions(
+    told: Sequence[Told], story: Story, plan: Plan, *, stopped_early: bool, lost_runs: Sequence[str] = ()
+) -> Iterator[str]:
     """Name what a settlement's story says against what it was told."""
     policy = plan.policy
     end = (story.state, story.cancel_result)
-    possible = frozenset(_ends(told, plan, stopped_early=stopped_early))
+    possible = frozenset(
+        each for heard in _heard(told, lost_runs) for each in _ends(heard, plan, stopped_early=stopped_early)
+    )
     if end not in possible:
         yield f"it ended {end}; what it was told allows {sorted(map(str, possible))}"
-    for (kind, round_), attempts in groupby((each for each in told if each.kind), key=lambda each: each[:2]):
+    for (kind, round_), attempts in groupby((each for each in told if each.kind), key=lambda each: each.activity):
         made = len(list(attempts))
         if made > policy.cancel_max_attempts:
             yield f"{made} attempts at the {kind} cancel in round {round_}"
+
+
+def _heard(told: Sequence[Told], lost_runs: Sequence[str]) -> Iterator[list[Told]]:
+    """Yield what may have been heard of all that was told.
+
+    A workflow that was ended from outside may or may not have heard of its last activity; and nobody can tell
+    that it has not sent an adjust.
+    """
+    by_activity = {run: [each.activity for each in told if each.run == run] for run in lost_runs}
+    doubtful = [(run, activities[-1]) for run, activities in by_activity.items() if activities]
+    for count in range(len(doubtful) + 1):
+        for unheard in combinations(doubtful, count):
+            cancels = [each for each in told if each.kind and (each.run, each.activity) not in unheard]
+            adjusts = [
+                Told(None, 0) if (each.run, each.activity) in unheard else each for each in told if each.kind is None
+            ]
+            yield [*adjusts, *cancels]
+            if lost_runs and not adjusts:
+                yield [Told(None, 0), *cancels]
 
 
 def _ends(told: Sequence[Told], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
@@ -85,4 +116,4 @@ def _compensated(adjust: Outcome, cancels: Sequence[Told], policy: SettlementPol
 
 def _round_used_up(cancels: Sequence[Told], policy: SettlementPolicy) -> bool:
     last = cancels[-1]
-    return sum(each[:2] == last[:2] for each in cancels) == policy.cancel_max_attempts
+    return sum(each.activity == last.activity for each in cancels) == policy.cancel_max_attempts

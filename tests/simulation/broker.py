@@ -8,11 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from temporalio import activity
+
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
-from contract.calls import Operation, Verdict
+from contract.calls import CancelProtocol, Operation, Verdict
+from contract.ids import number_of
 from simulator import replies
 from simulator.bookings import NumberView
 from simulator.database import IN_MEMORY, connect
@@ -20,10 +23,15 @@ from simulator.desk import Desk
 from simulator.journal import CallView, Ending, Request
 from simulator.replies import Result
 from tests.simulation.fates import Answer, Fate
-from tests.simulation.network import reply_of
+from tests.simulation.network import SENT_TRACES, reply_of
 
 LATE_S = 4.0
 """How long a late reply takes: past the contract's 3 s, within what a mutant would wait."""
+
+_CANCELS_BY = {
+    CancelProtocol.CANCEL_ADJUST: Operation.CANCEL_ADJUST,
+    CancelProtocol.CANCEL_OPERATION: Operation.CANCEL_OPERATION,
+}
 
 
 @dataclass
@@ -31,6 +39,8 @@ class Line:
     """The network between us and the external system for one settlement."""
 
     guarded: bool = True
+    protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    """By which operation the external system at its end undoes an adjust."""
     fate: Fate = field(default_factory=Fate)
     """Of the call that comes next."""
     now: int = -1
@@ -47,6 +57,18 @@ class Broker(ExternalSystem):
         self.desk = Desk(connect(IN_MEMORY))
         self._lines: dict[str, Line] = {}
         self._stamps = itertools.count(time.time_ns() // 1_000_000)
+        self._operations = {
+            self._config.adjust_path: Operation.ADJUST,
+            self._config.cancel_adjust_path: Operation.CANCEL_ADJUST,
+            self._config.cancel_operation_path: Operation.CANCEL_OPERATION,
+        }
+
+    @property
+    def cancel_operation(self) -> Operation:
+        """How to undo the settlement whose activity asks: one world has external systems of both kinds."""
+        number = number_of(activity.info().workflow_id or "")
+        assert number is not None
+        return _CANCELS_BY[self.line(number).protocol]
 
     def line(self, number: str) -> Line:
         """Return the line of one settlement."""
@@ -71,12 +93,12 @@ class Broker(ExternalSystem):
         return self.desk.journal.calls(number, 0, 1_000)
 
     async def _call(self, path: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> Verdict:
-        operation = Operation.ADJUST if path == self._config.adjust_path else Operation.CANCEL_ADJUST
+        operation = self._operations[path]
         # Each send has a stamp of its own, so that a copy made by the network is known from a second send.
         stamped = {**headers, "timestamp": str(next(self._stamps))}
         request = Request(operation, time.time_ns(), stamped, body)
         exchange = self._exchange(self.line(_settlement(request)), request, deadlines)
-        return classify(exchange, headers["trace"])
+        return classify(exchange, headers["trace"], SENT_TRACES)
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:
         fate = line.fate

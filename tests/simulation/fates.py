@@ -30,6 +30,10 @@ class Answer(StrEnum):
     CONTRADICTORY = "CONTRADICTORY"
     WRONG_TYPE = "WRONG_TYPE"
     OVERSIZED = "OVERSIZED"
+    DOUBLED = "DOUBLED"
+    """The reply comes twice, one copy behind the other."""
+    CROSSED = "CROSSED"
+    """Instead of its own, a success that was another call's reply."""
     NOT_SENT = "NOT_SENT"
     """No connection: certainly nothing was sent."""
 
@@ -59,6 +63,9 @@ class Crash(StrEnum):
     AFTER_REPLY = "AFTER_REPLY"
     """The reply is in, and not reported."""
 
+
+REPEATED = (Answer.DOUBLED, Answer.CROSSED)
+"""Replies that come once too often: behind themselves, or in another's place."""
 
 AT_ONCE = (0.0,)
 NEVER: tuple[float, ...] = ()

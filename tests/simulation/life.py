@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from temporalio.client import WorkflowHandle
 
 from contract.calls import Rule
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import ActKind, SettlementInput, Snapshot
 from contract.states import Decision, State
 from ledger import Ledger, SettlementFilter
 from tests.simulation.auditor import Told
 from tests.simulation.evidence import Story
 from tests.simulation.plan import Moment, Plan
+from workflows.lost_calls import LOST_WITH_ITS_WORKFLOW
 from workflows.order_settlement import OrderSettlement
 
 
@@ -37,6 +38,10 @@ class Life:
     decisions: list[Decision] = field(default_factory=list)
     ended: Snapshot | None = None
     """What its workflow returned; None while it is open."""
+    lost_runs: list[str] = field(default_factory=list)
+    """Its workflows that were ended from outside, by run id."""
+    losing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the end of one workflow until the next one is at work."""
 
     @property
     def number(self) -> str:
@@ -50,8 +55,9 @@ class Life:
 
     def overtaken(self, story: Story) -> bool:
         """Tell whether a living worker was called lost, on a slow machine: then it was told less than it seems."""
-        lost = sum(call.verdict.rule is Rule.WORKER_LOST for call in story.calls)
-        return lost > sum(told.record is None for told in self.told)
+        by_take_up = {act.note for act in story.acts if act.kind is ActKind.TAKE_UP} | {LOST_WITH_ITS_WORKFLOW.detail}
+        lost = [call.verdict for call in story.calls if call.verdict.rule is Rule.WORKER_LOST]
+        return sum(each.detail not in by_take_up for each in lost) > sum(told.record is None for told in self.told)
 
 
 class PlannedLedger(Ledger):

@@ -18,26 +18,24 @@ from temporalio.worker import (
 from activities.cancel_adjust import IncorrectCancelReplyError
 from contract.calls import CallRecord
 from contract.payloads import AdjustTask, CancelReport, CancelTask
+from tests.simulation.auditor import Told
 from tests.simulation.fates import Crash, Fate
 
 _HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
 """How many heartbeats get through before the worker dies; the first one precedes the call."""
 
-Reported = CallRecord | None
-"""What an attempt told Temporal of its call; None: it died first."""
-
 
 class Director(Protocol):
     """Who knows what befalls each attempt."""
 
-    def next_fate(self, number: str) -> Fate:
-        """Begin the next attempt of a settlement's external call and return what befalls it."""
+    def begin(self, number: str, told: Told) -> Fate:
+        """Begin the next attempt of a settlement's external call and return what befalls it.
+
+        `told` is what our side is told of it, once it is told anything.
+        """
 
     async def during_call(self, number: str) -> None:
         """Do what is to be done while the call is in flight."""
-
-    def reported(self, number: str, task: AdjustTask | CancelTask, record: Reported) -> None:
-        """Take note of what our side was told by this attempt."""
 
 
 class MortalWorkers(Interceptor):
@@ -66,28 +64,31 @@ class _Mortal(ActivityInboundInterceptor):
         if not isinstance(task, AdjustTask | CancelTask):
             return await super().execute_activity(input)
         number = task.adjust.requestUniqueNo
-        crash = self._director.next_fate(number).crash
+        told = _nothing_yet(task)
+        crash = self._director.begin(number, told).crash
         self._mute.heartbeats_left = _HEARTBEATS.get(crash, inf)
         if crash is Crash.BEFORE_SEND:
-            self._die(number, task)
+            activity.raise_complete_async()
         try:
             result = await super().execute_activity(input)
         except IncorrectCancelReplyError as error:
             await self._director.during_call(number)
-            self._live_or_die(number, task, crash, error.details[0][-1])
+            _live_or_die(crash, told, error.details[0][-1])
             raise
         await self._director.during_call(number)
-        self._live_or_die(number, task, crash, result.calls[-1] if isinstance(result, CancelReport) else result)
+        _live_or_die(crash, told, result.calls[-1] if isinstance(result, CancelReport) else result)
         return result
 
-    def _live_or_die(self, number: str, task: AdjustTask | CancelTask, crash: Crash, record: CallRecord) -> None:
-        if crash is not Crash.NONE:
-            self._die(number, task)
-        self._director.reported(number, task, record)
 
-    def _die(self, number: str, task: AdjustTask | CancelTask) -> None:
-        self._director.reported(number, task, None)
+def _nothing_yet(task: AdjustTask | CancelTask) -> Told:
+    run = activity.info().workflow_run_id or ""
+    return Told(task.kind, task.round, run=run) if isinstance(task, CancelTask) else Told(None, 0, run=run)
+
+
+def _live_or_die(crash: Crash, told: Told, record: CallRecord) -> None:
+    if crash is not Crash.NONE:
         activity.raise_complete_async()
+    told.record = record
 
 
 class _Mute(ActivityOutboundInterceptor):

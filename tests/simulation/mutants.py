@@ -4,7 +4,7 @@ Each is a patch of the real workflow or activities; what is not patched is the p
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from activities import adjust as adjust_activity
 from activities import cancel_adjust as cancel_activity
 from activities.cancel_adjust import CancelAdjust
 from connector import Deadlines, classify
+from connector.exchange import Reply
 from contract.calls import CallRecord, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.ids import CancelKind, cancel_unique_no
@@ -34,6 +35,7 @@ from workflows.saga_state import SagaState
 _lost_adjust = lost_calls.lost_adjust
 _other_times_ms = itertools.count(1_760_000_000_000)
 _cancel_result = classify.cancel_result
+_classify_reply: Callable[[Reply, str, Container[str]], Verdict] = vars(classify)["_classify_reply"]
 _send_adjust = vars(adjust_activity.Adjust)["_send"]
 
 
@@ -122,6 +124,10 @@ def _only_heard(heard: tuple[CallRecord, ...], *_: object) -> tuple[CallRecord, 
     return heard
 
 
+def _whosever(reply: Reply, trace: str, _: Container[str]) -> Verdict:
+    return _classify_reply(reply, trace, ())
+
+
 def _do_not_act(*_: object) -> None:
     return
 
@@ -164,6 +170,13 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "trusts that every heartbeat gets through": Mutant(
         partial(patch.multiple, lost_calls, with_unheard=_only_heard), frozenset({Broken.UNAUDITED_CALL})
+    ),
+    "forgets what a workflow had time to send before it was ended from outside": Mutant(
+        partial(patch.object, order_settlement, "calls_of_lost_round", _nothing_heard),
+        frozenset({Broken.UNAUDITED_CALL}),
+    ),
+    "takes another call's reply for its own": Mutant(
+        partial(patch.object, classify, "_classify_reply", _whosever), frozenset({Broken.SETTLED_NOT_HELD})
     ),
     "takes a lost adjust for an applied one": Mutant(
         partial(patch.object, order_settlement, "lost_adjust", partial(_lost_is, Outcome.APPLIED)),

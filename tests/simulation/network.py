@@ -7,10 +7,16 @@ from simulator.payloads import payload_of
 from simulator.replies import Result, table_4
 from tests.simulation.fates import BROKEN, Answer
 
+ANOTHERS_TRACE = "trace-of-another-call"
+SENT_TRACES = frozenset({ANOTHERS_TRACE})
+"""What the connector knows of other calls: enough to tell a crossed reply."""
+
 
 def reply_of(result: Result, answer: Answer, *, trace: str = "t", received_ns: int = 0) -> Reply:
     """Return what the connector reads when a result comes back in some manner."""
     given = replies.FAILED if answer in {Answer.DENIED, Answer.WRONG_CODE} else result
+    if answer is Answer.CROSSED:
+        given, trace = replies.APPLIED, ANOTHERS_TRACE
     payload = payload_of(BROKEN.get(answer, Manner.PLAIN), table_4(given, trace=trace, received_ns=received_ns))
-    content = payload.content
+    content = payload.content * (2 if answer is Answer.DOUBLED else 1)
     return Reply(payload.status, content[:REPLY_BYTES_MAX], oversized=len(content) > REPLY_BYTES_MAX)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from contract.calls import CancelProtocol
 from contract.payloads import SettlementPolicy
 from tests.simulation.fates import HONEST, Fate
 
@@ -26,6 +27,8 @@ class Act(StrEnum):
     """The operator's `retry_cancel_adjust`; refused unless ABORTED."""
     RESOLVE = "RESOLVE"
     """The operator's `resolve`; refused unless ABORTED."""
+    LOSE = "LOSE"
+    """Its workflow is ended from outside, and reconciliation takes it up."""
 
 
 class Where(StrEnum):
@@ -64,6 +67,8 @@ class Plan:
     """Whether the external system rejects the adjust."""
     guarded: bool = True
     """Whether the external system burns the numbers of cancels that come first, as the contract wants."""
+    protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    """By which operation the external system undoes an adjust."""
     taken_up: bool = False
     """Its first workflow is lost with the adjust in flight, and a second one goes on."""
     stale: bool = False
@@ -92,8 +97,10 @@ class Plan:
         traits = {
             "refused": self.refuses,
             "numbers not burnt": not self.guarded,
+            f"undone by {self.protocol}": self.protocol is not CancelProtocol.CANCEL_ADJUST,
             "taken up": self.taken_up,
             "stale": self.stale,
             f"ledger away for writes {sorted(self.lost_writes)}": bool(self.lost_writes),
+            f"writes repeated {sorted(self.repeated_writes)}": bool(self.repeated_writes),
         }
         return "; ".join([" / ".join(calls), *acts, *(trait for trait, there in traits.items() if there)])

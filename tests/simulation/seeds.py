@@ -1,8 +1,10 @@
 """From a seed to a stream of orders with all that befalls them. The same seed gives the same plans, always."""
 
 import random
+from dataclasses import replace
 
-from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, Answer, Crash, Fate
+from contract.calls import CancelProtocol
+from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, Crash, Fate
 from tests.simulation.plan import POLICY, Act, Moment, Plan, Where
 
 ORDERS = 12
@@ -14,8 +16,8 @@ CRASHES = tuple(crash for crash in Crash if crash is not Crash.NONE)
 
 _ACTS_AT = {
     Where.START: (Act.STOP,),
-    Where.CALL: tuple(Act),
-    Where.WRITE: tuple(Act),
+    Where.CALL: (Act.STOP, Act.STOP_TWICE, Act.RETRY, Act.RESOLVE),
+    Where.WRITE: (Act.STOP, Act.STOP_TWICE, Act.RETRY, Act.RESOLVE),
     Where.ABORT: (Act.RETRY, Act.RETRY, Act.RESOLVE, Act.STOP),
 }
 
@@ -25,7 +27,10 @@ def plans_of(seed: int) -> list[Plan]:
     rng = random.Random(seed)  # noqa: S311 - repeatable is the point
     storm = rng.choice((0.2, 0.5, 0.8))
     outage = range(rng.randrange(ORDERS), rng.randrange(ORDERS + 1))
-    return [_plan(rng, storm, out=n in outage) for n in range(ORDERS)]
+    plans = [_plan(rng, storm, out=n in outage) for n in range(ORDERS)]
+    # From a source of their own: what a seed gave before is what it gives now, and some of these on top.
+    accidents = random.Random(f"accidents of {seed}")  # noqa: S311
+    return [_with_accidents(accidents, plan) for plan in plans]
 
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
@@ -50,6 +55,33 @@ def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
         amount=amount,
         policy=policy,
     )
+
+
+def _with_accidents(rng: random.Random, plan: Plan) -> Plan:
+    """Add what befalls Temporal and the ledger, replies that come once too often, and the older protocol."""
+    losses = tuple((_moment(rng), Act.LOSE) for _ in range(rng.choice((1, 1, 2)))) if rng.random() < 0.2 else ()
+    repeated = rng.sample(range(8), rng.randrange(1, 4)) if rng.random() < 0.2 else ()
+    old = rng.random() < 0.15
+    adjust, *cancels = (_perhaps_repeated(rng, fate) for fate in (plan.adjust, *plan.cancels))
+    return replace(
+        plan,
+        adjust=adjust,
+        cancels=tuple(cancels),
+        # Where numbers are not burnt, what arrives later than one life's second look cannot be caught.
+        acts=(*plan.acts, *losses) if plan.guarded else plan.acts,
+        repeated_writes=frozenset(repeated) - plan.lost_writes,
+        protocol=CancelProtocol.CANCEL_OPERATION if old else CancelProtocol.CANCEL_ADJUST,
+    )
+
+
+def _perhaps_repeated(rng: random.Random, fate: Fate) -> Fate:
+    answer = rng.choice(REPEATED)
+    return fate._replace(answer=answer) if rng.random() < 0.08 and fate.at_once else fate
+
+
+def _moment(rng: random.Random) -> Moment:
+    where, n = rng.choice(tuple(Where)), rng.randrange(5)
+    return Moment(where, {Where.START: 0, Where.ABORT: n % 2}.get(where, n))
 
 
 def _fate(rng: random.Random, storm: float) -> Fate:

@@ -17,6 +17,7 @@ from tests.simulation.schedule import Bounds
 WITHIN: dict[str, dict[str, Any]] = {
     "3 attempts": {"bounds": Bounds(attempts=3, rounds=1)},
     "2 attempts, an operator's retry": {"bounds": Bounds(attempts=2, rounds=2)},
+    "3 attempts, an operator's retry": {"bounds": Bounds(attempts=3, rounds=2)},
     "2 attempts, the adjust refused": {"bounds": Bounds(attempts=2, rounds=1), "refuses": True},
     "3 attempts, nothing confirmed": {"bounds": Bounds(attempts=3, rounds=1), "confirms": False},
 }

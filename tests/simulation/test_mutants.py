@@ -32,6 +32,8 @@ GAUNTLET = (
     Plan(adjust=Fate(crash=Crash.BEFORE_SEND)),
     Plan(adjust=Fate(crash=Crash.AFTER_SEND)),
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS, Fate(crash=Crash.UNHEARD))),
+    Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS), acts=((Moment(Where.CALL, 2), Act.LOSE),)),
+    Plan(adjust=Fate(AT_ONCE, Answer.CROSSED), refuses=True),
 )
 
 

@@ -6,6 +6,7 @@
 import random
 from collections.abc import Callable
 
+from contract.calls import CancelProtocol
 from tests.simulation.fates import Answer, Crash
 from tests.simulation.plan import Act, Where
 from tests.simulation.run import replay_line, run_seeds
@@ -40,6 +41,9 @@ def test_seeds_reach_every_kind_of_fault() -> None:
     assert {len(fate.arrives) for fate in fates} == {0, 1, 2}
     assert {act for plan in plans for _, act in plan.acts} == set(Act)
     assert {when.where for plan in plans for when, _ in plan.acts} == set(Where)
-    for trait in ("refuses", "taken_up", "stale", "lost_writes"):
+    for trait in ("refuses", "taken_up", "stale", "lost_writes", "repeated_writes"):
         assert any(getattr(plan, trait) for plan in plans), trait
     assert not all(plan.guarded for plan in plans)
+    assert {plan.protocol for plan in plans} == set(CancelProtocol)
+    lost_at = {when.where for plan in plans for when, act in plan.acts if act is Act.LOSE}
+    assert lost_at == set(Where)

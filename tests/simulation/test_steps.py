@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHistory
 from contract.states import State
 from tests.simulation.broken import Violation
 from tests.simulation.evidence import Evidence
-from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, TWICE, Answer, Fate
+from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, REPEATED, TWICE, Answer, Fate
 from tests.simulation.interleavings import Exploration
 from tests.simulation.life import Life
 from tests.simulation.plan import POLICY, Act, Plan
@@ -23,7 +23,7 @@ from tests.simulation.steps import CALLS, COMPENSATIONS, STEPS, commands, sites
 from tests.simulation.world import World
 from tests.support.histories import HISTORIES
 
-READABLE_OR_NOT = (Answer.GOOD, Answer.WRONG_CODE, Answer.DENIED, Answer.LOST, Answer.LATE, *BROKEN)
+READABLE_OR_NOT = (Answer.GOOD, Answer.WRONG_CODE, Answer.DENIED, Answer.LOST, Answer.LATE, *BROKEN, *REPEATED)
 OUTCOMES = {
     **{f"arrives, answer {answer}": Fate(AT_ONCE, answer) for answer in READABLE_OR_NOT},
     "not sent": Fate(NEVER, Answer.NOT_SENT),

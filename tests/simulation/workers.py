@@ -11,6 +11,7 @@ from activities import limits
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
 from activities.record_settlement import RecordSettlement
+from tests.simulation.accidents import looked_at_whatever_its_age
 from tests.simulation.life import PlannedLedger
 from tests.simulation.mortality import MortalWorkers
 from tests.simulation.world import World
@@ -48,7 +49,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """Run the workers of one world. Outside the sandbox it is a third faster; the product runs inside."""
     made = World(environment, ledger)
-    with lost_soon(lost_after), environment.auto_time_skipping_disabled():
+    with lost_soon(lost_after), looked_at_whatever_its_age(), environment.auto_time_skipping_disabled():
         async with (
             Worker(
                 environment.client,

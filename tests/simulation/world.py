@@ -9,14 +9,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from activities import limits
 from connector import CallHeaders
-from contract.payloads import AdjustTask, CancelTask, SettlementInput, Snapshot, TakeUp, accepted_snapshot
+from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
 from contract.states import State
+from tests.simulation.accidents import Accidents
 from tests.simulation.auditor import Told, contradictions
 from tests.simulation.broken import Broken, Violation
 from tests.simulation.broker import Broker
@@ -24,7 +25,6 @@ from tests.simulation.evidence import Evidence, Story
 from tests.simulation.fates import Crash, Fate
 from tests.simulation.invariant import sum_violations, violations
 from tests.simulation.life import Life, PlannedLedger
-from tests.simulation.mortality import Reported
 from tests.simulation.plan import Act, Moment, Plan, Where
 from tests.support.orders import settlement
 from tests.support.polling import until
@@ -49,6 +49,7 @@ class World:
         self.broker = Broker()
         self.ledger = ledger
         self.lives: dict[str, Life] = {}
+        self._accidents = Accidents(environment, ledger, self.lives)
         ledger.lives = self.lives
         ledger.during_write = self._during_write
 
@@ -83,7 +84,13 @@ class World:
         for life in lives:
             evidence = every[life.number]
             if not life.overtaken(evidence.story):
-                told = contradictions(life.told, evidence.story, life.plan, stopped_early=life.stopped_early)
+                told = contradictions(
+                    life.told,
+                    evidence.story,
+                    life.plan,
+                    stopped_early=life.stopped_early,
+                    lost_runs=life.lost_runs,
+                )
                 found += [Violation(Broken.NOT_WHAT_IT_WAS_TOLD, life.number, each) for each in told]
         return found
 
@@ -92,9 +99,10 @@ class World:
         every = await self.evidence(list(self.lives.values()))
         return sum_violations(every.values(), self.broker.desk.books.accounts(limit=100_000))
 
-    def next_fate(self, number: str) -> Fate:
+    def begin(self, number: str, told: Told) -> Fate:
         """Begin the next attempt at an external call."""
         life = self.lives[number]
+        life.told.append(told)
         attempt, life.attempts = life.attempts, life.attempts + 1
         fate = life.plan.fate(attempt)
         self.broker.expect(number, attempt, fate)
@@ -104,12 +112,6 @@ class World:
         """Do what the plan wants done during the call under way."""
         life = self.lives[number]
         await self._act(life, Moment(Where.CALL, life.attempts - 1))
-
-    def reported(self, number: str, task: AdjustTask | CancelTask, record: Reported) -> None:
-        """Take note of what our side was told."""
-        kind = task.kind if isinstance(task, CancelTask) else None
-        round_ = task.round if isinstance(task, CancelTask) else 0
-        self.lives[number].told.append(Told(kind, round_, record))
 
     async def _begin(self, plan: Plan, number: str) -> Life:
         now = await self._environment.get_current_time()
@@ -125,7 +127,8 @@ class World:
         )
         life = Life(plan, accepted)
         self.lives[number] = life
-        self.broker.line(number).guarded = plan.guarded
+        line = self.broker.line(number)
+        line.guarded, line.protocol = plan.guarded, plan.protocol
         await until(lambda: self._is_accepted(accepted), what="acceptance")
         return life
 
@@ -150,8 +153,7 @@ class World:
 
     async def _until_rest(self, life: Life) -> None:
         """Wait until it has ended, or is ABORTED and nobody will act any more."""
-        assert life.handle is not None
-        ended = asyncio.create_task(life.handle.result())
+        ended = asyncio.create_task(self._end(life))
         while True:
             aborted = asyncio.create_task(life.aborted.wait())
             await asyncio.wait({aborted, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -164,6 +166,18 @@ class World:
             await self._at_abort(life)
         ended.cancel()
         await until(lambda: self._is_recorded(life), what="the ledger's newest snapshot")
+
+    async def _end(self, life: Life) -> Snapshot:
+        """Return what its workflow returns, the last one of all; of one that was lost at its end, what it knew."""
+        while True:
+            handle = life.handle
+            assert handle is not None
+            try:
+                return await handle.result()
+            except WorkflowFailureError:
+                async with life.losing:
+                    if life.handle is handle:
+                        return await handle.query(OrderSettlement.snapshot)
 
     async def _is_recorded(self, life: Life) -> bool:
         recorded = await self.ledger.find(life.number)
@@ -186,21 +200,25 @@ class World:
 
     async def _lose_the_first_workflow(self, life: Life) -> TakeUp:
         """Send the adjust as a workflow did that is gone by now."""
-        number = life.number
-        fate = self.next_fate(number)
+        fate = self.begin(life.number, Told(None, 0))
         if fate.crash is not Crash.BEFORE_SEND:
             await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), limits.DEADLINES)
-        life.told.append(Told(None, 0, None))
         return TakeUp(snapshot=accepted_snapshot(life.settlement), reason="its workflow was lost")
 
     async def _ask(self, life: Life) -> None:
-        assert life.handle is not None
-        try:
-            answer = await life.handle.execute_update(OrderSettlement.decision, id="decision")
-        except (WorkflowUpdateFailedError, RPCError):
-            return  # it ended before it was asked
-        if answer.decision is not None:
-            life.decisions.append(answer.decision)
+        """Ask for the decision, until there is one or nobody left to ask."""
+        while True:
+            handle = life.handle
+            assert handle is not None
+            try:
+                answer = await handle.execute_update(OrderSettlement.decision, id="decision")
+            except (WorkflowUpdateFailedError, RPCError):
+                async with life.losing:
+                    if life.handle is handle:
+                        return  # it ended before it was asked
+            else:
+                life.decisions += [answer.decision] if answer.decision is not None else []
+                return
 
     async def _during_write(self, life: Life, attempt: int) -> None:
         await self._act(life, Moment(Where.WRITE, attempt))
@@ -208,7 +226,7 @@ class World:
     async def _act(self, life: Life, moment: Moment) -> None:
         for act in life.plan.acts_at(moment):
             life.acted.append(moment)
-            await self._carry_out(life, act)
+            await (self._accidents.lose(life) if act is Act.LOSE else self._carry_out(life, act))
 
     async def _carry_out(self, life: Life, act: Act) -> None:
         handle = life.handle
