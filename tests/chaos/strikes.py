@@ -6,10 +6,15 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from contract.ids import SETTLEMENT_WORKFLOW
 from contract.states import Decision
 from stack.process import Process
 from tests.chaos.callers import Callers
@@ -25,6 +30,7 @@ LASTS_S = 5.0
 FROZEN_S = 8.0
 """Longer than Temporal waits for a call's report: what the worker still does afterwards comes too late."""
 CLOCK_SHIFT_S = 3_600
+OPEN_SETTLEMENTS = f"WorkflowType = '{SETTLEMENT_WORKFLOW}' AND ExecutionStatus = 'Running'"
 CANARIES = 2
 """Orders posted at once to see whether any is settled: the network may take one of them."""
 RECOVERS_WITHIN_S = 120.0
@@ -46,6 +52,7 @@ class Strike(StrEnum):
     API_CLOCK_AHEAD = "API's clock 1 h ahead"
     API_CLOCK_BACK = "API's clock 1 h back"
     NETWORK_CLOSED = "network closed"
+    WORKFLOWS_TERMINATED = "all workflows terminated"
 
     @property
     def is_kill(self) -> bool:
@@ -121,6 +128,7 @@ class Strikes:
             Strike.API_CLOCK_AHEAD: lambda: self._shift(CLOCK_SHIFT_S, stack.api),
             Strike.API_CLOCK_BACK: lambda: self._shift(-CLOCK_SHIFT_S, stack.api),
             Strike.NETWORK_CLOSED: self._close_network,
+            Strike.WORKFLOWS_TERMINATED: self._terminate_workflows,
         }
 
     def now_s(self) -> float:
@@ -190,6 +198,13 @@ class Strikes:
         await self._ground.proxy.refuse()
         await asyncio.sleep(LASTS_S)
         await self._ground.proxy.listen()
+
+    async def _terminate_workflows(self) -> None:
+        """End every settlement that is open, as somebody does who selects them all in the UI."""
+        temporal = await Client.connect(self._ground.stack.temporal_address)
+        async for each in temporal.list_workflows(OPEN_SETTLEMENTS):
+            with suppress(RPCError):  # it came to its end meanwhile
+                await temporal.get_workflow_handle(each.id, run_id=each.run_id).terminate("by mistake")
 
 
 def _there(part: T | None) -> T:

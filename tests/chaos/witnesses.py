@@ -97,9 +97,10 @@ class Witnesses:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
-        if described.status is WorkflowExecutionStatus.RUNNING:
-            return await handle.query(OrderSettlement.snapshot)
-        return await handle.result()
+        if described.status is WorkflowExecutionStatus.COMPLETED:
+            return await handle.result()
+        # One that was terminated when it had come to its end is not taken up, and still says what it knew.
+        return await handle.query(OrderSettlement.snapshot)
 
     async def _listed(self) -> dict[str, frozenset[State]]:
         found: defaultdict[str, set[State]] = defaultdict(set)
