@@ -1,13 +1,11 @@
 """What the Temporal UI shows of a batch, and the timeouts and retry policies of its activities."""
 
-from datetime import timedelta
-
 from temporalio.testing import WorkflowEnvironment
 
 from contract.batch import BatchInput
-from tests.support.batches import Bench
+from tests.support.batches import ONE_IN_TEN_SECONDS, Bench
+from tests.support.limits import OF_A_BATCH, limits_in, timers_in
 from workflows.batch_visibility import batch_details
-from workflows.runtime import BATCH_TASK_QUEUE
 from workflows.visibility import COMPANY_ID
 
 
@@ -34,18 +32,13 @@ async def test_what_the_ui_shows_names_neither_operator_nor_note(
         assert "broker is back" not in shown
 
 
-async def test_activities_of_a_batch_have_their_limits(at_work: Bench, environment: WorkflowEnvironment) -> None:
-    await at_work.abort(1, await environment.get_current_time())
-    handle = await at_work.run(await at_work.begin(1))
+async def test_activities_of_a_batch_have_their_limits_and_chunks_their_rate(
+    at_work: Bench, environment: WorkflowEnvironment
+) -> None:
+    await at_work.abort(2, await environment.get_current_time())
+    handle = await at_work.run(await at_work.begin(2, rate_per_s=ONE_IN_TEN_SECONDS))
     await handle.result()
     history = await handle.fetch_history()
-    found = [event.activity_task_scheduled_event_attributes for event in history.events]
-    chunk, end = (each for each in found if each.activity_type.name)
-    assert (chunk.activity_type.name, end.activity_type.name) == ("retry_settlements", "end_batch")
-    for each in (chunk, end):
-        assert each.retry_policy.maximum_attempts == 0
-        assert each.retry_policy.maximum_interval.ToTimedelta() == timedelta(seconds=30)
-        assert each.task_queue.name == BATCH_TASK_QUEUE == "order-settlement-batches"
-    assert chunk.heartbeat_timeout.ToTimedelta() == timedelta(seconds=10)
-    assert chunk.start_to_close_timeout.ToTimedelta() == timedelta(seconds=65)
-    assert end.start_to_close_timeout.ToTimedelta() == timedelta(seconds=15)
+    assert limits_in(history) == OF_A_BATCH
+    (until_the_next_s,) = timers_in(history)
+    assert 1 < until_the_next_s <= 10

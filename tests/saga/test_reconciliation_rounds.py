@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
 from activities import limits
 from contract.reconciliation import ReconciliationRound, RoundCarry
+from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number
 from tests.support.rounds import Parts, looking_at, part
 from workflows.reconciliation import PARTS_MAX, Reconciliation
@@ -138,28 +138,8 @@ async def test_every_activity_of_a_round_has_its_limits(environment: WorkflowEnv
         )
         await handle.result()
         history = await handle.fetch_history()
-    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
-    found = {
-        each.activity_type.name: (
-            _seconds(each.start_to_close_timeout),
-            _seconds(each.heartbeat_timeout),
-            each.retry_policy.maximum_attempts,
-            each.task_queue.name,
-        )
-        for each in scheduled
-        if each.activity_type.name
-    }
-    look = (120, 20, 3, "order-settlement-reconciliation")
-    assert found == {
-        "check_temporal": look,
-        "check_ledger": look,
-        "review_findings": look,
-        "record_round": (15, 0, 3, "order-settlement-reconciliation"),
-    }
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.ToTimedelta().total_seconds()
+    assert limits_in(history) == OF_A_ROUND
+    assert timers_in(history) == []
 
 
 def test_the_limits_fit_into_each_other() -> None:

@@ -1,45 +1,70 @@
 """Timeouts and retry policies as they reach Temporal. Replay does not notice when they change; this does."""
 
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.history.v1 import ActivityTaskScheduledEventAttributes
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from unittest.mock import MagicMock
 
+import pytest
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+import worker
 from activities import limits
 from tests.saga.conftest import StartSaga
-from tests.support.orders import QUICK_POLICY
-from tests.support.sagas import Saga
-from tests.support.scripted import NOT_APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
+from tests.support import lost
+from tests.support.ledgers import FlakyLedger
+from tests.support.limits import OF_A_SETTLEMENT, SNAPSHOT, limits_in, seconds, timers_in
+from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.sagas import settling
+from tests.support.scripted import NEVER_RECEIVED, NOT_APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
 
 
-async def scheduled(saga: Saga) -> dict[str, ActivityTaskScheduledEventAttributes]:
-    history = await saga.handle.fetch_history()
-    attributes = [event.activity_task_scheduled_event_attributes for event in history.events]
-    return {each.activity_type.name: each for each in attributes if each.activity_type.name}
-
-
-def seconds(duration: Duration) -> float:
-    return duration.ToTimedelta().total_seconds()
-
-
-async def test_every_activity_has_its_limits(saga: StartSaga) -> None:
+async def test_every_activity_of_a_settlement_has_its_limits_and_the_quarantine_its_length(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, REVERSED])
     async with saga(external) as started:
         await started.result()
-        activities = await scheduled(started)
-    adjust, cancel, record = (activities[name] for name in ("adjust", "cancel_adjust", "record_settlement"))
+        history = await started.handle.fetch_history()
+    assert limits_in(history) == OF_A_SETTLEMENT
+    (quarantine_s,) = timers_in(history)
+    assert QUICK_POLICY.confirm_after_s - 1 < quarantine_s <= QUICK_POLICY.confirm_after_s
 
-    assert adjust.retry_policy.maximum_attempts == 1
-    assert seconds(adjust.start_to_close_timeout) == 6
-    assert seconds(adjust.schedule_to_start_timeout) == QUICK_POLICY.expire_after_s
 
-    assert cancel.retry_policy.maximum_attempts == QUICK_POLICY.cancel_max_attempts
-    assert seconds(cancel.retry_policy.initial_interval) == QUICK_POLICY.cancel_initial_interval_s
-    assert seconds(cancel.retry_policy.maximum_interval) == QUICK_POLICY.cancel_max_interval_s
-    assert cancel.retry_policy.backoff_coefficient == 2
-    assert seconds(cancel.start_to_close_timeout) == 6
-    assert (adjust.task_queue.name, cancel.task_queue.name) == ("order-settlement", "order-settlement-cancels")
+async def test_one_that_is_taken_up_has_the_same_limits_and_waits_for_an_adjust_in_flight(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    start = settlement(accepted_at=await environment.get_current_time() - timedelta(minutes=5))
+    external = ScriptedExternalSystem(adjust=AssertionError("adjusted again"), cancels=[NEVER_RECEIVED, REVERSED])
+    taken_up = lost.taken_up(lost.adjusting(start))
+    async with settling(environment, ledger, external, start, taken_up) as started:
+        await started.result()
+        history = await started.handle.fetch_history()
+    assert limits_in(history) == {name: each for name, each in OF_A_SETTLEMENT.items() if name != "adjust"}
+    in_flight_s, quarantine_s = timers_in(history)
+    assert in_flight_s == OF_A_SETTLEMENT["adjust"].start_to_close_s
+    assert quarantine_s == pytest.approx(QUICK_POLICY.confirm_after_s, abs=1)
 
-    assert record.retry_policy.maximum_attempts == 0
-    assert record.task_queue.name == "order-settlement-ledger"
+
+def test_every_activity_that_a_worker_registers_has_its_limits_in_the_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new one fails here until it stands there, and then where its workflow's are held against the snapshot."""
+    registered: list[Callable[..., Any]] = []
+
+    def recorded(*_: object, activities: list[Callable[..., Any]], **__: object) -> None:
+        registered.extend(activities)
+
+    makers = [each for name, each in inspect.getmembers(worker, inspect.isfunction) if _makes_a_worker(name, each)]
+    monkeypatch.setattr(worker, "Worker", recorded)
+    for make in makers:
+        make(**{name: MagicMock() for name in inspect.signature(make).parameters})
+    names = {getattr(each, "__temporal_activity_definition").name for each in registered}
+    assert names == set(SNAPSHOT)
+
+
+def _makes_a_worker(name: str, function: Callable[..., Any]) -> bool:
+    return not name.startswith("_") and inspect.signature(function).return_annotation is Worker
 
 
 async def test_no_timeout_can_close_a_settlement(saga: StartSaga) -> None:
