@@ -1,5 +1,6 @@
 """Batches on Temporal's time-skipping server: aborted settlements, a broker that recovers, a flaky record."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from workflows.batch_retry import BatchRetry
 from workflows.start import start_workflow
 from workflows.start_batch import start_batch
 
-COMPANY = 7
+_companies = itertools.count(1_001)
 ONE_IN_TEN_SECONDS = 0.1
 FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
 ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
@@ -86,6 +87,8 @@ class Bench:
     ledger: FlakyLedger
     batches: FlakyBatches
     external: RecoveringExternalSystem = field(default_factory=RecoveringExternalSystem)
+    company: int = field(default_factory=lambda: next(_companies))
+    """Of its own: what another test has left open on the same server may abort here, and is in no batch of this one."""
 
     async def start(self, settlements: list[SettlementInput]) -> list[str]:
         """Start settlements; return their numbers."""
@@ -98,7 +101,10 @@ class Bench:
         prefix = new_number("B")
         numbers = [f"{prefix}-{index:03}" for index in range(count)]
         await self.start(
-            [settlement(policy=ONE_ATTEMPT, accepted_at=accepted_at, requestUniqueNo=number) for number in numbers]
+            [
+                settlement(policy=ONE_ATTEMPT, accepted_at=accepted_at, company_id=self.company, requestUniqueNo=number)
+                for number in numbers
+            ]
         )
         for number in numbers:
             await self.stands(number, State.ABORTED)
@@ -127,7 +133,7 @@ class Bench:
         """Write a batch over all aborted settlements of the company; return its id."""
         batch = batch or batch_id("ops-1", new_number(), "")
         order = BatchOrder(
-            selection=BatchSelection(company_id=COMPANY),
+            selection=BatchSelection(company_id=self.company),
             reason_code=RetryReason.BROKER_RECOVERED,
             note="broker is back",
             expected_count=count,

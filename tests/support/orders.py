@@ -48,13 +48,14 @@ def settlement(
     *,
     policy: SettlementPolicy = QUICK_POLICY,
     accepted_at: datetime | None = None,
+    company_id: int = 7,
     **fields: Any,  # noqa: ANN401
 ) -> SettlementInput:
     """Return an accepted order as its workflow gets it."""
     return SettlementInput(
         adjust=AdjustBody(**order(**fields)),
         trace="trace-7",
-        company_id=7,
+        company_id=company_id,
         accepted_at=accepted_at or datetime.now(UTC),
         policy=policy,
     )
