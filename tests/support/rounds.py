@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities import limits
 from contract.reconciliation import RoundEnd, Walked, WalkTask
 from tests.support.histories import without_stack_traces
 from workflows.reconciliation import Reconciliation
@@ -101,6 +102,7 @@ def round_stories() -> dict[str, Parts]:
             ledger=(part(100, "l1"), part(100, "l2"), part(7, found=1)),
             findings=(part(100, "100"), part(3)),
         ),
+        "round-more-than-one-may-look-at": Parts(ledger=(part(limits.RECONCILE_CHECKED_MAX, "l1"),)),
         "round-a-side-that-cannot-be-read": Parts(temporal=(None,), ledger=(part(3),)),
     }
 

@@ -13,8 +13,9 @@ from datetime import timedelta
 from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Rule, Verdict
+from contract.ids import CancelKind
 from contract.operator_rules import ResolveReason, RetryReason
-from contract.payloads import OperatorRequest, SettlementInput, Snapshot
+from contract.payloads import OperatorRequest, SettlementInput, Snapshot, TakeUp
 from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate
@@ -23,6 +24,7 @@ from tests.support.batch_stories import batch_stories, tell_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.polling import until
 from tests.support.rounds import round_stories, tell_round
 from tests.support.sagas import Saga, settling, time_skipping
 from tests.support.scripted import (
@@ -83,6 +85,15 @@ async def _stopped_when_aborted(environment: WorkflowEnvironment, saga: Saga) ->
     await saga.handle.cancel(reason="maintenance")
 
 
+async def _stopped_in_quarantine(_: WorkflowEnvironment, saga: Saga) -> None:
+    async def begun() -> bool:
+        return len((await saga.snapshot()).cancel_acts) == len(CancelKind)
+
+    await until(begun, what="the quarantine")
+    await saga.handle.cancel()
+    await saga.snapshot()
+
+
 def _stopped_during(gate: Gate) -> Act:
     async def act(_: WorkflowEnvironment, saga: Saga) -> None:
         await gate.reached.wait()
@@ -104,11 +115,13 @@ class Story:
     age: timedelta = timedelta(0)
     known: Callable[[SettlementInput], Snapshot] | None = None
     """For a workflow that goes on for a lost one: what was known of it."""
+    lost_after: timedelta | None = None
+    """How long after its last change that one was ended; None: nobody knows."""
 
 
 def stories() -> dict[str, Story]:
     """Return all stories by name, each ready to be told once."""
-    gate = Gate(APPLIED)
+    gate, cancel_gate = Gate(APPLIED), Gate(REVERSED)
     worker_lost = RuntimeError("the worker is gone")
     return {
         "settled": Story(State.SETTLED, APPLIED, act=_decided),
@@ -117,13 +130,18 @@ def stories() -> dict[str, Story]:
         "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), _decided),
         "reversed-after-retries": Story(State.CANCELLED, UNKNOWN, (FAILED, FAILED, REVERSED)),
         "late-arrival-caught": Story(State.CANCELLED, UNKNOWN, (NEVER_RECEIVED, REVERSED)),
+        "confirmed": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, NOT_APPLIED)),
+        "adjust-never-reported": Story(State.CANCELLED, Gate(APPLIED), (REVERSED,)),
         "worker-lost": Story(State.CANCELLED, worker_lost, (REVERSED,)),
         "aborted-then-retried": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _retried),
         "aborted-confirming": Story(
             State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), _retried
         ),
         "resolved": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved),
+        "resolved-confirming": Story(State.RESOLVED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS), _resolved),
         "stopped-while-adjusting": Story(State.CANCELLED, gate, (REVERSED,), _stopped_during(gate)),
+        "stopped-while-cancelling": Story(State.CANCELLED, UNKNOWN, (cancel_gate,), _stopped_during(cancel_gate)),
+        "stopped-in-quarantine": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, REVERSED), _stopped_in_quarantine),
         "stopped-when-aborted": Story(
             State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _stopped_when_aborted
         ),
@@ -140,6 +158,9 @@ def taken_up_stories() -> dict[str, Story]:
             State.CANCELLED, never, (NEVER_RECEIVED, NEVER_RECEIVED), _decided, old, known=lost.adjusting
         ),
         "taken-up-cancelling": Story(State.CANCELLED, never, (FAILED, REVERSED), age=old, known=lost.cancelling),
+        "taken-up-terminated": Story(
+            State.CANCELLED, never, (REVERSED,), age=old, known=lost.cancelling, lost_after=timedelta(seconds=2)
+        ),
         "taken-up-in-quarantine": Story(State.CANCELLED, never, (REVERSED,), known=lost.quarantined),
         "taken-up-aborted": Story(State.CANCELLED, never, (REVERSED,), _retried_when_taken_up, old, lost.aborted),
         "taken-up-aborted-confirming": Story(
@@ -149,12 +170,19 @@ def taken_up_stories() -> dict[str, Story]:
     }
 
 
+def _taken_up(story: Story, start: SettlementInput) -> TakeUp | None:
+    if story.known is None:
+        return None
+    known = story.known(start)
+    return lost.taken_up(known, known.updated_at + story.lost_after if story.lost_after is not None else None)
+
+
 async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str, story: Story) -> str:
     """Live through a story and return its history as JSON."""
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
     start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
-    taken_up = lost.taken_up(story.known(start)) if story.known else None
+    taken_up = _taken_up(story, start)
     async with settling(environment, ledger, external, start, taken_up) as saga:
         if story.act is not None:
             await story.act(environment, saga)
