@@ -1,6 +1,6 @@
-"""A process that accepts settlements one after the other, to race with others like it or to be killed.
+"""A process that accepts settlements, some at once, to race with others like it or to be killed.
 
-`python -m tests.ledger.racer URL PREFIX COUNT` says `ready`, waits for a line, then accepts PREFIX-0,
+`python -m tests.ledger.racer URL PREFIX COUNT AT_ONCE` says `ready`, waits for a line, then accepts PREFIX-0,
 PREFIX-1 and so on, and says of each, once it is acknowledged, whether it was new.
 """
 
@@ -24,9 +24,9 @@ class Racer:
         self._process = process
 
     @classmethod
-    async def start(cls, database_url: str, prefix: str, count: int) -> Self:
+    async def start(cls, database_url: str, prefix: str, count: int, at_once: int = 1) -> Self:
         """Start one and wait until it is ready to go."""
-        command = (sys.executable, "-m", "tests.ledger.racer", database_url, prefix, str(count))
+        command = (sys.executable, "-m", "tests.ledger.racer", database_url, prefix, str(count), str(at_once))
         racer = cls(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE))
         assert await racer._line() == "ready"
         return racer
@@ -64,15 +64,19 @@ class Racer:
         return line.decode().strip() if line.endswith(b"\n") else ""
 
 
-async def race(database_url: str, prefix: str, count: int) -> None:
+async def race(database_url: str, prefix: str, count: int, at_once: int) -> None:
     """Accept the numbers."""
     engine = open_engine(database_url)
     ledger = Ledger(engine)
-    for index in range(count):
-        number = f"{prefix}-{index}"
-        _, is_new = await ledger.accept(settlement(requestUniqueNo=number), accepted())
-        sys.stdout.write(f"{number} {is_new}\n")
-        sys.stdout.flush()
+    numbers = (f"{prefix}-{index}" for index in range(count))
+
+    async def accept_what_is_left() -> None:
+        for number in numbers:
+            _, is_new = await ledger.accept(settlement(requestUniqueNo=number), accepted())
+            sys.stdout.write(f"{number} {is_new}\n")
+            sys.stdout.flush()
+
+    await asyncio.gather(*(accept_what_is_left() for _ in range(at_once)))
     await engine.dispose()
 
 
@@ -80,4 +84,4 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    asyncio.run(race(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(race(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
