@@ -19,6 +19,10 @@ from workflows.runtime import DATA_CONVERTER
 DRAIN_S = 65
 """On SIGTERM a caller who waits (at most `prefer.WAIT_MAX_S`) still gets the answer."""
 
+KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep an idle connection, so that the close is theirs: a POST that is sent on a
+connection just being closed is lost, and its caller must ask again."""
+
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT, then let the answers that are due go out."""
@@ -41,6 +45,7 @@ async def main() -> None:
             port=settings.api_port,
             log_config=None,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=DRAIN_S,
         )
     )

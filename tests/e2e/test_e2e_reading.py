@@ -11,8 +11,11 @@ import pytest
 import pytest_asyncio
 
 from contract.states import State
+from stack.ports import HOST
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.orders import order
+
+LONGER_THAN_THE_DEFAULT_S = 8
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -108,3 +111,16 @@ async def test_an_open_stream_does_not_hold_the_api_back_when_it_is_told_to_end(
     assert await own_system.stack.api.ended() == 0
     assert await reading == 2
     await own_system.stack.api.start()
+
+
+async def test_an_idle_connection_is_kept_for_longer_than_clients_keep_theirs(own_system: System) -> None:
+    """Closed first by the API, it would take the next POST of a client with it."""
+    reader, writer = await asyncio.open_connection(HOST, own_system.stack.settings.api_port)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+        with pytest.raises(TimeoutError):  # uvicorn's own default would close it within 5 s
+            await asyncio.wait_for(reader.read(), LONGER_THAN_THE_DEFAULT_S)  # all, to its end
+    finally:
+        writer.close()
+        await writer.wait_closed()
