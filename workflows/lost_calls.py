@@ -1,4 +1,4 @@
-"""What the audit keeps of calls whose activity failed instead of returning a record."""
+"""What the audit keeps of calls that nobody returned a record of: the activity failed, or the workflow was lost."""
 
 from datetime import UTC, datetime
 

@@ -105,4 +105,4 @@ def _next_round(known: Snapshot) -> int:
     """Return the number of the next round: above every one that was made, or begun and lost with its worker."""
     made = max((call.round + 1 for call in known.calls), default=0)
     asked_for = sum(act.kind in _BEGINS_A_ROUND for act in known.acts)
-    return max(made, asked_for + 1 if known.calls else asked_for)
+    return max(made, asked_for + 1 if known.calls or known.cancel_acts else asked_for)

@@ -310,7 +310,9 @@ async def test_one_without_a_single_call_in_its_record_is_compensated(
 ) -> None:
     known = lost.cancelling(accepted).model_copy(update={"calls": ()})
     async with taking_up(accepted, known, script(REVERSED)) as saga:
-        assert (await saga.result()).cancel_result is CancelResult.REVERSED
+        snapshot = await saga.result()
+    assert snapshot.cancel_result is CancelResult.REVERSED
+    assert [call.round for call in snapshot.calls] == [0] * ATTEMPTS + [1]
 
 
 @pytest.mark.parametrize("known", [lost.adjusting, lost.cancelling], ids=["adjusting", "cancelling"])
