@@ -66,6 +66,8 @@ def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
 
 def _round_began_at(snapshot: Snapshot, confirming: CancelAct | None) -> datetime:
     began = [each.at for each in snapshot.state_changes if each.state is State.CANCELLING]
+    # A take-up begins a round without a change of state.
+    began += [act.at for act in snapshot.acts]
     return max([*began, *([_planned_at(confirming)] if confirming else [])], default=snapshot.updated_at)
 
 

@@ -8,11 +8,12 @@ from api.explain_next import next_step, round_lasts_at_most
 from api.explain_settlement import timeline
 from contract.calls import Phase, Rule
 from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import CancelAct, StateChange, accepted_snapshot
+from contract.payloads import ActKind, CancelAct, OperatorAct, StateChange, accepted_snapshot
 from contract.rules_in_words import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
 from contract.states import CancelResult, State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import long_story, stands
+from tests.support import lost
 from tests.support.orders import QUICK_POLICY, settlement
 
 
@@ -87,6 +88,15 @@ def test_a_round_of_cancels_ends_with_its_attempts_and_waits() -> None:
     step = next_step(order, snapshot)
     assert (step.who, step.at) == ("automation", began + timedelta(seconds=21))
     assert "up to 3 times" in step.text
+
+
+def test_the_round_of_one_that_is_taken_up_ends_counted_from_there() -> None:
+    order = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1))
+    known = lost.cancelling(order)
+    taken_up_at = order.accepted_at + timedelta(minutes=10)
+    act = OperatorAct(kind=ActKind.TAKE_UP, operator="reconciliation", note=lost.REASON, at=taken_up_at)
+    step = next_step(order, known.model_copy(update={"acts": (act,)}))
+    assert (step.who, step.at) == ("automation", taken_up_at + round_lasts_at_most(QUICK_POLICY))
 
 
 def test_in_the_quarantine_the_confirming_cancel_is_due_when_it_was_planned() -> None:

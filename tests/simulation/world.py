@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -177,7 +177,7 @@ class World:
             except WorkflowFailureError:
                 async with life.losing:
                     if life.handle is handle:
-                        return await handle.query(OrderSettlement.snapshot)
+                        return await self._asked(handle)
 
     async def _is_recorded(self, life: Life) -> bool:
         recorded = await self.ledger.find(life.number)
@@ -185,10 +185,17 @@ class World:
 
     async def _knows(self, life: Life) -> Snapshot:
         assert life.handle is not None
-        if life.ended is not None:
-            return life.ended
-        known: Snapshot = await life.handle.query(OrderSettlement.snapshot)
-        return known
+        return life.ended or await self._asked(life.handle)
+
+    async def _asked(self, handle: WorkflowHandle[OrderSettlement, Snapshot]) -> Snapshot:
+        """Ask a workflow what it knows; a question that a busy server lets fall is asked again."""
+
+        async def answer() -> Snapshot | None:
+            with suppress(RPCError):
+                return await handle.query(OrderSettlement.snapshot)
+            return None
+
+        return await until(answer, limit_s=LIFE_LIMIT_S, what="what a workflow knows")
 
     async def _at_abort(self, life: Life) -> None:
         life.aborted.clear()
