@@ -61,7 +61,9 @@ class Accidents:
         async with life.losing:
             assert life.handle is not None
             run_id = (await life.handle.describe()).run_id
-            run = self._client.get_workflow_handle_for(OrderSettlement.run, life.handle.id, run_id=run_id)
+            run: WorkflowHandle[OrderSettlement, Snapshot] = self._client.get_workflow_handle(
+                life.handle.id, run_id=run_id, result_type=Snapshot
+            )
             try:
                 await run.terminate("an accident")
             except RPCError:
