@@ -17,7 +17,7 @@ import aiohttp
 
 from bench.hanging import order
 from config.settings import Settings
-from stack.parts import CLIENT_KEEP_ALIVE_S, Stack
+from stack.parts import Stack
 from stack.ports import with_free_ports
 
 SLOTS, COMPANY_SLOTS, AT_ONCE, ORDERS = 8, 4, 80, 30
@@ -78,8 +78,7 @@ async def measure(company_slots: int) -> None:
         stack = Stack(with_free_ports(settings))
         await stack.start()
         try:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=CLIENT_KEEP_ALIVE_S)
-            async with aiohttp.ClientSession(stack.api_url, connector=connector) as session:
+            async with aiohttp.ClientSession(stack.api_url, connector=aiohttp.TCPConnector(limit=0)) as session:
                 await others(session, "WARM")
                 quiet = await others(session, "QUIET")
                 async with flood(session):

@@ -16,8 +16,6 @@ from workflows.visibility import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
 _PROBE_LIMIT_S = 2.0
-CLIENT_KEEP_ALIVE_S = 2
-"""For clients of the API: less than it keeps an idle connection. A POST on one that is just being closed is lost."""
 
 
 class Stack:

@@ -14,7 +14,7 @@ from multidict import CIMultiDictProxy
 
 from config.settings import Settings
 from contract.states import State
-from stack.parts import CLIENT_KEEP_ALIVE_S, Stack
+from stack.parts import Stack
 from stack.ports import PORT_SETTINGS, free_port
 from tests.support.orders import order
 from tests.support.polling import until
@@ -132,9 +132,7 @@ async def running(settings: Settings) -> AsyncIterator[System]:
     stack = Stack(settings)
     await stack.start()
     try:
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=CLIENT_KEEP_ALIVE_S)
-        ) as http:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             yield System(stack, http)
     finally:
         await stack.stop()
