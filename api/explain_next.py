@@ -1,6 +1,6 @@
 """What happens to a settlement next, who does it, and when at the latest. Pure: the ledger's snapshot tells it all."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from contract.explanation import NextStep
@@ -52,7 +52,7 @@ def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
         return NextStep(
             text="After the quarantine a confirming cancel looks once more, for an adjust that arrived late.",
             who=AUTOMATION,
-            at=_planned_at(confirming),
+            at=confirming.due_at,
         )
     return NextStep(
         text=(
@@ -68,11 +68,7 @@ def _round_began_at(snapshot: Snapshot, confirming: CancelAct | None) -> datetim
     began = [each.at for each in snapshot.state_changes if each.state is State.CANCELLING]
     # A take-up begins a round without a change of state.
     began += [act.at for act in snapshot.acts]
-    return max([*began, *([_planned_at(confirming)] if confirming else [])], default=snapshot.updated_at)
-
-
-def _planned_at(act: CancelAct) -> datetime:
-    return datetime.fromtimestamp(act.request_time_ms / 1000, UTC)
+    return max([*began, *([confirming.due_at] if confirming else [])], default=snapshot.updated_at)
 
 
 def _by_hand(settlement: SettlementInput) -> NextStep:

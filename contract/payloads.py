@@ -4,7 +4,7 @@ Shapes only, no rules (ADR 0003). A field may be added with a default. One that 
 another meaning breaks the replay of open settlements: that needs `workflow.patched` and a line in CHANGELOG.md.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import AliasChoices, Field
@@ -120,6 +120,11 @@ class CancelAct(Model):
     kind: CancelKind
     request_time_ms: int
     remark: str
+
+    @property
+    def due_at(self) -> datetime:
+        """Return when it is sent first: at once, or for a confirming cancel after the quarantine."""
+        return datetime.fromtimestamp(self.request_time_ms / 1000, UTC)
 
 
 class Snapshot(Model):

@@ -1,6 +1,6 @@
 """What the audit keeps of calls that nobody returned a record of: the activity failed, or the workflow was lost."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
@@ -68,8 +68,7 @@ def calls_of_failed_cancel(
     heard = CALLS.validate_python(details[0]) if details else ()
     # Ended by hand, from the UI or the command line, nobody knows how many there were; but there was one.
     made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
-    operation = heard[-1].operation if heard else Operation.CANCEL_ADJUST
-    return with_unheard(heard, task, made, operation, scheduled_at)
+    return with_unheard(heard, task, made, _how_cancelled(heard), scheduled_at)
 
 
 def calls_of_lost_round(
@@ -84,9 +83,11 @@ def calls_of_lost_round(
         return ()
     act = known.cancel_acts[-1]
     # While a round is under way nothing changes, so it began at the last change, or when its cancel was due.
-    began_at = max(known.updated_at, datetime.fromtimestamp(act.request_time_ms / 1000, UTC))
+    began_at = max(known.updated_at, act.due_at)
     attempts = attempts_begun(settlement.policy, lost_at - began_at)
-    operation = known.calls[-1].operation if known.calls and known.calls[-1].kind else Operation.CANCEL_ADJUST
-    task = cancel_task(settlement, act, round_)
-    calls = with_unheard((), task, attempts, operation, began_at)
+    calls = with_unheard((), cancel_task(settlement, act, round_), attempts, _how_cancelled(known.calls), began_at)
     return tuple(call.model_copy(update={"verdict": LOST_WITH_ITS_WORKFLOW}) for call in calls)
+
+
+def _how_cancelled(calls: tuple[CallRecord, ...]) -> Operation:
+    return next((call.operation for call in reversed(calls) if call.kind), Operation.CANCEL_ADJUST)
