@@ -20,7 +20,6 @@ from activities.cancel_adjust import CancelAdjust
 from activities.check_ledger import CheckLedger
 from activities.check_temporal import CheckTemporal
 from activities.end_batch import EndBatch
-from activities.limits import ADJUST_START_TO_CLOSE
 from activities.reconciler import Reconciler
 from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
@@ -32,6 +31,7 @@ from config.settings import Settings, load_settings
 from config.temporal import connect, register_search_attributes
 from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
+from contract.limits import ADJUST_START_TO_CLOSE
 from ledger import Batches, Ledger, open_engine
 from workflows import metrics as saga_metrics
 from workflows.batch_retry import BatchRetry

@@ -7,10 +7,10 @@ import structlog
 from temporalio import activity
 
 from activities.bulkhead import Bulkhead
-from activities.limits import DEADLINES, PICKUP_DELAY_MAX_S
 from activities.metrics import observe_call
-from connector import CallHeaders, ExternalSystem
+from connector import DEADLINES, CallHeaders, ExternalSystem
 from contract.calls import CallRecord, Operation, Rule, Verdict
+from contract.limits import PICKUP_DELAY_MAX_S
 from contract.payloads import AdjustTask
 from contract.states import Outcome
 

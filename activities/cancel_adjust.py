@@ -4,54 +4,20 @@ import time
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.limits import DEADLINES
 from activities.metrics import observe_call
-from connector import CallHeaders, ExternalSystem
+from connector import DEADLINES, CallHeaders, ExternalSystem
 from connector.classify import cancel_result
 from contract.calls import CallRecord, Operation, Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.payloads import CancelReport, CancelTask
 from contract.states import Outcome
+from contract.unreported_calls import CALLS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
-
-CALLS = TypeAdapter(tuple[CallRecord, ...])
-
-IN_FLIGHT = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="in flight when its worker was lost")
-"""What an attempt says until its reply is in. Whatever kills the worker, the audit keeps this."""
-
-UNHEARD = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="its worker was lost before it could say more")
-"""What an attempt says whose worker was lost together with the heartbeat before the call: Temporal was out of reach."""
-
-
-def with_unheard(
-    heard: tuple[CallRecord, ...], task: CancelTask, attempts: int, operation: Operation, not_before: datetime
-) -> tuple[CallRecord, ...]:
-    """Add a record for each of a round's first `attempts` of which nothing was heard: it may have been sent.
-
-    A heartbeat is not acknowledged, so a call can be out before it, and both can be lost. Only Temporal's own
-    count of the attempts cannot; the audit must not know of fewer calls than the external system.
-    """
-    known = {call.attempt for call in heard}
-    missing = (
-        CallRecord(
-            operation=operation,
-            kind=task.kind,
-            request_unique_no=task.request_unique_no,
-            round=task.round,
-            attempt=attempt,
-            sent_at=not_before,
-            verdict=UNHEARD,
-        )
-        for attempt in range(1, attempts + 1)
-        if attempt not in known
-    )
-    return (*heard, *missing)
 
 
 class IncorrectCancelReplyError(ApplicationError):
@@ -127,7 +93,7 @@ class CancelAdjust:
         info = activity.info()
         heard = CALLS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
         operation = self._external_system.cancel_operation
-        return with_unheard(heard, task, info.attempt - 1, operation, info.scheduled_time)
+        return with_unreported(heard, task, info.attempt - 1, operation, info.scheduled_time)
 
     def _body(self, task: CancelTask) -> CancelAdjustBody | CancelOperationBody:
         shape = (

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
-from activities import limits
 from activities.reconciler import Reconciler
 from activities.side_by_side import side_by_side
+from contract import limits
 from contract.reconciliation import Walked, WalkTask
 from ledger import Standing
 

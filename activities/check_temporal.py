@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities import limits
 from activities.diagnosis import may_be_ahead
 from activities.reconciler import Reconciler
 from activities.settlement_workflows import Listed
 from activities.side_by_side import side_by_side
+from contract import limits
 from contract.reconciliation import Walked, WalkTask
 
 

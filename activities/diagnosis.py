@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from activities import limits
+from contract import limits
 from contract.reconciliation import FindingKind
 from contract.states import END_STATES, State
 from ledger import Standing

@@ -9,12 +9,11 @@ from opentelemetry import trace
 from temporalio import activity
 from temporalio.common import MetricMeter
 
+from contract.call_metrics import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, call_labels, outcome_labels
 from contract.calls import CallRecord
 
 CALL_DURATION = "settlement_external_call_duration"
 """The exporter adds `_seconds` to a duration and `_total` to a counter."""
-
-NO_PHASE = "NONE"
 
 AROUND_THE_DEADLINE_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 2.75, 3.0, 3.1, 3.25, 3.5, 4.0, 5.0)
 """Buckets, dense where it matters: whether the external system answers within its 3 seconds."""
@@ -33,14 +32,11 @@ def observe_call(call: CallRecord) -> None:
 
 
 def count_call(meter: MetricMeter, call: CallRecord) -> None:
-    """Count one external call, and how long it took if anybody knows."""
-    verdict = call.verdict
-    came_to = {"operation": call.operation.value, "outcome": verdict.outcome.value}
-    why = {"rule": verdict.rule.value, "phase": verdict.phase.value if verdict.phase else NO_PHASE}
-    meter.create_counter("settlement_external_calls", "External calls by what they came to.").add(1, came_to | why)
+    """Count one external call and record its duration."""
+    meter.create_counter(EXTERNAL_CALLS, EXTERNAL_CALLS_HELP).add(1, call_labels(call))
     if call.duration_ms is not None:
         meter.create_histogram_timedelta(CALL_DURATION, "Duration of external calls.").record(
-            timedelta(milliseconds=call.duration_ms), came_to
+            timedelta(milliseconds=call.duration_ms), outcome_labels(call)
         )
 
 

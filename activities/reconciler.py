@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities import limits
 from activities.diagnosis import Cure, Diagnosis, Execution, diagnose
 from activities.knowledge import NotRepairedError, above, ledger_is_enough, newest
 from activities.settlement_workflows import SettlementWorkflows
+from contract import limits
 from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
 from contract.reconciliation import FindingKind, FindingStatus
 from contract.states import END_STATES

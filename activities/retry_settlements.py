@@ -9,8 +9,8 @@ from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateR
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import limits
 from activities.heartbeats import heartbeats
+from contract import limits
 from contract.batch import BatchChunk, BatchInput, BatchProgress, ItemOutcome, item_note
 from contract.ids import RETRY_UPDATE, batch_update_id, workflow_id
 from contract.payloads import OperatorRequest

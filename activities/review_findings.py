@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities import limits
 from activities.reconciler import Examined, Reconciler
 from activities.side_by_side import side_by_side
+from contract import limits
 from contract.reconciliation import FindingStatus, Walked, WalkTask
 
 GONE = "a later round found nothing that does not fit"

@@ -19,8 +19,8 @@ from temporalio.client import (
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import limits
 from activities.diagnosis import Execution
+from contract import limits
 from contract.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, number_of, workflow_id
 from contract.payloads import SettlementStart, Snapshot
 from contract.settlement import is_settlement_no

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from activities import limits
 from activities.heartbeats import heartbeats
 from activities.reconciler import Examined
+from contract import limits
 from contract.reconciliation import Walked
 
 log = structlog.get_logger()

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from contract.explanation import NextStep
 from contract.ids import CancelKind
+from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from contract.payloads import CancelAct, SettlementInput, SettlementPolicy, Snapshot
 from contract.states import State
 

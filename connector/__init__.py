@@ -5,7 +5,7 @@ operations of the contract. Nothing here retries, and nothing here raises for wh
 whatever comes back, or does not, becomes a `Verdict`.
 """
 
-from connector.exchange import Deadlines
+from connector.exchange import DEADLINES, Deadlines
 from connector.external_system import CallHeaders, ExternalSystem, ExternalSystemConfig
 
-__all__ = ["CallHeaders", "Deadlines", "ExternalSystem", "ExternalSystemConfig"]
+__all__ = ["DEADLINES", "CallHeaders", "Deadlines", "ExternalSystem", "ExternalSystemConfig"]

@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from contract.calls import Phase
+from contract.limits import ADJUST_DEADLINE_S, CONNECT_DEADLINE_S
 
 REPLY_BYTES_MAX = 64 * 1024
 
@@ -25,6 +26,10 @@ class Deadlines:
     """From asking for a connection to having one; nothing is sent before."""
     reply_s: float
     """From the start of our send to the last byte of the reply."""
+
+
+DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)
+"""Those of every call in production (contract, rule 1)."""
 
 
 @dataclass(frozen=True)

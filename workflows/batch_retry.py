@@ -8,14 +8,14 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.end_batch import EndBatch
-    from activities.limits import (
+    from activities.retry_settlements import RetrySettlements
+    from contract.batch import BatchChunk, BatchEnd, BatchInput, BatchProgress, BatchState
+    from contract.limits import (
         BATCH_CHUNK_S,
         BATCH_CHUNK_START_TO_CLOSE,
         BATCH_END_START_TO_CLOSE,
         BATCH_HEARTBEAT,
     )
-    from activities.retry_settlements import RetrySettlements
-    from contract.batch import BatchChunk, BatchEnd, BatchInput, BatchProgress, BatchState
 
 from workflows.batch_visibility import PROGRESS_DESCRIPTION, STOP_DESCRIPTION, batch_details
 from workflows.journal import RECORD_RETRY

@@ -8,8 +8,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.limits import RECORD_START_TO_CLOSE
     from activities.record_settlement import RecordSettlement
+    from contract.limits import RECORD_START_TO_CLOSE
     from contract.payloads import RecordTask, SettlementInput, Snapshot
 
 from workflows.runtime import LEDGER_TASK_QUEUE

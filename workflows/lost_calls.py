@@ -7,10 +7,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, RetryState, T
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.cancel_adjust import CALLS, with_unheard
     from contract.calls import CallRecord, Operation, Rule, Verdict
     from contract.payloads import CancelTask, SettlementInput, Snapshot
     from contract.states import Outcome, State
+    from contract.unreported_calls import CALLS, with_unreported
 
 from workflows.cancel_plan import attempts_begun, cancel_task
 
@@ -68,7 +68,7 @@ def calls_of_failed_cancel(
     heard = CALLS.validate_python(details[0]) if details else ()
     # Ended by hand, from the UI or the command line, nobody knows how many there were; but there was one.
     made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
-    return with_unheard(heard, task, made, _how_cancelled(heard), scheduled_at)
+    return with_unreported(heard, task, made, _how_cancelled(heard), scheduled_at)
 
 
 def calls_of_lost_round(
@@ -85,7 +85,7 @@ def calls_of_lost_round(
     # While a round is under way nothing changes, so it began at the last change, or when its cancel was due.
     began_at = max(known.updated_at, act.due_at)
     attempts = attempts_begun(settlement.policy, lost_at - began_at)
-    calls = with_unheard((), cancel_task(settlement, act, round_), attempts, _how_cancelled(known.calls), began_at)
+    calls = with_unreported((), cancel_task(settlement, act, round_), attempts, _how_cancelled(known.calls), began_at)
     return tuple(call.model_copy(update={"verdict": LOST_WITH_ITS_WORKFLOW}) for call in calls)
 
 

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import MetricMeter
 
 with workflow.unsafe.imports_passed_through():
-    from activities.metrics import count_call
+    from contract.call_metrics import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, call_labels
     from contract.calls import CallRecord
     from contract.payloads import SettlementInput, Snapshot
     from contract.states import END_STATES, State
@@ -62,8 +62,8 @@ def count_change(settlement: SettlementInput, before: Snapshot, after: Snapshot)
 
 def _count_calls(meter: MetricMeter, calls: tuple[CallRecord, ...], new: tuple[CallRecord, ...]) -> None:
     for call in new:
-        if call.duration_ms is None:  # no worker reported it, so none has counted it
-            count_call(meter, call)
+        if call.duration_ms is None:  # no worker reported it, so no activity has counted it
+            meter.create_counter(EXTERNAL_CALLS, EXTERNAL_CALLS_HELP).add(1, call_labels(call))
     if new and new[-1].cancel_result is not None:
         attempts = sum(call.kind is new[-1].kind for call in calls)
         meter.create_histogram(CANCEL_ATTEMPTS, "Calls that one cancel took, to its end.").record(

@@ -10,9 +10,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.adjust import Adjust
     from activities.cancel_adjust import CancelAdjust
-    from activities.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
     from contract.calls import CallRecord
     from contract.ids import CancelKind
+    from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
     from contract.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
     from contract.payloads import (
         ActKind,

@@ -12,15 +12,15 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.check_ledger import CheckLedger
     from activities.check_temporal import CheckTemporal
-    from activities.limits import (
+    from activities.record_round import RecordRound
+    from activities.review_findings import ReviewFindings
+    from contract.limits import (
         RECONCILE_CHECKED_MAX,
         RECONCILE_HEARTBEAT,
         RECONCILE_LISTED_MAX,
         RECONCILE_PAGE_START_TO_CLOSE,
         RECORD_START_TO_CLOSE,
     )
-    from activities.record_round import RecordRound
-    from activities.review_findings import ReviewFindings
     from contract.reconciliation import ReconciliationRound, RoundCarry, RoundEnd, Walked, WalkTask
 
 FEW_ATTEMPTS = RetryPolicy(

@@ -17,8 +17,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.limits import RECONCILE_ROUND_MAX
 from contract.ids import RECONCILIATION_SCHEDULE
+from contract.limits import RECONCILE_ROUND_MAX
 from workflows.reconciliation import Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE
 

@@ -139,13 +139,13 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every difference seriously at once; `tests/unit/activities` says how long the real limits wait."""
     for limit in ("UNTOUCHED_S", "START_SLACK_S", "BEHIND_S"):
-        monkeypatch.setattr(f"activities.limits.RECONCILE_{limit}", 0.0)
+        monkeypatch.setattr(f"contract.limits.RECONCILE_{limit}", 0.0)
 
 
 @pytest.fixture
 def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for a worker that is not there."""
-    monkeypatch.setattr("activities.limits.RECONCILE_QUERY_S", 0.5)
+    monkeypatch.setattr("contract.limits.RECONCILE_QUERY_S", 0.5)
 
 
 @pytest_asyncio.fixture

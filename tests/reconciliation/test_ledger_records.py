@@ -171,7 +171,7 @@ async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_resto
     However long ago that backup was made: the round before it is the last one that the ledger remembers.
     """
     for window in ("RECONCILE_LIST_SLACK", "RECONCILE_FIRST_WINDOW"):
-        monkeypatch.setattr(f"activities.limits.{window}", timedelta(0))
+        monkeypatch.setattr(f"contract.limits.{window}", timedelta(0))
     accepted = settlement()
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
@@ -200,7 +200,7 @@ async def test_one_whose_task_fails_again_and_again_is_open_until_the_code_is_me
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fifth attempt comes after most of a minute.
-    monkeypatch.setattr("activities.limits.RECONCILE_STUCK_ATTEMPTS", 2)
+    monkeypatch.setattr("contract.limits.RECONCILE_STUCK_ATTEMPTS", 2)
     accepted = settlement()
     handle = await sides.start(accepted)
     broken = Worker(

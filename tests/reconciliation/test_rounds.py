@@ -37,8 +37,8 @@ async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands, by the real limits; here a part is three."""
-    monkeypatch.setattr("activities.limits.RECONCILE_PAGE", 3)
-    monkeypatch.setattr("activities.limits.RECONCILE_SIDE_BY_SIDE", 2)
+    monkeypatch.setattr("contract.limits.RECONCILE_PAGE", 3)
+    monkeypatch.setattr("contract.limits.RECONCILE_SIDE_BY_SIDE", 2)
     orders = await lost(sides, 8)
     ended = await sides.round()
     assert (ended.ledger_checked, ended.repaired, ended.complete) == (8, 8, True)
@@ -52,8 +52,8 @@ async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_
 async def test_a_part_whose_time_is_over_is_gone_on_from_where_it_ended(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.limits.RECONCILE_PAGE_BUDGET_S", 0)
-    monkeypatch.setattr("activities.limits.RECONCILE_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr("contract.limits.RECONCILE_PAGE_BUDGET_S", 0)
+    monkeypatch.setattr("contract.limits.RECONCILE_SIDE_BY_SIDE", 1)
     await lost(sides, 3)
     ended = await sides.round()
     assert (ended.ledger_checked, ended.repaired) == (3, 3)
@@ -97,8 +97,8 @@ async def test_a_round_while_the_ledger_is_away_fails_and_the_next_one_makes_up_
 
 
 async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.limits.RECONCILE_LIST_PAGE", 2)
-    monkeypatch.setattr("activities.limits.RECONCILE_QUERY_S", 0.2)
+    monkeypatch.setattr("contract.limits.RECONCILE_LIST_PAGE", 2)
+    monkeypatch.setattr("contract.limits.RECONCILE_QUERY_S", 0.2)
     orders = [settlement() for _ in range(5)]
     for order in orders:
         await sides.start(order)

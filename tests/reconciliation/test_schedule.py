@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities import limits
+from contract import limits
 from contract.ids import RECONCILIATION_SCHEDULE
 from tests.support.dev_server import dev_server
 from tests.support.polling import until

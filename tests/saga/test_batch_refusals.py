@@ -5,7 +5,7 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from activities import limits
+from contract import limits
 from contract.batch import BatchProgress, BatchState, ItemOutcome
 from contract.ids import workflow_id
 from contract.payloads import SettlementStart

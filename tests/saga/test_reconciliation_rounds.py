@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from activities import limits
+from contract import limits
 from contract.reconciliation import ReconciliationRound, RoundCarry
 from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number

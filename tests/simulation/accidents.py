@@ -14,8 +14,8 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities import limits
 from activities.reconciler import Reconciler
+from contract import limits
 from contract.payloads import SettlementInput, Snapshot, TakeUp
 from contract.states import END_STATES
 from ledger import Ledger

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 
-from activities.cancel_adjust import IN_FLIGHT, with_unheard
 from contract.calls import CallRecord, Operation, Rule, Verdict
 from contract.ids import CancelKind
 from contract.payloads import ActKind, OperatorAct, SettlementInput, StateChange
 from contract.states import State, decision_of
+from contract.unreported_calls import IN_FLIGHT, with_unreported
 from simulator.bookings import NumberView
 from simulator.journal import CallView
 from tests.simulation.evidence import Evidence, Story
@@ -42,7 +42,7 @@ def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evide
 def audit(heard: tuple[int, ...], kind: CancelKind, attempts: int) -> tuple[CallRecord, ...]:
     """Return what the audit keeps of a round, by the product's own rule."""
     records = tuple(_record(kind, attempt) for attempt in heard)
-    return with_unheard(records, TASKS[kind], attempts, Operation.CANCEL_ADJUST, AT)
+    return with_unreported(records, TASKS[kind], attempts, Operation.CANCEL_ADJUST, AT)
 
 
 def _record(kind: CancelKind, attempt: int) -> CallRecord:

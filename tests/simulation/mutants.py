@@ -169,7 +169,7 @@ MUTANTS: dict[str, Mutant] = {
         partial(patch.object, CancelAdjust, "_earlier_attempts", _nothing_heard), frozenset({Broken.UNAUDITED_CALL})
     ),
     "trusts that every heartbeat gets through": Mutant(
-        partial(patch.multiple, lost_calls, with_unheard=_only_heard), frozenset({Broken.UNAUDITED_CALL})
+        partial(patch.multiple, lost_calls, with_unreported=_only_heard), frozenset({Broken.UNAUDITED_CALL})
     ),
     "forgets what a workflow had time to send before it was ended from outside": Mutant(
         partial(patch.object, order_settlement, "calls_of_lost_round", _nothing_heard),

@@ -13,8 +13,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, Work
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities import limits
-from connector import CallHeaders
+from connector import DEADLINES, CallHeaders
 from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
 from contract.states import State
 from tests.simulation.accidents import Accidents
@@ -209,7 +208,7 @@ class World:
         """Send the adjust as a workflow did that is gone by now."""
         fate = self.begin(life.number, Told(None, 0))
         if fate.crash is not Crash.BEFORE_SEND:
-            await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), limits.DEADLINES)
+            await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), DEADLINES)
         return TakeUp(snapshot=accepted_snapshot(life.settlement), reason="its workflow was lost")
 
     async def _ask(self, life: Life) -> None:

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities import limits
+from contract import limits
 from contract.reconciliation import RoundEnd, Walked, WalkTask
 from tests.support.histories import without_stack_traces
 from workflows.reconciliation import Reconciliation

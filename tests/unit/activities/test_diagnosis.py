@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities import limits
 from activities.diagnosis import Cure, Execution, diagnose
+from contract import limits
 from contract.reconciliation import FindingKind
 from contract.states import END_STATES, State
 from ledger import Standing

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import limits
 from activities.reconciler import Examined
 from activities.side_by_side import Examine, side_by_side
+from contract import limits
 from contract.reconciliation import FindingKind, Walked
 
 NUMBERS = [f"N-{each}" for each in range(25)]

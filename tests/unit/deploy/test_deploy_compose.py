@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from activities.limits import ADJUST_START_TO_CLOSE
 from api.__main__ import DRAIN_S
 from config.settings import ENV_PREFIX, Settings, is_loopback
+from contract.limits import ADJUST_START_TO_CLOSE
 from worker import GRACE
 
 ROOT = Path(__file__).parents[3]

@@ -6,11 +6,11 @@ import pytest
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
-from activities.cancel_adjust import CALLS, with_unheard
 from contract.calls import CallRecord, Operation, Rule
 from contract.ids import CancelKind
 from contract.payloads import CancelTask
 from contract.states import Outcome
+from contract.unreported_calls import CALLS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.stories import ATTEMPTS, FAILED
 from workflows.cancel_plan import cancel_act, cancel_task
@@ -82,6 +82,6 @@ def test_a_round_that_was_ended_by_hand_counts_as_one_attempt() -> None:
 
 def test_an_attempt_in_the_middle_is_added_once() -> None:
     heard = (attempt(2),)
-    filled = with_unheard(heard, TASK, 2, Operation.CANCEL_ADJUST, AT)
+    filled = with_unreported(heard, TASK, 2, Operation.CANCEL_ADJUST, AT)
     assert sorted(call.attempt for call in filled) == [1, 2]
-    assert with_unheard(filled, TASK, 2, Operation.CANCEL_ADJUST, AT) == filled
+    assert with_unreported(filled, TASK, 2, Operation.CANCEL_ADJUST, AT) == filled

@@ -1,4 +1,6 @@
-"""The time limits of the activities, side by side, because each one only makes sense beside the others.
+"""The time limits of the activities and of the calls inside them: each one is chosen with regard to the others.
+
+Workflows, activities and `explain` read them here, so that code needed for a replay imports no activity module.
 
 The 3 seconds are promised to the external system and run on this side's clock, from our send to the
 last byte of its reply. Temporal's start-to-close clock starts earlier, on the server, before the worker
@@ -8,8 +10,6 @@ flight. So it stands above everything that may happen inside, and only catches a
 """
 
 from datetime import timedelta
-
-from connector import Deadlines
 
 ADJUST_DEADLINE_S = 3.0
 """From our send to the last byte of the reply (contract, rule 1)."""
@@ -28,8 +28,6 @@ CANCEL_START_TO_CLOSE = ADJUST_START_TO_CLOSE
 
 RECORD_START_TO_CLOSE = timedelta(seconds=15)
 """Above the ledger's own statement and lock timeouts."""
-
-DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)
 
 BATCH_CHUNK_S = 1.0
 """A batch takes settlements a second's worth at a time: so long may a stop take to be heard."""

@@ -1,0 +1,41 @@
+"""What a replay runs is in `workflows/` and `contract/`: a change of an activity's code cannot break an open settlement."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import workflows
+
+MODULES = sorted(Path(workflows.__file__).parent.glob("*.py"))
+
+
+def imported_from_activities(module: Path) -> list[tuple[str, str]]:
+    """Return (module, name) of everything that a module imports from `activities`."""
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "activities":
+            found += [(str(node.module), alias.name) for alias in node.names]
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "*") for alias in node.names if alias.name.split(".")[0] == "activities"]
+    return found
+
+
+def declares_an_activity(module: str, name: str) -> bool:
+    """Tell whether a name is a class with an activity: a workflow needs only the activity's name and types."""
+    imported = getattr(importlib.import_module(module), name, None)
+    return isinstance(imported, type) and any(
+        hasattr(member, "__temporal_activity_definition") for member in vars(imported).values()
+    )
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_workflow_imports_nothing_from_activities_but_their_declarations(module: Path) -> None:
+    others = [each for each in imported_from_activities(module) if not declares_an_activity(*each)]
+    assert others == []
+
+
+def test_the_check_sees_what_it_looks_for() -> None:
+    assert ("activities.adjust", "Adjust") in imported_from_activities(MODULES[0].parent / "order_settlement.py")
+    assert not declares_an_activity("activities.metrics", "count_call")
