@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from contract import limits
 from contract.reconciliation import FindingKind
-from contract.states import END_STATES, State
+from contract.states import END_STATES, State, decision_of
 from ledger import Standing
 
 
@@ -58,9 +58,11 @@ class Diagnosis:
 
 
 def diagnose(known: Standing | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
-    """Hold a settlement's row against its workflow; None: they fit, or it is too early to tell."""
+    """Compare a settlement's row with its workflow; None: they agree, or it is too early to tell."""
     if known is None:
         return _without_row(execution)
+    if (conflict := _conflict(known, execution)) is not None:
+        return conflict
     if known.state in END_STATES:
         return _after_the_end(known, execution, now)
     if now - known.updated_at < timedelta(seconds=limits.RECONCILE_UNTOUCHED_S):
@@ -80,6 +82,17 @@ def _without_row(execution: Execution | None) -> Diagnosis | None:
         return None
     detail = f"Temporal has a workflow of it ({execution.status}), the ledger has no such settlement"
     return Diagnosis(FindingKind.LEDGER_MISSING, detail, Cure.WRITE_ROW)
+
+
+def _conflict(known: Standing, execution: Execution | None) -> Diagnosis | None:
+    own = decision_of(execution.state) if execution is not None and execution.state is not None else None
+    ledgers = decision_of(known.state)
+    if own is None or ledgers is None or own is ledgers:
+        return None
+    detail = (
+        f"the ledger has the decision {ledgers} ({known.state}), its workflow {own} ({execution and execution.state})"
+    )
+    return Diagnosis(FindingKind.DECISION_CONFLICT, detail, Cure.NONE)
 
 
 def _after_the_end(known: Standing, execution: Execution | None, now: datetime) -> Diagnosis | None:

@@ -46,6 +46,7 @@ def above(known: Snapshot, own: Snapshot) -> Snapshot:
             "acts": _both(known.acts, own.acts),
             "state_changes": _both(known.state_changes, own.state_changes),
             "cancel_acts": own.cancel_acts or known.cancel_acts,
+            "left_out": known.left_out,
         }
     )
 

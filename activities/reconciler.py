@@ -14,7 +14,8 @@ from activities.diagnosis import Cure, Diagnosis, Execution, diagnose
 from activities.knowledge import NotRepairedError, above, ledger_is_enough, newest
 from activities.settlement_workflows import SettlementWorkflows
 from contract import limits
-from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
+from contract.audit_window import counts, within_window
+from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_input, known_at_start
 from contract.reconciliation import FindingKind, FindingStatus
 from contract.states import END_STATES
 from ledger import Accepted, Findings, Ledger, Standings
@@ -116,6 +117,7 @@ class Reconciler:
             return f"its end, {known.state}, was written into the ledger"
         try:
             lost_at = case.execution.closed_at if case.execution else None
+            known = within_window(known, recorded=counts(accepted.snapshot))
             taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail, lost_at=lost_at)
             async with asyncio.timeout(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
@@ -139,8 +141,8 @@ class Reconciler:
         if start is None or start.adjust.requestUniqueNo != case.number:
             message = "its workflow was not started with an order of this number"
             raise NotRepairedError(message)
-        settlement = SettlementInput.model_validate(start.model_dump(exclude={"taken_up"}))
-        snapshot = case.own or (start.taken_up.snapshot if start.taken_up else accepted_snapshot(settlement))
+        settlement = accepted_input(start)
+        snapshot = case.own or known_at_start(start)
         await self._ledger.record(settlement, snapshot)
         what = "what it knows" if case.own else "nothing else: it does not answer; its own next write brings the rest"
         return f"the row was written anew from what its workflow was started with and {what}"

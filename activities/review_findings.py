@@ -7,7 +7,7 @@ from temporalio import activity
 from activities.reconciler import Examined, Reconciler
 from activities.side_by_side import side_by_side
 from contract import limits
-from contract.reconciliation import FindingStatus, Walked, WalkTask
+from contract.reconciliation import CLOSED_BY_OPERATOR, FindingStatus, Walked, WalkTask
 
 GONE = "a later round found nothing that does not fit"
 
@@ -28,7 +28,8 @@ class ReviewFindings:
         async def look_again(number: str) -> Examined:
             examined = await self._reconciler.examine(number, task.round_started_at)
             for each in found:
-                if each.request_unique_no == number and each.kind is not examined.kind:
+                gone = each.kind is not examined.kind and each.kind not in CLOSED_BY_OPERATOR
+                if each.request_unique_no == number and gone:
                     await self._reconciler.findings.close(
                         each.finding_id, FindingStatus.CLEARED, GONE, datetime.now(UTC)
                     )

@@ -11,7 +11,11 @@ from http import HTTPStatus
 import structlog
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import (
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -21,9 +25,9 @@ from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
 from api.services import Injected, Services
 from contract.errors import ErrorCode
-from contract.ids import workflow_id
+from contract.ids import SNAPSHOT_QUERY, workflow_id
 from contract.operator_rules import ResolveOrder, RetryOrder, request_of
-from contract.payloads import ActKind, OperatorRequest, Snapshot
+from contract.payloads import ActKind, OperatorRequest, Snapshot, UpdateResult
 from contract.settlement import Settlement
 from contract.states import State
 from ledger import Accepted
@@ -33,6 +37,8 @@ router = APIRouter(dependencies=[Depends(unambiguous_json)])
 
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""
+READ_LIMIT_S = 2.0
+"""How long reading the settlement back may take after an act is confirmed."""
 
 KIND_OF = {"retry_cancel_adjust": ActKind.RETRY_CANCEL_ADJUST, "resolve": ActKind.RESOLVE}
 """What the audit calls each Update."""
@@ -98,14 +104,29 @@ def _is_done(snapshot: Snapshot, update: str, body: OperatorRequest) -> bool:
 
 
 async def _carry_out(services: Services, found: Accepted, update: str, body: OperatorRequest) -> Settlement:
-    snapshot = await _execute(services, found, update, body)
+    result = await _execute(services, found, update, body)
     log.info("operator act", settlement=found.number, act=update, operator=body.operator)
-    try:
-        await services.ledger.record(found.settlement, snapshot)
-    except (SQLAlchemyError, OSError) as error:
-        # The act is done and in the history; the workflow's own write brings it into the ledger.
-        log.warning("not written through", settlement=found.number, error=type(error).__name__)
+    snapshot = await _after(services, found, result)
     return resource(services, found.settlement, snapshot)
+
+
+async def _after(services: Services, found: Accepted, result: UpdateResult) -> Snapshot:
+    """Return the settlement with the act in it. The act is done and in the workflow's history: nothing here raises.
+
+    The worker that has confirmed the act is asked what it knows, and the answer is written to the ledger, so that a
+    GET that follows shows the act. The workflow's own write is the durable one.
+    """
+    newest = found.snapshot.model_copy(update={"state": result.state, "version": result.version})
+    try:
+        async with asyncio.timeout(READ_LIMIT_S):
+            handle = services.temporal.get_workflow_handle(workflow_id(found.number))
+            newest = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot)
+            await services.ledger.record(found.settlement, newest)
+            written = await services.ledger.find(found.number)
+    except (RPCError, WorkflowQueryFailedError, RuntimeError, SQLAlchemyError, OSError) as error:
+        log.warning("an act is done, but not read back", settlement=found.number, error=type(error).__name__)
+        return newest
+    return written.snapshot if written is not None else newest
 
 
 def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
@@ -117,14 +138,14 @@ def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
     return f"{update}-{len(before.acts)}-{digest[:40]}"
 
 
-async def _execute(services: Services, found: Accepted, update: str, body: OperatorRequest) -> Snapshot:
+async def _execute(services: Services, found: Accepted, update: str, body: OperatorRequest) -> UpdateResult:
     handle = services.temporal.get_workflow_handle(workflow_id(found.number))
     try:
         async with asyncio.timeout(ACT_LIMIT_S):
-            snapshot: Snapshot = await handle.execute_update(
-                update, body, id=_act_id(update, found.snapshot, body), result_type=Snapshot
+            result: UpdateResult = await handle.execute_update(
+                update, body, id=_act_id(update, found.snapshot, body), result_type=UpdateResult
             )
-            return snapshot
+            return result
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
         raise ProblemError(ErrorCode.WRONG_STATE, reason) from error

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import AliasChoices, Field
 
 from contract.adjust import AdjustBody
-from contract.calls import CallRecord
+from contract.calls import CallRecord, Verdict
 from contract.ids import CancelKind
 from contract.model import Model
 from contract.states import CancelResult, Decision, State
@@ -127,8 +127,41 @@ class CancelAct(Model):
         return datetime.fromtimestamp(self.request_time_ms / 1000, UTC)
 
 
+class AuditCounts(Model):
+    """How many entries of each part of an audit are meant, counted from the oldest."""
+
+    calls: int = 0
+    acts: int = 0
+    state_changes: int = 0
+
+
+class CancelLeftOut(Model):
+    """What is still needed of the attempts of one cancel that are left out."""
+
+    kind: CancelKind
+    attempts: int
+    result: CancelResult | None = None
+
+
+class LeftOut(AuditCounts):
+    """The oldest entries that a snapshot of a long audit does not carry, and what is still needed of them.
+
+    Entries are left out once the ledger has them (`contract.audit_window`): the audit of a settlement has no limit,
+    a payload of Temporal has.
+    """
+
+    adjust: Verdict | None = None
+    """Outcome and rule of the adjust, if its record is left out."""
+    cancels: tuple[CancelLeftOut, ...] = ()
+    """At most one of a kind."""
+
+    def cancel(self, kind: CancelKind) -> CancelLeftOut:
+        """Return what is left out of one cancel."""
+        return next((each for each in self.cancels if each.kind is kind), CancelLeftOut(kind=kind, attempts=0))
+
+
 class Snapshot(Model):
-    """The whole of what a settlement knows at one moment. The ledger keeps the highest version."""
+    """All that a settlement knows at one moment, but for `left_out`. The ledger keeps the highest version."""
 
     version: int
     """Counts the changes; a writer never replaces a higher version by a lower one."""
@@ -145,6 +178,23 @@ class Snapshot(Model):
     """Every state entered, in order; being accepted, into ADJUSTING, is not among them."""
     cancel_acts: tuple[CancelAct, ...] = ()
     """Every cancel begun, in order; at most one of a kind."""
+    left_out: LeftOut = LeftOut()
+
+    @property
+    def adjust(self) -> Verdict | None:
+        """The verdict on the adjust (outcome and rule are certain to be there); None: nothing is known of it yet."""
+        if self.left_out.calls:
+            return self.left_out.adjust
+        return self.calls[0].verdict if self.calls else None
+
+    def cancel_attempts(self, kind: CancelKind) -> int:
+        """Count the attempts of a cancel in the whole audit."""
+        return self.left_out.cancel(kind).attempts + sum(call.kind is kind for call in self.calls)
+
+    def cancel_result_of(self, kind: CancelKind) -> CancelResult | None:
+        """Return how a cancel was correctly answered; None: not yet."""
+        known = (call.cancel_result for call in self.calls if call.kind is kind and call.cancel_result)
+        return next(known, self.left_out.cancel(kind).result)
 
 
 def accepted_snapshot(settlement: SettlementInput) -> Snapshot:
@@ -162,17 +212,65 @@ class TakeUp(Model):
     """When it was ended, by Temporal's clock; None: nobody knows, so it may have gone on until now."""
 
 
+class Carried(Model):
+    """What one run of a settlement's workflow hands to the next when its history has become long."""
+
+    snapshot: Snapshot
+    round: int
+    """Number of the last round of cancel attempts."""
+    recorded_version: int
+    """Version of the snapshot that the ledger has taken."""
+    recorded: AuditCounts
+    """Entries of the audit that the ledger has taken."""
+
+
 class SettlementStart(SettlementInput):
-    """Argument of the workflow `OrderSettlement`: the order, and what a lost predecessor knew of it.
+    """Argument of the workflow `OrderSettlement`: the order, and what an earlier run knew of it.
 
     One argument, for ever: the SDK reads types only where their number fits what a history holds.
     """
 
     taken_up: TakeUp | None = None
+    carried: Carried | None = None
+
+
+def known_at_start(start: SettlementStart) -> Snapshot:
+    """Return what is known of a settlement when a run of its workflow begins."""
+    before = start.carried or start.taken_up
+    return before.snapshot if before else accepted_snapshot(start)
+
+
+def accepted_input(start: SettlementStart) -> SettlementInput:
+    """Return the accepted order alone, without what an earlier run knew of it."""
+    return SettlementInput(**{name: getattr(start, name) for name in SettlementInput.model_fields})
+
+
+class UpdateResult(Model):
+    """Result of an operator's Update. The whole settlement is read from the ledger, or by the Query `snapshot`."""
+
+    state: State
+    version: int
+    """Of the snapshot that contains the act."""
 
 
 class RecordTask(Model):
-    """Input of the activity `record_settlement`. It carries the start too: a lost row is written anew."""
+    """Input of the activity `record_settlement`: what is new since the last write that the ledger has taken."""
 
-    settlement: SettlementInput
+    request_unique_no: str
+    since_version: int
+    """Version that the ledger has by the workflow's knowledge; 0: none is known."""
     snapshot: Snapshot
+    """Of the audit only the entries that the ledger does not have yet."""
+    settlement: SettlementInput | None = None
+    """Given with `since_version` 0: a row that the ledger has lost is written anew."""
+
+
+class RecordResult(StrEnum):
+    """Result of the activity `record_settlement`."""
+
+    RECORDED = "RECORDED"
+    """The ledger has this snapshot, or a newer one."""
+    LEDGER_BEHIND = "LEDGER_BEHIND"
+    """The ledger has less than `since_version` says (a backup was restored): write again, from 0."""
+    DECISION_CONFLICT = "DECISION_CONFLICT"
+    """The ledger has the opposite decision. Nothing was written; a finding asks an operator to look."""

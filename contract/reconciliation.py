@@ -19,8 +19,14 @@ class FindingKind(StrEnum):
     """Temporal has a workflow; the ledger has no such settlement (a backup was restored)."""
     LEDGER_AHEAD = "LEDGER_AHEAD"
     """Ended in the ledger; its workflow is still open."""
+    DECISION_CONFLICT = "DECISION_CONFLICT"
+    """Ledger and workflow have opposite decisions: two Temporal clusters have worked on it, or one was restored."""
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     """Its workflow task fails again and again: code and history do not fit, or there is a bug."""
+
+
+CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
+"""Findings that no round clears: when Temporal has forgotten the workflow, the money is still where it is."""
 
 
 class FindingStatus(StrEnum):

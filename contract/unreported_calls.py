@@ -1,4 +1,4 @@
-"""Records of external calls that no worker reported: the audit must not lack a call that the external system may have got.
+"""Records of external calls that no worker reported. The audit must never contain fewer calls than were sent.
 
 Used by the activity `cancel_adjust` and, on replay too, by the workflow.
 """

@@ -9,13 +9,14 @@ from ledger.batches import Batches
 from ledger.engine import open_engine
 from ledger.findings import Findings
 from ledger.gauges import Gauges
-from ledger.ledger import Accepted, Ledger, Page
+from ledger.ledger import Accepted, DecisionConflictError, Ledger, Page
 from ledger.settlement_filter import SettlementFilter
 from ledger.standings import Standing, Standings
 
 __all__ = [
     "Accepted",
     "Batches",
+    "DecisionConflictError",
     "Findings",
     "Gauges",
     "KeyRing",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal, or_, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.exposure import Exposure
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import rows
 from ledger.engine import reader
 from ledger.events import Events, read_events
@@ -119,10 +119,33 @@ class Ledger:
             if written.first() is None:
                 await self._refuse_another_decision(connection, number, snapshot)
                 return False
-            await self._put(connection, external_calls, rows.call_values(number, snapshot.calls))
-            await self._put(connection, operator_acts, rows.act_values(number, snapshot.acts))
-            await self._put(connection, state_changes, rows.state_change_values(number, snapshot.state_changes))
+            await self._put_audit(connection, number, snapshot)
         return True
+
+    @ends_by_itself
+    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+        """Write what a snapshot carries on top of what was written with an earlier version of it.
+
+        Repeating it changes nothing, an older snapshot changes nothing. LEDGER_BEHIND: the row is lost, or older than
+        `since_version` (a restored backup), and nothing was written. Raises DecisionConflictError rather than change
+        a decision.
+        """
+        by = settlements.c
+        newer = and_(by.version >= since_version, by.version < snapshot.version, _same_decision(snapshot))
+        async with self._engine.begin() as connection:
+            written = await connection.execute(
+                update(settlements)
+                .where(by.request_unique_no == request_unique_no, newer)
+                .values(rows.snapshot_values(snapshot))
+                .returning(by.version)
+            )
+            if written.first() is None:
+                await self._refuse_another_decision(connection, request_unique_no, snapshot)
+                known = select(by.version).where(by.request_unique_no == request_unique_no, by.version >= since_version)
+                there = (await connection.execute(known)).first() is not None
+                return RecordResult.RECORDED if there else RecordResult.LEDGER_BEHIND
+            await self._put_audit(connection, request_unique_no, snapshot)
+        return RecordResult.RECORDED
 
     @ends_by_itself
     async def find(self, request_unique_no: str) -> Accepted | None:
@@ -170,10 +193,18 @@ class Ledger:
 
     async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
         by = settlements.c
-        query = select(by.decision).where(by.request_unique_no == number, ~_same_decision(snapshot))
-        if (await connection.execute(query)).first() is not None:
-            message = f"settlement {number} has another decision already than {snapshot.decision}"
+        query = select(by.decision, by.state).where(by.request_unique_no == number, ~_same_decision(snapshot))
+        if (known := (await connection.execute(query)).first()) is not None:
+            message = (
+                f"settlement {number}: the ledger has the decision {known.decision} ({known.state}), its workflow "
+                f"{snapshot.decision} ({snapshot.state})"
+            )
             raise DecisionConflictError(message)
+
+    async def _put_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
+        await self._put(connection, external_calls, rows.call_values(number, snapshot))
+        await self._put(connection, operator_acts, rows.act_values(number, snapshot))
+        await self._put(connection, state_changes, rows.state_change_values(number, snapshot))
 
     async def _put(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
         """Write rows by primary key; what is there already is replaced by the same or a fuller record."""

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
 from contract.calls import CallRecord, Verdict
-from contract.payloads import OperatorAct, SettlementInput, Snapshot, StateChange
+from contract.payloads import LeftOut, OperatorAct, SettlementInput, Snapshot, StateChange
 from contract.states import CancelResult, Decision, Outcome, State
 
 Values = dict[str, Any]
@@ -47,7 +47,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
 
 def snapshot_values(snapshot: Snapshot) -> Values:
     """Return the columns that change as the settlement goes on."""
-    return _storable(
+    values: Values = _storable(
         {
             "version": snapshot.version,
             "state": snapshot.state.value,
@@ -57,10 +57,12 @@ def snapshot_values(snapshot: Snapshot) -> Values:
             "decided_at": snapshot.decided_at,
             "updated_at": snapshot.updated_at,
             "in_doubt": is_in_doubt(snapshot),
-            "last_rule": snapshot.calls[-1].verdict.rule.value if snapshot.calls else None,
             "cancel_acts": [act.model_dump(mode="json") for act in snapshot.cancel_acts],
         }
     )
+    if snapshot.calls or not snapshot.left_out.calls:  # otherwise the last call is in the ledger already
+        values["last_rule"] = snapshot.calls[-1].verdict.rule.value if snapshot.calls else None
+    return values
 
 
 def is_in_doubt(snapshot: Snapshot) -> bool:
@@ -70,12 +72,12 @@ def is_in_doubt(snapshot: Snapshot) -> bool:
     """
     if snapshot.state is State.ABORTED:
         return True
-    refused = bool(snapshot.calls) and snapshot.calls[0].verdict.outcome is Outcome.REJECTED
+    refused = snapshot.adjust is not None and snapshot.adjust.outcome is Outcome.REJECTED
     return snapshot.state is State.CANCELLING and not refused
 
 
-def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]:
-    """Return a row for each call; its position is its place in the audit."""
+def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+    """Return a row for each call that a snapshot carries; its position is its place in the whole audit, from 0."""
     return [
         _storable(
             {
@@ -85,23 +87,23 @@ def call_values(settlement_no: str, calls: Iterable[CallRecord]) -> list[Values]
                 **call.verdict.model_dump(by_alias=False),
             }
         )
-        for position, call in enumerate(calls)
+        for position, call in enumerate(snapshot.calls, start=snapshot.left_out.calls)
     ]
 
 
-def act_values(settlement_no: str, acts: Iterable[OperatorAct]) -> list[Values]:
-    """Return a row for each act; its position is its place in the audit."""
+def act_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+    """Return a row for each act that a snapshot carries; its position is its place in the whole audit, from 0."""
     return [
         _storable({"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)})
-        for position, act in enumerate(acts)
+        for position, act in enumerate(snapshot.acts, start=snapshot.left_out.acts)
     ]
 
 
-def state_change_values(settlement_no: str, changes: Iterable[StateChange]) -> list[Values]:
-    """Return a row for each state entered; its position, from 1, is its event's id."""
+def state_change_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+    """Return a row for each state entered that a snapshot carries; its position, from 1, is its event's id."""
     return [
         _storable({"settlement_no": settlement_no, "position": position, **change.model_dump(by_alias=False)})
-        for position, change in enumerate(changes, start=1)
+        for position, change in enumerate(snapshot.state_changes, start=snapshot.left_out.state_changes + 1)
     ]
 
 
@@ -111,7 +113,7 @@ def to_input(row: Row[Any]) -> SettlementInput:
 
 
 def to_snapshot(
-    row: Row[Any], calls: Iterable[Row[Any]], acts: Iterable[Row[Any]], changes: Iterable[Row[Any]]
+    row: Row[Any], calls: Sequence[Row[Any]], acts: Sequence[Row[Any]], changes: Sequence[Row[Any]]
 ) -> Snapshot:
     """Read back the snapshot that was recorded last."""
     return Snapshot(
@@ -126,6 +128,19 @@ def to_snapshot(
         acts=tuple(OperatorAct.model_validate(_fields(act)) for act in acts),
         state_changes=tuple(StateChange.model_validate(_fields(change)) for change in changes),
         cancel_acts=row.cancel_acts,
+        left_out=_missing(calls, acts, changes),
+    )
+
+
+def _missing(calls: Sequence[Row[Any]], acts: Sequence[Row[Any]], changes: Sequence[Row[Any]]) -> LeftOut:
+    """Return how many entries the ledger lacks: some of a long audit, after a backup was restored; else none."""
+    missing_calls = calls[-1].position + 1 - len(calls) if calls else 0
+    adjust = _to_call(_fields(calls[0])).verdict if missing_calls and calls[0].kind is None else None
+    return LeftOut(
+        calls=missing_calls,
+        acts=acts[-1].position + 1 - len(acts) if acts else 0,
+        state_changes=changes[-1].position - len(changes) if changes else 0,
+        adjust=adjust,
     )
 
 

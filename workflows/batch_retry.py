@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         BATCH_HEARTBEAT,
     )
 
+from workflows import history
 from workflows.batch_visibility import PROGRESS_DESCRIPTION, STOP_DESCRIPTION, batch_details
 from workflows.journal import RECORD_RETRY
 from workflows.runtime import BATCH_TASK_QUEUE
@@ -58,7 +59,7 @@ class BatchRetry:
             began_at = workflow.now()
             await self._retry_chunk()
             await self._pace(began_at)
-            if self._goes_on() and self._history_is_long():
+            if self._goes_on() and history.is_long():
                 workflow.continue_as_new(self._batch.model_copy(update={"progress": self._progress}))
         await self._end()
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -66,9 +67,6 @@ class BatchRetry:
 
     def _goes_on(self) -> bool:
         return not self._stop_asked and self._progress.state is BatchState.RUNNING and self._progress.pending > 0
-
-    def _history_is_long(self) -> bool:
-        return workflow.info().is_continue_as_new_suggested()
 
     async def _retry_chunk(self) -> None:
         self._progress = await workflow.execute_activity_method(

@@ -1,4 +1,4 @@
-"""Bring what the workflow knows into the ledger, without ever being waited for on the way to a decision."""
+"""Record what the workflow knows in the ledger. A decision never waits for it."""
 
 import asyncio
 from datetime import timedelta
@@ -9,8 +9,17 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.record_settlement import RecordSettlement
+    from contract.audit_window import counts, leave_out, unrecorded_bytes
     from contract.limits import RECORD_START_TO_CLOSE
-    from contract.payloads import RecordTask, SettlementInput, Snapshot
+    from contract.payloads import (
+        AuditCounts,
+        Carried,
+        RecordResult,
+        RecordTask,
+        SettlementStart,
+        Snapshot,
+        accepted_input,
+    )
 
 from workflows.runtime import LEDGER_TASK_QUEUE
 from workflows.saga_state import SagaState
@@ -20,12 +29,14 @@ RECORD_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum
 
 
 class Journal:
-    """Writes the newest snapshot, one write at a time; what changes meanwhile goes into the next one."""
+    """Writes what is new in the snapshot, one write at a time; what changes meanwhile goes into the next one."""
 
-    def __init__(self, settlement: SettlementInput, saga: SagaState) -> None:
+    def __init__(self, settlement: SettlementStart, saga: SagaState) -> None:
         self._settlement = settlement
         self._saga = saga
-        self._written_version = 0
+        carried = settlement.carried
+        self._recorded_version = carried.recorded_version if carried else 0
+        self._recorded = carried.recorded if carried else AuditCounts()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -38,26 +49,55 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
 
+    def unrecorded_bytes(self) -> int:
+        """Return the size of the audit entries that the ledger has not taken."""
+        return unrecorded_bytes(self._saga.snapshot, self._recorded)
+
+    def carry(self) -> Carried:
+        """Return what the next run of this workflow goes on from."""
+        return Carried(
+            snapshot=self._saga.snapshot,
+            round=self._saga.round,
+            recorded_version=self._recorded_version,
+            recorded=self._recorded,
+        )
+
     def _behind(self) -> bool:
-        return self._written_version < self._saga.snapshot.version
+        return self._recorded_version < self._saga.snapshot.version
 
     async def _follow(self) -> None:
         while True:
             await workflow.wait_condition(self._behind)
             snapshot = self._saga.snapshot
             try:
-                await self._write(snapshot)
+                result = await self._write(snapshot)
             except ActivityError:
                 # Only a person can end it, from the UI or the command line. What they could not want is
                 # a settlement that the ledger never hears of again.
                 workflow.logger.exception("a ledger write was ended by hand; it begins anew")
             else:
-                self._written_version = snapshot.version
+                self._learn(result, snapshot)
 
-    async def _write(self, snapshot: Snapshot) -> None:
-        await workflow.execute_activity_method(
+    def _learn(self, result: RecordResult, written: Snapshot) -> None:
+        if result is RecordResult.LEDGER_BEHIND:
+            workflow.logger.warning("the ledger has lost what was written; all that is known is written again")
+            self._recorded_version, self._recorded = 0, AuditCounts()
+            return
+        self._recorded_version, self._recorded = written.version, counts(written)
+        if result is RecordResult.DECISION_CONFLICT:
+            self._saga.show_decision_conflict()
+        else:
+            self._saga.leave_out(self._recorded)
+
+    async def _write(self, snapshot: Snapshot) -> RecordResult:
+        return await workflow.execute_activity_method(
             RecordSettlement.record_settlement,
-            RecordTask(settlement=self._settlement, snapshot=snapshot),
+            RecordTask(
+                request_unique_no=self._settlement.adjust.requestUniqueNo,
+                since_version=self._recorded_version,
+                snapshot=leave_out(snapshot, self._recorded),
+                settlement=None if self._recorded_version else accepted_input(self._settlement),
+            ),
             task_queue=LEDGER_TASK_QUEUE,
             start_to_close_timeout=RECORD_START_TO_CLOSE,
             retry_policy=RECORD_RETRY,

@@ -57,15 +57,15 @@ def count_change(settlement: SettlementInput, before: Snapshot, after: Snapshot)
         )
     if after.state is not before.state and after.state is State.ABORTED:
         meter.create_counter("settlement_aborts", "Cancels that ran out of attempts.").add(1)
-    _count_calls(meter, after.calls, after.calls[len(before.calls) :])
+    _count_calls(meter, after, after.calls[len(before.calls) :])
 
 
-def _count_calls(meter: MetricMeter, calls: tuple[CallRecord, ...], new: tuple[CallRecord, ...]) -> None:
+def _count_calls(meter: MetricMeter, after: Snapshot, new: tuple[CallRecord, ...]) -> None:
     for call in new:
         if call.duration_ms is None:  # no worker reported it, so no activity has counted it
             meter.create_counter(EXTERNAL_CALLS, EXTERNAL_CALLS_HELP).add(1, call_labels(call))
-    if new and new[-1].cancel_result is not None:
-        attempts = sum(call.kind is new[-1].kind for call in calls)
+    if new and new[-1].kind is not None and new[-1].cancel_result is not None:
+        kind = new[-1].kind
         meter.create_histogram(CANCEL_ATTEMPTS, "Calls that one cancel took, to its end.").record(
-            attempts, {"kind": str(new[-1].kind), "result": new[-1].cancel_result.value}
+            after.cancel_attempts(kind), {"kind": kind.value, "result": new[-1].cancel_result.value}
         )

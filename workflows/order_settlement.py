@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.adjust import Adjust
     from activities.cancel_adjust import CancelAdjust
+    from contract.audit_window import UNRECORDED_BYTES_MAX
     from contract.calls import CallRecord
     from contract.ids import CancelKind
     from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
@@ -24,10 +25,13 @@ with workflow.unsafe.imports_passed_through():
         SettlementStart,
         Snapshot,
         TakeUp,
-        accepted_snapshot,
+        UpdateResult,
+        accepted_input,
+        known_at_start,
     )
     from contract.states import END_STATES, CancelResult, Outcome, State
 
+from workflows import history
 from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
 from workflows.fairness import fairness
 from workflows.journal import Journal
@@ -40,10 +44,6 @@ from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 """A second adjust would be a second call, and its answer would hide the first one's."""
 
-CALLS_MAX = 500
-"""External calls of one settlement after which it can only be resolved: its history must stay far below
-the size at which the server would terminate it."""
-
 
 @workflow.defn
 class OrderSettlement:
@@ -55,8 +55,8 @@ class OrderSettlement:
     @workflow.init
     def __init__(self, settlement: SettlementStart) -> None:
         self._settlement = settlement
-        taken_up = settlement.taken_up
-        self._saga = SagaState(settlement, taken_up.snapshot if taken_up else accepted_snapshot(settlement))
+        carried = settlement.carried
+        self._saga = SagaState(settlement, known_at_start(settlement), carried.round if carried else None)
         self._journal = Journal(settlement, self._saga)
         self._stop_requested = False
 
@@ -65,7 +65,8 @@ class OrderSettlement:
         """Settle the order and return the last snapshot, once it is in the ledger.
 
         With `taken_up` the workflow goes on for a predecessor that was lost, straight at its compensation:
-        whether the adjust was sent is then as good as unknown, and it is never sent again.
+        whether the adjust was sent is then as good as unknown, and it is never sent again. With `carried` it goes
+        on for itself: an ABORTED settlement continues as new when its history has become long.
 
         The story runs as a task of its own, so that Temporal's workflow cancellation reaches only this
         method: it may change what the story does next, but never tears it apart (design, step 8).
@@ -80,8 +81,11 @@ class OrderSettlement:
 
     async def _settle(self) -> Snapshot:
         self._journal.open()
-        if self._settlement.taken_up is not None:
-            await self._go_on(self._settlement.taken_up)
+        if self._settlement.carried is not None:
+            self._saga.show()
+            await self._go_on()
+        elif self._settlement.taken_up is not None:
+            await self._take_up(self._settlement.taken_up)
         elif self._is_stale() or workflow.cancellation_reason() is not None:
             self._saga.enter(State.EXPIRED, "expired, or stopped, before adjust was sent; nothing to cancel")
         else:
@@ -90,7 +94,7 @@ class OrderSettlement:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._saga.snapshot
 
-    async def _go_on(self, taken_up: TakeUp) -> None:
+    async def _take_up(self, taken_up: TakeUp) -> None:
         """Do what is left to do for a settlement whose workflow was lost; an aborted one waits as it did."""
         self._saga.act(ActKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
         if self._saga.state is State.ADJUSTING:
@@ -102,8 +106,12 @@ class OrderSettlement:
             self._learn_lost_round(taken_up)
             self._saga.show()
         if self._saga.state not in END_STATES:
-            calls = self._saga.snapshot.calls
-            await self._compensate(calls[0].verdict.outcome if calls else Outcome.UNKNOWN, self._saga.snapshot.reason)
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        """Do what is left to do of a compensation that another run has begun."""
+        adjust = self._saga.snapshot.adjust
+        await self._compensate(adjust.outcome if adjust else Outcome.UNKNOWN, self._saga.snapshot.reason)
 
     def _learn_lost_round(self, taken_up: TakeUp) -> None:
         lost_at = taken_up.lost_at or workflow.now()
@@ -180,7 +188,7 @@ class OrderSettlement:
 
         One that was answered to a lost predecessor is not sent again.
         """
-        if (known := self._saga.answer(act.kind)) is not None:
+        if (known := self._saga.snapshot.cancel_result_of(act.kind)) is not None:
             return known
         while True:
             if self._saga.state is State.ABORTED and await self._operator_acts() is State.RESOLVED:
@@ -197,7 +205,13 @@ class OrderSettlement:
                 return report.result
 
     async def _operator_acts(self) -> State:
-        """Wait, for as long as it takes, until an operator leads out of ABORTED; return where to."""
+        """Wait, for as long as it takes, until an operator leads out of ABORTED; return where to.
+
+        Each round of cancels comes by here, so that a history never grows by more than one round beyond its limit.
+        """
+        if history.is_long():
+            start = accepted_input(self._settlement)
+            workflow.continue_as_new(SettlementStart(**dict(start), carried=self._journal.carry()))
         await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
         return self._saga.state
 
@@ -226,28 +240,28 @@ class OrderSettlement:
 
     @workflow.update
     async def decision(self) -> Snapshot:
-        """Return the snapshot as soon as there is a decision; repeating it returns the same decision."""
+        """Return the snapshot of the decision as soon as there is one; repeating it returns the same decision."""
         await workflow.wait_condition(lambda: self._saga.snapshot.decision is not None)
-        return self._saga.snapshot
+        return self._saga.decided
 
     @workflow.update(description=RETRY_DESCRIPTION)
-    def retry_cancel_adjust(self, request: OperatorRequest = RETRY_FROM_UI) -> Snapshot:
+    def retry_cancel_adjust(self, request: OperatorRequest = RETRY_FROM_UI) -> UpdateResult:
         """Take an ABORTED settlement back to CANCELLING. Refused in any other state."""
         self._retry(ActKind.RETRY_CANCEL_ADJUST, request)
-        return self._saga.snapshot
+        return self._saga.update_result()
 
     @workflow.update(description=RESOLVE_DESCRIPTION)
-    def resolve(self, request: OperatorRequest = NOTHING_FILLED_IN) -> Snapshot:
+    def resolve(self, request: OperatorRequest = NOTHING_FILLED_IN) -> UpdateResult:
         """Close an ABORTED settlement with reason and evidence. Refused in any other state."""
         self._saga.act(ActKind.RESOLVE, request)
         self._saga.enter(State.RESOLVED, "resolved by hand; the acts say by whom and on what evidence")
-        return self._saga.snapshot
+        return self._saga.update_result()
 
     @retry_cancel_adjust.validator
     def _may_retry(self, request: OperatorRequest = RETRY_FROM_UI) -> None:
         self._must_be_aborted("retry_cancel_adjust")
         if not self._may_call_again():
-            message = f"{len(self._saga.snapshot.calls)} calls were made already; resolve it by hand"
+            message = "the ledger has not taken the record of the last rounds; retry when it can be written again"
             raise ApplicationError(message, type="WRONG_STATE")
         must_hold(RetryRules, request)
 
@@ -256,9 +270,9 @@ class OrderSettlement:
         self._must_be_aborted("resolve")
         must_hold(ResolveRules, request)
 
-    @workflow.query(description="The whole of what this settlement knows")
+    @workflow.query(description="What this settlement knows; of a long audit the newest entries")
     def snapshot(self) -> Snapshot:
-        """Return the newest snapshot."""
+        """Return the newest snapshot, without those entries of a long audit that only the ledger still has."""
         return self._saga.snapshot
 
     def _retry(self, kind: ActKind, request: OperatorRequest) -> None:
@@ -267,7 +281,7 @@ class OrderSettlement:
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the acts say by whom and why")
 
     def _may_call_again(self) -> bool:
-        return len(self._saga.snapshot.calls) < CALLS_MAX
+        return self._journal.unrecorded_bytes() <= UNRECORDED_BYTES_MAX
 
     def _must_be_aborted(self, update: str) -> None:
         if self._saga.state is not State.ABORTED:

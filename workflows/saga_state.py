@@ -5,16 +5,19 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from contract.audit_window import within_window
     from contract.calls import CallRecord
     from contract.ids import CancelKind
     from contract.payloads import (
         ActKind,
+        AuditCounts,
         CancelAct,
         OperatorAct,
         OperatorRequest,
         SettlementInput,
         Snapshot,
         StateChange,
+        UpdateResult,
     )
     from contract.states import TRANSITIONS, CancelResult, State, decision_of
 
@@ -27,16 +30,26 @@ _BEGINS_A_ROUND = frozenset({ActKind.RETRY_CANCEL_ADJUST, ActKind.WORKFLOW_CANCE
 class SagaState:
     """The current snapshot, replaced as a whole by every change; versions count the changes."""
 
-    def __init__(self, settlement: SettlementInput, known: Snapshot) -> None:
+    def __init__(self, settlement: SettlementInput, known: Snapshot, round_: int | None = None) -> None:
         self._settlement = settlement
         self.snapshot = known
-        self.round = _next_round(known)
+        self.round = _next_round(known) if round_ is None else round_
         """The number of the current round of cancel attempts."""
+        self._decision_conflict = False
+        self._decided: Snapshot | None = None
 
     @property
     def state(self) -> State:
         """The state of the current snapshot."""
         return self.snapshot.state
+
+    @property
+    def decided(self) -> Snapshot:
+        """The snapshot in which the decision was taken: small, and the same whenever it is asked for.
+
+        The current one if another run took the decision.
+        """
+        return self._decided or self.snapshot
 
     def enter(
         self,
@@ -60,6 +73,8 @@ class SagaState:
             calls=(*self.snapshot.calls, *calls),
             state_changes=(*self.snapshot.state_changes, change),
         )
+        if self._decided is None:
+            self._decided = self.snapshot
         self.show()
         if state is State.ABORTED:
             workflow.logger.error(
@@ -69,7 +84,12 @@ class SagaState:
 
     def show(self) -> None:
         """Bring what the Temporal UI shows up to the snapshot."""
-        show(self._settlement, self.snapshot)
+        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict)
+
+    def show_decision_conflict(self) -> None:
+        """Say in the Temporal UI that the ledger has the opposite decision, from now on."""
+        self._decision_conflict = True
+        self.show()
 
     def learn(self, calls: tuple[CallRecord, ...], reason: str) -> None:
         """Take calls into the audit without leaving the state."""
@@ -84,15 +104,17 @@ class SagaState:
         """Return the cancel of a kind if it was begun, however long ago."""
         return next((act for act in self.snapshot.cancel_acts if act.kind is kind), None)
 
-    def answer(self, kind: CancelKind) -> CancelResult | None:
-        """Return how the cancel of a kind was correctly answered, whoever sent it; None: not yet."""
-        return next(
-            (call.cancel_result for call in self.snapshot.calls if call.kind is kind and call.cancel_result), None
-        )
-
     def begin(self, act: CancelAct) -> None:
         """Take a cancel into what is known before it is sent: a successor must send the same request."""
         self._change(cancel_acts=(*self.snapshot.cancel_acts, act))
+
+    def update_result(self) -> UpdateResult:
+        """Return what an operator's Update answers: where the settlement stands now."""
+        return UpdateResult(state=self.state, version=self.snapshot.version)
+
+    def leave_out(self, recorded: AuditCounts) -> None:
+        """Keep of what the ledger has only the newest entries of a long audit; nothing changes for a reader."""
+        self.snapshot = within_window(self.snapshot, recorded)
 
     def _change(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of Snapshot, each of its own type
         before = self.snapshot
@@ -104,5 +126,6 @@ class SagaState:
 def _next_round(known: Snapshot) -> int:
     """Return the number of the next round: above every one that was made, or begun and lost with its worker."""
     made = max((call.round + 1 for call in known.calls), default=0)
-    asked_for = sum(act.kind in _BEGINS_A_ROUND for act in known.acts)
+    # Those that are left out have begun a round each: no other act leaves a settlement open.
+    asked_for = known.left_out.acts + sum(act.kind in _BEGINS_A_ROUND for act in known.acts)
     return max(made, asked_for + 1 if known.calls or known.cancel_acts else asked_for)

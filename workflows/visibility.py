@@ -4,7 +4,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
-    from contract.ids import STATE_ATTRIBUTE
+    from contract.ids import STATE_ATTRIBUTE, cancel_unique_no
     from contract.operator_rules import ResolveReason, RetryReason
     from contract.payloads import SettlementInput, Snapshot
     from contract.states import State
@@ -72,6 +72,13 @@ _WHAT_NEXT = {
 }
 
 
+DECISION_CONFLICT = (
+    "**A person must act.** The ledger has the opposite decision for this settlement: two Temporal clusters have "
+    "worked on it, or one was restored. Compare the broker's books with what the platform was told; see the finding "
+    "`DECISION_CONFLICT`."
+)
+
+
 def search_attributes(settlement: SettlementInput, state: State) -> TypedSearchAttributes:
     """Return the typed search attributes that a settlement's workflow starts with."""
     adjust = settlement.adjust
@@ -97,30 +104,39 @@ def static_summary(settlement: SettlementInput) -> str:
     return f"{adjust.operationType} {money(settlement)}, order {adjust.orderId}"
 
 
-def show(settlement: SettlementInput, snapshot: Snapshot) -> None:
+def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool = False) -> None:
     """Bring search attribute and current details up to the snapshot. Call it from the workflow only."""
     workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(snapshot.state.value)])
-    workflow.set_current_details(details(settlement, snapshot))
+    workflow.set_current_details(details(settlement, snapshot, decision_conflict=decision_conflict))
 
 
 def _calls_in_short(snapshot: Snapshot) -> str:
-    """Say what adjust came to, and the last cancel; fixed words only."""
-    adjust, *cancels = (call.verdict for call in snapshot.calls)
-    text = f"Adjust came to {adjust.outcome} ({adjust.rule})."
-    if cancels:
-        text += f" Cancel attempts: {len(cancels)}; the last came to {cancels[-1].outcome} ({cancels[-1].rule})."
+    """Return the outcome of the adjust and of the last cancel; fixed words only."""
+    if snapshot.adjust is None:
+        return ""
+    text = f"Adjust: {snapshot.adjust.outcome} ({snapshot.adjust.rule})."
+    attempts = sum(snapshot.cancel_attempts(act.kind) for act in snapshot.cancel_acts)
+    if attempts:
+        last = snapshot.calls[-1].verdict
+        text += f" Cancel attempts: {attempts}; the last one: {last.outcome} ({last.rule})."
     return text
 
 
-def details(settlement: SettlementInput, snapshot: Snapshot) -> str:
+def _numbers_sent(settlement: SettlementInput, snapshot: Snapshot) -> str:
+    """Return the numbers by which the external system knows this settlement's calls."""
+    number = settlement.adjust.requestUniqueNo
+    cancels = (cancel_unique_no(number, act.kind) for act in snapshot.cancel_acts if snapshot.cancel_attempts(act.kind))
+    return "Numbers at the external system:\n" + "\n".join(f"`{each}`" for each in (number, *cancels))
+
+
+def details(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool = False) -> str:
     """Return in Markdown what happened and what to do next."""
-    numbers = dict.fromkeys([settlement.adjust.requestUniqueNo, *(call.request_unique_no for call in snapshot.calls)])
-    return "\n\n".join(
-        [
-            f"### {snapshot.state}: {money(settlement)}, order {settlement.adjust.orderId}",
-            snapshot.reason,
-            *([_calls_in_short(snapshot)] if snapshot.calls else []),
-            _WHAT_NEXT[snapshot.state],
-            "Numbers at the external system:\n" + "\n".join(f"`{number}`" for number in numbers),
-        ]
-    )
+    parts = [
+        f"### {snapshot.state}: {money(settlement)}, order {settlement.adjust.orderId}",
+        DECISION_CONFLICT if decision_conflict else "",
+        snapshot.reason,
+        _calls_in_short(snapshot),
+        _WHAT_NEXT[snapshot.state],
+        _numbers_sent(settlement, snapshot),
+    ]
+    return "\n\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a replay runs is in `workflows/` and `contract/`: a change of an activity's code cannot break an open settlement."""
+"""A replay runs code of `workflows/` and `contract/` only: no change of an activity can break an open settlement."""
 
 import ast
 import importlib

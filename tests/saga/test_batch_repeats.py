@@ -1,6 +1,6 @@
 """Whatever is lost or repeated, a batch retries each of its settlements once."""
 
-from temporalio import workflow
+import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -13,6 +13,7 @@ from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, bench, has_pending
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number
 from tests.support.polling import until
+from workflows import history
 from workflows.batch_retry import BatchRetry
 from workflows.start import take_up
 
@@ -125,22 +126,10 @@ async def test_a_batch_that_is_started_twice_runs_once(at_work: Bench, environme
     assert (await other.result()).retried == 2
 
 
-@workflow.defn(name="BatchRetry")
-class Forgetful(BatchRetry):
-    """The batch with a history that is always too long."""
-
-    @workflow.run
-    async def run(self, batch: BatchInput) -> BatchProgress:
-        """Run as ever."""
-        return await super().run(batch)
-
-    def _history_is_long(self) -> bool:
-        return True
-
-
 async def test_a_long_batch_begins_its_history_anew_and_loses_nothing(
-    environment: WorkflowEnvironment, at_work: Bench
+    environment: WorkflowEnvironment, at_work: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(history, "HISTORY_EVENTS_MAX", 1)
     numbers = await at_work.abort(3, await environment.get_current_time())
     at_work.external.away = False
     batch = await at_work.begin(3, ONE_IN_TEN_SECONDS)
@@ -148,7 +137,7 @@ async def test_a_long_batch_begins_its_history_anew_and_loses_nothing(
     async with Worker(
         environment.client,
         task_queue=queue,
-        workflows=[Forgetful],
+        workflows=[BatchRetry],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=0,
     ):
@@ -161,7 +150,7 @@ async def test_a_long_batch_begins_its_history_anew_and_loses_nothing(
             progress=BatchProgress(pending=3),
         )
         first = await environment.client.start_workflow(
-            Forgetful.run, start, id=batch_workflow_id(batch), task_queue=queue
+            BatchRetry.run, start, id=batch_workflow_id(batch), task_queue=queue
         )
         assert await first.result() == BatchProgress(state=BatchState.DONE, retried=3)
         last = await environment.client.get_workflow_handle(batch_workflow_id(batch)).describe()

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from temporalio.client import WorkflowHandle
 
 from contract.calls import Rule
-from contract.payloads import ActKind, SettlementInput, Snapshot
+from contract.payloads import ActKind, RecordResult, SettlementInput, Snapshot
 from contract.states import Decision, State
 from ledger import Ledger, SettlementFilter
 from tests.simulation.auditor import Told
@@ -67,20 +68,29 @@ class PlannedLedger(Ledger):
     during_write: Callable[[Life, int], Awaitable[None]]
 
     async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
-        """Write, or fail as a database that is away does."""
-        life = self.lives[settlement.adjust.requestUniqueNo]
+        """Write all that is known, or fail as a database that is away does."""
+        async with self._planned_write(settlement.adjust.requestUniqueNo, snapshot):
+            return await super().record(settlement, snapshot)
+
+    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+        """Write what is new, or fail as a database that is away does."""
+        async with self._planned_write(request_unique_no, snapshot):
+            return await super().record_since(request_unique_no, since_version, snapshot)
+
+    @asynccontextmanager
+    async def _planned_write(self, number: str, snapshot: Snapshot) -> AsyncIterator[None]:
+        life = self.lives[number]
         attempt, life.writes = life.writes, life.writes + 1
         await self.during_write(life, attempt)
         if attempt in life.plan.lost_writes:
             message = "the database is away"
             raise OSError(message)
-        written = await super().record(settlement, snapshot)
+        yield
         if attempt in life.plan.repeated_writes:
             message = "the database was away when it should have confirmed"
             raise OSError(message)
         if snapshot.state is State.ABORTED:
             life.aborted.set()
-        return written
 
     async def listed(self) -> dict[str, frozenset[State]]:
         """Read every list that an operator could read."""

@@ -1,6 +1,6 @@
 """A ledger whose database can be away for as long as a test wants."""
 
-from contract.payloads import SettlementInput, Snapshot
+from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import Ledger
 
 
@@ -11,7 +11,15 @@ class FlakyLedger(Ledger):
 
     async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
         """Write, or fail as a database that is away does."""
+        self._fail_if_down()
+        return await super().record(settlement, snapshot)
+
+    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+        """Write, or fail as a database that is away does."""
+        self._fail_if_down()
+        return await super().record_since(request_unique_no, since_version, snapshot)
+
+    def _fail_if_down(self) -> None:
         if self.down:
             message = "the database is away"
             raise OSError(message)
-        return await super().record(settlement, snapshot)

@@ -7,7 +7,7 @@ import pytest
 from activities.diagnosis import Cure, Execution, diagnose
 from contract import limits
 from contract.reconciliation import FindingKind
-from contract.states import END_STATES, State
+from contract.states import END_STATES, State, decision_of
 from ledger import Standing
 from tests.support.orders import QUICK_POLICY, settlement
 
@@ -15,6 +15,9 @@ NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 LONG_AGO = timedelta(hours=1)
 OPEN_STATES = sorted(set(State) - END_STATES)
 FROM_OUTSIDE = ["TERMINATED", "TIMED_OUT", "FAILED", "CANCELED", "UNKNOWN"]
+
+AGREES = {state: State.SETTLED if state is State.SETTLED else State.CANCELLING for state in END_STATES}
+"""For each end a state whose decision is the same."""
 
 What = tuple[FindingKind, Cure] | None
 
@@ -113,14 +116,33 @@ def test_the_ledgers_writes_have_arrived_before_it_counts_as_behind() -> None:
 @pytest.mark.parametrize("state", sorted(END_STATES))
 def test_an_end_with_an_open_workflow_is_for_a_person_once_that_should_have_closed(state: State) -> None:
     late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
-    assert what(row(state, untouched=late), running(State.CANCELLING)) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
+    assert what(row(state, untouched=late), running(AGREES[state])) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
     assert what(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
 
 
 @pytest.mark.parametrize("state", sorted(END_STATES))
-@pytest.mark.parametrize("execution", [None, closed("COMPLETED"), closed("TERMINATED")])
-def test_an_end_needs_no_workflow(state: State, execution: Execution | None) -> None:
+@pytest.mark.parametrize("status", [None, "COMPLETED", "TERMINATED"])
+def test_an_end_needs_no_workflow(state: State, status: str | None) -> None:
+    execution = closed(status, AGREES[state]) if status else None
     assert what(row(state), execution) is None
+
+
+@pytest.mark.parametrize("ledgers", sorted(set(State) - {State.ADJUSTING}))
+@pytest.mark.parametrize("own", sorted(set(State) - {State.ADJUSTING}))
+@pytest.mark.parametrize("is_open", [True, False])
+def test_opposite_decisions_are_a_conflict_for_an_operator_whatever_the_states(
+    ledgers: State, own: State, *, is_open: bool
+) -> None:
+    execution = running(own) if is_open else closed("COMPLETED", own)
+    conflict = what(row(ledgers), execution) == (FindingKind.DECISION_CONFLICT, Cure.NONE)
+    assert conflict is (decision_of(ledgers) is not decision_of(own))
+
+
+def test_a_workflow_without_a_decision_is_no_conflict() -> None:
+    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    in_time = late - timedelta(microseconds=1)
+    assert what(row(State.SETTLED, untouched=in_time), running(State.ADJUSTING)) is None
+    assert what(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
 
 
 @pytest.mark.parametrize("execution", [running(State.ADJUSTING), closed("TERMINATED"), closed("COMPLETED")])

@@ -43,6 +43,8 @@ CALL = CallRecord(
     cancel_result=CancelResult.NOT_APPLIED,
 )
 RECORD = RecordTask(
+    request_unique_no="n-1",
+    since_version=0,
     settlement=SettlementInput(
         adjust=AdjustBody.model_validate({**ADJUST, "amount": "12.50", "orderId": 2**63 - 1}),
         trace="t-1",
