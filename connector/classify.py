@@ -5,7 +5,6 @@ and ok and fail, where present, agree. A well-formed reply with another code is 
 left this side is not sent. Everything else is unknown, and unknown is the default.
 """
 
-from collections.abc import Container
 from http import HTTPStatus
 
 from pydantic import ValidationError
@@ -28,12 +27,12 @@ _RESULT_OF_CODE = {
 }
 
 
-def classify(exchange: Exchange, trace: str = "", sent_traces: Container[str] = ()) -> Verdict:
+def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
     """Return the verdict on one exchange of any of the three operations.
 
-    `trace` is the call's own and `sent_traces` are those of other calls. A reply that carries another call's
-    trace is another call's reply, crossed on the way (table 4: it equals the request's). A trace that is
-    nobody's is let pass: not every broker repeats it as it should.
+    `own_trace` is the trace of the request. A reply that carries another one answers another request (table 4: it
+    equals the request's), whatever it says; one without a trace, a null or an empty one is accepted. Where
+    `own_trace` is None the traces are not compared (`TraceCheck.IGNORE`).
     """
     match exchange:
         case NotSent(detail, phase):
@@ -42,7 +41,7 @@ def classify(exchange: Exchange, trace: str = "", sent_traces: Container[str] = 
             rule = Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN
             return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_clean(detail), phase=phase)
         case Reply() as reply:
-            return _classify_reply(reply, trace, sent_traces)
+            return _classify_reply(reply, own_trace)
 
 
 def cancel_result(verdict: Verdict) -> CancelResult | None:
@@ -52,7 +51,7 @@ def cancel_result(verdict: Verdict) -> CancelResult | None:
     return _RESULT_OF_CODE.get(verdict.code)
 
 
-def _classify_reply(reply: Reply, trace: str, sent_traces: Container[str]) -> Verdict:
+def _classify_reply(reply: Reply, own_trace: str | None) -> Verdict:
     if reply.status != HTTPStatus.OK:
         return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", status=reply.status)
     if reply.oversized:
@@ -63,8 +62,9 @@ def _classify_reply(reply: Reply, trace: str, sent_traces: Container[str]) -> Ve
         return _unknown(Rule.CONTRADICTORY, str(error), status=reply.status)
     except (ValidationError, ValueError, RecursionError) as error:
         return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", status=reply.status)
-    if parsed.trace and parsed.trace != trace and parsed.trace in sent_traces:
-        return _unknown(Rule.CONTRADICTORY, "the reply carries the trace of another call", status=reply.status)
+    if own_trace is not None and parsed.trace and parsed.trace != own_trace:
+        detail = "the reply carries another trace than the request"
+        return _unknown(Rule.FOREIGN_TRACE, detail, status=reply.status)
     return _classify_parsed(parsed, reply.status)
 
 

@@ -24,6 +24,15 @@ class CancelProtocol(StrEnum):
     """Deprecated variant of the same act (contract, table 3)."""
 
 
+class TraceCheck(StrEnum):
+    """Whether the trace of a reply must be the request's (a setting; contract, table 4 and interpretations)."""
+
+    STRICT = "strict"
+    """A reply that carries a trace must carry that of its request; one that carries none is accepted."""
+    IGNORE = "ignore"
+    """The trace of a reply is not compared: for an external system that answers a constant or one of its own."""
+
+
 class Rule(StrEnum):
     """The one rule that gave a call its outcome. `docs/outcomes.md` explains each to an operator."""
 
@@ -43,6 +52,8 @@ class Rule(StrEnum):
     """Unknown: not JSON, or not a reply of table 4."""
     CONTRADICTORY = "CONTRADICTORY"
     """Unknown: code, ok and fail do not agree, or a field stands there twice."""
+    FOREIGN_TRACE = "FOREIGN_TRACE"
+    """Unknown: a reply of table 4 that carries another trace than the request, so it answers another request."""
     WORKER_LOST = "WORKER_LOST"
     """Unknown: the worker was lost, or failed, while the call may have been in flight."""
     NOT_CONNECTED = "NOT_CONNECTED"

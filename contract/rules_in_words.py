@@ -12,6 +12,7 @@ RULE_IN_WORDS: dict[Rule, str] = {
     Rule.OVERSIZED: "a reply larger than the limit came back",
     Rule.UNREADABLE: "what came back was not a reply of the contract",
     Rule.CONTRADICTORY: "a reply that contradicts itself came back",
+    Rule.FOREIGN_TRACE: "a reply with the trace of another request came back, so it does not answer this one",
     Rule.WORKER_LOST: "worker or workflow was lost, or failed, and nobody knows if it was sent and what came back",
     Rule.NOT_CONNECTED: "no connection could be made, so it was not sent",
     Rule.TOO_LATE: "it was too late to send it, so it was not sent",

@@ -20,6 +20,8 @@ APPLIED_BUT_UNREADABLE = [
     "reset_applied",
     "http_500_applied",
     "drip",
+    "wrong_trace",
+    "constant_trace",
 ]
 
 
@@ -99,6 +101,14 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     assert [call["requestUniqueNo"] for call in cancels] == [expected] * (attempts + 1)
     assert len({call["body"] for call in cancels}) == 1
     assert [act["operator"] for act in ended["operatorActs"]] == ["local"]
+
+
+@pytest.mark.parametrize("fault", ["wrong_trace", "constant_trace"])
+async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System, fault: str) -> None:
+    number = (await system.post(faulty("reset_applied", cancel=fault, times=1))).body["requestUniqueNo"]
+    ended = await system.ends(number)
+    assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
+    assert [call["verdict"]["rule"] for call in ended["calls"][1:]] == ["FOREIGN_TRACE", "CODE_SUCCESS"]
 
 
 async def test_one_trace_runs_through_all_calls(system: System) -> None:

@@ -25,6 +25,7 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
     "not table 4": (Reply(200, b'{"ok":true}'), UNKNOWN, Rule.UNREADABLE),
     "contradictory": (Reply(200, b'{"code":"0","ok":false}'), UNKNOWN, Rule.CONTRADICTORY),
     "a field twice": (Reply(200, b'{"code":"1","code":"0"}'), UNKNOWN, Rule.CONTRADICTORY),
+    "another trace": (Reply(200, b'{"code":"0","trace":"theirs"}'), UNKNOWN, Rule.FOREIGN_TRACE),
     "never connected": (NotSent("refused"), NOT_SENT, Rule.NOT_CONNECTED),
 }
 
@@ -34,7 +35,7 @@ NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.TOO_LATE, Rule.BULKHEAD_FULL}
 
 def judged(exchange: Exchange) -> tuple[Outcome, Rule]:
     """Return outcome and rule of an exchange."""
-    verdict = classify(exchange)
+    verdict = classify(exchange, "mine")
     return verdict.outcome, verdict.rule
 
 
