@@ -1,5 +1,6 @@
 """JSON that can be read in only one way: what RFC 8259 leaves open is refused."""
 
+import codecs
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,17 @@ class RepeatedNameError(ValueError):
     """An object names a field twice; which one the sender means cannot be known."""
 
 
+def bare(text: bytes) -> bytes:
+    """Return a JSON text without what may stand around it and says nothing: white space, one UTF-8 byte order mark.
+
+    The mark counts only in front, and only once (RFC 8259, 8.1 lets a reader ignore it).
+    """
+    return text.strip().removeprefix(codecs.BOM_UTF8).strip()
+
+
 def strict_json(text: bytes) -> object:
     """Parse UTF-8 JSON. Raises RepeatedNameError, or another ValueError for what is not JSON (NaN is not)."""
-    return json.loads(text.decode(), object_pairs_hook=no_repeats, parse_constant=not_json)
+    return json.loads(bare(text).decode(), object_pairs_hook=no_repeats, parse_constant=not_json)
 
 
 def not_json(token: str) -> None:

@@ -47,6 +47,18 @@ async def test_applied_but_unreadable_is_void_and_reversed(system: System, fault
     assert len(ended["calls"]) == len(await system.calls(number))
 
 
+@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
+async def test_an_unusual_but_unambiguous_reply_settles(system: System, fault: str) -> None:
+    answer = await system.post(faulty(fault))
+    assert (answer.body["state"], answer.body["decision"]) == ("SETTLED", "PROCEED")
+
+
+@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
+async def test_an_unusual_but_unambiguous_reply_ends_a_cancel(system: System, fault: str) -> None:
+    ended = await system.ends((await system.post(faulty("reset_applied", cancel=fault))).body["requestUniqueNo"])
+    assert (ended["state"], ended["cancelResult"], len(ended["calls"])) == ("CANCELLED", "REVERSED", 2)
+
+
 @pytest.mark.parametrize(
     ("fault", "result"),
     [

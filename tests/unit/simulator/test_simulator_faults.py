@@ -50,7 +50,7 @@ SEEN: dict[AdjustFault, tuple[str, str, str]] = {
     AdjustFault.CONSTANT_TRACE: ("another trace", "APPLIED", "replied"),
     AdjustFault.NO_TRACE: ("code 0", "APPLIED", "replied"),
     AdjustFault.BYTE_ORDER_MARK: ("unreadable", "APPLIED", "replied"),
-    AdjustFault.LIST_DATA: ("unreadable", "APPLIED", "replied"),
+    AdjustFault.LIST_DATA: ("code 0", "APPLIED", "replied"),
 }
 
 # What the client sees of each cancel fault, and what an applied adjust is after it.
@@ -67,7 +67,7 @@ CANCEL_SEEN: dict[CancelFault, tuple[str, str]] = {
     CancelFault.CONSTANT_TRACE: ("another trace", "REVERSED"),
     CancelFault.NO_TRACE: ("code 0", "REVERSED"),
     CancelFault.BYTE_ORDER_MARK: ("unreadable", "REVERSED"),
-    CancelFault.LIST_DATA: ("unreadable", "REVERSED"),
+    CancelFault.LIST_DATA: ("code 0", "REVERSED"),
 }
 
 
