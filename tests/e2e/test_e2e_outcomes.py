@@ -123,6 +123,23 @@ async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System
     assert [call["verdict"]["rule"] for call in ended["calls"][1:]] == ["FOREIGN_TRACE", "CODE_SUCCESS"]
 
 
+async def test_a_rejected_order_says_why(system: System) -> None:
+    answer = await system.post(faulty("reject"))
+    said = {
+        "code": "US_0000402",
+        "message": "the adjust is not applied, as its {0} asked",
+        "params": ["metadata"],
+        "text": "the adjust is not applied, as its metadata asked",
+    }
+    assert answer.body["brokerMessage"] == said
+    ended = await system.ends(answer.body["requestUniqueNo"])
+    assert ended["brokerMessage"] == said
+    replies = [call["verdict"]["reply"] for call in ended["calls"]]
+    assert [reply["code"] for reply in replies] == ["US_0000402", "US_0000001"]
+    assert {reply["trace"] for reply in replies} == {ended["trace"]}
+    assert all(reply["bizCode"] == "SIMULATOR" and reply["data"] == "{}" and reply["fail"] for reply in replies)
+
+
 async def test_one_trace_runs_through_all_calls(system: System) -> None:
     number = (await system.post(faulty("never_received"))).body["requestUniqueNo"]
     ended = await system.ends(number)

@@ -119,7 +119,7 @@ DATA = ["null", "{}", "[]", '""', '"text"', "0", "-1.50", "1e400", "true", "fals
 def test_what_is_no_reply_of_table_4_is_unknown(body: bytes) -> None:
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
-    assert (verdict.http_status, verdict.code, verdict.msg) == (200, None, None)
+    assert (verdict.http_status, verdict.reply) == (200, None)
 
 
 @pytest.mark.parametrize(("field", "text", "code"), TYPES)
