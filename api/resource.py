@@ -7,6 +7,7 @@ from fastapi import Depends, Path
 
 from api.problems import ProblemError
 from api.services import Services
+from contract.broker_message import broker_message
 from contract.errors import ErrorCode
 from contract.ids import workflow_id
 from contract.payloads import SettlementInput, Snapshot
@@ -58,6 +59,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         decided_at=snapshot.decided_at,
         updated_at=snapshot.updated_at,
         order=settlement.adjust,
+        broker_message=broker_message(snapshot.calls),
         calls=snapshot.calls,
         operator_acts=snapshot.acts,
         state_changes=snapshot.state_changes,

@@ -24,7 +24,7 @@ _STYLES = {
     "REFUSED": "red",
 }
 """Words that stand out where they fill a cell."""
-_TO_THE_RIGHT = {"amount", "count", "ms", "position", "retried", "rounds", "HTTP", "id"}
+_TO_THE_RIGHT = {"amount", "count", "ms", "position", "retried", "rounds", "HTTP", "id", "tm"}
 """Columns of numbers. (Those of moments, whose names end in "at", are never folded.)"""
 
 

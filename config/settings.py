@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
-from contract.calls import CancelProtocol
+from contract.calls import CancelProtocol, TraceCheck
 from contract.payloads import SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     external_cancel_adjust_path: UrlPath = "/get-user-amount"
     external_cancel_operation_path: UrlPath = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
     external_cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    external_trace: TraceCheck = TraceCheck.STRICT
     external_ca_file: Path | None = None
 
     cancel_max_attempts: int = Field(default=5, ge=1, le=100)

@@ -10,13 +10,16 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Status
+from opentelemetry.trace import NoOpTracer, Span, Status, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio.contrib.opentelemetry import TracingInterceptor
 
@@ -65,6 +68,37 @@ def _bare(span: ReadableSpan) -> ReadableSpan:
     )
 
 
+class _ContinuingTracer(Tracer):
+    """Makes spans within a trace that a request began, and begins no trace.
+
+    Schedules, reconciliation and background tasks start work without a request. Each of their spans would be the
+    only one of a trace of its own.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def start_span(  # type: ignore[override]
+        self,
+        name: str,
+        context: Context | None = None,
+        **options: Any,  # noqa: ANN401 - the tracer's own
+    ) -> Span:
+        return self._within(context).start_span(name, context, **options)
+
+    def start_as_current_span(  # type: ignore[override]
+        self,
+        name: str,
+        context: Context | None = None,
+        **options: Any,  # noqa: ANN401 - the tracer's own
+    ) -> AbstractContextManager[Span]:
+        return self._within(context).start_as_current_span(name, context, **options)
+
+    def _within(self, context: Context | None) -> Tracer:
+        is_part_of_a_trace = get_current_span(context).get_span_context().is_valid
+        return self._tracer if is_part_of_a_trace else NoOpTracer()
+
+
 @dataclass(frozen=True)
 class Tracing:
     """A process's traces; without a provider there are none."""
@@ -73,10 +107,10 @@ class Tracing:
 
     @property
     def interceptors(self) -> list[TracingInterceptor]:
-        """What a Temporal client needs to carry a trace on; its workers take it over. Replay-safe."""
+        """What a Temporal client needs to carry a trace on; its workers take it over. They begin none. Replay-safe."""
         if self.provider is None:
             return []
-        interceptor = TracingInterceptor(self.provider.get_tracer("order-settlement"))
+        interceptor = TracingInterceptor(_ContinuingTracer(self.provider.get_tracer("order-settlement")))
         # Only the trace: baggage is whatever a caller likes, and would stay in workflow histories.
         interceptor.text_map_propagator = TraceContextTextMapPropagator()
         return [interceptor]

@@ -5,20 +5,18 @@ and ok and fail, where present, agree. A well-formed reply with another code is 
 left this side is not sent. Everything else is unknown, and unknown is the default.
 """
 
-from collections.abc import Container
 from http import HTTPStatus
 
 from pydantic import ValidationError
 
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.calls import Rule, Verdict
-from contract.json_text import RepeatedNameError, strict_json
+from contract.calls import DETAIL_LENGTH_MAX, Rule, Verdict
+from contract.json_text import RepeatedNameError, member_text, strict_json
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
+from contract.reply_record import ReplyRecord
+from contract.shown_text import shown
 from contract.states import CancelResult, Outcome
 
-_DETAIL_LENGTH_MAX = 300
-_CODE_LENGTH_MAX = 64
-_MSG_LENGTH_MAX = 200
 _EXCERPT_BYTES = 120
 
 _RESULT_OF_CODE = {
@@ -28,60 +26,65 @@ _RESULT_OF_CODE = {
 }
 
 
-def classify(exchange: Exchange, trace: str = "", sent_traces: Container[str] = ()) -> Verdict:
+def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
     """Return the verdict on one exchange of any of the three operations.
 
-    `trace` is the call's own and `sent_traces` are those of other calls. A reply that carries another call's
-    trace is another call's reply, crossed on the way (table 4: it equals the request's). A trace that is
-    nobody's is let pass: not every broker repeats it as it should.
+    `own_trace` is the trace of the request. A reply that carries another one answers another request (table 4: it
+    equals the request's), whatever it says; one without a trace, a null or an empty one is accepted. Where
+    `own_trace` is None the traces are not compared (`TraceCheck.IGNORE`).
     """
     match exchange:
         case NotSent(detail, phase):
-            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_clean(detail), phase=phase)
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED, detail=_detail(detail), phase=phase)
         case NoReply(deadline_passed, detail, phase):
             rule = Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN
-            return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_clean(detail), phase=phase)
+            return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_detail(detail), phase=phase)
         case Reply() as reply:
-            return _classify_reply(reply, trace, sent_traces)
+            return _classify_reply(reply, own_trace)
 
 
 def cancel_result(verdict: Verdict) -> CancelResult | None:
     """Return which of the three correct cancel replies this was; None: retry (contract, cancel replies)."""
-    if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.code is None:
+    if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.reply is None:
         return None
-    return _RESULT_OF_CODE.get(verdict.code)
+    return _RESULT_OF_CODE.get(verdict.reply.code)
 
 
-def _classify_reply(reply: Reply, trace: str, sent_traces: Container[str]) -> Verdict:
+def _classify_reply(reply: Reply, own_trace: str | None) -> Verdict:
     if reply.status != HTTPStatus.OK:
-        return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", status=reply.status)
+        return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", reply)
     if reply.oversized:
-        return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", status=reply.status)
+        return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", reply)
     try:
-        parsed = ExternalReply.model_validate(strict_json(reply.body))
+        parsed, record = _read(reply.body)
     except RepeatedNameError as error:
-        return _unknown(Rule.CONTRADICTORY, str(error), status=reply.status)
+        return _unknown(Rule.CONTRADICTORY, str(error), reply)
     except (ValidationError, ValueError, RecursionError) as error:
-        return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", status=reply.status)
-    if parsed.trace and parsed.trace != trace and parsed.trace in sent_traces:
-        return _unknown(Rule.CONTRADICTORY, "the reply carries the trace of another call", status=reply.status)
-    return _classify_parsed(parsed, reply.status)
+        return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", reply)
+    if own_trace is not None and parsed.trace and parsed.trace != own_trace:
+        return _unknown(Rule.FOREIGN_TRACE, "the reply carries another trace than the request", reply, record)
+    return _classify_parsed(parsed, reply, record)
 
 
-def _classify_parsed(reply: ExternalReply, status: int) -> Verdict:
-    code, msg = _clean(reply.code, _CODE_LENGTH_MAX), _clean(reply.msg or "", _MSG_LENGTH_MAX)
-    if not reply.agrees_with_itself():
-        detail = f"code {code!r} with ok={reply.ok} and fail={reply.fail}"
-        return _unknown(Rule.CONTRADICTORY, detail, status=status, code=code, msg=msg)
-    applied = reply.code == CODE_SUCCESS
+def _classify_parsed(parsed: ExternalReply, reply: Reply, record: ReplyRecord) -> Verdict:
+    if not parsed.agrees_with_itself():
+        detail = f"code {record.code!r} with ok={parsed.ok} and fail={parsed.fail}"
+        return _unknown(Rule.CONTRADICTORY, detail, reply, record)
+    applied = parsed.code == CODE_SUCCESS
     return Verdict(
         outcome=Outcome.APPLIED if applied else Outcome.REJECTED,
         rule=Rule.CODE_SUCCESS if applied else Rule.CODE_FAILURE,
-        detail=f"code {code!r}",
-        http_status=status,
-        code=code,
-        msg=msg or None,
+        detail=_detail(f"code {record.code!r}"),
+        http_status=reply.status,
+        reply=record,
     )
+
+
+def _read(body: bytes) -> tuple[ExternalReply, ReplyRecord]:
+    """Read a reply, and make what the audit keeps of it. Raises ValueError or RecursionError for what is none."""
+    parsed = ExternalReply.model_validate(strict_json(body))
+    data = None if parsed.data is None else member_text(body, "data")
+    return parsed, ReplyRecord.of(parsed, data)
 
 
 def _unreadable(error: Exception) -> str:
@@ -95,15 +98,9 @@ def _excerpt(body: bytes) -> str:
     return repr(body[:_EXCERPT_BYTES].decode(errors="replace"))
 
 
-def _unknown(
-    rule: Rule, detail: str, *, status: int | None = None, code: str | None = None, msg: str | None = None
-) -> Verdict:
-    return Verdict(
-        outcome=Outcome.UNKNOWN, rule=rule, detail=_clean(detail), http_status=status, code=code, msg=msg or None
-    )
+def _unknown(rule: Rule, detail: str, reply: Reply, record: ReplyRecord | None = None) -> Verdict:
+    return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_detail(detail), http_status=reply.status, reply=record)
 
 
-def _clean(text: str, length_max: int = _DETAIL_LENGTH_MAX) -> str:
-    """Keep what a database and a terminal can show: no control characters, no lone surrogates, bounded."""
-    printable = text[:length_max].encode(errors="replace").decode()
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in printable)
+def _detail(text: str) -> str:
+    return shown(text, DETAIL_LENGTH_MAX)

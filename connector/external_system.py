@@ -3,7 +3,6 @@
 import json
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -16,7 +15,7 @@ from connector.classify import classify
 from connector.clean_connector import CleanConnector
 from connector.exchange import Deadlines, exchange, progress_hooks
 from contract.adjust import AdjustBody
-from contract.calls import CancelProtocol, Operation, Verdict
+from contract.calls import CancelProtocol, Operation, TraceCheck, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 
@@ -26,9 +25,6 @@ other side is just closing ends unknown, and would void an order for nothing."""
 
 
 _TRACE_CONTEXT = TraceContextTextMapPropagator()
-
-SENT_TRACES_MAX = 10_000
-"""Traces by which a crossed reply is known; far more than calls that can be under way at once."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,7 @@ class ExternalSystemConfig:
     cancel_adjust_path: str = "/get-user-amount"
     cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
     cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    trace_check: TraceCheck = TraceCheck.STRICT
     ca_file: str | None = None
     """PEM bundle to verify the server with instead of the system's; verification cannot be turned off."""
     connections_max: int = 1000
@@ -63,7 +60,6 @@ class ExternalSystem:
     def __init__(self, config: ExternalSystemConfig) -> None:
         self._config = config
         self._session: aiohttp.ClientSession | None = None
-        self._sent_traces: OrderedDict[str, None] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -114,15 +110,8 @@ class ExternalSystem:
             message = "ExternalSystem is used outside its context"
             raise RuntimeError(message)
         url = URL(self._config.base_url.rstrip("/") + path)
-        trace = headers["trace"]
-        self._remember(trace)
-        return classify(await exchange(self._session, url, headers, body, deadlines), trace, self._sent_traces)
-
-    def _remember(self, trace: str) -> None:
-        self._sent_traces[trace] = None
-        self._sent_traces.move_to_end(trace)
-        if len(self._sent_traces) > SENT_TRACES_MAX:
-            self._sent_traces.popitem(last=False)
+        own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
+        return classify(await exchange(self._session, url, headers, body, deadlines), own_trace)
 
 
 def json_bytes(body: Mapping[str, str | int]) -> bytes:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from contract.ids import CancelKind
 from contract.model import Model
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Outcome
 
 
@@ -22,6 +23,15 @@ class CancelProtocol(StrEnum):
     CANCEL_ADJUST = "cancel-adjust"
     CANCEL_OPERATION = "cancel-operation"
     """Deprecated variant of the same act (contract, table 3)."""
+
+
+class TraceCheck(StrEnum):
+    """Whether the trace of a reply must be the request's (a setting; contract, table 4 and interpretations)."""
+
+    STRICT = "strict"
+    """A reply that carries a trace must carry that of its request; one that carries none is accepted."""
+    IGNORE = "ignore"
+    """The trace of a reply is not compared: for an external system that answers a constant or one of its own."""
 
 
 class Rule(StrEnum):
@@ -43,6 +53,8 @@ class Rule(StrEnum):
     """Unknown: not JSON, or not a reply of table 4."""
     CONTRADICTORY = "CONTRADICTORY"
     """Unknown: code, ok and fail do not agree, or a field stands there twice."""
+    FOREIGN_TRACE = "FOREIGN_TRACE"
+    """Unknown: a reply of table 4 that carries another trace than the request, so it answers another request."""
     WORKER_LOST = "WORKER_LOST"
     """Unknown: the worker was lost, or failed, while the call may have been in flight."""
     NOT_CONNECTED = "NOT_CONNECTED"
@@ -66,6 +78,12 @@ class Phase(StrEnum):
     """Reading the reply."""
 
 
+DETAIL_LENGTH_MAX = 300
+
+CALL_RECORD_BYTES_MAX = 6_000
+"""The most that one `CallRecord` takes as JSON in UTF-8, whatever came back. Histories and heartbeats carry them."""
+
+
 class Verdict(Model):
     """What one call came to, and why."""
 
@@ -75,10 +93,8 @@ class Verdict(Model):
     """Plain words for the audit, at most 300 characters. It may quote the external system, so it stays out of the UI's
     summaries and details."""
     http_status: int | None = None
-    code: str | None = None
-    """The reply's code, cut to 64 characters."""
-    msg: str | None = None
-    """The reply's msg, cut to 200 characters."""
+    reply: ReplyRecord | None = None
+    """The reply, where it could be read as one of table 4. Under FOREIGN_TRACE it is that of another request."""
     phase: Phase | None = None
     """For a call without a whole reply, how far it had come; None with one, and where that is not known."""
 
@@ -104,3 +120,14 @@ class CallRecord(Model):
     verdict: Verdict
     cancel_result: CancelResult | None = None
     """For a cancel with one of the three correct replies, which one; else None."""
+
+    @property
+    def processing_ms(self) -> int | None:
+        """Return how much of the duration the external system says it used itself (`tm`), in ms.
+
+        None where it says nothing, or what cannot be: a negative time, or a longer one than the whole call took.
+        """
+        tm = self.verdict.reply.tm if self.verdict.reply else None
+        if tm is None or self.duration_ms is None:
+            return None
+        return tm if 0 <= tm <= self.duration_ms else None

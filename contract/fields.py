@@ -24,6 +24,8 @@ AMOUNT_DIGITS_MAX = 18
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_NOT_OF_ACCOUNTS = {"XXX", "XTS"}
+"""ISO 4217 codes for no currency and for tests; no account is kept in either."""
 _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+")
 
 
@@ -86,6 +88,9 @@ def _iso_4217(value: str) -> str:
     if not re.fullmatch("[A-Z]{3}", value) or pycountry.currencies.get(alpha_3=value) is None:
         message = "must be an ISO 4217 currency code in capitals, such as USD"
         raise ValueError(message)
+    if value in _NOT_OF_ACCOUNTS:
+        message = "must be the currency of an account: XXX (no currency) and XTS (tests) are not"
+        raise ValueError(message)
     return value
 
 
@@ -138,7 +143,9 @@ Text = Annotated[str, text_of(256, _CONTROLS), AfterValidator(_no_control_charac
 UniqueNo = Annotated[str, text_of(UNIQUE_NO_LENGTH_MAX, _CONTROLS), AfterValidator(_no_control_characters)]
 UserName = Annotated[str, text_of(48, _CONTROLS), AfterValidator(_no_control_characters)]
 Currency = Annotated[
-    str, Field(max_length=16, description="ISO 4217 code", examples=["USD"]), AfterValidator(_iso_4217)
+    str,
+    Field(max_length=16, description="ISO 4217 code of the account's currency; not XXX or XTS", examples=["USD"]),
+    AfterValidator(_iso_4217),
 ]
 Amount = Annotated[
     str,

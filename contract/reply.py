@@ -1,7 +1,5 @@
 """The reply of all three operations (contract, table 4) and its codes."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
 
 from contract.fields import Int64
@@ -16,7 +14,8 @@ CODE_NEVER_RECEIVED = "US_0000002"
 class ExternalReply(BaseModel):
     """One reply. Only `code` must be there; a null counts as absent, unknown fields are ignored.
 
-    Types are strict: `"ok": "true"` or `"code": 0` is not a reply of table 4.
+    Types are strict: `"ok": "true"` or `"code": 0` is not a reply of table 4. Only `data` may be of any JSON type: no
+    part of the outcome is in it.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
@@ -27,7 +26,7 @@ class ExternalReply(BaseModel):
     tm: Int64 | None = None
     trace: str | None = None
     msgParams: str | None = None
-    data: dict[str, Any] | None = None
+    data: object = None
     ok: bool | None = None
     fail: bool | None = None
 

@@ -1,5 +1,6 @@
 """Outcomes and rules in words for people: for explanations, wherever they are shown. docs/outcomes.md says more."""
 
+from contract.broker_message import filled_in, split_params
 from contract.calls import CallRecord, Operation, Phase, Rule
 from contract.states import CancelResult, Outcome, State
 
@@ -12,6 +13,7 @@ RULE_IN_WORDS: dict[Rule, str] = {
     Rule.OVERSIZED: "a reply larger than the limit came back",
     Rule.UNREADABLE: "what came back was not a reply of the contract",
     Rule.CONTRADICTORY: "a reply that contradicts itself came back",
+    Rule.FOREIGN_TRACE: "a reply with the trace of another request came back, so it does not answer this one",
     Rule.WORKER_LOST: "worker or workflow was lost, or failed, and nobody knows if it was sent and what came back",
     Rule.NOT_CONNECTED: "no connection could be made, so it was not sent",
     Rule.TOO_LATE: "it was too late to send it, so it was not sent",
@@ -57,7 +59,8 @@ def call_in_words(call: CallRecord, money: str) -> str:
     if call.verdict.phase is not None:
         came += f", {PHASE_IN_WORDS[call.verdict.phase]}"
     return (
-        f"{sent}:{took} {came}{_reply(call)}. So it is {call.verdict.outcome} by rule {call.verdict.rule}: {_so(call)}."
+        f"{sent}:{took} {came}{_reply(call)}.{_whose_time(call)} "
+        f"So it is {call.verdict.outcome} by rule {call.verdict.rule}: {_so(call)}."
     )
 
 
@@ -74,16 +77,26 @@ def _attempt(call: CallRecord) -> str:
 
 
 def _reply(call: CallRecord) -> str:
-    said = [
-        f"{name} {value}"
-        for name, value in (
-            ("HTTP status", call.verdict.http_status),
-            ("code", call.verdict.code),
-            ("msg", call.verdict.msg),
-        )
-        if value is not None
-    ]
-    return f" ({', '.join(said)})" if said else ""
+    said: list[tuple[str, object]] = [("HTTP status", call.verdict.http_status)]
+    if (reply := call.verdict.reply) is not None:
+        foreign = call.verdict.rule is Rule.FOREIGN_TRACE
+        said += [("trace", reply.trace if foreign else None), ("bizCode", reply.biz_code or None)]
+        said += [("code", reply.code), ("msg", filled_in(reply.msg or "", split_params(reply.msg_params)) or None)]
+    words = [f"{name} {value}" for name, value in said if value is not None]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _whose_time(call: CallRecord) -> str:
+    """Tell the external system's own time from the network's, as far as what it says can be."""
+    tm = call.verdict.reply.tm if call.verdict.reply else None
+    if tm is None or call.duration_ms is None:
+        return ""
+    if call.processing_ms is None:
+        return f" Its own processing time (tm {tm} ms) is not plausible: the whole call took {call.duration_ms} ms."
+    rest_ms = call.duration_ms - call.processing_ms
+    return (
+        f" The external system reports {tm} ms of its own (tm); the other {rest_ms} ms were the network and this side."
+    )
 
 
 def _so(call: CallRecord) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from contract.adjust import AdjustBody, AdjustRequest
+from contract.broker_message import BrokerMessage
 from contract.calls import CallRecord
 from contract.fields import UNIQUE_NO_LENGTH_MAX
 from contract.model import Model
@@ -63,6 +64,8 @@ class Settlement(Model):
     decided_at: datetime | None
     updated_at: datetime
     order: AdjustBody
+    broker_message: BrokerMessage | None
+    """Why the broker rejected the adjust, for the platform to show to its user; null unless it did."""
     calls: tuple[CallRecord, ...]
     """Every external call attempted, in order; a call in flight when a worker was lost says UNKNOWN."""
     operator_acts: tuple[OperatorAct, ...]

@@ -9,9 +9,14 @@ from sqlalchemy import Row
 
 from contract.calls import CallRecord, Verdict
 from contract.payloads import LeftOut, OperatorAct, SettlementInput, Snapshot, StateChange
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 
 Values = dict[str, Any]
+
+
+_NO_REPLY: Values = dict.fromkeys(ReplyRecord.model_fields)
+"""The columns of a reply where there was none. A reply has a code at least."""
 
 
 def _storable(values: Values) -> Values:
@@ -84,7 +89,8 @@ def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
                 "settlement_no": settlement_no,
                 "position": position,
                 **call.model_dump(exclude={"verdict"}, by_alias=False),
-                **call.verdict.model_dump(by_alias=False),
+                **call.verdict.model_dump(exclude={"reply"}, by_alias=False),
+                **(call.verdict.reply.model_dump(by_alias=False) if call.verdict.reply else _NO_REPLY),
             }
         )
         for position, call in enumerate(snapshot.calls, start=snapshot.left_out.calls)
@@ -149,4 +155,5 @@ def _fields(row: Row[Any]) -> Values:
 
 
 def _to_call(values: Values) -> CallRecord:
-    return CallRecord.model_validate({**values, "verdict": Verdict.model_validate(values)})
+    reply = None if values["code"] is None else ReplyRecord.model_validate(values)
+    return CallRecord.model_validate({**values, "verdict": Verdict.model_validate({**values, "reply": reply})})

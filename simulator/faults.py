@@ -45,6 +45,11 @@ class Manner(StrEnum):
     CONTRADICTORY = "CONTRADICTORY"
     WRONG_TYPE = "WRONG_TYPE"
     OVERSIZED = "OVERSIZED"
+    WRONG_TRACE = "WRONG_TRACE"
+    CONSTANT_TRACE = "CONSTANT_TRACE"
+    NO_TRACE = "NO_TRACE"
+    BYTE_ORDER_MARK = "BYTE_ORDER_MARK"
+    LIST_DATA = "LIST_DATA"
 
 
 class Plan(NamedTuple):
@@ -76,6 +81,11 @@ class AdjustFault(StrEnum):
     RESET_APPLIED = "reset_applied"
     CUT = "cut"
     REDIRECT = "redirect"
+    WRONG_TRACE = "wrong_trace"
+    CONSTANT_TRACE = "constant_trace"
+    NO_TRACE = "no_trace"
+    BYTE_ORDER_MARK = "byte_order_mark"
+    LIST_DATA = "list_data"
 
 
 class CancelFault(StrEnum):
@@ -89,6 +99,11 @@ class CancelFault(StrEnum):
     RESET = "reset"
     DONE_BUT_LOST = "done_but_lost"
     DONE_BUT_RESET = "done_but_reset"
+    WRONG_TRACE = "wrong_trace"
+    CONSTANT_TRACE = "constant_trace"
+    NO_TRACE = "no_trace"
+    BYTE_ORDER_MARK = "byte_order_mark"
+    LIST_DATA = "list_data"
 
 
 HONEST = Plan(Effect.CARRY_OUT, Manner.PLAIN)
@@ -113,6 +128,11 @@ ADJUST_PLANS: dict[AdjustFault, Plan] = {
     AdjustFault.RESET_APPLIED: Plan(Effect.CARRY_OUT, Manner.RESET),
     AdjustFault.CUT: Plan(Effect.CARRY_OUT, Manner.CUT),
     AdjustFault.REDIRECT: Plan(Effect.RECEIVE_ONLY, Manner.REDIRECT),
+    AdjustFault.WRONG_TRACE: Plan(Effect.CARRY_OUT, Manner.WRONG_TRACE),
+    AdjustFault.CONSTANT_TRACE: Plan(Effect.CARRY_OUT, Manner.CONSTANT_TRACE),
+    AdjustFault.NO_TRACE: Plan(Effect.CARRY_OUT, Manner.NO_TRACE),
+    AdjustFault.BYTE_ORDER_MARK: Plan(Effect.CARRY_OUT, Manner.BYTE_ORDER_MARK),
+    AdjustFault.LIST_DATA: Plan(Effect.CARRY_OUT, Manner.LIST_DATA),
 }
 
 CANCEL_PLANS: dict[CancelFault, Plan] = {
@@ -124,6 +144,11 @@ CANCEL_PLANS: dict[CancelFault, Plan] = {
     CancelFault.RESET: Plan(Effect.IGNORE, Manner.RESET),
     CancelFault.DONE_BUT_LOST: Plan(Effect.CARRY_OUT, Manner.HANG),
     CancelFault.DONE_BUT_RESET: Plan(Effect.CARRY_OUT, Manner.RESET),
+    CancelFault.WRONG_TRACE: Plan(Effect.CARRY_OUT, Manner.WRONG_TRACE),
+    CancelFault.CONSTANT_TRACE: Plan(Effect.CARRY_OUT, Manner.CONSTANT_TRACE),
+    CancelFault.NO_TRACE: Plan(Effect.CARRY_OUT, Manner.NO_TRACE),
+    CancelFault.BYTE_ORDER_MARK: Plan(Effect.CARRY_OUT, Manner.BYTE_ORDER_MARK),
+    CancelFault.LIST_DATA: Plan(Effect.CARRY_OUT, Manner.LIST_DATA),
 }
 
 

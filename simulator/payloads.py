@@ -1,5 +1,6 @@
 """What is written in a reply: the status, type and bytes of each manner of replying."""
 
+import codecs
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from contract.reply import CODE_SUCCESS
 from simulator.faults import Manner
 
 OVERSIZED_BYTES = 8 * 1024 * 1024
+CONSTANT_TRACE = "0"
 REDIRECT_PATH = "/simulator/elsewhere"
 _JSON = "application/json"
 _HTML = b"<!doctype html><html><head><title>Welcome</title></head><body><h1>It works</h1></body></html>\n"
@@ -58,6 +60,26 @@ def _oversized(reply: dict[str, Any]) -> Payload:
     return _plain(reply | {"msg": "x" * OVERSIZED_BYTES})
 
 
+def _wrong_trace(reply: dict[str, Any]) -> Payload:
+    return _plain(reply | {"trace": f"not-{reply['trace']}"})
+
+
+def _constant_trace(reply: dict[str, Any]) -> Payload:
+    return _plain(reply | {"trace": CONSTANT_TRACE})
+
+
+def _no_trace(reply: dict[str, Any]) -> Payload:
+    return _plain({name: value for name, value in reply.items() if name != "trace"})
+
+
+def _byte_order_mark(reply: dict[str, Any]) -> Payload:
+    return Payload(codecs.BOM_UTF8 + json.dumps(reply).encode(), code=reply["code"])
+
+
+def _list_data(reply: dict[str, Any]) -> Payload:
+    return _plain(reply | {"data": []})
+
+
 _PAYLOADS: dict[Manner, Callable[[dict[str, Any]], Payload]] = {
     Manner.HTTP_500: _http_500,
     Manner.REDIRECT: _redirect,
@@ -66,6 +88,11 @@ _PAYLOADS: dict[Manner, Callable[[dict[str, Any]], Payload]] = {
     Manner.CONTRADICTORY: _contradictory,
     Manner.WRONG_TYPE: _wrong_type,
     Manner.OVERSIZED: _oversized,
+    Manner.WRONG_TRACE: _wrong_trace,
+    Manner.CONSTANT_TRACE: _constant_trace,
+    Manner.NO_TRACE: _no_trace,
+    Manner.BYTE_ORDER_MARK: _byte_order_mark,
+    Manner.LIST_DATA: _list_data,
 }
 
 

@@ -34,7 +34,9 @@ APPLIED = Result(CODE_SUCCESS, "the adjust is applied")
 REVERSED = Result(CODE_SUCCESS, "the amount is given back")
 NOT_APPLIED = Result(CODE_NOT_APPLIED, "the adjust was received, but not applied")
 NEVER_RECEIVED = Result(CODE_NEVER_RECEIVED, "the adjust was never received; its number is burnt")
-REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its metadata asked")
+REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its {0} asked")
+REFUSED_PARAMS = "metadata"
+"""The value for its placeholder (table 4, msgParams)."""
 DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
 NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before with another body")
 FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
@@ -53,13 +55,14 @@ def broken_rule(problems: list[str]) -> Result:
 def table_4(result: Result, *, trace: str, received_ns: int) -> dict[str, Any]:
     """Return the reply with every field of table 4; `tm` is the time since receipt, in ms."""
     success = result.code == CODE_SUCCESS
+    params = REFUSED_PARAMS if result.code == CODE_REFUSED else ""
     return {
         "bizCode": BIZ_CODE,
         "code": result.code,
         "msg": result.msg,
         "tm": max(0, time.time_ns() - received_ns) // _NS_PER_MS,
         "trace": trace,
-        "msgParams": "",
+        "msgParams": params,
         "data": {},
         "ok": success,
         "fail": not success,

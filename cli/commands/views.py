@@ -3,6 +3,7 @@
 from cli.blocks import Block, Fields, Table
 from contract.adjust import AdjustBody
 from contract.calls import CallRecord
+from contract.reply_record import ReplyRecord
 from contract.settlement import Settlement
 
 PREFIX = "/v1/settlements"
@@ -33,6 +34,8 @@ _CALL_COLUMNS = (
     "detail",
 )
 
+_REPLY_COLUMNS = ("sentAt", "operation", "bizCode", "code", "msg", "msgParams", "tm", "trace", "ok", "fail", "data")
+
 
 def path_of(number: str, *further: str) -> str:
     """Return the path of a settlement, or of something beneath it. Its form makes quoting unnecessary."""
@@ -57,6 +60,7 @@ def list_row(settlement: Settlement) -> list[object]:
 
 def summary(settlement: Settlement) -> Fields:
     """Return where a settlement stands."""
+    said = settlement.broker_message
     return Fields(
         [
             ("requestUniqueNo", settlement.request_unique_no),
@@ -64,6 +68,8 @@ def summary(settlement: Settlement) -> Fields:
             ("decision", settlement.decision),
             ("cancelResult", settlement.cancel_result),
             ("reason", settlement.reason),
+            ("brokerCode", said.code if said else None),
+            ("brokerMessage", said.text if said else None),
             ("amount", settlement.order.amount),
             ("currency", settlement.order.currency),
             ("acceptedAt", settlement.accepted_at),
@@ -84,10 +90,12 @@ def whole(settlement: Settlement) -> list[Block]:
         (act.at, act.kind, act.operator, act.reason_code, act.note, act.broker_reference)
         for act in settlement.operator_acts
     ]
+    replies = [(call, call.verdict.reply) for call in settlement.calls if call.verdict.reply is not None]
     return [
         Fields(fields),
         Table(("at", "state", "reason"), states, "states"),
         Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
+        Table(_REPLY_COLUMNS, [_reply_row(call, reply) for call, reply in replies], "replies"),
         Table(("at", "act", "operator", "reasonCode", "note", "brokerReference"), acts, "operator acts"),
     ]
 
@@ -104,7 +112,27 @@ def _call_row(call: CallRecord) -> list[object]:
         verdict.outcome,
         verdict.rule,
         verdict.http_status,
-        verdict.code,
+        verdict.reply.code if verdict.reply else None,
         call.cancel_result,
-        verdict.detail or verdict.msg,
+        verdict.detail,
     ]
+
+
+def _reply_row(call: CallRecord, reply: ReplyRecord) -> list[object]:
+    return [
+        call.sent_at,
+        call.operation,
+        reply.biz_code,
+        reply.code,
+        reply.msg,
+        reply.msg_params,
+        reply.tm,
+        reply.trace,
+        _as_json(reply.ok),
+        _as_json(reply.fail),
+        reply.data,
+    ]
+
+
+def _as_json(value: bool | None) -> str | None:  # noqa: FBT001 - a value of the reply
+    return None if value is None else str(value).lower()

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from contract.calls import CallRecord, Operation, Verdict
 from contract.ids import CancelKind, cancel_unique_no
 from contract.payloads import ActKind, OperatorAct, SettlementInput, Snapshot, StateChange
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, State, decision_of
-from tests.support.scripted import APPLIED, NEVER_RECEIVED, REVERSED, UNKNOWN
+from tests.support.scripted import APPLIED, NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN
 
 
 def stands(settlement: SettlementInput, state: State) -> Snapshot:
@@ -22,6 +23,27 @@ def stands(settlement: SettlementInput, state: State) -> Snapshot:
         updated_at=at,
         calls=(_call(settlement, at, APPLIED if state is State.SETTLED else UNKNOWN),),
     )
+
+
+TOLD = ReplyRecord(
+    biz_code="PAY",
+    code="E17",
+    msg="no credit: {0} of {1}",
+    tm=12,
+    trace="trace-7",
+    msg_params="12.50,10.00",
+    data='{"limit": 10.00}',
+    ok=False,
+    fail=True,
+)
+"""What a broker told whose rejection has every field of table 4."""
+
+
+def rejected(settlement: SettlementInput) -> Snapshot:
+    """Return the snapshot of an order that the broker has rejected with `TOLD`."""
+    snapshot = stands(settlement, State.CANCELLED)
+    verdict = REJECTED.model_copy(update={"reply": TOLD})
+    return snapshot.model_copy(update={"calls": (_call(settlement, settlement.accepted_at, verdict),)})
 
 
 def long_story(settlement: SettlementInput) -> Snapshot:

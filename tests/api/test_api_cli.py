@@ -17,6 +17,7 @@ from contract.access import Role
 from contract.states import State
 from ledger.ledger import PAGE_LIMIT_MAX
 from tests.api.doors import Door, accept
+from tests.api.snapshots import rejected
 from tests.api.wire import HOST, served
 from tests.support.cli import Ran, settlement
 from tests.support.orders import new_number, order
@@ -159,6 +160,28 @@ async def test_a_list_follows_pages_to_its_limit_and_says_where_more_begin(lonel
     assert [row[0] for row in whole.rows()] == ["requestUniqueNo", *numbers]
     first = (await answer(lonely_url, SETTLEMENTS, limit=3))["items"]
     assert part.lines()[:3] == first
+
+
+async def test_what_the_broker_said_is_shown(lonely_url: str, closed_door: Door) -> None:
+    settled = accepted()
+    await accept(closed_door.ledger, settled, rejected(settled))
+    ran = await settlement("show", settled.adjust.requestUniqueNo, url=lonely_url)
+    fields = dict(line.split("\t", 1) for line in ran.out.splitlines() if line.startswith("broker"))
+    assert fields == {"brokerCode": "E17", "brokerMessage": "no credit: 12.50 of 10.00"}
+    rows = ran.out[ran.out.index("sentAt\toperation\tbizCode") :].splitlines()[:2]
+    names, values = (row.split("\t") for row in rows)
+    assert (
+        dict(zip(names, values, strict=True)).items()
+        >= {
+            "bizCode": "PAY",
+            "code": "E17",
+            "msgParams": "12.50,10.00",
+            "tm": "12",
+            "trace": "trace-7",
+            "fail": "true",
+            "data": '{"limit": 10.00}',
+        }.items()
+    )
 
 
 async def test_a_list_has_what_fits(lonely_url: str, closed_door: Door) -> None:

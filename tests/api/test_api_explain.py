@@ -12,7 +12,7 @@ from contract.payloads import ActKind, CancelAct, OperatorAct, StateChange, acce
 from contract.rules_in_words import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
 from contract.states import CancelResult, State
 from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import long_story, stands
+from tests.api.snapshots import long_story, rejected, stands
 from tests.support import lost
 from tests.support.orders import QUICK_POLICY, settlement
 
@@ -48,6 +48,14 @@ async def test_the_whole_story_is_told_in_order(closed_door: Door) -> None:
     assert (told["state"], told["decision"]) == ("CANCELLED", "VOID")
     assert told["money"] == MONEY_IN_WORDS[State.CANCELLED]
     assert (told["next"]["who"], told["next"]["at"]) == ("nobody", None)
+
+
+async def test_a_rejection_is_told_in_the_brokers_words_and_with_its_time(closed_door: Door) -> None:
+    order = settlement()
+    number = await accept(closed_door.ledger, order, rejected(order))
+    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()["timeline"][1]["text"]
+    assert "(HTTP status 200, bizCode PAY, code E17, msg no credit: 12.50 of 10.00)" in told
+    assert "reports 12 ms of its own (tm); the other 2989 ms were the network" in told
 
 
 @pytest.mark.parametrize("state", State)

@@ -9,7 +9,7 @@ from contract.ids import CancelKind, cancel_unique_no
 from contract.settlement import is_settlement_no
 from contract.states import State
 from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door
-from tests.api.snapshots import long_story, stands
+from tests.api.snapshots import long_story, rejected, stands
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number, order, settlement
 
@@ -21,12 +21,27 @@ DEADLINE = {
     "rule": "DEADLINE",
     "detail": "",
     "httpStatus": None,
-    "code": None,
-    "msg": None,
+    "reply": None,
     "phase": None,
 }
-APPLIED = {**DEADLINE, "outcome": "APPLIED", "rule": "CODE_SUCCESS", "httpStatus": 200, "code": "0"}
-NEVER_RECEIVED = {**APPLIED, "outcome": "REJECTED", "rule": "CODE_FAILURE", "code": "US_0000002"}
+REPLY = {
+    "bizCode": None,
+    "code": "0",
+    "msg": None,
+    "tm": None,
+    "trace": None,
+    "msgParams": None,
+    "data": None,
+    "ok": None,
+    "fail": None,
+}
+APPLIED = {**DEADLINE, "outcome": "APPLIED", "rule": "CODE_SUCCESS", "httpStatus": 200, "reply": REPLY}
+NEVER_RECEIVED = {
+    **APPLIED,
+    "outcome": "REJECTED",
+    "rule": "CODE_FAILURE",
+    "reply": {**REPLY, "code": "US_0000002"},
+}
 
 
 def moment(second: int) -> str:
@@ -83,6 +98,7 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
         "decidedAt": moment(1),
         "updatedAt": moment(7),
         "order": accepted.adjust.wire(),
+        "brokerMessage": None,
         "calls": [
             call(0, number, DEADLINE, operation="ADJUST", kind=None, durationMs=3001),
             call(1, first, DEADLINE, durationMs=None),
@@ -98,6 +114,28 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
             {"state": "ABORTED", "at": moment(2), "reason": "FIRST cancel adjust ran out of attempts"},
         ],
         "temporalUiUrl": f"http://ui.example:8233/namespaces/default/workflows/settlement-{number}",
+    }
+
+
+async def test_a_rejection_is_shown_whole_and_as_a_message(closed_door: Door) -> None:
+    accepted = settlement()
+    answer = (await closed_door.get(await accept(closed_door.ledger, accepted, rejected(accepted)))).json()
+    assert answer["brokerMessage"] == {
+        "code": "E17",
+        "message": "no credit: {0} of {1}",
+        "params": ["12.50", "10.00"],
+        "text": "no credit: 12.50 of 10.00",
+    }
+    assert answer["calls"][0]["verdict"]["reply"] == {
+        "bizCode": "PAY",
+        "code": "E17",
+        "msg": "no credit: {0} of {1}",
+        "tm": 12,
+        "trace": "trace-7",
+        "msgParams": "12.50,10.00",
+        "data": '{"limit": 10.00}',
+        "ok": False,
+        "fail": True,
     }
 
 

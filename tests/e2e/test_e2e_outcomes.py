@@ -20,6 +20,8 @@ APPLIED_BUT_UNREADABLE = [
     "reset_applied",
     "http_500_applied",
     "drip",
+    "wrong_trace",
+    "constant_trace",
 ]
 
 
@@ -43,6 +45,18 @@ async def test_applied_but_unreadable_is_void_and_reversed(system: System, fault
     assert (books["state"], books["timesApplied"], books["timesReversed"]) == ("REVERSED", 1, 1)
     assert len(await system.adjusts(number)) == 1
     assert len(ended["calls"]) == len(await system.calls(number))
+
+
+@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
+async def test_an_unusual_but_unambiguous_reply_settles(system: System, fault: str) -> None:
+    answer = await system.post(faulty(fault))
+    assert (answer.body["state"], answer.body["decision"]) == ("SETTLED", "PROCEED")
+
+
+@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
+async def test_an_unusual_but_unambiguous_reply_ends_a_cancel(system: System, fault: str) -> None:
+    ended = await system.ends((await system.post(faulty("reset_applied", cancel=fault))).body["requestUniqueNo"])
+    assert (ended["state"], ended["cancelResult"], len(ended["calls"])) == ("CANCELLED", "REVERSED", 2)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +113,31 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     assert [call["requestUniqueNo"] for call in cancels] == [expected] * (attempts + 1)
     assert len({call["body"] for call in cancels}) == 1
     assert [act["operator"] for act in ended["operatorActs"]] == ["local"]
+
+
+@pytest.mark.parametrize("fault", ["wrong_trace", "constant_trace"])
+async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System, fault: str) -> None:
+    number = (await system.post(faulty("reset_applied", cancel=fault, times=1))).body["requestUniqueNo"]
+    ended = await system.ends(number)
+    assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
+    assert [call["verdict"]["rule"] for call in ended["calls"][1:]] == ["FOREIGN_TRACE", "CODE_SUCCESS"]
+
+
+async def test_a_rejected_order_says_why(system: System) -> None:
+    answer = await system.post(faulty("reject"))
+    said = {
+        "code": "US_0000402",
+        "message": "the adjust is not applied, as its {0} asked",
+        "params": ["metadata"],
+        "text": "the adjust is not applied, as its metadata asked",
+    }
+    assert answer.body["brokerMessage"] == said
+    ended = await system.ends(answer.body["requestUniqueNo"])
+    assert ended["brokerMessage"] == said
+    replies = [call["verdict"]["reply"] for call in ended["calls"]]
+    assert [reply["code"] for reply in replies] == ["US_0000402", "US_0000001"]
+    assert {reply["trace"] for reply in replies} == {ended["trace"]}
+    assert all(reply["bizCode"] == "SIMULATOR" and reply["data"] == "{}" and reply["fail"] for reply in replies)
 
 
 async def test_one_trace_runs_through_all_calls(system: System) -> None:

@@ -127,6 +127,29 @@ async def test_one_trace_runs_from_the_post_to_every_call_through_a_replay(trace
         assert len(traced.collector.named(name)) == 1, name
 
 
+async def test_what_no_request_began_has_no_trace(traced: Traced) -> None:
+    """A round of reconciliation runs on a schedule, at each full minute; none of its activities begins a trace."""
+
+    async def last_round() -> object:
+        return (await traced.system.ask("GET", "/v1/reconciliation")).body["lastRound"]
+
+    before = await last_round()
+    await traced.system.ask("POST", "/v1/reconciliation/rounds", headers=CALLERS_HEADERS)
+
+    async def another_round() -> bool:
+        return await last_round() != before
+
+    await until(another_round)
+    adjusts = len(traced.collector.named("RunActivity:adjust"))
+    await traced.post(fail=False)
+
+    async def later_span_is_here() -> bool:
+        return len(traced.collector.named("RunActivity:adjust")) > adjusts
+
+    await until(later_span_is_here)  # spans of one process arrive in order
+    assert [span.name for span in traced.collector.spans if span.trace_id != CALLERS_TRACE] == []
+
+
 async def test_a_span_says_what_a_call_came_to_and_nothing_of_the_order(traced: Traced) -> None:
     await traced.post(fail=True)
     await traced.sent("RunActivity:adjust")

@@ -6,6 +6,7 @@ from typing import Any
 from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
 from contract.ids import CancelKind
 from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 
 Fields = dict[str, Any]
@@ -43,8 +44,17 @@ def full_call(attempt: int = 1) -> CallRecord:
             rule=Rule.CODE_FAILURE,
             detail="d" * 300,
             http_status=200,
-            code="🧾" * 64,
-            msg=WIDE_TEXT,
+            reply=ReplyRecord(
+                biz_code="b" * 64,
+                code="🧾" * 64,
+                msg=WIDE_TEXT,
+                tm=-(2**63),
+                trace="t" * 128,
+                msg_params=WIDE_TEXT,
+                data='{"rate": 12.50}',
+                ok=False,
+                fail=True,
+            ),
             phase=Phase.BODY,
         ),
         cancel_result=CancelResult.NEVER_RECEIVED,

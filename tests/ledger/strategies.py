@@ -10,6 +10,7 @@ from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
 from contract.ids import CancelKind
 from contract.model import Model
 from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 
 M = TypeVar("M", bound=Model)
@@ -32,14 +33,25 @@ def texts(length_max: int) -> SearchStrategy[str]:
     return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=length_max)
 
 
+replies = models(
+    ReplyRecord,
+    biz_code=st.none() | texts(64),
+    code=texts(64),
+    msg=st.none() | texts(200),
+    tm=st.none() | st.integers(-(2**63), 2**63 - 1),
+    trace=st.none() | texts(128),
+    msg_params=st.none() | texts(200),
+    data=st.none() | texts(500),
+    ok=st.none() | st.booleans(),
+    fail=st.none() | st.booleans(),
+)
 verdicts = models(
     Verdict,
     outcome=st.sampled_from(Outcome),
     rule=st.sampled_from(Rule),
     detail=texts(300),
     http_status=st.none() | st.integers(100, 599),
-    code=st.none() | texts(64),
-    msg=st.none() | texts(200),
+    reply=st.none() | replies,
     phase=st.none() | st.sampled_from(Phase),
 )
 calls = models(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contract.calls import Rule, Verdict
 from contract.fields import INT64_MAX, INT64_MIN
 from contract.payloads import SettlementInput, Snapshot
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome
 from ledger import Ledger
 from ledger.tables import settlements
@@ -126,7 +127,8 @@ async def test_a_nul_in_a_text_keeps_no_settlement_out_of_the_ledger(ledger: Led
 
 def with_text(text: str) -> Snapshot:
     """Return a snapshot with this in each free text."""
-    verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.UNREADABLE, detail=text, code=text, msg=text)
+    reply = ReplyRecord(biz_code=text, code=text, msg=text, trace=text, msg_params=text, data=text)
+    verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.UNREADABLE, detail=text, reply=reply)
     return accepted(
         version=1,
         reason=text,

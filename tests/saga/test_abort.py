@@ -8,13 +8,14 @@ from temporalio.testing import WorkflowEnvironment
 from contract.calls import Rule, Verdict
 from contract.ids import CancelKind, cancel_unique_no
 from contract.payloads import ActKind
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
 from tests.support.scripted import NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
-WRONG_CODE = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="E9")
+WRONG_CODE = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="E9"))
 
 
 async def test_failing_cancels_are_tried_exactly_the_configured_times_with_one_number(

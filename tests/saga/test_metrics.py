@@ -10,12 +10,13 @@ from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Phase, Rule, Verdict
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome, State
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.polling import until
 from tests.support.sagas import Saga, workers
-from tests.support.scripted import APPLIED, NEVER_RECEIVED, REVERSED, ScriptedExternalSystem
+from tests.support.scripted import APPLIED, NEVER_RECEIVED, REJECTED, REVERSED, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import DATA_CONVERTER
@@ -82,6 +83,19 @@ async def test_a_settled_order_is_one_call_one_decision_and_one_end(
     assert metered.times("settlement_ended") == {("SETTLED",): 1}
     assert metered.times("settlement_ledger_writes") == {("OK",): 1}
     assert metered.times("settlement_cancel_attempts") == metered.times("settlement_aborts") == {}
+
+
+async def test_the_external_systems_own_time_is_a_histogram_of_its_own(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    """Only where it can be: a time below zero, or above that of the whole call, is not counted."""
+    impossible = REVERSED.model_copy(update={"reply": ReplyRecord(code="0", tm=-1)})
+    refused = REJECTED.model_copy(update={"reply": ReplyRecord(code="E1", tm=0)})
+    external = ScriptedExternalSystem(adjust=refused, cancels=[impossible])
+    async with metered_saga(environment, ledger, external) as (saga, metered):
+        await saga.result()
+    assert metered.times("settlement_external_processing_duration") == {("ADJUST", "REJECTED"): 1}
+    assert len(metered.recorded("settlement_external_call_duration")) == 2
 
 
 async def test_an_abort_and_the_retry_after_it_are_told_apart(

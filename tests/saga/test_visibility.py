@@ -3,10 +3,11 @@
 from temporalio.testing import WorkflowEnvironment
 
 from contract.payloads import SettlementInput
+from contract.reply_record import ReplyRecord
 from contract.states import State
 from tests.saga.conftest import StartSaga
 from tests.support.orders import settlement
-from tests.support.scripted import UNKNOWN, ScriptedExternalSystem
+from tests.support.scripted import REJECTED, UNKNOWN, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.visibility import (
@@ -56,7 +57,9 @@ async def test_details_of_an_abort_say_what_to_do_next_and_which_numbers_to_ask_
 async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowEnvironment) -> None:
     accepted_at = await environment.get_current_time()
     start = settlement(accepted_at=accepted_at, metadata='{"note":"Rosebud"}')
-    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
+    told = ReplyRecord(biz_code="Kane", code="Kane", msg="Kane", trace="Kane", msg_params="Kane", data='"Kane"')
+    adjust, cancel = (each.model_copy(update={"reply": told}) for each in (REJECTED, FAILED))
+    external = ScriptedExternalSystem(adjust=adjust, cancels=[cancel] * ATTEMPTS)
     async with saga(external, start) as started:
         await aborted(environment, started)
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
@@ -71,6 +74,7 @@ async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowE
     for text in shown:
         assert_no_personal_data(text, start)
         assert "Rosebud" not in text
+        assert "Kane" not in text
         assert RESOLVE.operator not in text
     assert State.RESOLVED in details(start, snapshot)
 

@@ -23,7 +23,7 @@ from simulator.desk import Desk
 from simulator.journal import CallView, Ending, Request
 from simulator.replies import Result
 from tests.simulation.fates import Answer, Fate
-from tests.simulation.network import SENT_TRACES, reply_of
+from tests.simulation.network import reply_of
 
 LATE_S = 4.0
 """How long a late reply takes: past the contract's 3 s, within what a mutant would wait."""
@@ -98,7 +98,7 @@ class Broker(ExternalSystem):
         stamped = {**headers, "timestamp": str(next(self._stamps))}
         request = Request(operation, time.time_ns(), stamped, body)
         exchange = self._exchange(self.line(_settlement(request)), request, deadlines)
-        return classify(exchange, headers["trace"], SENT_TRACES)
+        return classify(exchange, headers["trace"])
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:
         fate = line.fate

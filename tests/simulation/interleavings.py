@@ -28,7 +28,7 @@ from tests.simulation.fates import Answer, Crash, Fate
 from tests.simulation.invariant import violations
 from tests.simulation.machine import ADJUST, ALL_KEPT, SETTLEMENT, Machine, Message, Obligation
 from tests.simulation.model_evidence import audit, evidence_of
-from tests.simulation.network import SENT_TRACES, reply_of
+from tests.simulation.network import reply_of
 from tests.simulation.plan import Plan
 from tests.simulation.schedule import CALLING, FATES, FORETOLD, At, Bounds, Phase
 from workflows.cancel_plan import needs_confirming
@@ -39,7 +39,7 @@ _read = cache(reply_of)
 @cache
 def _told(exchange: Exchange) -> Verdict:
     """Return what the product's own rules make of an exchange."""
-    return classify(exchange, "t", SENT_TRACES)
+    return classify(exchange, "t")
 
 
 @dataclass

@@ -4,7 +4,7 @@ Each is a patch of the real workflow or activities; what is not patched is the p
 """
 
 import itertools
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ from workflows.saga_state import SagaState
 _lost_adjust = lost_calls.lost_adjust
 _other_times_ms = itertools.count(1_760_000_000_000)
 _cancel_result = classify.cancel_result
-_classify_reply: Callable[[Reply, str, Container[str]], Verdict] = vars(classify)["_classify_reply"]
+_classify_reply: Callable[[Reply, str | None], Verdict] = vars(classify)["_classify_reply"]
 _send_adjust = vars(adjust_activity.Adjust)["_send"]
 
 
@@ -124,8 +124,8 @@ def _only_heard(heard: tuple[CallRecord, ...], *_: object) -> tuple[CallRecord, 
     return heard
 
 
-def _whosever(reply: Reply, trace: str, _: Container[str]) -> Verdict:
-    return _classify_reply(reply, trace, ())
+def _whosever(reply: Reply, _: str | None) -> Verdict:
+    return _classify_reply(reply, None)
 
 
 def _do_not_act(*_: object) -> None:

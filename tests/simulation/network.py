@@ -8,8 +8,6 @@ from simulator.replies import Result, table_4
 from tests.simulation.fates import BROKEN, Answer
 
 ANOTHERS_TRACE = "trace-of-another-call"
-SENT_TRACES = frozenset({ANOTHERS_TRACE})
-"""What the connector knows of other calls: enough to tell a crossed reply."""
 
 
 def reply_of(result: Result, answer: Answer, *, trace: str = "t", received_ns: int = 0) -> Reply:

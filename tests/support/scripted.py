@@ -9,16 +9,21 @@ from contract.adjust import AdjustBody
 from contract.calls import CancelProtocol, Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome
 
 Answer = Verdict | Exception | Callable[[], Awaitable[Verdict]]
 
-APPLIED = Verdict(outcome=Outcome.APPLIED, rule=Rule.CODE_SUCCESS, http_status=200, code="0")
-REJECTED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="E1")
+APPLIED = Verdict(outcome=Outcome.APPLIED, rule=Rule.CODE_SUCCESS, http_status=200, reply=ReplyRecord(code="0"))
+REJECTED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="E1"))
 UNKNOWN = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.DEADLINE)
 NOT_SENT = Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONNECTED)
-NOT_APPLIED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="US_0000001")
-NEVER_RECEIVED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="US_0000002")
+NOT_APPLIED = Verdict(
+    outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000001")
+)
+NEVER_RECEIVED = Verdict(
+    outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000002")
+)
 REVERSED = APPLIED
 
 

@@ -91,6 +91,7 @@ def settlement_at_its_end(number: str) -> Response:
             decided_at=at(1),
             updated_at=at(2),
             order=accepted.adjust,
+            broker_message=None,
             calls=(),
             operator_acts=(),
             state_changes=(),

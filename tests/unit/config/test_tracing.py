@@ -1,13 +1,13 @@
 """Traces are off unless an endpoint is named, and a span carries nothing that an order or an error says."""
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, set_span_in_context
 
-from config.tracing import ENDPOINTS, _BareExporter, open_tracing
+from config.tracing import ENDPOINTS, Tracing, _BareExporter, open_tracing
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +58,22 @@ def test_the_text_of_an_error_and_unknown_attributes_stay_here() -> None:
     assert dict(span.attributes or {}) == {"http.route": "/v1/settlements"}
     assert (span.status.status_code, span.status.description, span.events) == (StatusCode.ERROR, None, ())
     assert "user-7" not in span.to_json()
+
+
+def test_an_interceptor_goes_on_with_a_trace_and_begins_none() -> None:
+    """Work that no request began, such as a scheduled round, would fill the collector with traces of one span."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    [interceptor] = Tracing(provider).interceptors
+    tracer = interceptor.tracer
+    for elsewhere in (None, context.Context()):
+        with tracer.start_as_current_span("RunActivity:check_ledger", context=elsewhere) as outer:
+            tracer.start_span("StartWorkflow:OrderSettlement").end()
+        assert not outer.get_span_context().is_valid
+    assert kept.get_finished_spans() == ()
+    request = provider.get_tracer("api").start_span("POST")
+    with tracer.start_as_current_span("RunActivity:adjust", context=set_span_in_context(request)):
+        tracer.start_span("within").end()
+    assert [span.name for span in kept.get_finished_spans()] == ["within", "RunActivity:adjust"]
+    assert {span.context.trace_id for span in kept.get_finished_spans()} == {request.get_span_context().trace_id}

@@ -92,6 +92,15 @@ SOUND: dict[str, Answer] = {
     "a header in Latin-1": with_head(OK + b"X: \xff\xfe\r\n" + LENGTH),
     "a media type that is none": with_head(OK + b'Content-Type: ;;;="\r\n' + LENGTH),
     "a charset that is none": with_head(OK + b"Content-Type: application/json; charset=no-such\r\n" + LENGTH),
+    **{
+        f"a charset of {charset}": with_head(
+            OK + b"Content-Type: application/json; charset=%b\r\n" % charset.encode() + LENGTH
+        )
+        for charset in ("utf-8", "UTF-8", '"utf8"', "iso-8859-1", "utf-16", "gbk")
+    },
+    "a media type of text": with_head(OK + b"Content-Type: text/html; charset=utf-8\r\n" + LENGTH),
+    "a byte order mark": sending(reply(b"\xef\xbb\xbf" + SUCCESS, "Content-Type: application/json; charset=utf-8")),
+    "a byte order mark in a chunk of its own": sending(CHUNKED + b"3\r\n\xef\xbb\xbf\r\n" + CHUNK + b"0\r\n\r\n"),
     "a cookie that is none": with_head(OK + b"Set-Cookie: \x80;;=\r\n" + LENGTH),
 }
 """Odd, and yet a whole reply that says one thing."""

@@ -15,7 +15,6 @@ TYPES: dict[str, type] = {
     "tm": int,
     "trace": str,
     "msgParams": str,
-    "data": dict,
     "ok": bool,
     "fail": bool,
 }
@@ -43,7 +42,10 @@ def expected(status: int, body: bytes, *, oversized: bool) -> Outcome:
     if status != 200 or oversized:
         return Outcome.UNKNOWN
     try:
-        reply = json.loads(body.decode("utf-8"), object_pairs_hook=no_field_twice, parse_constant=no_constant)
+        text = body.decode("utf-8").strip(" \t\n\r\v\f")
+        if text.startswith("\ufeff"):
+            text = text[1:].lstrip(" \t\n\r\v\f")
+        reply = json.loads(text, object_pairs_hook=no_field_twice, parse_constant=no_constant)
     except (ValueError, RecursionError):
         return Outcome.UNKNOWN
     if type(reply) is not dict or type(reply.get("code")) is not str:

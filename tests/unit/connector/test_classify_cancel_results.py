@@ -5,6 +5,7 @@ import pytest
 from connector.classify import cancel_result, classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.calls import Rule, Verdict
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Outcome
 
 CORRECT = {
@@ -70,8 +71,9 @@ def test_what_is_no_correct_reply_is_retried(exchange: Exchange) -> None:
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.NOT_SENT])
 def test_code_of_an_untrusted_reply_ends_nothing(outcome: Outcome, code: str | None) -> None:
     """A contradictory reply shows its code to the audit; the compensation must not take it for an answer."""
-    assert cancel_result(Verdict(outcome=outcome, rule=Rule.CONTRADICTORY, code=code)) is None
+    reply = None if code is None else ReplyRecord(code=code)
+    assert cancel_result(Verdict(outcome=outcome, rule=Rule.CONTRADICTORY, reply=reply)) is None
 
 
-def test_verdict_without_a_code_ends_nothing() -> None:
+def test_verdict_without_a_reply_ends_nothing() -> None:
     assert cancel_result(Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE)) is None

@@ -1,5 +1,6 @@
 """Odd replies with HTTP 200: what is not exactly a reply of table 4 is unknown, never applied or rejected."""
 
+import codecs
 import json
 import sys
 
@@ -36,7 +37,15 @@ UNREADABLE: dict[str, bytes] = {
     "trailing comma": b'{"code":"0",}',
     "JSONP": b'done({"code":"0"})',
     "anti-hijacking prefix": b')]}\'\n{"code":"0"}',
-    "byte order mark": SUCCESS.encode("utf-8-sig"),
+    "two byte order marks": codecs.BOM_UTF8 * 2 + SUCCESS.encode(),
+    "byte order mark behind it": SUCCESS.encode() + codecs.BOM_UTF8,
+    "byte order mark within it": SUCCESS.replace(":", ":\ufeff", 1).encode(),
+    "byte order mark alone": codecs.BOM_UTF8,
+    "half a byte order mark": codecs.BOM_UTF8[:2] + SUCCESS.encode(),
+    "byte order mark of UTF-16": codecs.BOM_UTF16_LE + SUCCESS.encode(),
+    "byte order mark, then UTF-16": codecs.BOM_UTF8 + SUCCESS.encode("utf-16-le"),
+    "byte order mark, then Latin-1": codecs.BOM_UTF8 + '{"code":"0","msg":"r\u00e9gl\u00e9"}'.encode("latin-1"),
+    "escaped byte order mark": b"\\ufeff" + SUCCESS.encode(),
     "UTF-16": SUCCESS.encode("utf-16"),
     "UTF-16 without a mark": SUCCESS.encode("utf-16-le"),
     "UTF-32": SUCCESS.encode("utf-32"),
@@ -67,7 +76,6 @@ WRONG_TYPES = {
     "trace": ["1", "false", "{}"],
     "msgParams": ["1", '["a"]', "{}"],
     "tm": ['"12"', "1.0", "1.5", "1e3", "true", "[]"],
-    "data": ['"text"', "[]", "1", "false", '[{"a":1}]'],
 }
 TYPES = [
     pytest.param(field, text, code, id=f"{field}: {text}, code {code}")
@@ -83,6 +91,9 @@ TWICE = {
     "ok": b'{"code":"0","ok":true,"ok":false}',
     "an unknown field": b'{"code":"0","x":1,"x":2}',
     "inside data": b'{"code":"0","data":{"a":1,"a":2}}',
+    "inside a list of data": b'{"code":"0","data":[{"a":1,"a":1}]}',
+    "data": b'{"code":"0","data":[],"data":{}}',
+    "behind a byte order mark": codecs.BOM_UTF8 + b'{"code":"0","code":"1"}',
     "escaped spelling": b'{"code":"0","\\u0063ode":"1"}',
 }
 
@@ -91,18 +102,24 @@ TOLERATED = {
     "all absent fields null": b'{"code":"0","bizCode":null,"msg":null,"tm":null,"trace":null,"msgParams":null,'
     b'"data":null,"ok":null,"fail":null}',
     "spaces around": b' \t\r\n{ "code" : "0" }\n',
+    "byte order mark": SUCCESS.encode("utf-8-sig"),
+    "byte order mark, then spaces": codecs.BOM_UTF8 + b" \r\n" + SUCCESS.encode(),
+    "spaces, then a byte order mark": b"\r\n " + codecs.BOM_UTF8 + SUCCESS.encode() + b"\n",
+    "form feeds around": b"\x0c\x0b" + SUCCESS.encode() + b"\x0b\x0c",
     "escaped code": b'{"\\u0063ode":"\\u0030"}',
     "failure inside data": b'{"code":"0","data":{"ok":false,"code":"E1"}}',
     "negative time": b'{"code":"0","tm":-1}',
     "lone surrogate in msg": b'{"code":"0","msg":"\\ud800"}',
 }
 
+DATA = ["null", "{}", "[]", '""', '"text"', "0", "-1.50", "1e400", "true", "false", '[{"a":1},null]', "9" * 30]
+
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_is_no_reply_of_table_4_is_unknown(body: bytes) -> None:
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
-    assert (verdict.http_status, verdict.code, verdict.msg) == (200, None, None)
+    assert (verdict.http_status, verdict.reply) == (200, None)
 
 
 @pytest.mark.parametrize(("field", "text", "code"), TYPES)
@@ -119,6 +136,14 @@ def test_field_that_stands_twice_is_contradictory(body: bytes) -> None:
     """Parsers differ in which one they take, so nobody knows which one is meant."""
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONTRADICTORY)
+
+
+@pytest.mark.parametrize("code", ["0", "E1"])
+@pytest.mark.parametrize("data", DATA)
+def test_data_of_any_type_spoils_no_reply(data: str, code: str) -> None:
+    """Nothing of what a call came to is in it."""
+    outcome = Outcome.APPLIED if code == "0" else Outcome.REJECTED
+    assert classify(Reply(200, f'{{"code":"{code}","data":{data}}}'.encode())).outcome is outcome
 
 
 @pytest.mark.parametrize("body", TOLERATED.values(), ids=TOLERATED)

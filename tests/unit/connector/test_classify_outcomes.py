@@ -5,6 +5,7 @@ import pytest
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.calls import Rule, Verdict
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome
 
 APPLIED, REJECTED, UNKNOWN, NOT_SENT = Outcome.APPLIED, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.NOT_SENT
@@ -25,6 +26,7 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
     "not table 4": (Reply(200, b'{"ok":true}'), UNKNOWN, Rule.UNREADABLE),
     "contradictory": (Reply(200, b'{"code":"0","ok":false}'), UNKNOWN, Rule.CONTRADICTORY),
     "a field twice": (Reply(200, b'{"code":"1","code":"0"}'), UNKNOWN, Rule.CONTRADICTORY),
+    "another trace": (Reply(200, b'{"code":"0","trace":"theirs"}'), UNKNOWN, Rule.FOREIGN_TRACE),
     "never connected": (NotSent("refused"), NOT_SENT, Rule.NOT_CONNECTED),
 }
 
@@ -34,7 +36,7 @@ NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.TOO_LATE, Rule.BULKHEAD_FULL}
 
 def judged(exchange: Exchange) -> tuple[Outcome, Rule]:
     """Return outcome and rule of an exchange."""
-    verdict = classify(exchange)
+    verdict = classify(exchange, "mine")
     return verdict.outcome, verdict.rule
 
 
@@ -57,7 +59,7 @@ def test_no_status_but_200_is_ever_a_reply(status: int) -> None:
     for body in (b'{"code":"0","ok":true,"fail":false}', b'{"code":"E1"}', b""):
         verdict = classify(Reply(status, body))
         assert (verdict.outcome, verdict.rule, verdict.http_status) == (UNKNOWN, Rule.HTTP_STATUS, status)
-        assert (verdict.code, verdict.msg) == (None, None)
+        assert verdict.reply is None
 
 
 @pytest.mark.parametrize("fail", [None, True, False])
@@ -78,19 +80,20 @@ def test_code_ok_and_fail_agree_or_the_reply_counts_for_nothing(
 
 def test_success_verdict_carries_what_the_audit_needs() -> None:
     verdict = classify(Reply(200, b'{"code":"0","msg":"done","trace":"t-1","tm":12}'))
-    assert verdict == Verdict(
-        outcome=APPLIED, rule=Rule.CODE_SUCCESS, detail="code '0'", http_status=200, code="0", msg="done"
-    )
+    reply = ReplyRecord(code="0", msg="done", trace="t-1", tm=12)
+    assert verdict == Verdict(outcome=APPLIED, rule=Rule.CODE_SUCCESS, detail="code '0'", http_status=200, reply=reply)
 
 
 def test_contradictory_verdict_names_the_contradiction() -> None:
     verdict = classify(Reply(200, b'{"code":"0","ok":false,"fail":true,"msg":"no"}'))
     assert verdict.detail == "code '0' with ok=False and fail=True"
-    assert (verdict.code, verdict.msg, verdict.http_status) == ("0", "no", 200)
+    assert verdict.reply == ReplyRecord(code="0", msg="no", ok=False, fail=True)
+    assert verdict.http_status == 200
 
 
-def test_empty_message_counts_as_none() -> None:
-    assert classify(Reply(200, b'{"code":"0","msg":""}')).msg is None
+def test_empty_texts_are_kept_as_they_came() -> None:
+    body = b'{"code":"","bizCode":"","msg":"","trace":"","msgParams":""}'
+    assert classify(Reply(200, body)).reply == ReplyRecord(code="", biz_code="", msg="", trace="", msg_params="")
 
 
 def test_oversized_is_never_read_even_if_the_cut_is_json() -> None:

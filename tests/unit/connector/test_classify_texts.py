@@ -7,6 +7,7 @@ import pytest
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.calls import Verdict
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome
 
 NASTY = "a\x00b\x1b[2Jc\r\nd\x7fe\x85f\u202eg\u2028h\ud800i"
@@ -14,26 +15,37 @@ NASTY = "a\x00b\x1b[2Jc\r\nd\x7fe\x85f\u202eg\u2028h\ud800i"
 
 def showable(verdict: Verdict) -> bool:
     """Tell whether every text of a verdict is bounded, printable and encodable."""
-    bounds = ((verdict.detail, 300), (verdict.code or "", 64), (verdict.msg or "", 200))
-    return all(len(text) <= limit and text.isprintable() and text.encode() is not None for text, limit in bounds)
+    reply = verdict.reply or ReplyRecord(code="")
+    bounds = [(verdict.detail, 300), (reply.code, 64), (reply.biz_code, 64), (reply.msg, 200), (reply.msg_params, 200)]
+    bounds += [(reply.trace, 128), (reply.data, 500)]
+    texts = [(text, limit) for text, limit in bounds if text is not None]
+    return all(len(text) <= limit and len(text.encode()) <= 3 * limit and text.isprintable() for text, limit in texts)
+
+
+def read(**fields: object) -> ReplyRecord:
+    """Return what the audit keeps of a reply with these fields."""
+    verdict = classify(Reply(200, json.dumps({"code": "E1", **fields}, ensure_ascii=False).encode()))
+    assert verdict.reply is not None
+    assert showable(verdict)
+    return verdict.reply
 
 
 def test_long_code_and_message_are_cut() -> None:
     verdict = classify(Reply(200, json.dumps({"code": "E" * 5000, "msg": "m" * 5000}).encode()))
-    assert (verdict.outcome, verdict.code, verdict.msg) == (Outcome.REJECTED, "E" * 64, "m" * 200)
+    assert verdict.outcome is Outcome.REJECTED
+    assert verdict.reply == ReplyRecord(code="E" * 63 + "…", msg="m" * 199 + "…")
     assert showable(verdict)
 
 
 def test_code_and_message_at_their_limits_are_kept_whole() -> None:
-    verdict = classify(Reply(200, json.dumps({"code": "E" * 64, "msg": "m" * 200}).encode()))
-    assert (verdict.code, verdict.msg) == ("E" * 64, "m" * 200)
+    assert read(code="E" * 64, msg="m" * 200) == ReplyRecord(code="E" * 64, msg="m" * 200)
 
 
 @pytest.mark.parametrize("escaped", [True, False], ids=["escaped", "as bytes"])
 def test_text_outside_ascii_is_kept(*, escaped: bool) -> None:
     text = "\u4f59\u989d\u4e0d\u8db3 \u00e9\U0001f600"
     verdict = classify(Reply(200, json.dumps({"code": "E1", "msg": text}, ensure_ascii=escaped).encode()))
-    assert verdict.msg == text
+    assert verdict.reply == ReplyRecord(code="E1", msg=text)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +75,8 @@ def test_nothing_unprintable_reaches_the_audit(exchange: Exchange) -> None:
 
 
 def test_replaced_characters_leave_a_mark() -> None:
-    assert classify(Reply(200, b'{"code":"E\\u0000","msg":"a\\u0007b"}')).msg == "a\N{REPLACEMENT CHARACTER}b"
+    reply = classify(Reply(200, b'{"code":"E\\u0000","msg":"a\\u0007b"}')).reply
+    assert reply == ReplyRecord(code="E\N{REPLACEMENT CHARACTER}", msg="a\N{REPLACEMENT CHARACTER}b")
 
 
 def test_unreadable_reply_is_quoted_from_its_beginning() -> None:
@@ -75,4 +88,5 @@ def test_unreadable_reply_is_quoted_from_its_beginning() -> None:
 @pytest.mark.parametrize("code", ["US_0000001" + "\x00" * 60, "US_0000001" + " " * 60, "0" + "\x00" * 70])
 def test_cut_code_never_turns_into_another_code(code: str) -> None:
     verdict = classify(Reply(200, json.dumps({"code": code}).encode()))
-    assert verdict.code not in {"0", "US_0000001", "US_0000002"}
+    assert verdict.reply is not None
+    assert verdict.reply.code not in {"0", "US_0000001", "US_0000002"}

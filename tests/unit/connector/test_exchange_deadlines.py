@@ -6,6 +6,7 @@ import pytest
 
 from connector import ExternalSystem, ExternalSystemConfig
 from contract.calls import Rule
+from contract.reply_record import ReplyRecord
 from contract.states import Outcome
 from tests.unit.connector.raw_broker import (
     BRIEF,
@@ -105,7 +106,7 @@ async def test_late_reply_never_answers_the_next_call() -> None:
     async with broker(in_turn(late, prompt)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         first, second = await adjust(system, BRIEF), await adjust(system)
         assert [request.connection for request in there.requests] == [1, 2]
-    assert (first.rule, second.code) == (Rule.DEADLINE, "E2")
+    assert (first.rule, second.reply) == (Rule.DEADLINE, ReplyRecord(code="E2"))
 
 
 async def test_whoever_cancels_the_call_is_heard() -> None:

@@ -117,5 +117,5 @@ async def test_calls_at_once_each_get_their_own_reply() -> None:
     async with broker(echo) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         traces = [f"t-{each}" for each in range(calls)]
         verdicts = await asyncio.gather(*(system.adjust(ORDER, CallHeaders(trace), PATIENT) for trace in traces))
-        assert [verdict.code for verdict in verdicts] == traces
+        assert [verdict.reply and verdict.reply.code for verdict in verdicts] == traces
         assert there.connections == calls

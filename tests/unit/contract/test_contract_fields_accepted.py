@@ -31,7 +31,7 @@ def text(length_max: int) -> Accepted:
 
 INT64: Accepted = {"zero": 0, "-1": -1, "max": INT64_MAX, "min": INT64_MIN, "beyond a float": 2**53 + 1}
 EPOCH_MS: Accepted = {"first of 13 digits": 1_000_000_000_000, "last of 13 digits": 9_999_999_999_999}
-CURRENCIES: Accepted = {each: each for each in ("USD", "EUR", "CNY", "JPY", "KWD", "XAU")}
+CURRENCIES: Accepted = {each: each for each in ("USD", "EUR", "CNY", "JPY", "KWD", "XAF", "XAU")}
 IPS: Accepted = {
     "IPv4": "203.0.113.7",
     "IPv4 lowest": "0.0.0.0",  # noqa: S104 - no one binds to it

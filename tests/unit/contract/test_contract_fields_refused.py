@@ -17,6 +17,7 @@ STRING = "Input should be a valid string"
 INTEGER = "Input should be a valid integer"
 CONTROL = "Value error, must not contain control characters"
 CURRENCY = "Value error, must be an ISO 4217 currency code in capitals, such as USD"
+NO_ACCOUNT = "Value error, must be the currency of an account: XXX (no currency) and XTS (tests) are not"
 IP = "Value error, must be an IPv4 or IPv6 address"
 BIZ_TYPE = "Input should be 1, 2, 10, 11 or 12"
 OPERATION = "Input should be 'OPEN_POSITION', 'NORMAL_CLOSE' or 'ABNORMAL_OVERTRADING'"
@@ -84,6 +85,8 @@ CURRENCIES: Refused = {
     "mixed case": ("Usd", CURRENCY),
     "unknown": ("ZZZ", CURRENCY),
     "withdrawn": ("DEM", CURRENCY),
+    "no currency": ("XXX", NO_ACCOUNT),
+    "for tests": ("XTS", NO_ACCOUNT),
     "two letters": ("US", CURRENCY),
     "four letters": ("USDT", CURRENCY),
     "its number": ("840", CURRENCY),

@@ -20,6 +20,7 @@ from contract.payloads import (
     SettlementPolicy,
     Snapshot,
 )
+from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 from tests.unit.contract.wire_bodies import ADJUST, refusals
 
@@ -39,7 +40,9 @@ CALL = CallRecord(
     attempt=2,
     sent_at=NOW,
     duration_ms=12,
-    verdict=Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, code="US_0000001"),
+    verdict=Verdict(
+        outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000001")
+    ),
     cancel_result=CancelResult.NOT_APPLIED,
 )
 RECORD = RecordTask(

@@ -46,6 +46,11 @@ SEEN: dict[AdjustFault, tuple[str, str, str]] = {
     AdjustFault.RESET_APPLIED: ("ReadError", "APPLIED", "reset"),
     AdjustFault.CUT: ("RemoteProtocolError", "APPLIED", "cut"),
     AdjustFault.REDIRECT: ("HTTP 302", "NOT_APPLIED", "replied"),
+    AdjustFault.WRONG_TRACE: ("another trace", "APPLIED", "replied"),
+    AdjustFault.CONSTANT_TRACE: ("another trace", "APPLIED", "replied"),
+    AdjustFault.NO_TRACE: ("code 0", "APPLIED", "replied"),
+    AdjustFault.BYTE_ORDER_MARK: ("unreadable", "APPLIED", "replied"),
+    AdjustFault.LIST_DATA: ("code 0", "APPLIED", "replied"),
 }
 
 # What the client sees of each cancel fault, and what an applied adjust is after it.
@@ -58,6 +63,11 @@ CANCEL_SEEN: dict[CancelFault, tuple[str, str]] = {
     CancelFault.RESET: ("ReadError", "APPLIED"),
     CancelFault.DONE_BUT_LOST: ("ReadTimeout", "REVERSED"),
     CancelFault.DONE_BUT_RESET: ("ReadError", "REVERSED"),
+    CancelFault.WRONG_TRACE: ("another trace", "REVERSED"),
+    CancelFault.CONSTANT_TRACE: ("another trace", "REVERSED"),
+    CancelFault.NO_TRACE: ("code 0", "REVERSED"),
+    CancelFault.BYTE_ORDER_MARK: ("unreadable", "REVERSED"),
+    CancelFault.LIST_DATA: ("code 0", "REVERSED"),
 }
 
 
@@ -73,6 +83,8 @@ def sight(client: httpx2.Client, path: str, body: dict[str, Any], timeout_s: flo
         reply = ExternalReply.model_validate_json(response.content)
     except ValueError:
         return "unreadable"
+    if reply.trace not in {None, response.request.headers["trace"]}:
+        return "another trace"
     return f"code {reply.code}" if reply.agrees_with_itself() else "contradictory"
 
 
@@ -182,6 +194,21 @@ def test_journal_tells_when_the_client_left(client: httpx2.Client, adjust_body: 
     silence(client, "/", adjust_body({"adjust": "hang"}))
     call = ended_calls(1)[0]
     assert 0.2e9 < call["endedAtNs"] - call["receivedAtNs"] < 1e9
+
+
+@pytest.mark.parametrize(
+    ("fault", "trace"), [(None, "t-77"), ("wrong_trace", "not-t-77"), ("constant_trace", "0"), ("no_trace", None)]
+)
+def test_trace_is_the_requests_unless_asked_otherwise(
+    client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, fault: str | None, trace: str | None
+) -> None:
+    faults = {"adjust": fault, "cancel": fault} if fault else None
+    headers = {"trace": "t-77"}
+    replies = [
+        client.post("/", json=adjust_body(faults), headers=headers).json(),
+        client.post(CANCEL_PATH, json=cancel_body(), headers=headers).json(),
+    ]
+    assert [reply.get("trace") for reply in replies] == [trace, trace]
 
 
 def test_late_reply_comes_when_it_was_asked_for(client: httpx2.Client, adjust_body: Maker, ended_calls: Calls) -> None:

@@ -1,0 +1,105 @@
+"""A reply that carries a trace must carry that of its request (table 4), unless the setting says `ignore`."""
+
+import asyncio
+
+import pytest
+
+from config.settings import Settings, load_settings
+from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
+from connector.classify import cancel_result, classify
+from connector.exchange import Reply
+from contract.calls import Rule, TraceCheck
+from contract.cancel_adjust import CancelAdjustBody
+from contract.states import CancelResult, Outcome
+from tests.unit.connector.raw_broker import ORDER, PATIENT, Peer, broker, reply, sending
+from worker import external_config
+
+CANCEL = CancelAdjustBody.undoing(ORDER, number="CA1-1", request_time_ms=1_760_000_003_000, remark="no reply in time")
+FOREIGN = ["theirs", "MINE", "mine2", "min", " mine", "mine ", "0", "null", "mine\u200b", "\uff4dine"]
+
+
+def body(trace: str, code: str = "0") -> bytes:
+    return f'{{"code":"{code}","trace":{trace}}}'.encode()
+
+
+@pytest.mark.parametrize("text", ['"mine"', '""', "null"], ids=["own", "empty", "null"])
+def test_own_trace_or_none_is_accepted(text: str) -> None:
+    """An empty text says as little as a null: many servers write absent texts so."""
+    assert classify(Reply(200, body(text)), "mine").outcome is Outcome.APPLIED
+
+
+def test_a_reply_without_the_field_is_accepted() -> None:
+    assert classify(Reply(200, b'{"code":"0"}'), "mine").outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize("code", ["0", "E1", "US_0000001", "US_0000002"])
+@pytest.mark.parametrize("trace", FOREIGN)
+def test_any_other_trace_makes_it_unknown(trace: str, code: str) -> None:
+    """Whoever it belongs to, and if no process of ours has ever heard of it."""
+    verdict = classify(Reply(200, body(f'"{trace}"', code)), "mine")
+    assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
+    assert cancel_result(verdict) is None
+
+
+def test_a_foreign_trace_is_named_before_a_contradiction() -> None:
+    """What another request's reply says is of no interest."""
+    verdict = classify(Reply(200, b'{"code":"0","ok":false,"trace":"theirs"}'), "mine")
+    assert verdict.rule is Rule.FOREIGN_TRACE
+
+
+@pytest.mark.parametrize("trace", FOREIGN)
+def test_where_traces_are_ignored_any_is_accepted(trace: str) -> None:
+    assert classify(Reply(200, body(f'"{trace}"'))).outcome is Outcome.APPLIED
+
+
+async def test_a_fresh_process_knows_a_crossed_reply() -> None:
+    """The reply of an order that another worker sent: nothing but this request's own trace tells it."""
+    answer = sending(reply(b'{"code":"0","trace":"order-A"}'))
+    async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        adjust = await system.adjust(ORDER, CallHeaders("order-B"), PATIENT)
+        cancel = await system.cancel_adjust(CANCEL, CallHeaders("order-B"), PATIENT)
+    assert (adjust.outcome, adjust.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
+    assert (cancel.outcome, cancel.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
+
+
+async def test_no_callers_trace_decides_over_another_callers_order() -> None:
+    """One caller sends the very text that this broker always answers; the others' orders are applied all the same."""
+    traces = ["a", "0", "b", "0", "c"]
+    answer = sending(reply(b'{"code":"0","trace":"0"}'))
+    async with broker(answer) as there:
+        config = ExternalSystemConfig(there.url, trace_check=TraceCheck.IGNORE)
+        async with ExternalSystem(config) as system:
+            verdicts = [await system.adjust(ORDER, CallHeaders(trace), PATIENT) for trace in traces]
+            cancels = [await system.cancel_adjust(CANCEL, CallHeaders(trace), PATIENT) for trace in traces]
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.APPLIED}
+    assert {cancel_result(verdict) for verdict in cancels} == {CancelResult.REVERSED}
+
+
+async def test_orders_of_one_trace_at_once_are_each_applied() -> None:
+    """A platform may send one trace with many orders; under `strict` that voids none of them."""
+    calls = 10
+    all_here = asyncio.Barrier(calls)
+
+    async def echo(peer: Peer) -> None:
+        await all_here.wait()
+        await peer.send(reply(body(f'"{peer.request.headers["trace"]}"')))
+
+    async with broker(echo) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
+        verdicts = await asyncio.gather(*(system.adjust(ORDER, CallHeaders("shared"), PATIENT) for _ in range(calls)))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.APPLIED}
+
+
+def test_strict_is_the_default_and_the_setting_reaches_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert external_config(Settings()).trace_check is TraceCheck.STRICT
+    monkeypatch.setenv("SETTLEMENT_EXTERNAL_TRACE", "ignore")
+    assert external_config(load_settings()).trace_check is TraceCheck.IGNORE
+
+
+@pytest.mark.parametrize("value", ["off", "STRICT", "0"])
+def test_any_other_word_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setenv("SETTLEMENT_EXTERNAL_TRACE", value)
+    with pytest.raises(SystemExit):
+        load_settings()
+    assert capsys.readouterr().err == "SETTLEMENT_EXTERNAL_TRACE: Input should be 'strict' or 'ignore'\n"
