@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
+from contract.audit_window import CANCEL_ATTEMPTS_MAX
 from contract.calls import CancelProtocol, TraceCheck
 from contract.payloads import SettlementPolicy
 
@@ -61,7 +62,7 @@ class Settings(BaseSettings):
     external_trace: TraceCheck = TraceCheck.STRICT
     external_ca_file: Path | None = None
 
-    cancel_max_attempts: int = Field(default=5, ge=1, le=100)
+    cancel_max_attempts: int = Field(default=5, ge=1, le=CANCEL_ATTEMPTS_MAX)
     cancel_initial_interval_s: float = Field(default=1.0, gt=0, le=3600)
     cancel_max_interval_s: float = Field(default=30.0, gt=0, le=86400)
     confirm_after_s: float = Field(default=30.0, ge=0, le=86400)

@@ -24,6 +24,9 @@ UNRECORDED_BYTES_MAX: Final = 30_000
 """Entries that the ledger has not taken, above which no further round of cancels is begun by hand: a ledger that is
 out of reach must not make a snapshot grow."""
 
+CANCEL_ATTEMPTS_MAX: Final = 20
+"""Attempts in one round that a policy may allow: their records travel together in one heartbeat, failure and write."""
+
 
 def counts(snapshot: Snapshot) -> AuditCounts:
     """Count the entries of the whole audit, those that are left out included."""

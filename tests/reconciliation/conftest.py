@@ -17,9 +17,8 @@ from contract.reconciliation import Finding, FindingKind, FindingStatus, Reconci
 from contract.states import State
 from ledger import Findings, open_engine
 from ledger.migrate import migrate
-from ledger.tables import external_calls, operator_acts, settlements, state_changes
 from tests.support.dev_server import dev_server
-from tests.support.ledgers import FlakyLedger
+from tests.support.ledgers import FlakyLedger, forget
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import ScriptedExternalSystem
@@ -101,11 +100,7 @@ class Sides:
 
     async def forget(self, accepted: SettlementInput) -> None:
         """Lose a settlement's rows, as a restored backup does."""
-        number = accepted.adjust.requestUniqueNo
-        async with self.engine.begin() as connection:
-            for part in (external_calls, operator_acts, state_changes):
-                await connection.execute(part.delete().where(part.c.settlement_no == number))
-            await connection.execute(settlements.delete().where(settlements.c.request_unique_no == number))
+        await forget(self.engine, accepted.adjust.requestUniqueNo)
 
     async def set_back(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
         """Have the ledger know what it knew before, and not just now; return that."""

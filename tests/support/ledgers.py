@@ -1,7 +1,10 @@
 """A ledger whose database can be away for as long as a test wants."""
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import Ledger
+from ledger.tables import external_calls, operator_acts, settlements, state_changes
 
 
 class FlakyLedger(Ledger):
@@ -23,3 +26,11 @@ class FlakyLedger(Ledger):
         if self.down:
             message = "the database is away"
             raise OSError(message)
+
+
+async def forget(engine: AsyncEngine, number: str) -> None:
+    """Lose a settlement's rows, as a restored backup does."""
+    async with engine.begin() as connection:
+        for part in (external_calls, operator_acts, state_changes):
+            await connection.execute(part.delete().where(part.c.settlement_no == number))
+        await connection.execute(settlements.delete().where(settlements.c.request_unique_no == number))

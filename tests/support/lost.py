@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from contract.audit_window import counts
 from contract.calls import CallRecord, Operation, Verdict
 from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import CancelAct, SettlementInput, Snapshot, StateChange, TakeUp, accepted_snapshot
+from contract.payloads import CancelAct, Carried, SettlementInput, Snapshot, StateChange, TakeUp, accepted_snapshot
 from contract.states import CancelResult, Decision, State
 from tests.support.scripted import NOT_APPLIED, UNKNOWN
 
@@ -60,6 +61,11 @@ def aborted_confirming(settlement: SettlementInput) -> Snapshot:
 def taken_up(known: Snapshot, lost_at: datetime | None = None) -> TakeUp:
     """Return what a workflow that goes on from there is started with."""
     return TakeUp(snapshot=known, reason=REASON, lost_at=lost_at)
+
+
+def carried(known: Snapshot) -> Carried:
+    """Return what a run hands to the next when its history has become long, with all of it in the ledger."""
+    return Carried(snapshot=known, round=0, recorded_version=known.version, recorded=counts(known))
 
 
 def cancel(

@@ -17,7 +17,8 @@ from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from config.temporal import TYPE_OF
 from connector import ExternalSystem
-from contract.payloads import SettlementInput, Snapshot, TakeUp
+from contract.ids import workflow_id
+from contract.payloads import Carried, SettlementInput, SettlementStart, Snapshot, TakeUp
 from contract.states import State
 from ledger import Batches
 from tests.support.binaries import beside_python
@@ -130,10 +131,21 @@ async def settling(
     ledger: FlakyLedger,
     external: ScriptedExternalSystem,
     start: SettlementInput,
-    taken_up: TakeUp | None = None,
+    before: TakeUp | Carried | None = None,
 ) -> AsyncIterator[Saga]:
-    """Start a settlement against a script, with its workers; with `taken_up`, for a workflow that was lost."""
+    """Start a settlement against a script, with its workers; for a workflow that was lost, or continues as new."""
     client = environment.client
     async with workers(client, external, ledger):
-        handle = await (take_up(client, start, taken_up) if taken_up else start_workflow(client, start))
+        match before:
+            case TakeUp():
+                handle = await take_up(client, start, before)
+            case Carried():
+                handle = await client.start_workflow(
+                    OrderSettlement.run,
+                    SettlementStart(**dict(start), carried=before),
+                    id=workflow_id(start.adjust.requestUniqueNo),
+                    task_queue=SETTLEMENT_TASK_QUEUE,
+                )
+            case None:
+                handle = await start_workflow(client, start)
         yield Saga(handle, start, external, ledger)

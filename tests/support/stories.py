@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from contract.calls import Rule, Verdict
 from contract.ids import CancelKind
 from contract.operator_rules import ResolveReason, RetryReason
-from contract.payloads import OperatorRequest, SettlementInput, Snapshot, TakeUp
+from contract.payloads import Carried, OperatorRequest, SettlementInput, Snapshot, TakeUp
 from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate
@@ -76,6 +76,12 @@ async def _retried_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
     await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
 
 
+async def _retried_twice(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await saga.reaches(State.ABORTED)
+    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+    await _retried(environment, saga)
+
+
 async def _resolved_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
     await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
 
@@ -115,6 +121,8 @@ class Story:
     age: timedelta = timedelta(0)
     known: Callable[[SettlementInput], Snapshot] | None = None
     """For a workflow that goes on for a lost one: what was known of it."""
+    carried: bool = False
+    """Whether that is a workflow that continued as new, rather than one that was lost."""
     lost_after: timedelta | None = None
     """How long after its last change that one was ended; None: nobody knows."""
 
@@ -166,14 +174,28 @@ def taken_up_stories() -> dict[str, Story]:
         "taken-up-aborted-confirming": Story(
             State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming
         ),
+        "continued-aborted": Story(
+            State.CANCELLED,
+            never,
+            (*[FAILED] * ATTEMPTS, REVERSED),
+            _retried_twice,
+            old,
+            lost.aborted,
+            carried=True,
+        ),
+        "continued-aborted-confirming": Story(
+            State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming, carried=True
+        ),
         "taken-up-resolved": Story(State.RESOLVED, never, (), _resolved_when_taken_up, old, lost.aborted),
     }
 
 
-def _taken_up(story: Story, start: SettlementInput) -> TakeUp | None:
+def _before(story: Story, start: SettlementInput) -> TakeUp | Carried | None:
     if story.known is None:
         return None
     known = story.known(start)
+    if story.carried:
+        return lost.carried(known)
     return lost.taken_up(known, known.updated_at + story.lost_after if story.lost_after is not None else None)
 
 
@@ -182,8 +204,10 @@ async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str,
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
     start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
-    taken_up = _taken_up(story, start)
-    async with settling(environment, ledger, external, start, taken_up) as saga:
+    before = _before(story, start)
+    if isinstance(before, Carried):
+        await ledger.record(start, before.snapshot)
+    async with settling(environment, ledger, external, start, before) as saga:
         if story.act is not None:
             await story.act(environment, saga)
         snapshot = await saga.result()

@@ -1,0 +1,90 @@
+"""An audit of thousands of calls: bounded histories and payloads, nothing missing, every act answered.
+
+On a real server, which ends a workflow whose history reaches 50 MiB and fails one whose payload exceeds 2 MiB.
+"""
+
+import pytest
+
+from contract.audit_window import CANCEL_ATTEMPTS_MAX, PAYLOAD_BYTES_MAX
+from contract.payloads import ActKind, OperatorRequest, SettlementInput, accepted_snapshot
+from contract.states import State
+from tests.reconciliation.conftest import Sides
+from tests.support.history_sizes import Sizes, sizes_of
+from tests.support.longest import LONGEST_RETRY, LONGEST_SETTLEMENT, LONGEST_VERDICT
+from tests.support.orders import QUICK_POLICY, new_number, settlement
+from tests.support.polling import until
+from tests.support.scripted import REVERSED, Answer, ScriptedExternalSystem
+from workflows.order_settlement import OrderSettlement
+
+CALLS = 2_000
+HISTORY_BYTES_MAX = 50 * 1024 * 1024 // 10
+HISTORY_EVENTS_MAX = 51_200 // 10
+ROUNDS = CALLS // CANCEL_ATTEMPTS_MAX
+POLICY = QUICK_POLICY.model_copy(
+    update={
+        "cancel_max_attempts": CANCEL_ATTEMPTS_MAX,
+        "cancel_initial_interval_s": 0.001,
+        "cancel_max_interval_s": 0.001,
+        "confirm_after_s": 0,
+        "expire_after_s": 600,
+    }
+)
+
+
+def longest_order() -> SettlementInput:
+    """Return an order with the longest texts, acceptable now."""
+    accepted = settlement(policy=POLICY)
+    adjust = LONGEST_SETTLEMENT.adjust.model_copy(update={"requestUniqueNo": new_number("long")})
+    return LONGEST_SETTLEMENT.model_copy(
+        update={"adjust": adjust, "accepted_at": accepted.accepted_at, "policy": POLICY}
+    )
+
+
+async def retry_until_reversed(sides: Sides, accepted: SettlementInput, rounds: int, request: OperatorRequest) -> Sizes:
+    """Retry as soon as it is ABORTED, round after round; return how large it all became."""
+    await sides.ledger.accept(accepted, accepted_snapshot(accepted))
+    first = await sides.start(accepted)
+    for done in range(rounds):
+        await aborted_after(sides, accepted, 1 + (done + 1) * accepted.policy.cancel_max_attempts)
+        answer = await sides.handle(accepted).execute_update(OrderSettlement.retry_cancel_adjust, request)
+        assert answer.state is State.CANCELLING
+    await sides.records(accepted, State.CANCELLED)
+    await sides.handle(accepted).result()
+    assert first.first_execution_run_id is not None
+    return await sizes_of(sides.temporal, first.id, first.first_execution_run_id)
+
+
+async def aborted_after(sides: Sides, accepted: SettlementInput, calls: int) -> None:
+    async def probe() -> bool:
+        known = await sides.handle(accepted).query(OrderSettlement.snapshot)
+        return known.state is State.ABORTED and known.left_out.calls + len(known.calls) >= calls
+
+    await until(probe, limit_s=60, what=f"{calls} calls")
+
+
+@pytest.mark.timeout(900)
+async def test_two_thousand_calls_with_the_longest_texts_stay_below_a_tenth_of_every_limit(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted = longest_order()
+    cancels: list[Answer] = [LONGEST_VERDICT] * (ROUNDS * CANCEL_ATTEMPTS_MAX)
+    external = ScriptedExternalSystem(adjust=LONGEST_VERDICT, cancels=[*cancels, REVERSED])
+    async with sides.working(external):
+        sizes = await retry_until_reversed(sides, accepted, ROUNDS, LONGEST_RETRY)
+    with capsys.disabled():
+        print(f"\n{CALLS + 2} calls: {sizes}")  # noqa: T201 - the figures are the proof
+    assert sizes.history_bytes_max < HISTORY_BYTES_MAX
+    assert sizes.history_events_max < HISTORY_EVENTS_MAX
+    assert sizes.payload_bytes_max < PAYLOAD_BYTES_MAX
+    assert sizes.runs > 1
+    recorded = await sides.recorded(accepted)
+    assert recorded is not None
+    assert recorded.left_out.calls == 0
+    assert len(recorded.calls) == CALLS + 2
+    assert [call.verdict for call in recorded.calls] == [LONGEST_VERDICT] * (CALLS + 1) + [REVERSED]
+    assert [(call.round, call.attempt) for call in recorded.calls[1:-1]] == [
+        (round_, attempt) for round_ in range(ROUNDS) for attempt in range(1, CANCEL_ATTEMPTS_MAX + 1)
+    ]
+    assert [act.kind for act in recorded.acts] == [ActKind.RETRY_CANCEL_ADJUST] * ROUNDS
+    assert len(recorded.state_changes) == 2 * ROUNDS + 2
+    assert len(set(external.cancel_numbers)) == 1

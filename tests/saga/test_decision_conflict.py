@@ -1,0 +1,81 @@
+"""An opposite decision in the ledger stays and becomes a finding; a ledger that was restored gets everything again."""
+
+from temporalio.testing import WorkflowEnvironment
+
+from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import Decision, State
+from ledger import Findings
+from tests.support.ledgers import FlakyLedger, forget
+from tests.support.orders import settlement
+from tests.support.polling import until
+from tests.support.sagas import settling
+from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, Answer, ScriptedExternalSystem
+
+
+async def conflicting(ledger: FlakyLedger, order: SettlementInput, state: State, decision: Decision) -> Snapshot:
+    """Have the ledger contain what another Temporal has decided; return that."""
+    decided = accepted_snapshot(order).model_copy(
+        update={"version": 1, "state": state, "decision": decision, "decided_at": order.accepted_at}
+    )
+    await ledger.record(order, decided)
+    return decided
+
+
+async def settle(
+    environment: WorkflowEnvironment, ledger: FlakyLedger, answers: tuple[Answer, ...], ledgers: tuple[State, Decision]
+) -> tuple[Snapshot, SettlementInput, str]:
+    """Settle against a ledger with that decision; return the workflow's end, the order and the details it shows."""
+    order = settlement(accepted_at=await environment.get_current_time())
+    known = await conflicting(ledger, order, *ledgers)
+    external = ScriptedExternalSystem(adjust=answers[0], cancels=answers[1:])
+    async with settling(environment, ledger, external, order) as saga:
+        snapshot = await saga.handle.result()
+        details = await saga.handle.query("__temporal_workflow_metadata")
+        assert await saga.recorded() == known
+    return snapshot, order, str(details)
+
+
+async def test_void_against_proceed_ends_the_saga_and_leaves_one_open_finding(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    answers, ledgers = (UNKNOWN, REVERSED), (State.SETTLED, Decision.PROCEED)
+    snapshot, order, details = await settle(environment, ledger, answers, ledgers)
+    assert (snapshot.state, snapshot.decision) == (State.CANCELLED, Decision.VOID)
+    await _has_one_finding(ledger, order, "PROCEED", "VOID")
+    assert "DECISION_CONFLICT" in details
+
+
+async def test_proceed_against_void_ends_the_saga_and_leaves_one_open_finding(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    snapshot, order, _ = await settle(environment, ledger, (APPLIED,), (State.CANCELLING, Decision.VOID))
+    assert (snapshot.state, snapshot.decision) == (State.SETTLED, Decision.PROCEED)
+    await _has_one_finding(ledger, order, "VOID", "PROCEED")
+
+
+async def _has_one_finding(ledger: FlakyLedger, order: SettlementInput, ledgers: str, own: str) -> None:
+    page = await Findings(ledger.engine).page(status=FindingStatus.OPEN, before=None, limit=100)
+    number = order.adjust.requestUniqueNo
+    (finding,) = (each for each in page.items if each.request_unique_no == number)
+    assert finding.kind is FindingKind.DECISION_CONFLICT
+    assert f"the ledger has the decision {ledgers}" in finding.detail
+    assert f"its workflow {own}" in finding.detail
+
+
+async def test_a_ledger_that_was_restored_gets_everything_again(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    """The workflow writes only what is new; a row that is lost meanwhile is noticed and written whole."""
+    order = settlement(accepted_at=await environment.get_current_time())
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, REVERSED])
+    async with settling(environment, ledger, external, order) as saga:
+
+        async def in_quarantine() -> bool:
+            recorded = await saga.recorded()
+            return recorded is not None and len(recorded.cancel_acts) == 2
+
+        await until(in_quarantine)
+        await forget(ledger.engine, order.adjust.requestUniqueNo)
+        snapshot = await saga.result()
+    assert (snapshot.state, len(snapshot.calls)) == (State.CANCELLED, 3)
