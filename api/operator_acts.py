@@ -12,7 +12,6 @@ import structlog
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -25,7 +24,7 @@ from api.problems import ProblemError, documented
 from api.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
 from api.services import Injected, Services
 from contract.errors import ErrorCode
-from contract.ids import SNAPSHOT_QUERY, workflow_id
+from contract.ids import workflow_id
 from contract.operator_rules import ResolveOrder, RetryOrder, request_of
 from contract.payloads import ActKind, OperatorRequest, Snapshot, UpdateResult
 from contract.settlement import Settlement
@@ -38,7 +37,8 @@ router = APIRouter(dependencies=[Depends(unambiguous_json)])
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""
 READ_LIMIT_S = 2.0
-"""How long reading the settlement back may take after an act is confirmed."""
+"""How long a confirmed act may take to arrive in the ledger."""
+READ_PAUSE_S = 0.02
 
 KIND_OF = {"retry_cancel_adjust": ActKind.RETRY_CANCEL_ADJUST, "resolve": ActKind.RESOLVE}
 """What the audit calls each Update."""
@@ -111,22 +111,21 @@ async def _carry_out(services: Services, found: Accepted, update: str, body: Ope
 
 
 async def _after(services: Services, found: Accepted, result: UpdateResult) -> Snapshot:
-    """Return the settlement with the act in it. The act is done and in the workflow's history: nothing here raises.
+    """Return the settlement with the act in it, once the workflow's own write has arrived in the ledger.
 
-    The worker that has confirmed the act is asked what it knows, and the answer is written to the ledger, so that a
-    GET that follows shows the act. The workflow's own write is the durable one.
+    The act is done and in the workflow's history: nothing here raises. Without a ledger, or if the write takes longer
+    than `READ_LIMIT_S`, the answer has the new state and the audit from before the act.
     """
-    newest = found.snapshot.model_copy(update={"state": result.state, "version": result.version})
     try:
         async with asyncio.timeout(READ_LIMIT_S):
-            handle = services.temporal.get_workflow_handle(workflow_id(found.number))
-            newest = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot)
-            await services.ledger.record(found.settlement, newest)
-            written = await services.ledger.find(found.number)
-    except (RPCError, WorkflowQueryFailedError, RuntimeError, SQLAlchemyError, OSError) as error:
+            while True:
+                written = await services.ledger.find(found.number)
+                if written is not None and written.snapshot.version >= result.version:
+                    return written.snapshot
+                await asyncio.sleep(READ_PAUSE_S)
+    except (SQLAlchemyError, OSError) as error:
         log.warning("an act is done, but not read back", settlement=found.number, error=type(error).__name__)
-        return newest
-    return written.snapshot if written is not None else newest
+    return found.snapshot.model_copy(update={"state": result.state, "version": result.version})
 
 
 def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:

@@ -21,8 +21,8 @@ STATE_CHANGES_BYTES: Final = 6_000
 """What a snapshot still carries of entries that the ledger has: the newest ones, up to these sizes as JSON."""
 
 UNRECORDED_BYTES_MAX: Final = 30_000
-"""Entries that the ledger has not taken, above which no further round of cancels is begun by hand: a ledger that is
-out of reach must not make a snapshot grow."""
+"""Size as JSON of entries that the ledger has not taken, above which a round of cancels that an operator asks for waits
+for the ledger: while it is out of reach, a snapshot must not grow without a limit."""
 
 CANCEL_ATTEMPTS_MAX: Final = 20
 """Attempts in one round that a policy may allow: their records travel together in one heartbeat, failure and write."""

@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.record_settlement import RecordSettlement
-    from contract.audit_window import counts, leave_out, unrecorded_bytes
+    from contract.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
     from contract.limits import RECORD_START_TO_CLOSE
     from contract.payloads import (
         AuditCounts,
@@ -49,9 +49,9 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
 
-    def unrecorded_bytes(self) -> int:
-        """Return the size of the audit entries that the ledger has not taken."""
-        return unrecorded_bytes(self._saga.snapshot, self._recorded)
+    def has_room(self) -> bool:
+        """Tell whether the ledger has taken enough of the audit for another round of cancels."""
+        return unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
 
     def carry(self) -> Carried:
         """Return what the next run of this workflow goes on from."""

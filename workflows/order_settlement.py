@@ -10,7 +10,6 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.adjust import Adjust
     from activities.cancel_adjust import CancelAdjust
-    from contract.audit_window import UNRECORDED_BYTES_MAX
     from contract.calls import CallRecord
     from contract.ids import CancelKind
     from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
@@ -213,6 +212,8 @@ class OrderSettlement:
             start = accepted_input(self._settlement)
             workflow.continue_as_new(SettlementStart(**dict(start), carried=self._journal.carry()))
         await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
+        # A round that an operator asks for may wait for the ledger: those of automation are few, and never do.
+        await workflow.wait_condition(lambda: self._saga.state is State.RESOLVED or self._journal.has_room())
         return self._saga.state
 
     async def _cancel_round(self, task: CancelTask) -> CancelReport:
@@ -235,7 +236,7 @@ class OrderSettlement:
         if self._saga.state is State.ADJUSTING:
             self._stop_requested = True
             self._saga.act(ActKind.WORKFLOW_CANCELLATION, request)
-        elif self._saga.state is State.ABORTED and self._may_call_again():
+        elif self._saga.state is State.ABORTED:
             self._retry(ActKind.WORKFLOW_CANCELLATION, request)
 
     @workflow.update
@@ -260,9 +261,6 @@ class OrderSettlement:
     @retry_cancel_adjust.validator
     def _may_retry(self, request: OperatorRequest = RETRY_FROM_UI) -> None:
         self._must_be_aborted("retry_cancel_adjust")
-        if not self._may_call_again():
-            message = "the ledger has not taken the record of the last rounds; retry when it can be written again"
-            raise ApplicationError(message, type="WRONG_STATE")
         must_hold(RetryRules, request)
 
     @resolve.validator
@@ -279,9 +277,6 @@ class OrderSettlement:
         self._saga.round += 1
         self._saga.act(kind, request)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the acts say by whom and why")
-
-    def _may_call_again(self) -> bool:
-        return self._journal.unrecorded_bytes() <= UNRECORDED_BYTES_MAX
 
     def _must_be_aborted(self, update: str) -> None:
         if self._saga.state is not State.ABORTED:
