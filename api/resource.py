@@ -63,6 +63,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         calls=snapshot.calls,
         operator_acts=snapshot.acts,
         state_changes=snapshot.state_changes,
+        audit_complete=snapshot.is_complete,
         temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.adjust.requestUniqueNo)),
     )
 

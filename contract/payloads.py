@@ -181,6 +181,12 @@ class Snapshot(Model):
     left_out: LeftOut = LeftOut()
 
     @property
+    def is_complete(self) -> bool:
+        """Whether no entry of the audit is left out."""
+        left_out = self.left_out
+        return not (left_out.calls or left_out.acts or left_out.state_changes)
+
+    @property
     def adjust(self) -> Verdict | None:
         """The verdict on the adjust (outcome and rule are certain to be there); None: nothing is known of it yet."""
         if self.left_out.calls:

@@ -71,6 +71,8 @@ class Settlement(Model):
     operator_acts: tuple[OperatorAct, ...]
     state_changes: tuple[StateChange, ...]
     """Every state entered after ADJUSTING, in order."""
+    audit_complete: bool
+    """False: calls, acts or state changes are missing, because a backup of the ledger was restored."""
     temporal_ui_url: str | None
     """The workflow's page; null where no UI address is configured."""
 

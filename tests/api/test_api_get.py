@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from contract.audit_window import leave_out
 from contract.ids import CancelKind, cancel_unique_no
+from contract.payloads import AuditCounts
 from contract.settlement import is_settlement_no
 from contract.states import State
 from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door
 from tests.api.snapshots import long_story, rejected, stands
+from tests.support import lost
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number, order, settlement
 
@@ -113,8 +116,19 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
             {"state": "CANCELLING", "at": moment(1), "reason": "adjust UNKNOWN (DEADLINE)"},
             {"state": "ABORTED", "at": moment(2), "reason": "FIRST cancel adjust ran out of attempts"},
         ],
+        "auditComplete": True,
         "temporalUiUrl": f"http://ui.example:8233/namespaces/default/workflows/settlement-{number}",
     }
+
+
+async def test_an_audit_that_lacks_entries_says_so(closed_door: Door) -> None:
+    """A backup of the ledger was restored, and the workflow of a long audit has only the newest entries."""
+    accepted = settlement()
+    known = lost.aborted(accepted)
+    number = await accept(closed_door.ledger, accepted, leave_out(known, AuditCounts(calls=2)))
+    answer = (await closed_door.get(number)).json()
+    assert answer["auditComplete"] is False
+    assert len(answer["calls"]) == len(known.calls) - 2
 
 
 async def test_a_rejection_is_shown_whole_and_as_a_message(closed_door: Door) -> None:

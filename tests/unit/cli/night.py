@@ -95,6 +95,7 @@ def settlement_at_its_end(number: str) -> Response:
             calls=(),
             operator_acts=(),
             state_changes=(),
+            audit_complete=True,
             temporal_ui_url=None,
         )
     )
