@@ -79,6 +79,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
     )
     app.state.services = services
     app.state.streams = settlement_events.Streams()
+    app.state.readiness = health.Readiness(services)
     problems.install(app)
     endpoints = (
         post_settlement,
