@@ -7,6 +7,7 @@ import uvicorn
 
 from api.app import create_app
 from api.keys import Keys
+from api.server import configured
 from api.services import Services
 from config.logging import configure_logging
 from config.pepper import load_pepper
@@ -18,10 +19,6 @@ from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
 """On SIGTERM a caller who waits (at most `prefer.WAIT_MAX_S`) still gets the answer."""
-
-KEEP_ALIVE_S = 75
-"""Longer than clients and proxies keep an idle connection, so that the close is theirs: a POST that is sent on a
-connection just being closed is lost, and its caller must ask again."""
 
 
 async def main() -> None:
@@ -38,17 +35,7 @@ async def main() -> None:
     app = create_app(
         Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper), Batches(engine)), tracing.provider
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-    )
+    server = uvicorn.Server(configured(app, settings, drain_s=DRAIN_S))
     # An open event stream would hold the end back for as long as answers may take.
     app.state.streams.stopping = lambda: server.should_exit
     # uvicorn raises the signal anew once it has drained; that must not end us before the rest is closed.

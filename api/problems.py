@@ -63,7 +63,7 @@ class ProblemError(Exception):
             errors=list(errors) or None,
         )
         self.headers = dict(headers or {})
-        if self.problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if self.problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
             self.headers["Retry-After"] = str(RETRY_AFTER_S)
 
     def response(self) -> JSONResponse:

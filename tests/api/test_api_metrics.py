@@ -74,6 +74,8 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
     assert types == {
         "settlement_http_requests": "counter",
         "settlement_http_request_duration_seconds": "histogram",
+        "settlement_http_connections": "gauge",
+        "settlement_http_connections_closed": "counter",
         "settlement_accepted": "counter",
         "settlement_decisions": "counter",
         "settlement_decision_latency_seconds": "histogram",
