@@ -27,13 +27,16 @@ async def main() -> None:
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
     engine = open_engine(settings.ledger_url)
+    # Lists, event streams and batches have connections of their own: an order is accepted however many there are.
+    readers = open_engine(settings.ledger_url)
     # Lazy: the front door opens, and says what it can, while Temporal is away.
     tracing = open_tracing("order-settlement-api")
     temporal = await connect(
         DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
     )
     app = create_app(
-        Services(settings, Ledger(engine), temporal, Keys(KeyRing(engine), pepper), Batches(engine)), tracing.provider
+        Services(settings, Ledger(engine, readers), temporal, Keys(KeyRing(engine), pepper), Batches(readers)),
+        tracing.provider,
     )
     server = uvicorn.Server(configured(app, settings, drain_s=DRAIN_S))
     # An open event stream would hold the end back for as long as answers may take.
@@ -44,6 +47,7 @@ async def main() -> None:
         await server.serve()
     finally:
         await engine.dispose()
+        await readers.dispose()
         await tracing.close()
 
 

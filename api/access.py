@@ -82,6 +82,18 @@ async def admit(request: Request, permission: Permission) -> Caller:
     return caller
 
 
+async def may_still(request: Request, permission: Permission) -> bool:
+    """Tell whether the key of a request that is still being answered is active and has a permission.
+
+    Raises SQLAlchemyError or OSError when the ledger is out of reach: then it is not known.
+    """
+    services = services_of(request)
+    if services.settings.auth == "off":
+        return True
+    key = await services.keys.verify(_bearer(request))
+    return key is not None and permission in PERMISSIONS[key.role]
+
+
 async def _identify(request: Request) -> Caller:
     services = services_of(request)
     if services.settings.auth == "off":

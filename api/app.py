@@ -30,6 +30,7 @@ from api import (
 from api.access import AccessMiddleware
 from api.body_limit import BodyLimitMiddleware
 from api.services import Services
+from api.streams import Streams
 
 DESCRIPTION = """
 Settle the money side of an order at the broker's external system, durably.
@@ -78,7 +79,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.services = services
-    app.state.streams = settlement_events.Streams()
+    app.state.streams = Streams(services)
     app.state.readiness = health.Readiness(services)
     problems.install(app)
     endpoints = (
