@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from types import FrameType
 
 import uvicorn
 
@@ -9,6 +10,7 @@ from api.app import create_app
 from api.keys import Keys
 from api.server import configured
 from api.services import Services
+from config.ending import Ending
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import load_api_settings
@@ -19,6 +21,23 @@ from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
 """On SIGTERM a caller who waits (at most `prefer.WAIT_MAX_S`) still gets the answer."""
+
+
+END_LIMIT_S = DRAIN_S + 5
+"""From SIGTERM to the end of the process, whatever hangs."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which waits for answers that are due, but not for ever."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = Ending(END_LIMIT_S, lambda: [f"{len(self.server_state.tasks)} requests"])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; a second signal ends the process at once."""
+        self._ending.signalled(sig)
+        super().handle_exit(sig, frame)
 
 
 async def main() -> None:
@@ -38,7 +57,7 @@ async def main() -> None:
         Services(settings, Ledger(engine, readers), temporal, Keys(KeyRing(engine), pepper), Batches(readers)),
         tracing.provider,
     )
-    server = uvicorn.Server(configured(app, settings, drain_s=DRAIN_S))
+    server = _Server(configured(app, settings, drain_s=DRAIN_S))
     # An open event stream would hold the end back for as long as answers may take.
     app.state.streams.stopping = lambda: server.should_exit
     # uvicorn raises the signal anew once it has drained; that must not end us before the rest is closed.
