@@ -26,9 +26,7 @@ def open_engine(database_url: str) -> AsyncEngine:
     """Return an engine whose every commit is on disk before it returns, on either database."""
     url = async_url(database_url)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(
-            url, hide_parameters=True, pool_timeout=STATEMENT_TIMEOUT_S, connect_args={"timeout": STATEMENT_TIMEOUT_S}
-        )
+        engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": STATEMENT_TIMEOUT_S})
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
