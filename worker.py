@@ -25,6 +25,7 @@ from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from activities.review_findings import ReviewFindings
+from config.ending import Ending
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
@@ -63,6 +64,9 @@ RECONCILIATION_SLOTS = 2
 
 GRACE = ADJUST_START_TO_CLOSE
 """On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
+
+END_LIMIT_S = GRACE.total_seconds() + 3
+"""From SIGTERM to the end of the process, whatever hangs: a worker waits for minutes for a Temporal that is frozen."""
 
 STICKY_TIMEOUT = timedelta(seconds=5)
 """How long a workflow waits for the worker that has it in memory before any other may take it. It is what
@@ -150,8 +154,8 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
     )
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then take no new task and let those in flight end."""
+async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) -> None:
+    """Work until `stop` is set, then take no new task and let those in flight end. `running` gets the workers."""
     runtime = prometheus_runtime(
         settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
     )
@@ -169,14 +173,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await ensure_schedule(client, settings.reconcile_every_s)
-        await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
-        await stack.enter_async_context(batch_worker(client, Batches(engine)))
-        await stack.enter_async_context(reconciliation_worker(client, engine))
         slots, company_slots = settings.worker_slots, settings.slots_of_one_company
-        await stack.enter_async_context(cancel_worker(client, external_system, slots))
-        await stack.enter_async_context(
-            settlement_worker(client, external_system, slots=slots, company_slots=company_slots)
+        running += (
+            ledger_worker(client, Ledger(engine)),
+            batch_worker(client, Batches(engine)),
+            reconciliation_worker(client, engine),
+            cancel_worker(client, external_system, slots),
+            settlement_worker(client, external_system, slots=slots, company_slots=company_slots),
         )
+        for each in running:
+            await stack.enter_async_context(each)
         log.info(
             "worker ready",
             external_system=str(URL(settings.external_url).with_user(None)),
@@ -184,17 +190,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             company_slots=company_slots,
         )
         await stop.wait()
-        log.info("worker draining", grace_s=GRACE.total_seconds())
+        log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
+        # All at once: one after the other, each could take the whole grace.
+        await asyncio.gather(*(each.shutdown() for each in running))
 
 
 async def main() -> None:
-    """Run until SIGTERM or SIGINT; Python itself handles neither in a way that would drain."""
+    """Run until SIGTERM or SIGINT; a second one, or `END_LIMIT_S`, ends the process by force."""
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
+    running: list[Worker] = []
+    ending = Ending(END_LIMIT_S, lambda: [each.task_queue for each in running if each.is_running])
+
+    def on_signal(number: int) -> None:
+        ending.signalled(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    await run(settings, stop, running)
     log.info("worker stopped")
 
 

@@ -16,13 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.problems import ProblemError, ledger_away
+from api.problems import PATH_LOGGED_MAX, ProblemError, ledger_away
 from api.services import services_of
+from config.sampling import SampledLog
 from config.settings import is_loopback
 from contract.access import PERMISSIONS, Permission, Role
 from contract.errors import ErrorCode
 
-log = structlog.get_logger()
+log = SampledLog(structlog.get_logger())
 
 NOBODY_ASKED = "local"
 """Owner of every call where keys are off."""
@@ -70,9 +71,27 @@ async def admit(request: Request, permission: Permission) -> Caller:
     if caller is None:
         caller = request.scope[_CALLER] = await _identify(request)
     if not caller.may(permission):
-        log.warning("not allowed", path=request.url.path, owner=caller.owner, role=caller.role, needs=permission.value)
+        log.warning(
+            "not allowed",
+            path=request.url.path[:PATH_LOGGED_MAX],
+            owner=caller.owner,
+            role=caller.role,
+            needs=permission.value,
+        )
         raise ProblemError(ErrorCode.FORBIDDEN, f"this needs a key with the permission {permission}")
     return caller
+
+
+async def may_still(request: Request, permission: Permission) -> bool:
+    """Tell whether the key of a request that is still being answered is active and has a permission.
+
+    Raises SQLAlchemyError or OSError when the ledger is out of reach: then it is not known.
+    """
+    services = services_of(request)
+    if services.settings.auth == "off":
+        return True
+    key = await services.keys.verify(_bearer(request))
+    return key is not None and permission in PERMISSIONS[key.role]
 
 
 async def _identify(request: Request) -> Caller:
@@ -82,7 +101,7 @@ async def _identify(request: Request) -> Caller:
         return Caller(NOBODY_ASKED, None)
     key = await services.keys.verify(_bearer(request))
     if key is None:
-        log.warning("not authenticated", path=request.url.path)
+        log.warning("not authenticated", path=request.url.path[:PATH_LOGGED_MAX])
         detail = "send Authorization: Bearer <api key>; the key must be known and active"
         raise ProblemError(ErrorCode.UNAUTHENTICATED, detail, headers=CHALLENGE)
     return Caller(key.owner, key.role)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from fastapi_offline import FastAPIOffline
 from opentelemetry.trace import TracerProvider
 
 from api import (
@@ -29,6 +30,7 @@ from api import (
 from api.access import AccessMiddleware
 from api.body_limit import BodyLimitMiddleware
 from api.services import Services
+from api.streams import Streams
 
 DESCRIPTION = """
 Settle the money side of an order at the broker's external system, durably.
@@ -64,7 +66,8 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         with suppress(asyncio.CancelledError):
             await background
 
-    app = FastAPI(
+    # FastAPI itself, with the assets of /docs and /redoc served from here instead of from a CDN.
+    app = FastAPIOffline(
         title="Order settlement",
         version=version("order-settlement"),
         description=DESCRIPTION,
@@ -72,9 +75,12 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         telemetry=telemetry(tracer_provider),
+        # Swagger UI would send the document's address to a validator on the internet.
+        swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.services = services
-    app.state.streams = settlement_events.Streams()
+    app.state.streams = Streams(services)
+    app.state.readiness = health.Readiness(services)
     problems.install(app)
     endpoints = (
         post_settlement,

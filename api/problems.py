@@ -13,15 +13,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from config.sampling import SampledLog
 from contract.errors import STATUS_OF, ErrorCode
 
 log = structlog.get_logger()
+sampled = SampledLog(structlog.get_logger())
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 ERRORS_MAX = 20
 """Broken rules named in one answer: every unknown field is one, and a body has room for thousands."""
 FIELD_LENGTH_MAX = 300
+PATH_LOGGED_MAX = 200
+"""Characters of a request's path in a log line: a path may have thousands."""
 NOT_UTF_8 = "the body is not UTF-8"
 
 
@@ -59,7 +63,7 @@ class ProblemError(Exception):
             errors=list(errors) or None,
         )
         self.headers = dict(headers or {})
-        if self.problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if self.problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
             self.headers["Retry-After"] = str(RETRY_AFTER_S)
 
     def response(self) -> JSONResponse:
@@ -159,10 +163,10 @@ async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
 
 def ledger_away(path: str, error: Exception) -> ProblemError:
     """Return the problem for a database that is away, and log what the caller is not told."""
-    log.error("ledger unavailable", path=path, error=type(error).__name__)
+    sampled.error("ledger unavailable", path=path[:PATH_LOGGED_MAX], error=type(error).__name__)
     return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached")
 
 
 async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected error", path=request.url.path, exc_info=error)
+    log.error("unexpected error", path=request.url.path[:PATH_LOGGED_MAX], exc_info=error)
     return ProblemError(ErrorCode.INTERNAL, "an unexpected error; read the settlement's state").response()

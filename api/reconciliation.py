@@ -82,7 +82,7 @@ async def _reconciliation(services: Services) -> Reconciliation:
 
 
 def _findings(services: Services) -> Findings:
-    return Findings(services.ledger.engine)
+    return Findings(services.ledger.readers)
 
 
 async def _trigger(services: Services) -> None:

@@ -5,7 +5,9 @@ and the rest of the document is 3.1.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import ExitStack, aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,28 +16,27 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Receive, Scope, Send
 
-from api.access import Reader
+from api.access import Reader, may_still
 from api.plain_integer import Plain
-from api.problems import ProblemError, documented
+from api.problems import documented
 from api.resource import SETTLEMENTS, NumberInPath, not_found
-from api.services import Injected
+from api.services import services_of
+from api.streams import Streams
+from config.sampling import SampledLog
+from contract.access import Permission
 from contract.errors import ErrorCode
 from ledger import Ledger
-from ledger.events import Events, NumberedEvent
+from ledger.events import EVENTS_MAX, Events, NumberedEvent
 
-log = structlog.get_logger()
+log = SampledLog(structlog.get_logger())
 router = APIRouter()
 
-POLL_S = 0.5
-"""How often an open stream looks into the ledger."""
 SILENCE_MAX_S = 15.0
 """After so long without an event a comment keeps proxies from closing the connection."""
 LIFETIME_S = 300.0
 """Then the stream ends, and the client goes on where it was."""
-STREAMS_MAX = 200
-"""Open streams of one process."""
-
 EVENT_ID_MAX = 2**31 - 1
 CONTENT_TYPE = "text/event-stream"
 _RETRY_MS = 1000
@@ -45,7 +46,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The events, as they come", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
     204: {"description": "The settlement has ended, and nothing came after the event that was named"},
     **documented(
-        ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE, ErrorCode.TOO_MANY_STREAMS
+        ErrorCode.NOT_FOUND,
+        ErrorCode.VALIDATION_FAILED,
+        ErrorCode.LEDGER_UNAVAILABLE,
+        ErrorCode.TOO_MANY_STREAMS_OF_CLIENT,
+        ErrorCode.TOO_MANY_STREAMS,
     ),
 }
 
@@ -54,90 +59,107 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def get_settlement_events(
     request: Request,
     number: NumberInPath,
-    services: Injected,
-    _: Reader,
+    caller: Reader,
     last_event_id: Annotated[EventId | None, Header(description="The id of the last event that was received.")] = None,
     after: Annotated[EventId | None, Query(description="The same, for whoever cannot set the header.")] = None,
 ) -> Response:
     """Follow a settlement: one event `state` for every state it enters, in order, none twice, until its end.
 
     Event 0 is its acceptance. The stream also ends by itself after five minutes; ask again with the header
-    `Last-Event-ID`, as every event source does by itself. An ABORTED settlement is not at its end.
+    `Last-Event-ID`, as every event source does by itself. An ABORTED settlement is not at its end. A stream whose key
+    is revoked ends within 5 seconds.
     """
     given = last_event_id if last_event_id is not None else after
     behind = -1 if given is None else given
-    events = await services.ledger.events(number, behind)
-    if events is None:
-        raise not_found(number)
-    if events.ended and not events.events:
-        return Response(status_code=HTTPStatus.NO_CONTENT)
+    services = services_of(request)
     streams: Streams = request.app.state.streams
-    stream = _Stream(services.ledger, number, behind, streams.stopping)
-    return StreamingResponse(
-        streams.counted(stream.lines(events)),
-        media_type=f"{CONTENT_TYPE}; charset=utf-8",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    with ExitStack() as held:
+        held.enter_context(streams.place(request, caller))
+        events = await services.ledger.events(number, behind)
+        if events is None:
+            raise not_found(number)
+        if events.ended and not events.events:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        stream = _Stream(services.ledger, streams, number, behind, partial(may_still, request, Permission.READ))
+        return _StreamResponse(stream.lines(events), held.pop_all())
 
 
-class Streams:
-    """Counts the open streams of a process, and tells them when it is about to end."""
+class _StreamResponse(StreamingResponse):
+    """An event stream that gives its place free however it ends, even before its first line."""
 
-    def __init__(self) -> None:
-        self._open = 0
-        self.stopping: Callable[[], bool] = lambda: False
+    def __init__(self, lines: AsyncGenerator[str], held: ExitStack) -> None:
+        super().__init__(
+            lines,
+            media_type=f"{CONTENT_TYPE}; charset=utf-8",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+        self._lines = lines
+        self._held = held
 
-    def counted(self, lines: AsyncIterator[str]) -> AsyncIterator[str]:
-        """Return the lines of one more stream; raises ProblemError TOO_MANY_STREAMS."""
-        if self._open >= STREAMS_MAX:
-            raise ProblemError(ErrorCode.TOO_MANY_STREAMS, f"{STREAMS_MAX} event streams are open already")
-        self._open += 1
-        return self._until_closed(lines)
-
-    async def _until_closed(self, lines: AsyncIterator[str]) -> AsyncIterator[str]:
-        try:
-            async for line in lines:
-                yield line
-        finally:
-            self._open -= 1
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines."""
+        with self._held:
+            async with aclosing(self._lines):
+                await super().__call__(scope, receive, send)
 
 
 class _Stream:
     """One client following one settlement."""
 
-    def __init__(self, ledger: Ledger, number: str, behind: int, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, ledger: Ledger, streams: Streams, number: str, behind: int, may_still_read: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._ledger = ledger
+        self._streams = streams
         self._number = number
         self._behind = behind
-        self._stopping = stopping
+        self._may_still_read = may_still_read
+        self._seen: int | None = None
+        """The version whose events have all been read."""
 
-    async def lines(self, first: Events) -> AsyncIterator[str]:
-        """Yield what goes over the wire, until the settlement's end, the stream's, or the process's."""
+    async def lines(self, first: Events) -> AsyncGenerator[str]:
+        """Yield what is sent, until the end of the settlement, the stream, the key or the process."""
         clock = asyncio.get_running_loop().time
         ends_at, spoke_at = clock() + LIFETIME_S, clock()
         yield f"retry: {_RETRY_MS}\n\n"
         events: Events | None = first
-        while True:
-            for numbered in events.events if events else ():
-                self._behind, spoke_at = numbered.event_id, clock()
-                yield _written(numbered)
-                if numbered.is_last:
+        with self._streams.feed.follow(self._number) as followed:
+            while True:
+                for numbered in events.events if events else ():
+                    self._behind, spoke_at = numbered.event_id, clock()
+                    yield _written(numbered)
+                    if numbered.is_last:
+                        return
+                if clock() >= ends_at or self._streams.stopping():
                     return
-            if clock() >= ends_at or self._stopping():
-                return
-            if clock() - spoke_at >= SILENCE_MAX_S:
-                spoke_at = clock()
-                yield ": still here\n\n"
-            await asyncio.sleep(POLL_S)
-            events = await self._look()
+                if clock() - spoke_at >= SILENCE_MAX_S:
+                    spoke_at = clock()
+                    yield ": still here\n\n"
+                await self._streams.feed.next_look()
+                may_read = await self._may_read()
+                if may_read is False:
+                    return
+                events = await self._look(followed.version) if may_read else None
 
-    async def _look(self) -> Events | None:
-        """Return what is new; None while the ledger is away: the stream outlives an outage, and misses nothing."""
+    async def _may_read(self) -> bool | None:
+        """Tell whether the key may still read; None while that cannot be found out: nothing is sent then."""
         try:
-            return await self._ledger.events(self._number, self._behind)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("events not read", settlement=self._number, error=type(error).__name__)
+            return await self._may_still_read()
+        except (SQLAlchemyError, OSError):
             return None
+
+    async def _look(self, version: int | None) -> Events | None:
+        """Return what is new; None: nothing, or the ledger is out of reach. The stream outlives an outage of it."""
+        if version == self._seen:
+            return None
+        try:
+            events = await self._ledger.events(self._number, self._behind)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("events not read", error=type(error).__name__)
+            return None
+        if events is not None and len(events.events) < EVENTS_MAX:
+            self._seen = version
+        return events
 
 
 def _written(numbered: NumberedEvent) -> str:

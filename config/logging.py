@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+from config.sampling import SampledWarnings
+
 
 def configure_logging(log_format: Literal["json", "console"], level: str) -> None:
     """Send our own logs and every library's through one formatter to standard error."""
@@ -38,3 +40,5 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
     # Every statement and every migration step at INFO would bury the story.
     for noisy in ("alembic", "sqlalchemy", "aiosqlite", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # The HTTP server warns of every malformed request.
+    logging.getLogger("uvicorn.error").filters = [SampledWarnings()]

@@ -41,6 +41,16 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
+    api_connections_max: int = Field(default=2000, ge=10, le=50_000)
+    """Open connections of one API process."""
+    api_connections_per_client: int = Field(default=1000, ge=1, validate_default=True)
+    """Of one client address; behind a proxy all clients have the proxy's."""
+    api_receive_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    """How long a client may take to send a whole header, and then a whole body."""
+    streams_max: int = Field(default=200, ge=1, le=5000)
+    """Open event streams of one API process."""
+    streams_per_client: int = Field(default=50, ge=1, validate_default=True)
+    """Of one owner of API keys; where keys are off, of one client address."""
     temporal_port: Port = 7233
     """Where `make up` binds its own Temporal server; elsewhere `TEMPORAL_ADDRESS` says where Temporal is."""
     temporal_ui_port: Port = 8233
@@ -84,6 +94,16 @@ class Settings(BaseSettings):
     """Adjusts of one company in flight at once in one worker process; default: half of `worker_slots`."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("api_connections_per_client", "streams_per_client")
+    @classmethod
+    def _at_most_all(cls, value: int, info: ValidationInfo) -> int:
+        whole = str(info.field_name).replace("per_client", "max")
+        # A wrong whole is not there; it has a line of its own.
+        if value > info.data.get(whole, value):
+            message = f"must not exceed {ENV_PREFIX}{whole.upper()}"
+            raise ValueError(message)
+        return value
 
     @field_validator("company_slots")
     @classmethod

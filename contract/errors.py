@@ -13,6 +13,8 @@ class ErrorCode(StrEnum):
     """Nothing was accepted; no money moved."""
     BODY_TOO_LARGE = "body-too-large"
     """Nothing was accepted; no money moved."""
+    REQUEST_TIMEOUT = "request-timeout"
+    """The request did not arrive whole in time. Nothing was accepted; no money moved."""
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     """Nothing was accepted; no money moved."""
     UNAUTHENTICATED = "unauthenticated"
@@ -24,7 +26,11 @@ class ErrorCode(StrEnum):
     SELECTION_CHANGED = "selection-changed"
     """No batch was begun: the selection is not what was previewed."""
     TOO_MANY_STREAMS = "too-many-streams"
-    """Nothing was done; the state can be read all the same."""
+    """All event streams are in use. Nothing was done; the state can be read all the same."""
+    TOO_MANY_STREAMS_OF_CLIENT = "too-many-streams-of-client"
+    """The client has its share of event streams. Nothing was done; the state can be read all the same."""
+    TOO_MANY_CONNECTIONS = "too-many-connections"
+    """The connection was refused before any request was read. Nothing was done."""
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number goes on untouched."""
     NOT_FOUND = "not-found"
@@ -47,12 +53,15 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.VALIDATION_FAILED: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
     ErrorCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ErrorCode.REQUEST_TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
     ErrorCode.KEY_LIMIT_REACHED: HTTPStatus.CONFLICT,
     ErrorCode.SELECTION_CHANGED: HTTPStatus.CONFLICT,
     ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.TOO_MANY_STREAMS_OF_CLIENT: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.TOO_MANY_CONNECTIONS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,

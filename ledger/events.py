@@ -1,5 +1,6 @@
 """A settlement's state changes as events, numbered from 0: its acceptance, into ADJUSTING."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -11,6 +12,9 @@ from ledger.tables import settlements, state_changes
 
 EVENTS_MAX = 500
 """Events read at once; whoever reads on gets the rest."""
+
+VERSIONS_MAX = 5000
+"""Settlements whose versions are read at once; databases limit the parameters of one statement."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,16 @@ async def read_events(connection: AsyncConnection, number: str, after: int) -> E
     if after < 0:
         found.insert(0, _event(number, 0, State.ADJUSTING, row.accepted_at, "accepted"))
     return Events(tuple(found), ended=State(row.state) in END_STATES)
+
+
+async def read_versions(connection: AsyncConnection, numbers: Sequence[str]) -> dict[str, int]:
+    """Return the versions of settlements by number, each found by the primary key; one that is unknown is left out."""
+    if len(numbers) > VERSIONS_MAX:
+        message = f"at most {VERSIONS_MAX} settlements at once"
+        raise ValueError(message)
+    settlement = settlements.c
+    query = select(settlement.request_unique_no, settlement.version).where(settlement.request_unique_no.in_(numbers))
+    return {row.request_unique_no: row.version for row in (await connection.execute(query)).all()}
 
 
 def _event(number: str, event_id: int, state: State, at: object, reason: str) -> NumberedEvent:

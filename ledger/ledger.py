@@ -18,7 +18,7 @@ from contract.exposure import Exposure
 from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import rows
 from ledger.engine import reader
-from ledger.events import Events, read_events
+from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
 from ledger.gauges import Gauges, read_gauges
 from ledger.settlement_filter import EVERYTHING, SettlementFilter
@@ -59,18 +59,27 @@ class Page:
 class Ledger:
     """The record of settlements, their external calls and operator acts.
 
+    `readers` is a second engine on the same database: what only reads, such as lists and event streams, then takes
+    none of the connections that `accept` and `record` need. Without it all share one.
+
     Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach. A
     transaction is written whole or not at all; after a TimeoutError it may still be.
     """
 
-    def __init__(self, opened: AsyncEngine) -> None:
+    def __init__(self, opened: AsyncEngine, readers: AsyncEngine | None = None) -> None:
         self._engine = opened
-        self._reader = reader(opened)
+        self._readers = readers or opened
+        self._reader = reader(self._readers)
 
     @property
     def engine(self) -> AsyncEngine:
         """The database, for the other records that are kept in it."""
         return self._engine
+
+    @property
+    def readers(self) -> AsyncEngine:
+        """The database, for other records that no acceptance waits for."""
+        return self._readers
 
     @ends_by_itself
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
@@ -90,7 +99,8 @@ class Ledger:
             )
             if inserted.first() is not None:
                 return Accepted(settlement, snapshot, values["fingerprint"]), True
-        accepted = await self.find(number)
+        async with reader(self._engine).connect() as connection:
+            accepted = await _read(connection, number)
         if accepted is None:
             message = f"settlement {number} vanished; rows of the ledger are never deleted"
             raise RuntimeError(message)
@@ -174,6 +184,12 @@ class Ledger:
             return await read_events(connection, request_unique_no, after)
 
     @ends_by_itself
+    async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
+        """Return the versions of at most `ledger.events.VERSIONS_MAX` settlements; each grows with every change."""
+        async with self._reader.connect() as connection:
+            return await read_versions(connection, numbers)
+
+    @ends_by_itself
     async def exposure(self, as_of: datetime) -> Exposure:
         """Return the money in doubt, with ages as of a moment."""
         async with self._reader.connect() as connection:
@@ -187,8 +203,8 @@ class Ledger:
 
     @ends_by_itself
     async def check(self) -> None:
-        """Return if the database answers and has the ledger's tables; raise if not."""
-        async with self._reader.connect() as connection:
+        """Return if the database answers and has the ledger's tables; raise if not. Asks as `accept` does."""
+        async with self._engine.connect() as connection:
             await connection.execute(select(settlements.c.version).limit(1))
 
     async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:

@@ -58,7 +58,7 @@ class Documented:
         self.validate({"$ref": "#/components/schemas/Problem"}, body)
         assert body["status"] == answer.status_code, f"{body['status']} is the answer's status"
         assert body["type"].endswith(f":{body['code']}"), f"{body['type']} ends with its code"
-        assert ("retry-after" in answer.headers) == (answer.status_code == 503), "a 503 says when to come back"
+        assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503}), "they say when to come back"
         assert not [each for each in TRACES_OF_INSIDES if each in answer.text], "it tells nothing of our insides"
 
 

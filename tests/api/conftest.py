@@ -12,6 +12,7 @@ from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 from temporalio.client import Client
 
+from config import sampling
 from ledger import open_engine
 from ledger.migrate import migrate
 from tests.api.doors import GUARDED, Door, open_door, open_real_door
@@ -22,8 +23,9 @@ from tests.support.polling import until
 
 
 @pytest.fixture(autouse=True)
-def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Collect what is logged, instead of printing it."""
+def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, Any]]]:
+    """Collect what is logged, instead of printing it; every line of it, whatever earlier tests had logged."""
+    monkeypatch.setattr(sampling, "INTERVAL_S", 0)
     with capture_logs() as entries:
         yield entries
 

@@ -1,6 +1,6 @@
 """The event stream of a settlement that has ended, in whole and from any event on, and what it refuses.
 
-A stream that stays open needs a real connection: tests/e2e/test_e2e_reading.py.
+A stream that stays open needs a real connection: test_api_streams.py, tests/e2e/test_e2e_reading.py.
 """
 
 import json
@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import settlement_events
 from contract.payloads import Snapshot
 from contract.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
@@ -78,15 +77,3 @@ async def test_what_is_no_event_id_is_refused(closed_door: Door, value: str) -> 
 async def test_unknown_number_is_not_found(closed_door: Door) -> None:
     answer = await closed_door.http.get(f"{SETTLEMENTS}/N-unknown/events")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
-
-
-async def test_too_many_streams_are_refused_and_a_stream_that_ends_makes_room(
-    closed_door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    number = await accept(closed_door.ledger, *ended_story())
-    monkeypatch.setattr(settlement_events, "STREAMS_MAX", 0)
-    answer = await closed_door.http.get(f"{SETTLEMENTS}/{number}/events")
-    assert (answer.status_code, answer.json()["code"]) == (503, "too-many-streams")
-    monkeypatch.setattr(settlement_events, "STREAMS_MAX", 1)
-    for _ in range(3):
-        assert (await closed_door.http.get(f"{SETTLEMENTS}/{number}/events")).status_code == 200

@@ -1,13 +1,16 @@
 """The probes: alive is not ready, and what is not ready is named."""
 
+import asyncio
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from ledger import open_engine
 from tests.api.doors import Door, open_door, timed
 from tests.api.wire import HOST, Line, line
 from tests.support.ledgers import FlakyLedger
+from tests.support.polling import until
 
 LIMIT_S = 5.0
 """A probe's own patience is seldom longer."""
@@ -46,7 +49,11 @@ async def test_temporal_that_is_silent_is_named(lined_door: Door, temporal_line:
 async def test_ready_again_when_temporal_is_back(lined_door: Door, temporal_line: Line, temporal: Client) -> None:
     assert (await lined_door.http.get("/readyz")).status_code == 503
     await temporal_line.lead_to(temporal.service_client.config.target_host)
-    assert (await lined_door.http.get("/readyz")).status_code == 200
+
+    async def ready() -> bool:
+        return (await lined_door.http.get("/readyz")).status_code == 200
+
+    await until(ready)
 
 
 async def test_ledger_that_is_gone_is_named(tmp_path: Path, temporal: Client) -> None:
@@ -84,3 +91,24 @@ async def test_both_can_be_named_at_once(tmp_path: Path, dead_temporal: Client) 
         answer = await door.http.get("/readyz")
     await engine.dispose()
     assert answer.json() == {"ok": False, "ledger": False, "temporal": False}
+
+
+class CountingLedger(FlakyLedger):
+    """Counts how often it is looked at."""
+
+    checks = 0
+
+    async def check(self) -> None:
+        """Look."""
+        self.checks += 1
+        await super().check()
+
+
+async def test_many_probes_cost_one_look_at_the_ledger(engine: AsyncEngine, dead_temporal: Client) -> None:
+    """Nobody needs a key for it."""
+    ledger = CountingLedger(engine)
+    async with open_door(ledger, dead_temporal) as door:
+        answers = await asyncio.gather(*(door.http.get("/readyz") for _ in range(50)))
+        answers.append(await door.http.get("/readyz"))
+    assert {answer.json()["ledger"] for answer in answers} == {True}
+    assert ledger.checks == 1

@@ -89,14 +89,68 @@ async def test_it_comes_back_as_it_was_made(keys: Keys) -> None:
         assert found.model_dump() == made.model_dump(exclude={"api_key"})
 
 
-async def test_a_bad_key_is_looked_up_every_time(keys: Keys, ring: WatchedRing) -> None:
-    """Whether an id exists cannot be told by how long the refusal takes."""
-    good = await make(keys)
-    await knows(keys, good.api_key)
-    ring.look_ups = 0
-    wrong = f"{good.key_id}.{'A' * 43}"
-    assert not any([await knows(keys, each) for each in (wrong, f"{'0' * 16}.{'A' * 43}", wrong)])
-    assert ring.look_ups == 3
+def changed(text: str, position: int) -> str:
+    """Return a key with one character replaced by another that may stand there."""
+    return f"{text[:position]}{'1' if text[position] == '0' else '0'}{text[position + 1 :]}"
+
+
+async def test_a_made_up_key_costs_no_look_up(keys: Keys, ring: WatchedRing) -> None:
+    """Only who has the pepper can make a key that is looked up: anonymous callers cannot load the ledger."""
+    good = (await make(keys)).api_key
+    other = KeyText.new(b"another pepper of 32 bytes or more").shown
+    made_up = [changed(good, at) for at in range(len(good)) if good[at] != "."]
+    assert not any([await knows(keys, each) for each in (*made_up, other)])
+    assert ring.look_ups == 0
+
+
+async def test_a_key_that_is_not_active_is_looked_up_once_in_a_while(
+    keys: Keys, ring: WatchedRing, clock: Clock
+) -> None:
+    """Neither can the holder of a revoked key load the ledger."""
+    revoked = await make(keys)
+    await keys.revoke(revoked.key_id, "boss")
+    for key in (revoked.api_key, KeyText.new(PEPPER).shown):
+        ring.look_ups = 0
+        assert not any([await knows(keys, key) for _ in range(5)])
+        assert ring.look_ups == 1
+        clock.now += REMEMBERED_S
+        assert not await knows(keys, key)
+        assert ring.look_ups == 2
+
+
+async def test_many_requests_at_once_with_one_key_look_it_up_once(keys: Keys, ring: WatchedRing) -> None:
+    key = (await make(keys)).api_key
+    assert all(await asyncio.gather(*(knows(keys, key) for _ in range(20))))
+    assert ring.look_ups == 1
+
+
+async def test_a_caller_who_gives_up_does_not_end_the_look_up_of_the_others(keys: Keys, ring: WatchedRing) -> None:
+    key = (await make(keys)).api_key
+    looked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause() -> None:
+        looked.set()
+        await go_on.wait()
+
+    ring.meanwhile = pause
+    first, second = (asyncio.create_task(knows(keys, key)) for _ in range(2))
+    await looked.wait()
+    first.cancel()
+    go_on.set()
+    assert await second
+
+
+async def test_a_revocation_here_counts_although_a_look_up_is_under_way(keys: Keys, ring: WatchedRing) -> None:
+    """The look-up that began before it must not bring the key back."""
+    made = await make(keys)
+
+    async def revoked_here() -> None:
+        ring.meanwhile = None
+        await keys.revoke(made.key_id, "boss")
+
+    ring.meanwhile = revoked_here
+    assert not await knows(keys, made.api_key)
+    assert not await knows(keys, made.api_key)
 
 
 @pytest.mark.parametrize("text", ["", "x", "." * 60, "0" * 16, "\0", "0123456789abcdef." + "é" * 43])
@@ -191,5 +245,5 @@ async def test_a_ledger_that_falls_silent_is_not_waited_for(
 
 
 def test_what_is_read_is_what_was_shown() -> None:
-    key = KeyText.new()
+    key = KeyText.new(PEPPER)
     assert KeyText.read(key.shown) == key

@@ -74,6 +74,8 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
     assert types == {
         "settlement_http_requests": "counter",
         "settlement_http_request_duration_seconds": "histogram",
+        "settlement_http_connections": "gauge",
+        "settlement_http_connections_closed": "counter",
         "settlement_accepted": "counter",
         "settlement_decisions": "counter",
         "settlement_decision_latency_seconds": "histogram",
@@ -92,7 +94,8 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
 async def test_routes_are_patterns_and_no_label_holds_a_number(closed_door: Door) -> None:
     number = await visit_everything(closed_door)
     found = await families(closed_door)
-    patterns = {*closed_door.app.openapi()["paths"], "/metrics", "/openapi.json", "/docs", "/redoc", NONE}
+    pages = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics"}
+    patterns = {*closed_door.app.openapi()["paths"], *pages, NONE}
     assert label_values(found.values(), "route") <= patterns
     assert "/v1/settlements/{requestUniqueNo}" in label_values(found.values(), "route")
     assert number not in (await closed_door.http.get("/metrics")).text

@@ -149,7 +149,8 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         (("get", "/v1/settlements/{requestUniqueNo}/explain"), {"not-found", "ledger-unavailable", "internal"}),
         (
             ("get", "/v1/settlements/{requestUniqueNo}/events"),
-            {"not-found", "validation-failed", "ledger-unavailable", "too-many-streams", "internal"},
+            {"not-found", "validation-failed", "ledger-unavailable", "internal"}
+            | {"too-many-streams", "too-many-streams-of-client"},
         ),
         (("post", "/v1/api-keys/{keyId}/revocation"), {"not-found", "internal"}),
         *(

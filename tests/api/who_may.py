@@ -4,8 +4,9 @@ import re
 
 import httpx2
 
+from api.key_text import KeyText
 from contract.access import Permission
-from tests.api.doors import Door
+from tests.api.doors import PEPPER, Door
 
 EVERYBODY = None
 READERS = {"platform", "viewer", "operator"}
@@ -52,7 +53,10 @@ BY_ROLES = {
     Permission.MANAGE_KEYS: ADMINS,
 }
 
-UNKNOWN_KEY = "0123456789abcdef." + "A" * 43
+UNKNOWN_KEY = "0123456789abcdef." + "A" * 59
+"""Made up by somebody who has not the pepper."""
+UNISSUED_KEY = KeyText.new(PEPPER).shown
+"""Made with the pepper; the ledger does not know it."""
 
 
 async def ask(door: Door, route: tuple[str, str], headers: dict[str, str]) -> httpx2.Response:

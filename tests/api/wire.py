@@ -14,6 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 from temporalio.client import Client
 
+from api.server import configured
+from config.settings import Settings
 from tests.support.polling import until
 from tests.support.sagas import IDENTITY
 from workflows.runtime import DATA_CONVERTER
@@ -31,11 +33,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[int]:
+async def served(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[int]:
     """Run the app behind uvicorn, as the API process does, on a port of the system's choice; yield the port."""
-    with socket.create_server((HOST, 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, server_header=False, timeout_graceful_shutdown=5)
-        server = _Server(config)
+    with socket.create_server((HOST, 0), backlog=2048) as listener:
+        server = _Server(configured(app, settings or Settings(), drain_s=5))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await until(lambda: _started(server), what="uvicorn")
@@ -71,12 +72,13 @@ async def exchange(port: int, *parts: bytes, limit_s: float = 10) -> RawAnswer:
                 for part in parts:
                     writer.write(part)
                     await writer.drain()
-            return await _read_answer(reader)
+            return await read_answer(reader)
         finally:
             writer.close()
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> RawAnswer:
+async def read_answer(reader: asyncio.StreamReader) -> RawAnswer:
+    """Read one answer, whose length is announced."""
     head = await reader.readuntil(b"\r\n\r\n")
     status_line, _, fields = head.partition(b"\r\n")
     headers = {name.lower(): value for name, value in BytesHeaderParser(policy=HTTP).parsebytes(fields).items()}

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from api.__main__ import DRAIN_S
+from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
 from config.settings import ENV_PREFIX, Settings, is_loopback
 from contract.limits import ADJUST_START_TO_CLOSE
-from worker import GRACE
+from worker import END_LIMIT_S, GRACE
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -164,8 +165,9 @@ def test_databases_and_temporal_are_on_the_closed_network_only() -> None:
 
 
 def test_a_stop_waits_for_the_drain() -> None:
-    assert seconds(SERVICES["api"]["stop_grace_period"]) > DRAIN_S
-    assert seconds(SERVICES["worker"]["stop_grace_period"]) > GRACE.total_seconds() >= ADJUST_START_TO_CLOSE.seconds
+    assert seconds(SERVICES["api"]["stop_grace_period"]) > API_END_LIMIT_S > DRAIN_S
+    assert seconds(SERVICES["worker"]["stop_grace_period"]) > END_LIMIT_S > GRACE.total_seconds()
+    assert GRACE >= ADJUST_START_TO_CLOSE
 
 
 def test_the_number_of_shards_is_written_down() -> None:

@@ -1,0 +1,201 @@
+"""Open event streams over real connections: whose they are, when they end, and what they cost the ledger."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+
+from api.app import create_app
+from api.keys import REVOKED_WITHIN_S, Keys
+from api.services import Services
+from config.settings import Settings
+from contract.access import Role
+from contract.payloads import SettlementInput, accepted_snapshot
+from contract.states import State
+from ledger import Batches, KeyRing
+from ledger.events import Events
+from tests.api.doors import GUARDED, PEPPER, QUICK_SETTINGS, SETTLEMENTS, Door, accept, bearer, open_door
+from tests.api.test_api_key_memory import WatchedRing
+from tests.api.wire import HOST, head, served
+from tests.support.ledgers import FlakyLedger
+from tests.support.orders import settlement
+from tests.support.polling import until
+
+SLACK_S = 3.0
+"""For a busy machine."""
+
+
+class CountingLedger(FlakyLedger):
+    """Counts what streams ask for."""
+
+    looks = 0
+    reads = 0
+
+    async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
+        """Look."""
+        self.looks += 1
+        return await super().versions(numbers)
+
+    async def events(self, request_unique_no: str, after: int) -> Events | None:
+        """Read."""
+        self.reads += 1
+        return await super().events(request_unique_no, after)
+
+
+@pytest.fixture
+def ledger(engine: AsyncEngine) -> CountingLedger:
+    return CountingLedger(engine)
+
+
+@asynccontextmanager
+async def stream(
+    port: int, number: str, key: str | None = None, source: str = HOST
+) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
+    """Open a stream; yield its status and what comes."""
+    reader, writer = await asyncio.open_connection(HOST, port, local_addr=(source, 0))
+    headers = [f"{name}: {value}" for name, value in (bearer(key) if key else {}).items()]
+    writer.write(head("GET", f"{SETTLEMENTS}/{number}/events", "connection: close", *headers))
+    try:
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        yield int(answer.split()[1]), reader
+    finally:
+        writer.close()
+
+
+async def number_of(ledger: FlakyLedger) -> tuple[SettlementInput, str]:
+    """Accept a settlement that stays open."""
+    order = settlement()
+    return order, await accept(ledger, order)
+
+
+@pytest_asyncio.fixture
+async def port(guarded: Door) -> AsyncIterator[int]:
+    """Yield where the app that asks for keys is served."""
+    async with served(guarded.app) as chosen:
+        yield chosen
+
+
+async def test_a_stream_ends_when_its_key_is_revoked_anywhere_and_no_other_does(
+    guarded: Door, port: int, engine: AsyncEngine
+) -> None:
+    _, number = await number_of(guarded.ledger)
+    revoked, other = await guarded.key(Role.VIEWER, "ops-1"), await guarded.key(Role.VIEWER, "ops-2")
+    async with stream(port, number, revoked) as (_, reader), stream(port, number, other) as (_, other_reader):
+        await reader.readuntil(b"ADJUSTING")
+        await Keys(KeyRing(engine), PEPPER).revoke(revoked.partition(".")[0], "boss")
+        await asyncio.wait_for(reader.read(), REVOKED_WITHIN_S + SLACK_S)
+        await other_reader.readuntil(b"ADJUSTING")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(other_reader.read(), 0.5)
+
+
+async def test_nothing_is_sent_while_it_is_not_known_whether_the_key_is_active(
+    engine: AsyncEngine, ledger: CountingLedger, dead_temporal: Client
+) -> None:
+    """The keys are out of reach, the events are not; meanwhile the key is revoked, and then the settlement settled."""
+    ring = WatchedRing(engine)
+    keys = Keys(ring, PEPPER)
+    app = create_app(Services(GUARDED, ledger, dead_temporal, keys, Batches(engine)))
+    order, number = await number_of(ledger)
+    async with open_door(ledger, dead_temporal, GUARDED) as door, served(app) as port:
+        key = await door.key(Role.VIEWER)
+        async with stream(port, number, key) as (_, reader):
+            ring.failure = ConnectionResetError()
+            look_ups = ring.look_ups
+
+            async def key_is_asked_for_again() -> bool:
+                return ring.look_ups > look_ups
+
+            await until(key_is_asked_for_again)
+            await Keys(KeyRing(engine), PEPPER).revoke(key.partition(".")[0], "boss")
+            await ledger.record(
+                order, accepted_snapshot(order).model_copy(update={"version": 1, "state": State.SETTLED})
+            )
+            look_ups = ring.look_ups + 1
+            await until(key_is_asked_for_again)
+            ring.failure = None
+            received = await asyncio.wait_for(reader.read(), REVOKED_WITHIN_S + SLACK_S)
+    assert b"SETTLED" not in received
+
+
+async def test_many_streams_cost_one_query_and_only_a_change_is_read(
+    guarded: Door, port: int, ledger: CountingLedger
+) -> None:
+    key = await guarded.key(Role.VIEWER)
+    orders = [await number_of(ledger) for _ in range(5)]
+    async with AsyncExitStack() as opened:
+        for _, number in orders * 4:
+            assert (await opened.enter_async_context(stream(port, number, key)))[0] == 200
+
+        async def looked(times: int) -> None:
+            target = ledger.looks + times
+
+            async def enough() -> bool:
+                return ledger.looks >= target
+
+            await until(enough)
+
+        await looked(3)
+        looks, reads = ledger.looks, ledger.reads
+        began = asyncio.get_running_loop().time()
+        await looked(4)
+        took_s = asyncio.get_running_loop().time() - began
+        assert ledger.reads == reads, "nothing has changed"
+        assert ledger.looks - looks <= took_s / 0.5 + 1, "one query for all"
+        changed = accepted_snapshot(orders[0][0]).model_copy(update={"version": 1})
+        await ledger.record(orders[0][0], changed)
+        await looked(3)
+        assert ledger.reads - reads == 4, "by each stream of that settlement"
+
+
+async def test_one_owner_has_a_share_of_the_streams_and_no_more(ledger: CountingLedger, dead_temporal: Client) -> None:
+    limits = GUARDED.model_copy(update={"streams_max": 3, "streams_per_client": 2})
+    _, number = await number_of(ledger)
+    async with open_door(ledger, dead_temporal, limits) as door, served(door.app) as port, AsyncExitStack() as opened:
+        greedy, other = [await door.key(Role.VIEWER, owner) for owner in ("greedy", "other")]
+        second = await door.key(Role.VIEWER, "greedy")
+        answers = [await opened.enter_async_context(stream(port, number, key)) for key in (greedy, second)]
+        assert [status for status, _ in answers] == [200, 200]
+        path = f"{SETTLEMENTS}/{number}/events"
+        refused = await door.http.get(path, headers=bearer(greedy))
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams-of-client")
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await opened.enter_async_context(stream(port, number, other)))[0] == 200
+        refused = await door.http.get(path, headers=bearer(other))
+        assert (refused.status_code, refused.json()["code"]) == (503, "too-many-streams")
+
+
+async def test_without_keys_a_client_is_an_address(ledger: CountingLedger, dead_temporal: Client) -> None:
+    limits = QUICK_SETTINGS.model_copy(update={"streams_per_client": 1})
+    _, number = await number_of(ledger)
+    async with open_door(ledger, dead_temporal, limits) as door, served(door.app) as port, AsyncExitStack() as opened:
+        sources = [HOST, "127.0.0.2", HOST]
+        answers = [await opened.enter_async_context(stream(port, number, source=source)) for source in sources]
+        assert [status for status, _ in answers] == [200, 200, 429]
+
+
+async def test_every_place_is_free_again_however_a_stream_ended(closed_door: Door) -> None:
+    """Cut off at once, refused as not found, or left by its client."""
+    _, number = await number_of(closed_door.ledger)
+    async with served(closed_door.app) as port:
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(HOST, port)
+            writer.write(head("GET", f"{SETTLEMENTS}/{number}/events"))
+            writer.close()
+        assert (await closed_door.http.get(f"{SETTLEMENTS}/N-unknown/events")).status_code == 404
+        async with stream(port, number):
+            pass
+
+        async def all_free() -> bool:
+            return len(closed_door.app.state.streams) == 0
+
+        await until(all_free)
+
+
+def test_a_share_is_never_more_than_all() -> None:
+    with pytest.raises(ValueError, match="must not exceed SETTLEMENT_STREAMS_MAX"):
+        Settings(streams_max=10, streams_per_client=11)

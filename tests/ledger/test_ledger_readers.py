@@ -1,0 +1,48 @@
+"""Whoever reads has connections of their own: with all of them taken, orders are accepted and recorded all the same."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
+
+from contract.payloads import accepted_snapshot
+from contract.states import State
+from ledger import Ledger
+from tests.ledger.conftest import OpenEngine
+from tests.support.orders import settlement
+
+AT_ONCE_S = 4.0
+"""Below the time that a pool lets a caller wait for a connection."""
+
+
+async def test_with_every_readers_connection_taken_orders_are_accepted(open_one: OpenEngine, database_url: str) -> None:
+    readers = open_one(database_url)
+    ledger = Ledger(open_one(database_url), readers)
+    order = settlement()
+    first = accepted_snapshot(order)
+    pool = readers.pool
+    assert isinstance(pool, QueuePool)
+    async with AsyncExitStack() as taken:
+        for _ in range(pool.size() + pool._max_overflow):  # noqa: SLF001 - no other name for it
+            await taken.enter_async_context(readers.connect())
+        reading = asyncio.create_task(ledger.page(limit=1))
+        async with asyncio.timeout(AT_ONCE_S):
+            assert (await ledger.accept(order, first))[1] is True
+            assert (await ledger.accept(order, first))[1] is False
+            assert await ledger.record(order, first.model_copy(update={"version": 1, "state": State.SETTLED}))
+            await ledger.check()
+        with pytest.raises((PoolTimeoutError, TimeoutError)):
+            await reading
+    assert len((await ledger.page(limit=1)).settlements) == 1
+
+
+async def test_versions_are_those_of_the_settlements_asked_for(ledger: Ledger) -> None:
+    orders = [settlement() for _ in range(3)]
+    for order in orders:
+        await ledger.accept(order, accepted_snapshot(order))
+    numbers = [order.adjust.requestUniqueNo for order in orders]
+    await ledger.record(orders[0], accepted_snapshot(orders[0]).model_copy(update={"version": 3}))
+    assert await ledger.versions([*numbers[:2], "unknown"]) == {numbers[0]: 3, numbers[1]: 0}
+    assert await ledger.versions([]) == {}
