@@ -23,6 +23,8 @@ class ErrorCode(StrEnum):
     """No key was made: its owner has as many active ones as allowed."""
     SELECTION_CHANGED = "selection-changed"
     """No batch was begun: the selection is not what was previewed."""
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    """No batch was begun: the key belongs to another request of the same caller, whose batch goes on untouched."""
     TOO_MANY_STREAMS = "too-many-streams"
     """Nothing was done; the state can be read all the same."""
     NUMBER_REUSED = "number-reused"
@@ -52,6 +54,7 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
     ErrorCode.KEY_LIMIT_REACHED: HTTPStatus.CONFLICT,
     ErrorCode.SELECTION_CHANGED: HTTPStatus.CONFLICT,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,

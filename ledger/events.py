@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contract.settlement import SettlementEvent
 from contract.states import END_STATES, State, decision_of
-from ledger.tables import settlements, state_changes
+from ledger import queries
 
 EVENTS_MAX = 500
 """Events read at once; whoever reads on gets the rest."""
@@ -36,19 +35,11 @@ class Events:
 
 async def read_events(connection: AsyncConnection, number: str, after: int) -> Events | None:
     """Return the events of a settlement with an id above `after` (-1: all); None: there is no such settlement."""
-    settlement = settlements.c
-    query = select(settlement.accepted_at, settlement.state).where(settlement.request_unique_no == number)
-    row = (await connection.execute(query)).first()
+    row = (await connection.execute(queries.settlements.last_change(number))).first()
     if row is None:
         return None
-    by = state_changes.c
-    changes = (
-        select(state_changes).where(by.settlement_no == number, by.position > after).order_by(by.position)
-    ).limit(EVENTS_MAX)
-    found = [
-        _event(number, change.position, State(change.state), change.at, change.reason)
-        for change in (await connection.execute(changes)).all()
-    ]
+    changes = await connection.execute(queries.settlements.changes(number, after, EVENTS_MAX))
+    found = [_event(number, change.position, State(change.state), change.at, change.reason) for change in changes.all()]
     if after < 0:
         found.insert(0, _event(number, 0, State.ADJUSTING, row.accepted_at, "accepted"))
     return Events(tuple(found), ended=State(row.state) in END_STATES)
