@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -25,6 +27,7 @@ from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from activities.review_findings import ReviewFindings
+from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
@@ -167,6 +170,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             runtime=runtime,
             interceptors=tracing.interceptors,
         )
+        guard = TemporalGuard(client, engine, "worker")
+        await check_at_start(guard)
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await ensure_schedule(client, settings.reconcile_every_s)
         await stack.enter_async_context(ledger_worker(client, Ledger(engine)))
@@ -183,20 +188,51 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             slots=slots,
             company_slots=company_slots,
         )
-        await stop.wait()
+        await _until_stopped(stop, guard)
         log.info("worker draining", grace_s=GRACE.total_seconds())
 
 
-async def main() -> None:
-    """Run until SIGTERM or SIGINT; Python itself handles neither in a way that would drain."""
+async def check_at_start(guard: TemporalGuard) -> None:
+    """Raise WrongTemporalError where the ledger belongs to another Temporal, before anything is written there.
+
+    A ledger that is away says nothing, and must hold up no compensation: the worker starts, and asks again.
+    """
+    try:
+        await guard.check()
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("the ledger is away: Temporal's identity is checked later", error=type(error).__name__)
+
+
+async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:
+    """Return when asked to stop; raise WrongTemporalError when the server was replaced by another one."""
+    stopped, watched = asyncio.create_task(stop.wait()), asyncio.create_task(guard.watch())
+    try:
+        await asyncio.wait({stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
+        if watched.done():
+            watched.result()
+    finally:
+        stopped.cancel()
+        watched.cancel()
+
+
+async def main() -> int:
+    """Run until SIGTERM or SIGINT; Python itself handles neither in a way that would drain.
+
+    Return the exit code: 1 where the ledger belongs to another Temporal.
+    """
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    try:
+        await run(settings, stop)
+    except WrongTemporalError as wrong:
+        print(f"not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        return 1
     log.info("worker stopped")
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

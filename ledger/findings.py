@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, Row, case
+from sqlalchemy import Row, case
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound
@@ -24,15 +24,15 @@ class Findings:
         self._engine = opened
 
     @ends_by_itself
-    async def see(self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime) -> int:
-        """Write down that something does not fit; return the open finding's id.
+    async def see(self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime) -> int:
+        """Write down that something does not fit; return the open finding's id. No number: it is about no settlement.
 
         Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
         is seen in one round. It is dated by its round, on Temporal's clock: one that a worker dated ahead of the
         true time would be looked at again only when that has come.
         """
         by = findings.c
-        first = {"kind": kind.value, "settlement_no": number, "status": FindingStatus.OPEN.value, "repair": ""}
+        first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
         now = {"detail": detail, "last_seen_at": round_started_at}
         seen_before = case((by.last_seen_at < round_started_at, by.rounds + 1), else_=by.rounds)
         statement = (
@@ -101,6 +101,7 @@ class Findings:
                 .on_conflict_do_nothing(index_elements=[by.round_id])
             )
             await connection.execute(queries.reconciliation.forget_rounds(ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.temporal.forget_counts(ended.ended_at - ROUNDS_KEPT))
 
     @ends_by_itself
     async def last_round(self) -> ReconciliationRound | None:
@@ -114,14 +115,15 @@ class Findings:
     async def listed_to(self) -> datetime | None:
         """Return up to when Temporal's list has been gone through, as far as this database remembers; None: never."""
         async with self._engine.connect() as connection:
-            return (await connection.execute(queries.reconciliation.listed_to())).scalar_one_or_none()
+            found: datetime | None = (await connection.execute(queries.reconciliation.listed_to())).scalar_one_or_none()
+            return found
 
     async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns, each of its own type
         async with self._engine.begin() as connection:
             changed = await connection.execute(queries.reconciliation.change_finding(finding_id, values))
             return changed.first() is not None
 
-    def _count_one_more(self, kind: FindingKind) -> Insert:
+    def _count_one_more(self, kind: FindingKind) -> Any:  # noqa: ANN401 - as `insert` returns it
         by = finding_counts.c
         counted = insert(self._engine, finding_counts).values(kind=kind.value, total=1)
         return counted.on_conflict_do_update(index_elements=[by.kind], set_={"total": by.total + 1})
@@ -129,4 +131,4 @@ class Findings:
 
 def _to_finding(row: Row[Any]) -> Finding:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"]})
+    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"] or None})

@@ -295,6 +295,39 @@ finding_counts = Table(
     Column("total", BigInteger, nullable=False),
 )
 
+temporal_home = Table(
+    "temporal_home",
+    metadata,
+    # Always 1: the ledger belongs to one Temporal.
+    Column("home_id", Integer, primary_key=True, autoincrement=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("namespace_id", String(64), nullable=False),
+    Column("adopted_at", UtcDateTime, nullable=False),
+    Column("adopted_by", String(64), nullable=False),
+)
+
+take_up_counts = Table(
+    "take_up_counts",
+    metadata,
+    # How many lost workflows a round has started anew. A round is known by when it started.
+    Column("round_started_at", UtcDateTime, primary_key=True),
+    Column("used", Integer, nullable=False),
+)
+
+take_up_allowances = Table(
+    "take_up_allowances",
+    metadata,
+    Column("allowance_id", Integer, primary_key=True, autoincrement=True),
+    Column("count", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("allowed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at", "allowance_id"),
+)
+
 reconciliation_rounds = Table(
     "reconciliation_rounds",
     metadata,

@@ -19,9 +19,9 @@ _SELECTIONS = (
     BatchSelection(company_id=1),
     BatchSelection(company_id=17),
     BatchSelection(cause=Rule.HTTP_STATUS),
-    BatchSelection(from_=_AT),
+    BatchSelection.model_validate({"from": _AT}),
     BatchSelection(to=_AT),
-    BatchSelection(company_id=1, cause=Rule.HTTP_STATUS, from_=_AT, to=_AT),
+    BatchSelection(company_id=1, cause=Rule.HTTP_STATUS, to=_AT),
 )
 
 

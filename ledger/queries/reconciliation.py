@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, Update, delete, func, select, update
 
-from contract.reconciliation import FindingStatus
+from contract.reconciliation import FindingKind, FindingStatus
 from ledger.queries.table import listed
 from ledger.tables import OPEN_FINDING, finding_counts, findings, reconciliation_rounds
 
@@ -30,6 +30,13 @@ def finding_page(status: FindingStatus | None, before: int | None, limit: int) -
     if before is not None:
         query = query.where(by.finding_id < before)
     return query
+
+
+@listed((FindingKind.TAKE_UP_LIMIT, ""))
+def open_finding(kind: FindingKind, number: str) -> Select[Any]:
+    """Return the id of the open finding of a kind about a settlement, or about none (empty)."""
+    by = findings.c
+    return select(by.finding_id).where(by.settlement_no == number, by.kind == kind.value, OPEN_FINDING)
 
 
 @listed(())

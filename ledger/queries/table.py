@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Delete, Select, Update
+from sqlalchemy import Delete, Insert, Select, Update
 
+Statement = Select[Any] | Insert | Update | Delete
 P = ParamSpec("P")
-S = TypeVar("S", bound=Select[Any] | Update | Delete)
+S = TypeVar("S", bound=Statement)
 
 Sample = tuple[Any, ...]
 
@@ -21,7 +22,7 @@ Sample = tuple[Any, ...]
 class Listed:
     """One query of the table: what builds it, and samples of what it is built with."""
 
-    build: Callable[..., Select[Any] | Update | Delete]
+    build: Callable[..., Statement]
     samples: tuple[Sample, ...]
 
 

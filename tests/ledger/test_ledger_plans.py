@@ -177,7 +177,7 @@ async def test_a_scan_is_noticed(full: AsyncEngine) -> None:
 async def test_sqlite_begins_with_the_filter_that_leads_to_the_fewest_rows(full: AsyncEngine, backend: str) -> None:
     """It keeps no figures: left to itself it may go through all that was ever settled for the rows of one order."""
     assert backend == "sqlite"
-    everything = {"user_name": "u-1", "company_id": 1, "currency": "USD", "cause": Rule.CODE_SUCCESS}
+    everything: dict[str, Any] = {"user_name": "u-1", "company_id": 1, "currency": "USD", "cause": Rule.CODE_SUCCESS}
     expected = {
         "order_id": SettlementFilter(order_id=17, state=State.ABORTED, **everything),
         "state_accepted_at": SettlementFilter(state=State.ABORTED, **everything),

@@ -37,7 +37,7 @@ async def plan_of(connection: AsyncConnection, statement: Statement) -> Plan:
     if connection.dialect.name == "sqlite":
         values = [compiled.construct_params()[name] for name in compiled.positiontup or ()]
         bound = [
-            processor(value) if (processor := compiled._bind_processors.get(name)) else value  # noqa: SLF001
+            processor(value) if callable(processor := compiled._bind_processors.get(name)) else value  # noqa: SLF001
             for name, value in zip(compiled.positiontup or (), values, strict=True)
         ]
         lines = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(bound))

@@ -1,4 +1,4 @@
-"""Indexes for every recurring query; a counter of findings; the idempotency key of a batch and the batch of an act.
+"""Indexes for every recurring query; columns for batches; the Temporal that the ledger belongs to; limits of take-ups.
 
 Revision: 0003, after: 0002
 """
@@ -26,6 +26,8 @@ def upgrade() -> None:
     _index("ix_batch_items_pending", "batch_items", ["batch_id", "position"], "outcome = 'PENDING'")
     _count_findings()
     _change_batches()
+    _add_temporal_home()
+    _add_take_ups()
 
 
 def _index(name: str, table: str, columns: list[str], where: str) -> None:
@@ -55,3 +57,39 @@ def _change_batches() -> None:
     )
     op.add_column("operator_acts", sa.Column("batch_id", sa.String(length=36), nullable=True))
     _index("ix_operator_acts_batch", "operator_acts", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
+
+
+def _add_temporal_home() -> None:
+    op.create_table(
+        "temporal_home",
+        sa.Column("home_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cluster_id", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("namespace_id", sa.String(length=64), nullable=False),
+        sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("adopted_by", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("home_id", name=op.f("pk_temporal_home")),
+    )
+
+
+def _add_take_ups() -> None:
+    op.create_table(
+        "take_up_counts",
+        sa.Column("round_started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("round_started_at", name=op.f("pk_take_up_counts")),
+    )
+    op.create_table(
+        "take_up_allowances",
+        sa.Column("allowance_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("allowance_id", name=op.f("pk_take_up_allowances")),
+    )
+    op.create_index(
+        op.f("ix_take_up_allowances_expires_at_allowance_id"), "take_up_allowances", ["expires_at", "allowance_id"]
+    )
