@@ -73,8 +73,8 @@ a killed worker costs every decision that was due on it. Under a burst a shorter
 tasks time out in the queue and are replayed from the start."""
 
 
-def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, company_slots: int) -> Worker:
-    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company `company_slots`.
+def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, bulkhead: Bulkhead) -> Worker:
+    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company what `bulkhead` allows.
 
     It also takes the cancels that a release before `CANCEL_TASK_QUEUE` has scheduled: nobody else would.
     """
@@ -84,7 +84,7 @@ def settlement_worker(client: Client, external_system: ExternalSystem, *, slots:
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
         activities=[
-            Adjust(external_system, Bulkhead(company_slots)).adjust,
+            Adjust(external_system, bulkhead).adjust,
             CancelAdjust(external_system).cancel_adjust,
         ],
         max_concurrent_activities=slots,
@@ -178,10 +178,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(batch_worker(client, Batches(engine)))
         await stack.enter_async_context(reconciliation_worker(client, engine))
         slots, company_slots = settings.worker_slots, settings.slots_of_one_company
+        bulkhead = Bulkhead(company_slots, settings.slots_of_a_lone_company)
         await stack.enter_async_context(cancel_worker(client, external_system, slots))
-        await stack.enter_async_context(
-            settlement_worker(client, external_system, slots=slots, company_slots=company_slots)
-        )
+        await stack.enter_async_context(settlement_worker(client, external_system, slots=slots, bulkhead=bulkhead))
         log.info(
             "worker ready",
             external_system=str(URL(settings.external_url).with_user(None)),
