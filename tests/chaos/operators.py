@@ -48,7 +48,7 @@ class Operators:
         if page.status != HTTPStatus.OK:
             return
         if any(item["kind"] == FindingKind.TAKE_UP_LIMIT for item in page.body["items"]):
-            await self._system.ask("POST", "/v1/reconciliation/take-up-allowances", ALLOW)
+            await self._system.ask("POST", "/v1/reconciliation/take-up-allowances", json=ALLOW)
 
     async def _act(self, number: str) -> None:
         if number in self._seen:
