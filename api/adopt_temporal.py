@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from activities.limits import RECONCILE_TAKE_UPS_MAX
 from activities.temporal_guard import ADOPT_COMMAND, identity_of
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from config.temporal import connect
+from contract.limits import RECONCILE_TAKE_UPS_MAX
 from contract.temporal_identity import TemporalIdentity
 from ledger import Ledger, TemporalHome, open_engine
 from workflows.runtime import DATA_CONVERTER

@@ -79,7 +79,7 @@ async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides
 async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_a_person(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.limits.RECONCILE_TAKE_UPS_MAX", 3)
+    monkeypatch.setattr("contract.limits.RECONCILE_TAKE_UPS_MAX", 3)
     orders = await lost(sides, 8)
     ended = await sides.round()
     assert (ended.found, ended.repaired) == (8, 3)

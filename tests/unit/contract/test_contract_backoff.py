@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.common import RetryPolicy
 
-from activities.limits import CANCEL_START_TO_CLOSE
 from api.explain_next import round_lasts_at_most
 from contract.backoff import waits_s
+from contract.limits import CANCEL_START_TO_CLOSE
 from contract.payloads import SettlementPolicy
 from workflows.cancel_plan import CLOCKS_APART, attempts_begun, cancel_retry
 
