@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, delete, func, select, update
+from sqlalchemy import Delete, Select, Update, delete, select, update
 
 from ledger.queries.table import listed
 from ledger.tables import take_up_allowances, take_up_counts, temporal_home
@@ -29,7 +29,9 @@ def move_home(from_namespace_id: str, values: dict[str, Any]) -> Update:
 def use_allowance(now: datetime) -> Update:
     """Use one take-up of the oldest allowance that is valid and not used up."""
     by = take_up_allowances.c
-    oldest = select(func.min(by.allowance_id)).where(by.expires_at > now, by.used < by.count).scalar_subquery()
+    valid = select(by.allowance_id).where(by.expires_at > now, by.used < by.count)
+    # Not `min`: SQLite would go through all that have expired, by their ids.
+    oldest = valid.order_by(by.expires_at, by.allowance_id).limit(1).scalar_subquery()
     used = update(take_up_allowances).where(by.allowance_id == oldest, by.used < by.count)
     return used.values(used=by.used + 1).returning(by.allowance_id)
 

@@ -27,6 +27,8 @@ from ledger.tables import (
     reconciliation_rounds,
     settlements,
     state_changes,
+    take_up_allowances,
+    take_up_counts,
 )
 from tests.ledger.samples import NOON, accepted, act, call, resolved
 from tests.support.orders import settlement
@@ -121,6 +123,9 @@ def of_reconciliation() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
             for i in range(MANY)
         ),
     )
+    yield take_up_counts, ({"round_started_at": at(i), "used": 1} for i in range(MANY // 2))
+    allowance = {"count": 1, "used": 1, "operator": "o", "note": "", "allowed_at": NOON}
+    yield take_up_allowances, (allowance | {"expires_at": at(i - MANY)} for i in range(MANY // 2))
     yield finding_counts, ({"kind": kind.value, "total": 9} for kind in kinds)
     counts = dict.fromkeys(("ledger_checked", "temporal_checked", "found", "repaired"), 0)
     yield (
