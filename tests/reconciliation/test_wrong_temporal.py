@@ -1,5 +1,6 @@
 """A worker that is connected to another Temporal than the ledger's repairs nothing, and many at once need a person."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from ledger import TakeUps, TemporalHome
 from tests.reconciliation.conftest import Sides
 from tests.support.dev_server import dev_server
 from tests.support.orders import settlement
+from tests.support.polling import until
 
 WRONG, LIMIT, MISSING = FindingKind.WRONG_TEMPORAL, FindingKind.TAKE_UP_LIMIT, FindingKind.WORKFLOW_MISSING
 OPEN, REPAIRED, CLEARED = FindingStatus.OPEN, FindingStatus.REPAIRED, FindingStatus.CLEARED
@@ -48,6 +50,27 @@ async def test_the_first_check_adopts_and_another_server_is_refused_with_both_na
         found = await identity_of(other)
     for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.adopt_temporal"):
         assert part in str(refused.value)
+
+
+async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be asked for a while ends nothing; another identity does."""
+    monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
+    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalHome(sides.engine)
+    watching = asyncio.create_task(guard.watch())
+
+    async def adopted() -> bool:
+        return await home.read() is not None
+
+    await until(adopted)
+    assert not watching.done()
+    ours = await identity_of(sides.temporal)
+    gone = ours.model_copy(update={"cluster_id": "another"})
+    await home.move(ours, gone, "a test", datetime.now(UTC))
+    with pytest.raises(WrongTemporalError, match="of cluster another"):
+        async with asyncio.timeout(10):
+            await watching
 
 
 async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(sides: Sides) -> None:
