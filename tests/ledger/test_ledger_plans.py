@@ -30,7 +30,7 @@ from ledger.tables import (
     take_up_allowances,
     take_up_counts,
 )
-from tests.ledger.samples import NOON, accepted, act, call, resolved
+from tests.ledger.samples import NOON, accepted, resolved
 from tests.support.orders import settlement
 from tests.support.plans import faults, plan_of
 
@@ -72,11 +72,10 @@ def settled() -> Iterable[dict[str, Any]]:
 
 
 def parts_of_settlements() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
-    numbers = [f"N-{index}" for index in range(MANY // 2)]
-    yield external_calls, (row for number in numbers for row in call_values(number, [call()]))
-    yield operator_acts, (row for number in numbers for row in act_values(number, [act()]))
-    changes = resolved(1).state_changes
-    yield state_changes, (row for number in numbers for row in state_change_values(number, changes))
+    numbers, whole = [f"N-{index}" for index in range(MANY // 2)], resolved(1)
+    yield external_calls, (row for number in numbers for row in call_values(number, whole))
+    yield operator_acts, (row for number in numbers for row in act_values(number, whole))
+    yield state_changes, (row for number in numbers for row in state_change_values(number, whole))
 
 
 def of_operators() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
