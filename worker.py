@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -25,6 +27,7 @@ from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from activities.review_findings import ReviewFindings
+from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
@@ -74,8 +77,8 @@ a killed worker costs every decision that was due on it. Under a burst a shorter
 tasks time out in the queue and are replayed from the start."""
 
 
-def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, company_slots: int) -> Worker:
-    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company `company_slots`.
+def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, bulkhead: Bulkhead) -> Worker:
+    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company what `bulkhead` allows.
 
     It also takes the cancels that a release before `CANCEL_TASK_QUEUE` has scheduled: nobody else would.
     """
@@ -85,7 +88,7 @@ def settlement_worker(client: Client, external_system: ExternalSystem, *, slots:
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
         activities=[
-            Adjust(external_system, Bulkhead(company_slots)).adjust,
+            Adjust(external_system, bulkhead).adjust,
             CancelAdjust(external_system).cancel_adjust,
         ],
         max_concurrent_activities=slots,
@@ -171,15 +174,18 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
             runtime=runtime,
             interceptors=tracing.interceptors,
         )
+        guard = TemporalGuard(client, engine, "worker")
+        await check_at_start(guard)
         await register_search_attributes(client, SEARCH_ATTRIBUTES)
         await ensure_schedule(client, settings.reconcile_every_s)
         slots, company_slots = settings.worker_slots, settings.slots_of_one_company
+        bulkhead = Bulkhead(company_slots, settings.slots_of_a_lone_company)
         running += (
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine)),
             reconciliation_worker(client, engine),
             cancel_worker(client, external_system, slots),
-            settlement_worker(client, external_system, slots=slots, company_slots=company_slots),
+            settlement_worker(client, external_system, slots=slots, bulkhead=bulkhead),
         )
         for each in running:
             await stack.enter_async_context(each)
@@ -189,14 +195,40 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
             slots=slots,
             company_slots=company_slots,
         )
-        await stop.wait()
+        await _until_stopped(stop, guard)
         log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
         # All at once: one after the other, each could take the whole grace.
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-async def main() -> None:
-    """Run until SIGTERM or SIGINT; a second one, or `END_LIMIT_S`, ends the process by force."""
+async def check_at_start(guard: TemporalGuard) -> None:
+    """Raise WrongTemporalError where the ledger belongs to another Temporal, before anything is written there.
+
+    A ledger that is away says nothing, and must hold up no compensation: the worker starts, and asks again.
+    """
+    try:
+        await guard.check()
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("the ledger is away: Temporal's identity is checked later", error=type(error).__name__)
+
+
+async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:
+    """Return when asked to stop; raise WrongTemporalError when the server was replaced by another one."""
+    stopped, watched = asyncio.create_task(stop.wait()), asyncio.create_task(guard.watch())
+    try:
+        await asyncio.wait({stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
+        if watched.done():
+            watched.result()
+    finally:
+        stopped.cancel()
+        watched.cancel()
+
+
+async def main() -> int:
+    """Run until SIGTERM or SIGINT; a second one, or `END_LIMIT_S`, ends the process by force.
+
+    Return the exit code: 1 where the ledger belongs to another Temporal.
+    """
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
@@ -209,9 +241,14 @@ async def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-    await run(settings, stop, running)
+    try:
+        await run(settings, stop, running)
+    except WrongTemporalError as wrong:
+        print(f"not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        return 1
     log.info("worker stopped")
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

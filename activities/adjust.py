@@ -56,7 +56,8 @@ class Adjust:
     async def _send(self, task: AdjustTask) -> Verdict:
         with self._bulkhead.slot(task.company_id) as free:
             if not free:
-                detail = f"{self._bulkhead.slots} adjusts of this company are in flight in this worker already"
+                limit = self._bulkhead.limit(task.company_id)
+                detail = f"{limit} or more adjusts of this company are in flight in this worker already"
                 return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
             return await self._external_system.adjust(task.adjust, CallHeaders(task.trace, task.company_id), DEADLINES)
 

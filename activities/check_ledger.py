@@ -21,8 +21,10 @@ class CheckLedger:
     async def check_ledger(self, task: WalkTask) -> Walked:
         """Examine the next open settlements, oldest first, and put right what is safe. Repeating it is safe.
 
-        Raises whatever keeps the ledger from being read: then nothing was looked at.
+        Raises ApplicationError WRONG_TEMPORAL where the ledger belongs to another Temporal, and whatever keeps either
+        side from being read: then nothing was looked at.
         """
+        await self._reconciler.begin(task)
         untouched_since = datetime.now(UTC) - timedelta(seconds=limits.RECONCILE_UNTOUCHED_S)
         after = _place(task.after) if task.after else None
         found = await self._reconciler.standings.open_ones(untouched_since, limits.RECONCILE_PAGE, after)

@@ -23,9 +23,11 @@ class CheckTemporal:
         """Look at the next workflows that are open, or have closed since the list was last gone through.
 
         Since when, the ledger's own database says: one that was restored from a backup has forgotten rounds and
-        rows together, and so finds what it has forgotten. Repeating it is safe. Raises whatever keeps either side from
-        being read: then nothing was looked at.
+        rows together, and so finds what it has forgotten. Repeating it is safe. Raises ApplicationError
+        WRONG_TEMPORAL where the ledger belongs to another Temporal, and whatever keeps either side from being read:
+        then nothing was looked at.
         """
+        await self._reconciler.begin(task)
         since = await self._reconciler.findings.listed_to() or task.round_started_at - limits.RECONCILE_FIRST_WINDOW
         closed_since = since - limits.RECONCILE_LIST_SLACK
         listed = await self._reconciler.workflows.page(limits.RECONCILE_LIST_PAGE, closed_since, task.after)

@@ -8,20 +8,27 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from activities.diagnosis import Cure, Diagnosis, Execution, diagnose
 from activities.knowledge import NotRepairedError, above, ledger_is_enough, newest
 from activities.settlement_workflows import SettlementWorkflows
+from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from contract import limits
 from contract.audit_window import counts, within_window
 from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_input, known_at_start
-from contract.reconciliation import FindingKind, FindingStatus
+from contract.reconciliation import FindingKind, FindingStatus, WalkTask
 from contract.states import END_STATES
-from ledger import Accepted, Findings, Ledger, Standings
+from ledger import Accepted, Findings, Ledger, Standings, TakeUps
 from ledger.ledger import DecisionConflictError
 
 log = structlog.get_logger()
+
+LIMIT_REACHED = (
+    f"more than {limits.RECONCILE_TAKE_UPS_MAX} open settlements have lost their workflow; no further one is started "
+    "anew. Find out why. If Temporal's data is lost for good, allow it: settlement allow-take-ups COUNT --note WHY"
+)
+"""What the finding TAKE_UP_LIMIT says."""
 
 StartTakenUp = Callable[[Client, SettlementInput, TakeUp], Awaitable[object]]
 """How a settlement's workflow is begun anew; activities know no workflows."""
@@ -53,9 +60,25 @@ class Reconciler:
         self.workflows = SettlementWorkflows(temporal)
         self.standings = Standings(engine)
         self.findings = Findings(engine)
+        self._guard = TemporalGuard(temporal, engine, "reconciliation")
+        self._take_ups = TakeUps(engine)
         self._ledger = Ledger(engine)
         self._temporal = temporal
         self._start_taken_up = start_taken_up
+
+    async def begin(self, task: WalkTask) -> None:
+        """Refuse a part of a round, with a finding, where the ledger belongs to another Temporal than this worker's.
+
+        Every part asks anew: the server behind an address may have been replaced while the worker ran. Raises
+        ApplicationError WRONG_TEMPORAL, which is not retried; any other error means that it could not be asked.
+        """
+        try:
+            await self._guard.check()
+        except WrongTemporalError as wrong:
+            at = task.round_started_at
+            await self.findings.see(FindingKind.WRONG_TEMPORAL, None, str(wrong), round_started_at=at)
+            log.error("a round is refused", error=str(wrong))  # noqa: TRY400 - the message says it all
+            raise ApplicationError(str(wrong), type=FindingKind.WRONG_TEMPORAL, non_retryable=True) from wrong
 
     async def examine(self, number: str, round_started_at: datetime) -> Examined:
         """Hold one settlement's row against its workflow. Repeating it is safe: what was put right fits.
@@ -79,6 +102,8 @@ class Reconciler:
 
     async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
         kind, detail = case.diagnosis.kind, case.diagnosis.detail
+        if case.diagnosis.cure is Cure.TAKE_UP and not await self._may_take_up(round_started_at):
+            return False
         # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
         finding = await self.findings.see(kind, case.number, detail, round_started_at=round_started_at)
         repair, reason = await self._try(case)
@@ -89,6 +114,15 @@ class Reconciler:
         await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
         log.warning("put right", settlement=case.number, finding=kind, detail=detail, repair=repair)
         return True
+
+    async def _may_take_up(self, round_started_at: datetime) -> bool:
+        """Tell whether one more lost workflow may be started anew; if not, one finding says so for all of them."""
+        if await self._take_ups.permit(round_started_at, limits.RECONCILE_TAKE_UPS_MAX):
+            return True
+        kind = FindingKind.TAKE_UP_LIMIT
+        await self.findings.see(kind, None, LIMIT_REACHED, round_started_at=round_started_at)
+        log.error("a person must look", finding=kind, detail=LIMIT_REACHED)
+        return False
 
     async def _try(self, case: _Case) -> tuple[str | None, str]:
         """Put it right; return how, or None and why that would not certainly be right."""

@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.heartbeats import heartbeats
 from contract import limits
-from contract.batch import BatchChunk, BatchInput, BatchProgress, ItemOutcome, item_note
+from contract.batch import BatchChunk, BatchInput, BatchProgress, ItemOutcome
 from contract.ids import RETRY_UPDATE, batch_update_id, workflow_id
 from contract.payloads import OperatorRequest
 from contract.states import State
@@ -75,7 +75,7 @@ class RetrySettlements:
     async def _ask(self, batch: BatchInput, item: PendingItem) -> Answer | None:
         """Send the settlement's Update; None: no answer, so nobody can tell."""
         request = OperatorRequest(
-            operator=batch.operator, reason_code=batch.reason_code, note=item_note(batch.batch_id, batch.note)
+            operator=batch.operator, reason_code=batch.reason_code, note=batch.note, batch_id=batch.batch_id
         )
         try:
             async with asyncio.timeout(limits.BATCH_ITEM_LIMIT_S):

@@ -1,5 +1,6 @@
 """Look again at findings that are open and were not met in this round: what fits now is cleared."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -7,7 +8,7 @@ from temporalio import activity
 from activities.reconciler import Examined, Reconciler
 from activities.side_by_side import side_by_side
 from contract import limits
-from contract.reconciliation import CLOSED_BY_OPERATOR, FindingStatus, Walked, WalkTask
+from contract.reconciliation import CLOSED_BY_OPERATOR, Finding, FindingStatus, Walked, WalkTask
 
 GONE = "a later round found nothing that does not fit"
 
@@ -20,22 +21,30 @@ class ReviewFindings:
 
     @activity.defn(name="review_findings")
     async def review_findings(self, task: WalkTask) -> Walked:
-        """Examine the settlements of the next such findings, and close those that are gone. Repeating it is safe."""
+        """Examine the settlements of the next such findings, and close those that are gone. Repeating it is safe.
+
+        One that is about no settlement is gone if this round has not met it: its parts that could have are over.
+        """
+        await self._reconciler.begin(task)
         after = int(task.after or 0)
         found = await self._reconciler.findings.open_unseen(task.round_started_at, limits.RECONCILE_PAGE, after)
-        by_number = {each.request_unique_no: each for each in found}
+        numbers = [each.request_unique_no for each in found if each.request_unique_no is not None]
+        await self._clear(each for each in found if each.request_unique_no is None)
 
         async def look_again(number: str) -> Examined:
             examined = await self._reconciler.examine(number, task.round_started_at)
-            for each in found:
-                gone = each.kind is not examined.kind and each.kind not in CLOSED_BY_OPERATOR
-                if each.request_unique_no == number and gone:
-                    await self._reconciler.findings.close(
-                        each.finding_id, FindingStatus.CLEARED, GONE, datetime.now(UTC)
-                    )
+            own = (each for each in found if each.request_unique_no == number)
+            await self._clear(
+                each for each in own if each.kind is not examined.kind and each.kind not in CLOSED_BY_OPERATOR
+            )
             return examined
 
-        walked = await side_by_side(list(by_number), look_again)
-        left = len(by_number) - walked.checked
+        settlements = list(dict.fromkeys(numbers))
+        walked = await side_by_side(settlements, look_again)
+        left = len(settlements) - walked.checked
         following = str(found[-1].finding_id) if len(found) == limits.RECONCILE_PAGE else None
         return walked.model_copy(update={"failed": walked.failed + left, "after": following})
+
+    async def _clear(self, gone: Iterable[Finding]) -> None:
+        for each in gone:
+            await self._reconciler.findings.close(each.finding_id, FindingStatus.CLEARED, GONE, datetime.now(UTC))

@@ -2,14 +2,20 @@
 
 import asyncio
 import signal
+import sys
 from types import FrameType
 
+import structlog
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.service import RPCError
 
+from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
 from api.keys import Keys
 from api.server import configured
 from api.services import Services
+from api.temporal_access import TemporalAccess
 from config.ending import Ending
 from config.logging import configure_logging
 from config.pepper import load_pepper
@@ -40,8 +46,18 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def main() -> None:
-    """Serve until SIGTERM or SIGINT, then let the answers that are due go out."""
+IDENTITY_LIMIT_S = 5.0
+"""How long the start waits to learn whether the ledger belongs to this Temporal."""
+
+log = structlog.get_logger()
+
+
+async def main() -> int:
+    """Serve until SIGTERM or SIGINT, then let the answers that are due go out.
+
+    Return the exit code: 1 where the ledger belongs to another Temporal. While either of them is away the API starts,
+    serves what it can read, starts no workflow, and compares them as soon as both answer.
+    """
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
@@ -53,8 +69,16 @@ async def main() -> None:
     temporal = await connect(
         DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
     )
+    access = TemporalAccess(temporal, engine)
+    if (wrong := await _wrong_temporal(access)) is not None:
+        print(f"not started: {wrong}", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        await engine.dispose()
+        await readers.dispose()
+        await tracing.close()
+        return 1
+    keys = Keys(KeyRing(engine), pepper)
     app = create_app(
-        Services(settings, Ledger(engine, readers), temporal, Keys(KeyRing(engine), pepper), Batches(readers)),
+        Services(settings, Ledger(engine, readers), access, keys, Batches(readers)),
         tracing.provider,
     )
     server = _Server(configured(app, settings, drain_s=DRAIN_S))
@@ -68,7 +92,19 @@ async def main() -> None:
         await engine.dispose()
         await readers.dispose()
         await tracing.close()
+    return 0
+
+
+async def _wrong_temporal(access: TemporalAccess) -> WrongTemporalError | None:
+    try:
+        async with asyncio.timeout(IDENTITY_LIMIT_S):
+            await access.check()
+    except WrongTemporalError as wrong:
+        return wrong
+    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+        log.warning("Temporal's identity is checked later", error=str(error) or type(error).__name__)
+    return None
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -60,11 +60,11 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        background = asyncio.create_task(batch_starts.run(services))
+        background = [asyncio.create_task(each) for each in (batch_starts.run(services), services.temporal.watch())]
         yield
-        background.cancel()
-        with suppress(asyncio.CancelledError):
-            await background
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
 
     # FastAPI itself, with the assets of /docs and /redoc served from here instead of from a CDN.
     app = FastAPIOffline(

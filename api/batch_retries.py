@@ -1,6 +1,5 @@
 """/v1/batch-retries: have cancel adjust tried again for many aborted settlements; and look before, during and after."""
 
-import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -27,8 +26,8 @@ from contract.batch import (
     BatchState,
 )
 from contract.errors import ErrorCode
-from contract.ids import batch_id, batch_workflow_id, is_batch_id
-from ledger.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, SelectionChangedError
+from contract.ids import batch_workflow_id, is_batch_id
+from ledger.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -67,7 +66,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[\x21-\x7e]+$",
-        description="Makes the request repeatable: the same key, caller and body are the same batch.",
+        description="Makes the request repeatable: key, caller and body name one batch; another body is refused (409).",
     ),
 ]
 
@@ -97,6 +96,7 @@ async def preview_batch_retry(
         200: {"model": Batch, "description": "The same request again: its batch as it stands"},
         **documented(
             ErrorCode.SELECTION_CHANGED,
+            ErrorCode.IDEMPOTENCY_KEY_REUSED,
             ErrorCode.VALIDATION_FAILED,
             ErrorCode.MALFORMED_REQUEST,
             ErrorCode.BODY_TOO_LARGE,
@@ -110,20 +110,23 @@ async def post_batch_retry(
 ) -> Batch:
     """Begin a batch over exactly the settlements that were previewed; it goes on server-side, whoever goes away.
 
-    With `Idempotency-Key` a repeated request is the same batch. Without one it is another batch, which is harmless:
-    it has its own item for each settlement, and a settlement that is not ABORTED refuses. An answer of 202 stands
-    even while Temporal is away; the batch begins when it is back.
+    With `Idempotency-Key` a repeated request of the same caller is the same batch, for as long as the ledger keeps
+    it; another body under that key is refused. Without one each request begins another batch, which is harmless: it
+    has its own item for each settlement, and a settlement that is not ABORTED refuses. An answer of 202 stands even
+    while Temporal is away; the batch begins when it is back.
     """
-    batch = batch_id(caller.owner, idempotency_key or uuid.uuid4().hex, body.model_dump_json())
     try:
-        is_new = await services.batches.begin(batch, body, caller.owner, datetime.now(UTC))
+        begun = await services.batches.begin(body, caller.owner, datetime.now(UTC), key=idempotency_key)
     except SelectionChangedError as changed:
         raise ProblemError(ErrorCode.SELECTION_CHANGED, _changed(changed, body)) from changed
+    except KeyReusedError as reused:
+        raise _key_reused(reused) from reused
+    batch = begun.batch_id
     response.headers["Location"] = f"{BATCHES}/{batch}"
-    if not is_new:
+    if not begun.is_new:
         response.status_code = HTTPStatus.OK
         response.headers["Idempotent-Replayed"] = "true"
-    log.info("batch retry begun", batch=batch, count=body.expected_count, operator=caller.owner, is_new=is_new)
+    log.info("batch retry begun", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
     found = await _find_or_404(services, batch)
     if found.state is BatchState.RUNNING:
         await start(services, found)
@@ -183,6 +186,12 @@ def _changed(changed: SelectionChangedError, body: BatchOrder) -> str:
     """Say how many there are; above the limit they were not counted."""
     many = f"more than {BATCH_ITEMS_MAX}" if changed.count > BATCH_ITEMS_MAX else str(changed.count)
     return f"the selection has {many} aborted settlements now, not {body.expected_count}; preview again"
+
+
+def _key_reused(reused: KeyReusedError) -> ProblemError:
+    fields = ", ".join(reused.fields)
+    detail = f"this Idempotency-Key belongs to a batch that was begun with other {fields}; that batch is untouched"
+    return ProblemError(ErrorCode.IDEMPOTENCY_KEY_REUSED, detail, headers={"Location": f"{BATCHES}/{reused.batch_id}"})
 
 
 def _not_found() -> ProblemError:

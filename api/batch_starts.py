@@ -7,6 +7,7 @@ whose workflow was ended from outside, goes on by itself.
 import asyncio
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -34,11 +35,11 @@ async def start(services: Services, batch: Batch) -> None:
     """Start a batch's workflow unless it runs; without Temporal, leave it to the next look at what is running."""
     try:
         async with asyncio.timeout(START_LIMIT_S):
-            await start_batch(services.temporal, batch)
+            await start_batch(await services.temporal.client(), batch)
     except WorkflowAlreadyStartedError:
         # It has come to its end since the ledger was read.
         return
-    except (TimeoutError, RPCError, RuntimeError) as error:
+    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
         log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 

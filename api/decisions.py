@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import structlog
 from temporalio.client import (
-    Client,
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -16,6 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from api.problems import ProblemError
+from api.temporal_access import TemporalAccess
 from contract.errors import ErrorCode
 from contract.payloads import SettlementInput, Snapshot, TakeUp
 from workflows.order_settlement import OrderSettlement
@@ -34,16 +34,16 @@ RPC_SHARE = 0.95
 T = TypeVar("T")
 
 
-async def start(client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
+async def start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
     """Start the workflow unless it has been, once Temporal has confirmed it; return whether it is open.
 
     Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
     """
-    return await _within(START_LIMIT_S, _start(client, settlement, taken_up))
+    return await _within(START_LIMIT_S, _start(temporal, settlement, taken_up))
 
 
 async def start_and_decide(
-    client: Client, settlement: SettlementInput, taken_up: TakeUp | None, wait_s: float
+    temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, wait_s: float
 ) -> Snapshot | None:
     """Start the workflow unless it has been, and return its decision; None: started, not decided in time.
 
@@ -57,6 +57,7 @@ async def start_and_decide(
     operation = start_operation(settlement, taken_up)
     try:
         async with asyncio.timeout(decide_s):
+            client = await temporal.client()
             decided: Snapshot = await client.execute_update_with_start_workflow(
                 OrderSettlement.decision,
                 id=DECISION_UPDATE_ID,
@@ -66,7 +67,7 @@ async def start_and_decide(
             )
             return decided
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        await _within(confirm_s, _start(client, settlement, taken_up))
+        await _within(confirm_s, _start(temporal, settlement, taken_up))
     except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
         # It has closed; if it closed by itself, its end is in the ledger.
         return None
@@ -85,9 +86,9 @@ async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Sna
     started.cancel()
 
 
-async def _start(client: Client, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
+async def _start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
     try:
-        await start_workflow(client, settlement, taken_up)
+        await start_workflow(await temporal.client(), settlement, taken_up)
     except WorkflowAlreadyStartedError:
         return False
     return True

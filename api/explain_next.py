@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from contract.backoff import waits_s
 from contract.explanation import NextStep
 from contract.ids import CancelKind
 from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
@@ -9,9 +10,6 @@ from contract.payloads import CancelAct, SettlementInput, SettlementPolicy, Snap
 from contract.states import State
 
 NOBODY, AUTOMATION, OPERATOR = "nobody", "automation", "operator"
-
-_SHORTEST_INTERVAL_S = 1.0
-"""Temporal's own: a shorter one is waited as this."""
 
 
 def next_step(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
@@ -29,11 +27,7 @@ def next_step(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
 
 def round_lasts_at_most(policy: SettlementPolicy) -> timedelta:
     """Return how long one round of cancel attempts can last: every attempt to its limit, and the waits between."""
-    waits_s = (
-        max(_SHORTEST_INTERVAL_S, min(policy.cancel_initial_interval_s * 2**each, policy.cancel_max_interval_s))
-        for each in range(policy.cancel_max_attempts - 1)
-    )
-    return CANCEL_START_TO_CLOSE * policy.cancel_max_attempts + timedelta(seconds=sum(waits_s))
+    return CANCEL_START_TO_CLOSE * policy.cancel_max_attempts + timedelta(seconds=sum(waits_s(policy)))
 
 
 def _decision(settlement: SettlementInput) -> NextStep:

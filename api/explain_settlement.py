@@ -76,7 +76,8 @@ def _acts(snapshot: Snapshot) -> Iterator[TimelineEntry]:
 def _act_in_words(act: OperatorAct) -> str:
     why = ", ".join(each for each in (act.reason_code, act.note) if each)
     reference = f"; broker's reference: {act.broker_reference}" if act.broker_reference else ""
-    return f"{act.operator}: {act.kind} ({why}{reference})"
+    batch = f"; batch {act.batch_id}" if act.batch_id else ""
+    return f"{act.operator}: {act.kind} ({why}{reference}{batch})"
 
 
 def _changes(snapshot: Snapshot) -> Iterator[TimelineEntry]:

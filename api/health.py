@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from api.services import Services
+from api.temporal_access import Identity
 from config.sampling import SampledLog
 
 log = SampledLog(structlog.get_logger())
@@ -29,6 +30,8 @@ class Health(BaseModel):
     ok: bool
     ledger: bool = True
     temporal: bool = True
+    temporal_identity: Identity | None = None
+    """Whether this is the Temporal that the ledger belongs to; null where it was not asked for."""
 
 
 @router.get("/healthz")
@@ -55,12 +58,14 @@ class Readiness:
     async def _look_at_both(self) -> Health:
         ledger, temporal = await asyncio.gather(_ledger_answers(self._services), _temporal_answers(self._services))
         self._looked_at = self._clock()
-        return Health(ok=ledger and temporal, ledger=ledger, temporal=temporal)
+        identity = self._services.temporal.identity
+        ok = ledger and temporal and identity is Identity.VERIFIED
+        return Health(ok=ok, ledger=ledger, temporal=temporal, temporal_identity=identity)
 
 
 @router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}})
 async def readyz(request: Request, response: Response) -> Health:
-    """Answer 200 if settlements can be accepted: the ledger has its schema and Temporal answers.
+    """Answer 200 if settlements can be accepted: the ledger has its schema, and belongs to a Temporal that answers.
 
     The answer may be up to one second old.
     """
@@ -84,7 +89,18 @@ async def _ledger_answers(services: Services) -> bool:
 async def _temporal_answers(services: Services) -> bool:
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
-            return await services.temporal.service_client.check_health()
+            answers = await services.temporal.answers()
     except (RPCError, RuntimeError, OSError) as error:
         log.warning("temporal not ready", error=type(error).__name__)
         return False
+    await _verify(services)
+    return answers
+
+
+async def _verify(services: Services) -> None:
+    """Compare Temporal with the ledger, unless that was done; what comes of it is `identity`."""
+    try:
+        async with asyncio.timeout(CHECK_LIMIT_S):
+            await services.temporal.client()
+    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+        log.warning("temporal not verified", error=type(error).__name__)

@@ -38,8 +38,8 @@ class _Fixed(Collector):
         return self._families
 
 
-def exposition(gauges: Gauges | None) -> bytes:
-    """Return them in Prometheus' format; None: the ledger is out of reach, and a last known value would look like one.
+def exposition(gauges: Gauges | None, *, ledger_is_up: bool) -> bytes:
+    """Return them in Prometheus' format; None: they were not read, and a last known value would look like a fact.
 
     A name stays in either way, with its help and no sample, so that it can be told from a name that is wrong.
     """
@@ -47,11 +47,14 @@ def exposition(gauges: Gauges | None) -> bytes:
     if gauges is None:
         for family in families:
             family.samples.clear()
-    up = _one(
-        "settlement_ledger_up", "1 if the ledger answered this scrape in time, else 0.", float(gauges is not None)
+    up = _one("settlement_ledger_up", "1 if the ledger answered this scrape, else 0.", float(ledger_is_up))
+    read = _one(
+        "settlement_ledger_gauges_up",
+        "1 if the gauges from the ledger were read in time for this scrape, else 0.",
+        float(gauges is not None),
     )
     registry = CollectorRegistry()
-    registry.register(_Fixed([up, *families]))
+    registry.register(_Fixed([up, read, *families]))
     return generate_latest(registry)
 
 

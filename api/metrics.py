@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import structlog
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import ledger_gauges
 from api.access import Reader
 from api.services import Injected
+from ledger import Gauges, Ledger
 
+log = structlog.get_logger()
 router = APIRouter()
 
 REQUESTS = Counter(
@@ -22,7 +25,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others share one label: a caller must not be able to make labels."""
 
 COUNT_LIMIT_S = 2.0
-"""How long a scrape waits for the ledger: the rest is wanted most when something is wrong."""
+"""How long a scrape waits for the ledger's gauges: the rest is wanted most when something is wrong."""
+CHECK_LIMIT_S = 1.0
+"""How long it then waits for the ledger to answer at all."""
 
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions given inside a POST.", ["decision"])
@@ -36,12 +41,27 @@ DECISION_LATENCY = Histogram(
 @router.get("/metrics", include_in_schema=False)
 async def metrics(services: Injected, _: Reader) -> Response:
     """Return all metrics of this process, and what the ledger as a whole says."""
+    gauges, ledger_is_up = await _read(services.ledger)
+    exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)
+    return Response(exposed, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _read(ledger: Ledger) -> tuple[Gauges | None, bool]:
+    """Return the ledger's gauges and whether it answers. Gauges that are late do not mean that it is down."""
     try:
         async with asyncio.timeout(COUNT_LIMIT_S):
-            gauges = await services.ledger.gauges()
+            return await ledger.gauges(), True
+    except TimeoutError:
+        log.warning("the ledger's gauges were not read in time", limit_s=COUNT_LIMIT_S)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("the ledger's gauges cannot be read", error=type(error).__name__)
+        return None, False
+    try:
+        async with asyncio.timeout(CHECK_LIMIT_S):
+            await ledger.check()
     except (SQLAlchemyError, OSError):
-        gauges = None
-    return Response(generate_latest() + ledger_gauges.exposition(gauges), media_type=CONTENT_TYPE_LATEST)
+        return None, False
+    return None, True
 
 
 class MetricsMiddleware:

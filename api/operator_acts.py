@@ -138,9 +138,9 @@ def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
 
 
 async def _execute(services: Services, found: Accepted, update: str, body: OperatorRequest) -> UpdateResult:
-    handle = services.temporal.get_workflow_handle(workflow_id(found.number))
     try:
         async with asyncio.timeout(ACT_LIMIT_S):
+            handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
             result: UpdateResult = await handle.execute_update(
                 update, body, id=_act_id(update, found.snapshot, body), result_type=UpdateResult
             )

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -98,6 +98,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     for unreachable in (SQLAlchemyError, OSError):
         app.add_exception_handler(unreachable, _on_ledger)
+    # The database answers, and refuses what we write: a fault of ours, which repeating the request does not cure.
+    app.add_exception_handler(IntegrityError, _on_unexpected)
     app.add_exception_handler(Exception, _on_unexpected)
 
 

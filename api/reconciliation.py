@@ -1,24 +1,26 @@
 """GET /v1/reconciliation, its findings, and POST …/rounds: what does not fit between ledger and Temporal."""
 
 import asyncio
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.access import Actor, Reader
+from api.json_body import unambiguous_json
 from api.plain_integer import Plain, PlainInt
 from api.problems import ProblemError, documented
 from api.services import Injected, Services
 from contract.errors import ErrorCode
 from contract.ids import RECONCILIATION_SCHEDULE
 from contract.reconciliation import Findings as FindingPage
-from contract.reconciliation import FindingStatus, Reconciliation
-from ledger import Findings
+from contract.reconciliation import FindingStatus, Reconciliation, TakeUpAllowance, TakeUpOrder
+from ledger import Findings, TakeUps
 from ledger.findings import FINDING_PAGE_MAX
 
 log = structlog.get_logger()
@@ -63,6 +65,29 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
     return reconciliation
 
 
+@router.post(
+    f"{RECONCILIATION}/take-up-allowances",
+    dependencies=[Depends(unambiguous_json)],
+    status_code=HTTPStatus.CREATED,
+    responses=documented(
+        ErrorCode.VALIDATION_FAILED,
+        ErrorCode.MALFORMED_REQUEST,
+        ErrorCode.BODY_TOO_LARGE,
+        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode.LEDGER_UNAVAILABLE,
+    ),
+)
+async def post_take_up_allowance(body: TakeUpOrder, services: Injected, caller: Actor) -> TakeUpAllowance:
+    """Allow reconciliation to start lost workflows anew beyond the limit of a round, for one hour from now.
+
+    Each of them sends its cancel adjust to the broker. Look at the finding TAKE_UP_LIMIT first. Repeating this
+    allows as many once more.
+    """
+    allowance = await TakeUps(services.ledger.engine).allow(body, caller.owner, datetime.now(UTC))
+    log.warning("take-ups allowed", count=allowance.count, operator=caller.owner, until=allowance.expires_at)
+    return allowance
+
+
 @router.get(
     f"{RECONCILIATION}/findings",
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
@@ -86,9 +111,9 @@ def _findings(services: Services) -> Findings:
 
 
 async def _trigger(services: Services) -> None:
-    handle = services.temporal.get_schedule_handle(RECONCILIATION_SCHEDULE)
     try:
         async with asyncio.timeout(TRIGGER_LIMIT_S):
+            handle = (await services.temporal.client()).get_schedule_handle(RECONCILIATION_SCHEDULE)
             # The schedule itself skips what overlaps; what a person asks for must not be lost that way.
             await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
     except RPCError as error:

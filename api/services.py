@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from temporalio.client import Client
 
 from api.keys import Keys
+from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from ledger import Batches, Ledger
 
@@ -17,7 +17,7 @@ class Services:
 
     settings: Settings
     ledger: Ledger
-    temporal: Client
+    temporal: TemporalAccess
     keys: Keys
     batches: Batches
 

@@ -91,7 +91,8 @@ class Settings(BaseSettings):
     worker_slots: int = Field(default=500, ge=1, le=5000)
     """Adjusts in flight at once in one worker process, and as many cancels."""
     company_slots: int | None = Field(default=None, ge=1)
-    """Adjusts of one company in flight at once in one worker process; default: half of `worker_slots`."""
+    """Adjusts of one company in flight at once in one worker process; default: half of `worker_slots` beside other
+    companies, all of them while no other company has orders."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -116,8 +117,13 @@ class Settings(BaseSettings):
 
     @property
     def slots_of_one_company(self) -> int:
-        """How many of a worker's slots for adjusts one company may have at once."""
+        """How many of a worker's slots for adjusts one company may have at once beside others."""
         return self.company_slots or (self.worker_slots + 1) // 2
+
+    @property
+    def slots_of_a_lone_company(self) -> int:
+        """How many it may have while no other company has orders: a platform with one company has all of them."""
+        return self.company_slots or self.worker_slots
 
     @property
     def policy(self) -> SettlementPolicy:

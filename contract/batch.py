@@ -2,27 +2,22 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from contract.calls import Rule
 from contract.exposure import CurrencyTotal
-from contract.fields import INT64_MAX, INT64_MIN, NUL, Moment, no_nul, text_of
+from contract.fields import INT64_MAX, INT64_MIN, Moment
 from contract.model import Model
-from contract.operator_rules import NOTE_LENGTH_MAX, RetryReason
+from contract.operator_rules import Note, RetryReason
 from contract.states import CancelResult, State
 
 BATCH_ITEMS_MAX = 10_000
 RATE_DEFAULT_PER_S = 10.0
 RATE_MAX_PER_S = 100.0
 RATE_MIN_PER_S = 0.1
-BATCH_NOTE_LENGTH_MAX = 450
-"""Shorter than any other note: in each settlement's audit the batch's id stands behind it."""
-
-BatchNote = Annotated[str, text_of(BATCH_NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
-
 _REQUEST = ConfigDict(
     extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
 )
@@ -69,7 +64,7 @@ class BatchOrder(BaseModel):
 
     selection: BatchSelection
     reason_code: RetryReason
-    note: BatchNote
+    note: Note
     expected_count: int = Field(
         strict=True,
         ge=1,
@@ -181,11 +176,3 @@ class BatchEnd(Model):
 
     batch_id: str
     state: BatchState
-
-
-def item_note(batch_id: str, note: str) -> str:
-    """Return the note that a batch leaves in each settlement's audit; it names the batch."""
-    return f"{note} (batch {batch_id})"
-
-
-assert len(item_note("-" * 36, "")) + BATCH_NOTE_LENGTH_MAX <= NOTE_LENGTH_MAX  # noqa: S101 - two limits that must agree

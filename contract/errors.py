@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     """No key was made: its owner has as many active ones as allowed."""
     SELECTION_CHANGED = "selection-changed"
     """No batch was begun: the selection is not what was previewed."""
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    """No batch was begun: the key belongs to another request of the same caller, whose batch goes on untouched."""
     TOO_MANY_STREAMS = "too-many-streams"
     """All event streams are in use. Nothing was done; the state can be read all the same."""
     TOO_MANY_STREAMS_OF_CLIENT = "too-many-streams-of-client"
@@ -59,6 +61,7 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
     ErrorCode.KEY_LIMIT_REACHED: HTTPStatus.CONFLICT,
     ErrorCode.SELECTION_CHANGED: HTTPStatus.CONFLICT,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.TOO_MANY_STREAMS_OF_CLIENT: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.TOO_MANY_CONNECTIONS: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,6 +1,7 @@
 """Every identifier that is derived from a settlement's requestUniqueNo or a batch's id, in one place.
 
-Derived, never random: a replay, a retried activity and an operator's retry all repeat them exactly.
+Derived, so that a replay, a retried activity and an operator's retry all repeat them exactly. Only a batch's own
+id is random.
 """
 
 import hashlib
@@ -9,9 +10,6 @@ from enum import StrEnum
 
 _WORKFLOW_ID_PREFIX = "settlement-"
 _BATCH_WORKFLOW_ID_PREFIX = "batch-retry-"
-_BATCHES = uuid.UUID("2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b")
-"""Namespace of the batch ids that are derived."""
-
 RETRY_UPDATE = "retry_cancel_adjust"
 """The Update by which an aborted settlement goes back to CANCELLING."""
 
@@ -55,9 +53,9 @@ def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:
     return prefix + digest[:40]
 
 
-def batch_id(owner: str, key: str, order: str) -> str:
-    """Return a batch's id: the same owner, key of the request and order are the same batch, all else is another."""
-    return str(uuid.uuid5(_BATCHES, f"{owner}\n{key}\n{order}"))
+def new_batch_id() -> str:
+    """Return the id of a batch that is about to begin. Random: the ledger knows a repeated request by its key."""
+    return str(uuid.uuid4())
 
 
 def is_batch_id(value: str) -> bool:

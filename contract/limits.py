@@ -66,6 +66,9 @@ RECONCILE_LIST_PAGE = 500
 RECONCILE_CHECKED_MAX = 2_000
 RECONCILE_LISTED_MAX = 20_000
 """Settlements looked at in one round, from the ledger and from Temporal's list; the next round goes on from there."""
+RECONCILE_TAKE_UPS_MAX = 50
+"""Lost workflows that one round starts anew. More at once are rather a Temporal that has lost its data, or a mistake of
+an operator, than accidents; each sends a cancel to the broker, so a person decides about the rest."""
 RECONCILE_SIDE_BY_SIDE = 10
 RECONCILE_RATE_PER_S = 50.0
 """Settlements that Temporal is asked about, in one second."""

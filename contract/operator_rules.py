@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from contract.fields import NUL, no_nul, text_of
@@ -40,6 +40,8 @@ Operator = Annotated[str, text_of(64, NUL), AfterValidator(no_nul)]
 Note = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 BrokerReference = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 
+BatchId = Annotated[str, Field(pattern="^[0-9a-f-]{36}$")]
+
 
 class _Rules(BaseModel):
     model_config = ConfigDict(
@@ -69,6 +71,9 @@ class _WithOperator(_Rules):
 
 class RetryRules(RetryOrder, _WithOperator):
     """A whole retry request, as the Update's validator checks it."""
+
+    batch_id: BatchId | None = None
+    """Set by a batch only; over HTTP nobody can say it."""
 
 
 class ResolveRules(ResolveOrder, _WithOperator):

@@ -97,6 +97,8 @@ class OperatorRequest(Model):
         default=None, validation_alias=AliasChoices("brokerReference", "broker_reference", "evidence")
     )
     """What the act rests on: a broker's ticket, a statement line."""
+    batch_id: str | None = None
+    """The batch that asks; None: a person, for this settlement alone."""
 
 
 class OperatorAct(OperatorRequest):

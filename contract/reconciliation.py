@@ -3,7 +3,14 @@
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
 from contract.model import Model
+from contract.operator_rules import Note
+
+TAKE_UPS_ALLOWED_MAX = 100_000
+"""Of one allowance."""
 
 
 class FindingKind(StrEnum):
@@ -23,6 +30,10 @@ class FindingKind(StrEnum):
     """Ledger and workflow have opposite decisions: two Temporal clusters have worked on it, or one was restored."""
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     """Its workflow task fails again and again: code and history do not fit, or there is a bug."""
+    WRONG_TEMPORAL = "WRONG_TEMPORAL"
+    """About no settlement: a worker is connected to another Temporal than the one that the ledger belongs to."""
+    TAKE_UP_LIMIT = "TAKE_UP_LIMIT"
+    """About no settlement: more workflows are lost than one round may start anew; a person decides about the rest."""
 
 
 CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
@@ -45,7 +56,8 @@ class Finding(Model):
 
     finding_id: int
     kind: FindingKind
-    request_unique_no: str
+    request_unique_no: str | None
+    """Null: it is about no single settlement."""
     status: FindingStatus
     detail: str
     repair: str = ""
@@ -62,6 +74,31 @@ class Findings(Model):
     items: tuple[Finding, ...]
     next_before: int | None
     """Ask for findings before this one; null on the last page."""
+
+
+class TakeUpOrder(BaseModel):
+    """How many lost workflows may be started anew beyond the limit of a round, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
+
+    count: int = Field(strict=True, ge=1, le=TAKE_UPS_ALLOWED_MAX)
+    note: Note
+
+
+class TakeUpAllowance(Model):
+    """A person's decision that lost workflows may be started anew beyond the limit of a round."""
+
+    allowance_id: int
+    count: int
+    used: int
+    """How many were started anew by it so far."""
+    operator: str
+    note: str
+    allowed_at: datetime
+    expires_at: datetime
+    """From then on it allows nothing."""
 
 
 class ReconciliationRound(Model):

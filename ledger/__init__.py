@@ -1,7 +1,7 @@
 """Our durable record of every settlement: what GET answers from, and the idempotency that outlives Temporal's.
 
-`tables` says how it is stored; `ledger`, `api_keys`, `batches`, `standings` and `findings` hold every SQL statement;
-`engine` opens SQLite or PostgreSQL; `migrate` brings a database to the current schema.
+`tables` says how it is stored; `queries` is the table of every statement that reads, changes or deletes rows; `engine`
+opens SQLite or PostgreSQL; `migrate` brings a database to the current schema.
 """
 
 from ledger.api_keys import KeyRing, StoredKey
@@ -12,6 +12,8 @@ from ledger.gauges import Gauges
 from ledger.ledger import Accepted, DecisionConflictError, Ledger, Page
 from ledger.settlement_filter import SettlementFilter
 from ledger.standings import Standing, Standings
+from ledger.take_ups import TakeUps
+from ledger.temporal_home import TemporalHome
 
 __all__ = [
     "Accepted",
@@ -26,5 +28,7 @@ __all__ = [
     "Standing",
     "Standings",
     "StoredKey",
+    "TakeUps",
+    "TemporalHome",
     "open_engine",
 ]

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.access import ACTIVE_KEYS_MAX, ApiKey
+from ledger import queries
+from ledger.engine import reader
 from ledger.tables import api_keys
 from ledger.transactions import ends_by_itself, insert
 
@@ -31,6 +33,7 @@ class KeyRing:
 
     def __init__(self, opened: AsyncEngine) -> None:
         self._engine = opened
+        self._reader = reader(opened)
 
     @ends_by_itself
     async def add(self, key: ApiKey, secret_hash: str) -> bool:
@@ -59,16 +62,16 @@ class KeyRing:
     async def find(self, key_id: str) -> StoredKey | None:
         """Return a key, active or revoked; None: no key has this id."""
         async with self._engine.connect() as connection:
-            row = (await connection.execute(select(api_keys).where(api_keys.c.key_id == key_id))).first()
+            row = (await connection.execute(queries.api_keys.key(key_id))).first()
         return StoredKey(_to_key(row), row.secret_hash) if row is not None else None
 
     @ends_by_itself
     async def listed(self) -> list[ApiKey]:
         """Return the active keys, then the revoked ones, in each part the newest first; at most `LISTED_MAX`."""
-        by = api_keys.c
-        query = select(api_keys).order_by(by.revoked_at.is_not(None), by.created_at.desc(), by.key_id)
-        async with self._engine.connect() as connection:
-            return [_to_key(row) for row in (await connection.execute(query.limit(LISTED_MAX))).all()]
+        async with self._reader.connect() as connection:
+            found = list((await connection.execute(queries.api_keys.active_keys(LISTED_MAX))).all())
+            found += (await connection.execute(queries.api_keys.revoked_keys(LISTED_MAX))).all()
+        return [_to_key(row) for row in found[:LISTED_MAX]]
 
     @ends_by_itself
     async def revoke(self, key_id: str, revoked_by: str, at: datetime) -> ApiKey | None:
@@ -76,14 +79,9 @@ class KeyRing:
 
         Repeating it changes nothing: who revoked it first, and when, stays.
         """
-        by = api_keys.c
         async with self._engine.begin() as connection:
-            await connection.execute(
-                update(api_keys)
-                .where(by.key_id == key_id, by.revoked_at.is_(None))
-                .values(revoked_at=at, revoked_by=revoked_by)
-            )
-            row = (await connection.execute(select(api_keys).where(by.key_id == key_id))).first()
+            await connection.execute(queries.api_keys.revoke(key_id, revoked_by, at))
+            row = (await connection.execute(queries.api_keys.key(key_id))).first()
         return _to_key(row) if row is not None else None
 
 

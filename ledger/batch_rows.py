@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from pydantic.alias_generators import to_camel
 from sqlalchemy import Row
 
 from contract.batch import Batch, BatchItem, BatchOrder, BatchSelection, BatchState, ItemOutcome
@@ -13,9 +14,11 @@ from ledger.rows import Values
 from ledger.totals import currency_totals
 
 
-def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) -> Values:
+def begun_values(batch_id: str, order: BatchOrder, operator: str, key: str | None, at: datetime) -> Values:
     """Return the row of a batch that begins."""
     return {
+        "idempotency_key": key,
+        "expected_count": order.expected_count,
         "batch_id": batch_id,
         "state": BatchState.RUNNING.value,
         "operator": operator,
@@ -25,6 +28,13 @@ def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) 
         "rate_per_s": order.rate_per_s,
         "created_at": at,
     }
+
+
+def differences(row: Row[Any], order: BatchOrder) -> tuple[str, ...]:
+    """Return the fields, as the request names them, in which an order differs from the one a batch was begun with."""
+    values = begun_values(row.batch_id, order, row.operator, row.idempotency_key, row.created_at)
+    names = {name: field.alias or to_camel(name) for name, field in BatchOrder.model_fields.items()}
+    return tuple(alias for name, alias in names.items() if row._mapping[name] != values[name])  # noqa: SLF001
 
 
 def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:

@@ -1,16 +1,13 @@
-"""Every SQL statement on batches: what a batch retry would touch, what it works on, and what came of it."""
+"""The record of batches: what a batch retry would touch, what it works on, and the outcome for each settlement."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, literal, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.batch import (
-    BATCH_ITEMS_MAX,
     Batch,
     BatchItems,
     BatchOrder,
@@ -19,19 +16,28 @@ from contract.batch import (
     BatchSelection,
     BatchState,
     ItemOutcome,
-    item_note,
 )
-from contract.payloads import ActKind
+from contract.ids import new_batch_id
 from contract.states import State
-from ledger.batch_rows import begun_values, to_batch, to_item
+from ledger import queries
+from ledger.batch_rows import begun_values, differences, to_batch, to_item
 from ledger.engine import reader
-from ledger.settlement_filter import SettlementFilter
-from ledger.tables import batch_items, batches, operator_acts, settlements
+from ledger.tables import batches
 from ledger.totals import currency_totals
-from ledger.transactions import ends_by_itself
+from ledger.transactions import ends_by_itself, insert
 
 BATCH_PAGE_MAX = 50
 ITEM_PAGE_MAX = 200
+
+
+class KeyReusedError(Exception):
+    """An idempotency key belongs to another request of the same operator; nothing was written."""
+
+    def __init__(self, batch_id: str, fields: tuple[str, ...]) -> None:
+        super().__init__(f"the key belongs to batch {batch_id}, which was begun with other {', '.join(fields)}")
+        self.batch_id = batch_id
+        self.fields = fields
+        """Where the requests differ, as the request names it."""
 
 
 class SelectionChangedError(Exception):
@@ -41,6 +47,14 @@ class SelectionChangedError(Exception):
         super().__init__(f"the selection has {count} settlements now")
         self.count = count
         """At most one above `BATCH_ITEMS_MAX`: more are not counted."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A batch that a request has begun, now or before."""
+
+    batch_id: str
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -65,15 +79,8 @@ class Batches:
     @ends_by_itself
     async def preview(self, selection: BatchSelection) -> BatchPreview:
         """Count and sum up, without signs, the aborted settlements of a selection, as they are at this moment."""
-        by = settlements.c
-        oldest, newest = func.min(by.accepted_at).label("oldest"), func.max(by.accepted_at).label("newest")
-        query = (
-            select(by.currency, by.amount, func.count().label("many"), oldest, newest)
-            .where(_chosen(selection))
-            .group_by(by.currency, by.amount)
-        )
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(queries.batches.preview(selection))).all()
         return BatchPreview(
             count=sum(row.many for row in found),
             totals=currency_totals((row.currency, row.amount, row.many) for row in found),
@@ -82,46 +89,39 @@ class Batches:
         )
 
     @ends_by_itself
-    async def begin(self, batch_id: str, order: BatchOrder, operator: str, at: datetime) -> bool:
-        """Write a batch with every aborted settlement of its selection, in order of acceptance; False: it is there.
+    async def begin(self, order: BatchOrder, operator: str, at: datetime, *, key: str | None = None) -> Begun:
+        """Write a batch with every aborted settlement of its selection, in order of acceptance.
 
-        Repeating it changes nothing. Raises SelectionChangedError, and writes nothing, if there are not as many
-        as expected.
+        The same order of the same operator under the same `key` again changes nothing and returns the batch that
+        was begun: of many at once exactly one begins it, by a unique key of the database. Without a key every call
+        begins a batch. Raises KeyReusedError for another order under the key, SelectionChangedError if there are
+        not as many settlements as expected; either way nothing is written.
         """
-        counted = select(func.count()).where(batch_items.c.batch_id == batch_id)
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(insert(batches).values(begun_values(batch_id, order, operator, at)))
-                await connection.execute(_insert_items(batch_id, order.selection))
-                count = (await connection.execute(counted)).scalar_one()
+        batch_id = new_batch_id()
+        statement = (
+            insert(self._engine, batches)
+            .values(begun_values(batch_id, order, operator, key, at))
+            .on_conflict_do_nothing(index_elements=[batches.c.operator, batches.c.idempotency_key])
+            .returning(batches.c.batch_id)
+        )
+        async with self._engine.begin() as connection:
+            if (await connection.execute(statement)).first() is not None:
+                await connection.execute(queries.batches.add_items(batch_id, order.selection))
+                count = (await connection.execute(queries.batches.item_count(batch_id))).scalar_one()
                 if count != order.expected_count:
                     raise SelectionChangedError(count)
-        except IntegrityError:
-            return False
-        return True
+                return Begun(batch_id, is_new=True)
+            # Only a key can conflict, so there is one.
+            found = (await connection.execute(queries.batches.batch_of_key(operator, key or ""))).one()
+        if fields := differences(found, order):
+            raise KeyReusedError(found.batch_id, fields)
+        return Begun(found.batch_id, is_new=False)
 
     @ends_by_itself
     async def pending(self, batch_id: str, limit: int) -> list[PendingItem]:
         """Return the next settlements without an outcome, in order; none once the batch is stopped or done."""
-        act, by = operator_acts.c, batch_items.c
-        note = batches.c.note + item_note(batch_id, "")
-        same_act = and_(
-            act.settlement_no == by.settlement_no, act.kind == ActKind.RETRY_CANCEL_ADJUST.value, act.note == note
-        )
-        query = (
-            select(by.position, by.settlement_no, settlements.c.state, select(act.position).where(same_act).exists())
-            .join(batches, batches.c.batch_id == by.batch_id)
-            .join(settlements, settlements.c.request_unique_no == by.settlement_no)
-            .where(
-                by.batch_id == batch_id,
-                by.outcome == ItemOutcome.PENDING.value,
-                batches.c.state == BatchState.RUNNING.value,
-            )
-            .order_by(by.position)
-            .limit(limit)
-        )
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(queries.batches.pending_items(batch_id, limit))).all()
         return [PendingItem(position, number, State(state), retried) for position, number, state, retried in found]
 
     @ends_by_itself
@@ -129,113 +129,51 @@ class Batches:
         self, batch_id: str, position: int, outcome: ItemOutcome, detail: str, at: datetime
     ) -> None:
         """Write what the retry of one settlement came to. The first outcome stays; repeating changes nothing."""
-        by = batch_items.c
-        written = (
-            update(batch_items)
-            .where(by.batch_id == batch_id, by.position == position, by.outcome == ItemOutcome.PENDING.value)
-            .values(outcome=outcome.value, detail=detail, at=at)
-        )
+        values = {"outcome": outcome.value, "detail": detail, "at": at}
         async with self._engine.begin() as connection:
-            await connection.execute(written)
+            await connection.execute(queries.batches.write_outcome(batch_id, position, values))
 
     @ends_by_itself
     async def end(self, batch_id: str, state: BatchState, at: datetime) -> None:
         """Write a batch's end, STOPPED or DONE. The first end stays; repeating changes nothing."""
-        by = batches.c
-        ended = (
-            update(batches)
-            .where(by.batch_id == batch_id, by.state == BatchState.RUNNING.value)
-            .values(state=state.value, ended_at=at)
-        )
         async with self._engine.begin() as connection:
-            await connection.execute(ended)
+            await connection.execute(queries.batches.end(batch_id, state, at))
 
     @ends_by_itself
     async def progress(self, batch_id: str) -> BatchProgress:
         """Count a batch's settlements by outcome. One that the ledger does not have (any more) counts as stopped."""
-        query = (
-            select(batches.c.state, batch_items.c.outcome, func.count().label("many"))
-            .join(batch_items, batch_items.c.batch_id == batches.c.batch_id)
-            .where(batches.c.batch_id == batch_id)
-            .group_by(batches.c.state, batch_items.c.outcome)
-        )
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(queries.batches.progress(batch_id))).all()
         state = BatchState(found[0].state) if found else BatchState.STOPPED
         return BatchProgress(state=state, **{row.outcome.lower(): row.many for row in found})
 
     @ends_by_itself
     async def find(self, batch_id: str) -> Batch | None:
         """Return a batch and how far it has come; None: there is none."""
-        found = await self._batches(select(batches).where(batches.c.batch_id == batch_id))
+        found = await self._batches(queries.batches.batch(batch_id))
         return found[0] if found else None
 
     @ends_by_itself
     async def newest(self, limit: int) -> list[Batch]:
         """Return up to `limit` batches (at most `BATCH_PAGE_MAX`), newest first."""
-        query = select(batches).order_by(batches.c.created_at.desc(), batches.c.batch_id.desc())
-        return await self._batches(query.limit(min(limit, BATCH_PAGE_MAX)))
+        return await self._batches(queries.batches.newest_batches(min(limit, BATCH_PAGE_MAX)))
 
     @ends_by_itself
     async def running(self) -> list[Batch]:
         """Return every batch that has not ended, oldest first."""
-        query = select(batches).where(batches.c.state == BatchState.RUNNING.value)
-        return await self._batches(query.order_by(batches.c.created_at, batches.c.batch_id))
+        return await self._batches(queries.batches.running_batches())
 
     @ends_by_itself
     async def items(self, batch_id: str, after: int, limit: int) -> BatchItems:
         """Return up to `limit` settlements of a batch (at most `ITEM_PAGE_MAX`) from behind a position."""
         limit = min(limit, ITEM_PAGE_MAX)
-        by, of = batch_items.c, settlements.c
-        query = (
-            select(batch_items, of.state, of.cancel_result)
-            .join(settlements, of.request_unique_no == by.settlement_no)
-            .where(by.batch_id == batch_id, by.position > after)
-            .order_by(by.position)
-            .limit(limit + 1)
-        )
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(queries.batches.item_page(batch_id, after, limit + 1))).all()
         items = tuple(to_item(row) for row in found[:limit])
         return BatchItems(items=items, next_after=items[-1].position if len(found) > limit else None)
 
     async def _batches(self, query: Select[Any]) -> list[Batch]:
         async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
-            counts = await _counts(connection, [row.batch_id for row in found])
+            counts = (await connection.execute(queries.batches.item_counts([row.batch_id for row in found]))).all()
         return [to_batch(row, [count for count in counts if count.batch_id == row.batch_id]) for row in found]
-
-
-def _chosen(selection: BatchSelection) -> ColumnElement[bool]:
-    where = SettlementFilter(
-        state=State.ABORTED,
-        company_id=selection.company_id,
-        cause=selection.cause,
-        accepted_from=selection.from_,
-        accepted_before=selection.to,
-    )
-    return and_(*where.conditions())
-
-
-def _insert_items(batch_id: str, selection: BatchSelection) -> Any:  # noqa: ANN401 - SQLAlchemy's Insert
-    """Return the statement that writes all items; one more than allowed, so that too many are noticed."""
-    by = settlements.c
-    position = func.row_number().over(order_by=(by.accepted_at, by.request_unique_no))
-    pending = literal(ItemOutcome.PENDING.value)
-    chosen = select(literal(batch_id), position, by.request_unique_no, pending, literal("")).where(_chosen(selection))
-    return insert(batch_items).from_select(
-        ["batch_id", "position", "settlement_no", "outcome", "detail"], chosen.limit(BATCH_ITEMS_MAX + 1)
-    )
-
-
-async def _counts(connection: AsyncConnection, batch_ids: list[str]) -> Sequence[Row[Any]]:
-    """Count the items of batches by all that a batch's answer tells of them."""
-    by, of = batch_items.c, settlements.c
-    told = (by.batch_id, by.outcome, of.state, of.currency, of.amount)
-    query = (
-        select(*told, func.count().label("many"))
-        .join(settlements, of.request_unique_no == by.settlement_no)
-        .where(by.batch_id.in_(batch_ids))
-        .group_by(*told)
-    )
-    return (await connection.execute(query)).all()

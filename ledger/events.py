@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contract.settlement import SettlementEvent
 from contract.states import END_STATES, State, decision_of
-from ledger.tables import settlements, state_changes
+from ledger import queries
 
 EVENTS_MAX = 500
 """Events read at once; whoever reads on gets the rest."""
@@ -40,19 +39,11 @@ class Events:
 
 async def read_events(connection: AsyncConnection, number: str, after: int) -> Events | None:
     """Return the events of a settlement with an id above `after` (-1: all); None: there is no such settlement."""
-    settlement = settlements.c
-    query = select(settlement.accepted_at, settlement.state).where(settlement.request_unique_no == number)
-    row = (await connection.execute(query)).first()
+    row = (await connection.execute(queries.settlements.last_change(number))).first()
     if row is None:
         return None
-    by = state_changes.c
-    changes = (
-        select(state_changes).where(by.settlement_no == number, by.position > after).order_by(by.position)
-    ).limit(EVENTS_MAX)
-    found = [
-        _event(number, change.position, State(change.state), change.at, change.reason)
-        for change in (await connection.execute(changes)).all()
-    ]
+    changes = await connection.execute(queries.settlements.changes(number, after, EVENTS_MAX))
+    found = [_event(number, change.position, State(change.state), change.at, change.reason) for change in changes.all()]
     if after < 0:
         found.insert(0, _event(number, 0, State.ADJUSTING, row.accepted_at, "accepted"))
     return Events(tuple(found), ended=State(row.state) in END_STATES)
@@ -63,9 +54,8 @@ async def read_versions(connection: AsyncConnection, numbers: Sequence[str]) -> 
     if len(numbers) > VERSIONS_MAX:
         message = f"at most {VERSIONS_MAX} settlements at once"
         raise ValueError(message)
-    settlement = settlements.c
-    query = select(settlement.request_unique_no, settlement.version).where(settlement.request_unique_no.in_(numbers))
-    return {row.request_unique_no: row.version for row in (await connection.execute(query)).all()}
+    found = await connection.execute(queries.settlements.versions(numbers))
+    return {row.request_unique_no: row.version for row in found.all()}
 
 
 def _event(number: str, event_id: int, state: State, at: object, reason: str) -> NumberedEvent:

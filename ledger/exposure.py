@@ -1,15 +1,15 @@
 """Money in doubt: what the external systems may hold although its order is void."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contract.exposure import AGE_LIMITS_S, Age, Exposure, ExposureLine
+from contract.exposure import Age, Exposure, ExposureLine
 from contract.states import State
-from ledger.tables import settlements
+from ledger import queries
 from ledger.totals import currency_totals, exact_sum
 
 
@@ -18,7 +18,7 @@ async def read_exposure(connection: AsyncConnection, as_of: datetime) -> Exposur
 
     The database counts equal amounts, and only adding them up is left to us: exactly, without signs.
     """
-    found = (await connection.execute(_query(as_of))).all()
+    found = (await connection.execute(queries.settlements.exposure(as_of))).all()
     groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in found:
         groups[row.currency, row.company_id, row.state, row.age].append(row)
@@ -26,22 +26,6 @@ async def read_exposure(connection: AsyncConnection, as_of: datetime) -> Exposur
         as_of=as_of,
         totals=currency_totals((row.currency, row.amount, row.many) for row in found),
         lines=tuple(_line(rows) for _, rows in sorted(groups.items(), key=_in_order)),
-    )
-
-
-def _query(as_of: datetime) -> Select[Any]:
-    by = settlements.c
-    limits = [
-        (by.accepted_at > as_of - timedelta(seconds=limit_s), age.value)
-        for age, limit_s in AGE_LIMITS_S.items()
-        if age is not Age.OLDER
-    ]
-    age = case(*limits, else_=Age.OLDER.value).label("age")
-    told = (by.currency, by.company_id, by.state, age, by.amount)
-    return (
-        select(*told, func.count().label("many"), func.min(by.accepted_at).label("oldest"))
-        .where(by.in_doubt)
-        .group_by(*told)
     )
 
 

@@ -1,22 +1,20 @@
-"""Every SQL statement on findings and rounds of reconciliation."""
+"""The record of findings and rounds of reconciliation."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, case, delete, func, select, text, update
+from sqlalchemy import Row, case
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound
 from contract.reconciliation import Findings as FindingPage
-from ledger.tables import findings, reconciliation_rounds
+from ledger import queries
+from ledger.tables import OPEN_FINDING, finding_counts, findings, reconciliation_rounds
 from ledger.transactions import ends_by_itself, insert
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
 """One a minute; the findings themselves are kept for good."""
-
-_OPEN = text("status = 'OPEN'")
-"""In the words of the unique index: of one kind and settlement at most one finding is open."""
 
 
 class Findings:
@@ -26,29 +24,32 @@ class Findings:
         self._engine = opened
 
     @ends_by_itself
-    async def see(self, kind: FindingKind, number: str, detail: str, *, round_started_at: datetime) -> int:
-        """Write down that something does not fit; return the open finding's id.
+    async def see(self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime) -> int:
+        """Write down that something does not fit; return the open finding's id. No number: it is about no settlement.
 
         Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
         is seen in one round. It is dated by its round, on Temporal's clock: one that a worker dated ahead of the
         true time would be looked at again only when that has come.
         """
         by = findings.c
-        first = {"kind": kind.value, "settlement_no": number, "status": FindingStatus.OPEN.value, "repair": ""}
+        first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
+        now = {"detail": detail, "last_seen_at": round_started_at}
         seen_before = case((by.last_seen_at < round_started_at, by.rounds + 1), else_=by.rounds)
         statement = (
             insert(self._engine, findings)
-            .values(**first, detail=detail, found_at=round_started_at, last_seen_at=round_started_at, rounds=1)
+            .values(**first, **now, found_at=round_started_at, rounds=1, sightings=1)
             .on_conflict_do_update(
                 index_elements=[by.settlement_no, by.kind],
-                index_where=_OPEN,
-                set_={"detail": detail, "last_seen_at": round_started_at, "rounds": seen_before},
+                index_where=OPEN_FINDING,
+                set_={**now, "rounds": seen_before, "sightings": by.sightings + 1},
             )
-            .returning(by.finding_id)
+            .returning(by.finding_id, by.sightings)
         )
         async with self._engine.begin() as connection:
-            finding_id: int = (await connection.execute(statement)).scalar_one()
-        return finding_id
+            seen = (await connection.execute(statement)).one()
+            if seen.sightings == 1:
+                await connection.execute(self._count_one_more(kind))
+        return int(seen.finding_id)
 
     @ends_by_itself
     async def explain(self, finding_id: int, detail: str) -> None:
@@ -63,24 +64,17 @@ class Findings:
     @ends_by_itself
     async def open_unseen(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
         """Return open findings that were not seen since, by id, from behind `after`."""
-        by = findings.c
-        query = select(findings).where(_OPEN, by.last_seen_at < since, by.finding_id > after)
         async with self._engine.connect() as connection:
-            found = (await connection.execute(query.order_by(by.finding_id).limit(limit))).all()
+            found = (await connection.execute(queries.reconciliation.open_unseen(since, after, limit))).all()
         return [_to_finding(row) for row in found]
 
     @ends_by_itself
     async def page(self, *, status: FindingStatus | None, before: int | None, limit: int) -> FindingPage:
         """Return up to `limit` findings (at most `FINDING_PAGE_MAX`), newest first, from before an id."""
         limit = min(limit, FINDING_PAGE_MAX)
-        by = findings.c
-        query = select(findings).order_by(by.finding_id.desc())
-        if status is not None:
-            query = query.where(by.status == status.value)
-        if before is not None:
-            query = query.where(by.finding_id < before)
+        query = queries.reconciliation.finding_page(status, before, limit + 1)
         async with self._engine.connect() as connection:
-            found = [_to_finding(row) for row in (await connection.execute(query.limit(limit + 1))).all()]
+            found = [_to_finding(row) for row in (await connection.execute(query)).all()]
         shown = tuple(found[:limit])
         return FindingPage(items=shown, next_before=shown[-1].finding_id if len(found) > limit else None)
 
@@ -88,7 +82,8 @@ class Findings:
     async def count_open(self) -> int:
         """Count the findings that a person must look at."""
         async with self._engine.connect() as connection:
-            return (await connection.execute(select(func.count()).select_from(findings).where(_OPEN))).scalar_one()
+            count: int = (await connection.execute(queries.reconciliation.open_findings())).scalar_one()
+        return count
 
     @ends_by_itself
     async def record_round(self, ended: ReconciliationRound, listed_to: datetime | None = None) -> None:
@@ -105,34 +100,35 @@ class Findings:
                 .values(values)
                 .on_conflict_do_nothing(index_elements=[by.round_id])
             )
-            await connection.execute(delete(reconciliation_rounds).where(by.ended_at < ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.reconciliation.forget_rounds(ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.temporal.forget_counts(ended.ended_at - ROUNDS_KEPT))
 
     @ends_by_itself
     async def last_round(self) -> ReconciliationRound | None:
         """Return the round that ended last, with the findings that are open now; None: there was none yet."""
-        by = reconciliation_rounds.c
-        query = select(reconciliation_rounds).order_by(by.ended_at.desc()).limit(1)
-        still_open = select(func.count()).select_from(findings).where(_OPEN)
         async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).first()
-            count = (await connection.execute(still_open)).scalar_one()
+            row = (await connection.execute(queries.reconciliation.last_round())).first()
+            count = (await connection.execute(queries.reconciliation.open_findings())).scalar_one()
         return None if row is None else ReconciliationRound.model_validate({**row._mapping, "open_findings": count})  # noqa: SLF001 - SQLAlchemy's documented name
 
     @ends_by_itself
     async def listed_to(self) -> datetime | None:
         """Return up to when Temporal's list has been gone through, as far as this database remembers; None: never."""
-        newest = select(reconciliation_rounds.c.listed_to).order_by(reconciliation_rounds.c.listed_to.desc())
-        query = newest.where(reconciliation_rounds.c.listed_to.is_not(None)).limit(1)
         async with self._engine.connect() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            found: datetime | None = (await connection.execute(queries.reconciliation.listed_to())).scalar_one_or_none()
+            return found
 
     async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns, each of its own type
-        statement = update(findings).where(findings.c.finding_id == finding_id, _OPEN).values(values)
         async with self._engine.begin() as connection:
-            changed = await connection.execute(statement.returning(findings.c.finding_id))
+            changed = await connection.execute(queries.reconciliation.change_finding(finding_id, values))
             return changed.first() is not None
+
+    def _count_one_more(self, kind: FindingKind) -> Any:  # noqa: ANN401 - as `insert` returns it
+        by = finding_counts.c
+        counted = insert(self._engine, finding_counts).values(kind=kind.value, total=1)
+        return counted.on_conflict_do_update(index_elements=[by.kind], set_={"total": by.total + 1})
 
 
 def _to_finding(row: Row[Any]) -> Finding:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"]})
+    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"] or None})

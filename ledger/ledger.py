@@ -1,4 +1,4 @@
-"""Every SQL statement on the ledger. One method is one transaction, and sees one moment of the database.
+"""The record of settlements. One method is one transaction, and sees one moment of the database.
 
 Each writing transaction begins with a write, so that SQLite takes its lock at once and waits for it;
 one that began with a read would fail at once whenever another writer came between.
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, String, Table, and_, literal, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.exposure import Exposure
 from contract.payloads import RecordResult, SettlementInput, Snapshot
-from ledger import rows
+from ledger import queries, rows
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
@@ -144,14 +144,11 @@ class Ledger:
         newer = and_(by.version >= since_version, by.version < snapshot.version, _same_decision(snapshot))
         async with self._engine.begin() as connection:
             written = await connection.execute(
-                update(settlements)
-                .where(by.request_unique_no == request_unique_no, newer)
-                .values(rows.snapshot_values(snapshot))
-                .returning(by.version)
+                queries.settlements.record(request_unique_no, newer, rows.snapshot_values(snapshot))
             )
             if written.first() is None:
                 await self._refuse_another_decision(connection, request_unique_no, snapshot)
-                known = select(by.version).where(by.request_unique_no == request_unique_no, by.version >= since_version)
+                known = queries.settlements.version_since(request_unique_no, since_version)
                 there = (await connection.execute(known)).first() is not None
                 return RecordResult.RECORDED if there else RecordResult.LEDGER_BEHIND
             await self._put_audit(connection, request_unique_no, snapshot)
@@ -169,9 +166,8 @@ class Ledger:
     ) -> Page:
         """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, from behind `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
-        query = page_query(where, after).limit(limit + 1)
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(queries.settlements.page(where, after, limit + 1))).all()
             listed = await _complete(connection, found[:limit])
         more = len(found) > limit
         last = found[limit - 1] if more else None
@@ -205,11 +201,10 @@ class Ledger:
     async def check(self) -> None:
         """Return if the database answers and has the ledger's tables; raise if not. Asks as `accept` does."""
         async with self._engine.connect() as connection:
-            await connection.execute(select(settlements.c.version).limit(1))
+            await connection.execute(queries.settlements.check())
 
     async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
-        by = settlements.c
-        query = select(by.decision, by.state).where(by.request_unique_no == number, ~_same_decision(snapshot))
+        query = queries.settlements.other_decision(number, snapshot.decision)
         if (known := (await connection.execute(query)).first()) is not None:
             message = (
                 f"settlement {number}: the ledger has the decision {known.decision} ({known.state}), its workflow "
@@ -237,19 +232,9 @@ def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
     return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
 
 
-def page_query(where: SettlementFilter, after: tuple[datetime, str] | None) -> Select[Any]:
-    """Return the query of the settlements meant from behind `after`; the caller limits it."""
-    by = settlements.c
-    query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc()).where(*where.conditions())
-    if after is not None:
-        # One comparison of pairs: taken apart with OR, no index would lead straight to a deep page.
-        query = query.where(tuple_(by.accepted_at, by.request_unique_no) < after)
-    return query
-
-
 async def _read(connection: AsyncConnection, number: str) -> Accepted | None:
-    query = select(settlements).where(settlements.c.request_unique_no == number)
-    found = await _complete(connection, (await connection.execute(query)).all())
+    row = await connection.execute(queries.settlements.settlement(number))
+    found = await _complete(connection, row.all())
     return found[0] if found else None
 
 
@@ -268,8 +253,7 @@ async def _complete(connection: AsyncConnection, found: Sequence[Row[Any]]) -> l
 
 
 async def _parts(connection: AsyncConnection, table: Table, numbers: list[str]) -> defaultdict[str, list[Row[Any]]]:
-    query = select(table).where(table.c.settlement_no.in_(numbers)).order_by(table.c.settlement_no, table.c.position)
     by_settlement: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    for row in (await connection.execute(query)).all():
+    for row in (await connection.execute(queries.settlements.parts(table, numbers))).all():
         by_settlement[row.settlement_no].append(row)
     return by_settlement

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.payloads import SettlementInput
 from contract.states import State
-from ledger.tables import OPEN, settlements
+from ledger import queries
 from ledger.transactions import ends_by_itself
-
-_COLUMNS = tuple(
-    settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
-)
 
 
 @dataclass(frozen=True)
@@ -48,17 +44,12 @@ class Standings:
         self, untouched_since: datetime, limit: int, after: tuple[datetime, str] | None = None
     ) -> list[Standing]:
         """Return settlements that have not ended and were not written to since, oldest first, from behind `after`."""
-        by = settlements.c
-        query = select(*_COLUMNS).where(OPEN, by.updated_at < untouched_since)
-        if after is not None:
-            query = query.where(tuple_(by.accepted_at, by.request_unique_no) > after)
-        return await self._read(query.order_by(by.accepted_at, by.request_unique_no).limit(limit))
+        return await self._read(queries.settlements.open_standings(untouched_since, after, limit))
 
     @ends_by_itself
     async def of(self, numbers: Collection[str]) -> dict[str, Standing]:
         """Return those of these settlements (at most a page of them) that the ledger has, by number."""
-        query = select(*_COLUMNS).where(settlements.c.request_unique_no.in_(numbers))
-        return {each.number: each for each in await self._read(query)}
+        return {each.number: each for each in await self._read(queries.settlements.standings(numbers))}
 
     async def _read(self, query: Select[Any]) -> list[Standing]:
         async with self._engine.connect() as connection:

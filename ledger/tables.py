@@ -57,8 +57,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 
-OPEN = text("state IN ('ABORTED', 'ADJUSTING', 'CANCELLING')")
-"""Settlements that have not ended. A query that says it in these words goes by the index that does."""
+OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
+"""Settlements that have not ended. A query that says it in these words uses the index that has them, and no other can:
+SQLite would prefer the index of a column that is compared with `=` or `IN`, and sort."""
+OPEN_FINDING = text("status = 'OPEN'")
+"""Findings that are open, in the words of their index."""
+RUNNING = text("batches.state = 'RUNNING'")
+"""Batches that have not ended, in the words of their index but for the table's name, which joins need."""
+PENDING = text("batch_items.outcome = 'PENDING'")
+"""Items of batches without an outcome, likewise."""
+ACTIVE, REVOKED = text("revoked_at IS NULL"), text("revoked_at IS NOT NULL")
+"""API keys, in the words of their two indexes."""
 
 settlements = Table(
     "settlements",
@@ -92,6 +101,7 @@ settlements = Table(
     Index(None, "user_name", "accepted_at"),
     Index(None, "company_id", "accepted_at"),
     Index(None, "currency", "accepted_at"),
+    Index(None, "last_rule", "accepted_at"),
     Index(
         "ix_settlements_cancel_result",
         "cancel_result",
@@ -159,6 +169,15 @@ operator_acts = Table(
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
     Column("at", UtcDateTime, nullable=False),
+    # No foreign key: an act may be written anew after a backup that does not have its batch was restored.
+    Column("batch_id", String(36)),
+    Index(
+        "ix_operator_acts_batch",
+        "batch_id",
+        "settlement_no",
+        sqlite_where=text("batch_id IS NOT NULL"),
+        postgresql_where=text("batch_id IS NOT NULL"),
+    ),
 )
 
 state_changes = Table(
@@ -190,9 +209,11 @@ api_keys = Table(
         "owner",
         "slot",
         unique=True,
-        sqlite_where=text("revoked_at IS NULL"),
-        postgresql_where=text("revoked_at IS NULL"),
+        sqlite_where=ACTIVE,
+        postgresql_where=ACTIVE,
     ),
+    Index("ix_api_keys_active", "created_at", "key_id", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
+    Index("ix_api_keys_revoked", "created_at", "key_id", sqlite_where=REVOKED, postgresql_where=REVOKED),
 )
 
 batches = Table(
@@ -201,13 +222,24 @@ batches = Table(
     Column("batch_id", String(36), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("operator", String(64), nullable=False),
+    # The caller's name for the request that began it; None: the request had none and cannot be repeated.
+    Column("idempotency_key", String(128)),
     Column("reason_code", String(32), nullable=False),
     Column("note", Text, nullable=False),
     Column("selection", JSON, nullable=False),
+    Column("expected_count", Integer, nullable=False),
     Column("rate_per_s", Float, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    Index(None, "created_at"),
+    Index("uq_batches_operator_idempotency_key", "operator", "idempotency_key", unique=True),
+    Index(None, "created_at", "batch_id"),
+    Index(
+        "ix_batches_running",
+        "created_at",
+        "batch_id",
+        sqlite_where=text("state = 'RUNNING'"),
+        postgresql_where=text("state = 'RUNNING'"),
+    ),
 )
 
 batch_items = Table(
@@ -219,6 +251,13 @@ batch_items = Table(
     Column("outcome", String(16), nullable=False),
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime),
+    Index(
+        "ix_batch_items_pending",
+        "batch_id",
+        "position",
+        sqlite_where=text("outcome = 'PENDING'"),
+        postgresql_where=text("outcome = 'PENDING'"),
+    ),
 )
 
 findings = Table(
@@ -234,6 +273,8 @@ findings = Table(
     Column("found_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("rounds", Integer, nullable=False),
+    # How often it was written, repeats within a round included: 1 tells a new finding from one seen again.
+    Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
     Index(None, "status", "finding_id"),
     Index(
@@ -241,9 +282,50 @@ findings = Table(
         "settlement_no",
         "kind",
         unique=True,
-        sqlite_where=text("status = 'OPEN'"),
-        postgresql_where=text("status = 'OPEN'"),
+        sqlite_where=OPEN_FINDING,
+        postgresql_where=OPEN_FINDING,
     ),
+)
+
+# Counted when a finding is written: counting the findings themselves would read all there have ever been.
+finding_counts = Table(
+    "finding_counts",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("total", BigInteger, nullable=False),
+)
+
+temporal_home = Table(
+    "temporal_home",
+    metadata,
+    # Always 1: the ledger belongs to one Temporal.
+    Column("home_id", Integer, primary_key=True, autoincrement=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("namespace_id", String(64), nullable=False),
+    Column("adopted_at", UtcDateTime, nullable=False),
+    Column("adopted_by", String(64), nullable=False),
+)
+
+take_up_counts = Table(
+    "take_up_counts",
+    metadata,
+    # How many lost workflows a round has started anew. A round is known by when it started.
+    Column("round_started_at", UtcDateTime, primary_key=True),
+    Column("used", Integer, nullable=False),
+)
+
+take_up_allowances = Table(
+    "take_up_allowances",
+    metadata,
+    Column("allowance_id", Integer, primary_key=True, autoincrement=True),
+    Column("count", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("allowed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "expires_at", "allowance_id"),
 )
 
 reconciliation_rounds = Table(

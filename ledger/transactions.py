@@ -5,11 +5,14 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+import structlog
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import engine
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,18 +23,32 @@ def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, C
 
     A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's
     driver would leave it open, and its lock would keep every other writer out. A server that falls silent on
-    an open connection keeps to no timeout of its own; after twice a statement's time it is a TimeoutError.
+    an open connection keeps to no timeout of its own; after twice a statement's time it is a TimeoutError. What
+    becomes of a transaction that its caller has given up is logged; a write that failed is repeated by its caller.
     """
 
     @functools.wraps(method)
     async def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
         transaction = asyncio.create_task(method(*args, **kwargs))
-        # Its error, if no one waits for it any more, is no one's affair.
-        transaction.add_done_callback(lambda done: done.cancelled() or done.exception())
-        async with asyncio.timeout(2 * engine.STATEMENT_TIMEOUT_S):
-            return await asyncio.shield(transaction)
+        try:
+            async with asyncio.timeout(2 * engine.STATEMENT_TIMEOUT_S):
+                return await asyncio.shield(transaction)
+        finally:
+            if not transaction.done():
+                transaction.add_done_callback(functools.partial(_log_end, method.__qualname__))
 
     return shielded
+
+
+def _log_end(name: str, abandoned: "asyncio.Task[Any]") -> None:
+    """Log how a transaction ended whose caller has given up waiting: nobody else learns of its error."""
+    if abandoned.cancelled():
+        log.error("an abandoned transaction was cancelled", transaction=name)
+    elif (error := abandoned.exception()) is not None:
+        # The type and the database's own message; parameters, which are personal data, are hidden by the engine.
+        log.error("an abandoned transaction failed", transaction=name, error=f"{type(error).__name__}: {error}")
+    else:
+        log.warning("an abandoned transaction was completed", transaction=name)
 
 
 def insert(database: AsyncEngine, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated

@@ -1,11 +1,13 @@
 """What a cancel says and how patiently it is repeated: pure functions of the settlement."""
 
 from datetime import timedelta
+from itertools import accumulate
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
+    from contract.backoff import FACTOR, first_wait_s, longest_wait_s, waits_s
     from contract.fields import REMARK_LENGTH_MAX
     from contract.ids import CancelKind, cancel_unique_no
     from contract.payloads import CancelAct, CancelTask, SettlementInput, SettlementPolicy
@@ -37,11 +39,10 @@ def cancel_task(settlement: SettlementInput, act: CancelAct, round_: int) -> Can
 
 def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
     """Return the bounded policy of one round of one cancel (contract, rule 3)."""
-    initial = timedelta(seconds=policy.cancel_initial_interval_s)
     return RetryPolicy(
-        initial_interval=initial,
-        backoff_coefficient=2,
-        maximum_interval=max(initial, timedelta(seconds=policy.cancel_max_interval_s)),
+        initial_interval=timedelta(seconds=first_wait_s(policy)),
+        backoff_coefficient=FACTOR,
+        maximum_interval=timedelta(seconds=longest_wait_s(policy)),
         maximum_attempts=policy.cancel_max_attempts,
     )
 
@@ -51,13 +52,8 @@ def attempts_begun(policy: SettlementPolicy, within: timedelta) -> int:
 
     That is as many as there were if no call took any time.
     """
-    retry, due = cancel_retry(policy), -CLOCKS_APART
-    wait, longest = retry.initial_interval, retry.maximum_interval or retry.initial_interval
-    for begun in range(policy.cancel_max_attempts):
-        if due > within:
-            return begun
-        due, wait = due + wait, min(wait * retry.backoff_coefficient, longest)
-    return policy.cancel_max_attempts
+    due_s = accumulate(waits_s(policy), initial=0.0)
+    return sum(timedelta(seconds=each) - CLOCKS_APART <= within for each in due_s)
 
 
 def needs_confirming(policy: SettlementPolicy, adjust: Outcome, result: CancelResult) -> bool:

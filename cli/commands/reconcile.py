@@ -1,5 +1,6 @@
 """`settlement reconcile` and `findings`: what does not fit between ledger and Temporal."""
 
+import json
 import time
 from enum import StrEnum
 from typing import Annotated
@@ -14,7 +15,7 @@ from cli.pages import FINDINGS, Pages
 from cli.patience import POLL_EVERY_S, Patience
 from cli.screen import Form
 from cli.session import Session, session_of
-from contract.reconciliation import Finding, FindingStatus, Reconciliation
+from contract.reconciliation import Finding, FindingStatus, Reconciliation, TakeUpAllowance
 
 RECONCILIATION = "/v1/reconciliation"
 _COLUMNS = (
@@ -86,6 +87,33 @@ def findings(
     session.screen.items(pages, _COLUMNS, lambda item: _row(as_model(item, Finding)))
     if pages.next is not None:
         session.screen.say(f"there are more: --all, or --before {pages.next}")
+
+
+def allow_take_ups(
+    context: typer.Context,
+    count: Annotated[int, typer.Argument(min=1, help="How many settlements.")],
+    note: Annotated[str, typer.Option("--note", help="Why, for the audit.")],
+) -> None:
+    """Allow reconciliation to start lost workflows anew beyond the limit of a round, for one hour.
+
+    Each of these settlements sends its cancel adjust to the broker. Look at the finding TAKE_UP_LIMIT first.
+    """
+    session = session_of(context)
+    answer = session.api.post(
+        f"{RECONCILIATION}/take-up-allowances", json.dumps({"count": count, "note": note}).encode()
+    )
+    session.screen.answer(answer, lambda: _allowed(answer.read(TakeUpAllowance)))
+
+
+def _allowed(allowance: TakeUpAllowance) -> list[Block]:
+    fields: list[tuple[str, object]] = [
+        ("allowanceId", allowance.allowance_id),
+        ("count", allowance.count),
+        ("operator", allowance.operator),
+        ("note", allowance.note),
+        ("expiresAt", allowance.expires_at),
+    ]
+    return [Fields(fields)]
 
 
 def _round(session: Session, wait_s: float) -> tuple[Answer, bool]:

@@ -87,7 +87,7 @@ def whole(settlement: Settlement) -> list[Block]:
     fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in known]
     states = [(change.at, change.state, change.reason) for change in settlement.state_changes]
     acts = [
-        (act.at, act.kind, act.operator, act.reason_code, act.note, act.broker_reference)
+        (act.at, act.kind, act.operator, act.reason_code, act.note, act.broker_reference, act.batch_id)
         for act in settlement.operator_acts
     ]
     replies = [(call, call.verdict.reply) for call in settlement.calls if call.verdict.reply is not None]
@@ -96,7 +96,7 @@ def whole(settlement: Settlement) -> list[Block]:
         Table(("at", "state", "reason"), states, "states"),
         Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
         Table(_REPLY_COLUMNS, [_reply_row(call, reply) for call, reply in replies], "replies"),
-        Table(("at", "act", "operator", "reasonCode", "note", "brokerReference"), acts, "operator acts"),
+        Table(("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId"), acts, "operator acts"),
     ]
 
 

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from api.app import create_app
 from api.keys import Keys
 from api.services import Services
+from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from connector import ExternalSystem
 from contract.access import ApiKeyOrder, Role
@@ -108,7 +109,8 @@ async def open_door(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS, *, raising: bool = True
 ) -> AsyncIterator[Door]:
     """Serve the app in this process; an exception that reaches its edge fails the test, unless not `raising`."""
-    app = create_app(Services(settings, ledger, temporal, Keys(KeyRing(ledger.engine), PEPPER), Batches(ledger.engine)))
+    access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
+    app = create_app(Services(settings, ledger, access, keys, Batches(ledger.engine)))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

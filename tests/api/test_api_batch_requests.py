@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from contract.batch import BATCH_NOTE_LENGTH_MAX
 from contract.fields import INT64_MAX
+from contract.operator_rules import NOTE_LENGTH_MAX
 from tests.api.batching import BATCHES, PREVIEW, VALID, abort, begin, read
 from tests.api.doors import Door
 
@@ -35,7 +35,7 @@ BODIES: list[tuple[dict[str, Any], str]] = [
     ({"reasonCode": "WEATHER"}, "reasonCode"),
     ({"reasonCode": None}, "reasonCode"),
     ({"note": ""}, "note"),
-    ({"note": "x" * (BATCH_NOTE_LENGTH_MAX + 1)}, "note"),
+    ({"note": "x" * (NOTE_LENGTH_MAX + 1)}, "note"),
     ({"note": "a\x00b"}, "note"),
     ({"note": 7}, "note"),
     ({"expectedCount": 0}, "expectedCount"),
@@ -109,7 +109,7 @@ async def test_idempotency_key_has_a_rule(closed_door: Door, key: str) -> None:
 
 async def test_longest_note_fits_every_settlements_audit(closed_door: Door) -> None:
     await abort(closed_door, 1)
-    assert (await begin(closed_door, 1, note="x" * BATCH_NOTE_LENGTH_MAX)).status_code == 202
+    assert (await begin(closed_door, 1, note="x" * NOTE_LENGTH_MAX)).status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ async def test_selection_that_has_changed_begins_nothing(closed_door: Door, expe
 async def test_more_than_a_batch_may_have_is_said_and_not_counted(
     closed_door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("ledger.batches", "api.batch_retries"):
+    for module in ("ledger.queries.batches", "api.batch_retries"):
         monkeypatch.setattr(f"{module}.BATCH_ITEMS_MAX", 2)
     await abort(closed_door, 4)
     answer = await begin(closed_door, 2)
@@ -128,17 +128,47 @@ async def test_repeat_under_a_key_is_the_same_batch(closed_door: Door) -> None:
     assert again.json() == first.json()
 
 
-async def test_another_key_and_another_body_are_other_batches(closed_door: Door) -> None:
+async def test_another_key_and_no_key_are_other_batches(closed_door: Door) -> None:
     await abort(closed_door, 1)
     answers = [
         await begin(closed_door, 1, "key-1"),
         await begin(closed_door, 1, "key-2"),
-        await begin(closed_door, 1, "key-1", note="another"),
         await begin(closed_door, 1),
         await begin(closed_door, 1),
     ]
-    assert [answer.status_code for answer in answers] == [202] * 5
-    assert len({answer.json()["batchId"] for answer in answers}) == 5
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert len({answer.json()["batchId"] for answer in answers}) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"note": "another"}, "note"),
+        ({"reasonCode": "OTHER"}, "reasonCode"),
+        ({"ratePerS": 3.5}, "ratePerS"),
+        ({"expectedCount": 2}, "expectedCount"),
+        ({"selection": {"companyId": COMPANY, "cause": "DEADLINE"}}, "selection"),
+        ({"selection": {"cause": "DEADLINE"}, "note": "another"}, "selection, note"),
+    ],
+)
+async def test_another_body_under_a_key_is_refused_and_the_difference_named(
+    closed_door: Door, fields: dict[str, Any], named: str
+) -> None:
+    """Otherwise a client that reuses a key believes that its second order runs, or runs both."""
+    await abort(closed_door, 1)
+    first = await begin(closed_door, 1, "key-1")
+    refused = await begin(closed_door, 1, "key-1", **fields)
+    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency-key-reused")
+    assert f"with other {named};" in refused.json()["detail"]
+    assert refused.headers["location"] == first.headers["location"]
+    assert [each["batchId"] for each in (await read(closed_door, BATCHES))["items"]] == [first.json()["batchId"]]
+
+
+async def test_a_key_is_not_taken_by_a_request_that_began_nothing(closed_door: Door) -> None:
+    """The preview is made again, and the same key begins what it was meant for."""
+    await abort(closed_door, 1)
+    assert (await begin(closed_door, 9, "key-1")).status_code == 409
+    assert (await begin(closed_door, 1, "key-1")).status_code == 202
 
 
 async def test_owner_of_the_key_is_the_operator_and_keys_of_others_are_other_batches(guarded: Door) -> None:
@@ -204,8 +234,8 @@ async def test_batch_is_carried_out_and_reported(door: Door) -> None:
     assert {(each["state"], each["cancelResult"]) for each in report} == {("CANCELLED", "REVERSED")}
     assert stopped["state"] == "DONE"
     assert (await read(door, path))["states"] == {"CANCELLED": 4}
-    note = f"broker is back (batch {done['batchId']})"
-    assert [[(act["operator"], act["note"]) for act in each] for each in acts] == [[("local", note)]] * 4
+    act = ("local", "broker is back", done["batchId"])
+    assert [[(each["operator"], each["note"], each["batchId"]) for each in ones] for ones in acts] == [[act]] * 4
 
 
 async def test_stop_ends_the_workflow_of_a_batch(door: Door, temporal: Client) -> None:

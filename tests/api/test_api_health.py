@@ -29,13 +29,13 @@ async def test_alive_without_anything(dead_temporal: Client) -> None:
 async def test_ready_with_everything(door: Door) -> None:
     answer = await door.http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ok": True, "ledger": True, "temporal": True}
+    assert answer.json() == {"ok": True, "ledger": True, "temporal": True, "temporal_identity": "VERIFIED"}
 
 
 async def test_temporal_that_is_down_is_named(closed_door: Door) -> None:
     answer, took_s = await timed(closed_door.http.get("/readyz"))
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": True, "temporal": False}
+    assert answer.json() == {"ok": False, "ledger": True, "temporal": False, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
@@ -62,7 +62,7 @@ async def test_ledger_that_is_gone_is_named(tmp_path: Path, temporal: Client) ->
         answer = await door.http.get("/readyz")
     await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": True}
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
 
 
 async def test_ledger_without_its_schema_is_not_ready(tmp_path: Path, temporal: Client) -> None:
@@ -81,7 +81,7 @@ async def test_ledger_that_is_silent_is_named(temporal: Client) -> None:
             answer, took_s = await timed(door.http.get("/readyz"))
         await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": True}
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
@@ -90,7 +90,7 @@ async def test_both_can_be_named_at_once(tmp_path: Path, dead_temporal: Client) 
     async with open_door(FlakyLedger(engine), dead_temporal) as door:
         answer = await door.http.get("/readyz")
     await engine.dispose()
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": False}
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": False, "temporal_identity": "UNKNOWN"}
 
 
 class CountingLedger(FlakyLedger):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 import pytest_asyncio
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
@@ -254,3 +254,21 @@ async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(
         answer = await door.get("N-1")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert PASSWORD not in answer.text
+
+
+class RefusingLedger(FlakyLedger):
+    """Has a database that answers, and refuses what is written."""
+
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+        """Fail, as a row that breaks a rule of the database does."""
+        raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
+
+
+async def test_a_broken_rule_of_the_database_is_a_fault_of_ours_and_no_outage(
+    engine: AsyncEngine, dead_temporal: Client
+) -> None:
+    """Nobody can bring back a database that is there, and the same request again would fail again."""
+    async with open_door(RefusingLedger(engine), dead_temporal) as door:
+        answer = await door.post(order())
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "constraint" not in answer.text

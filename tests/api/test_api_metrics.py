@@ -87,6 +87,7 @@ async def test_names_and_types_are_as_alert_rules_know_them(closed_door: Door) -
         "settlement_findings_open": "gauge",
         "settlement_reconciliation_age_seconds": "gauge",
         "settlement_ledger_up": "gauge",
+        "settlement_ledger_gauges_up": "gauge",
     }
     assert all(family.documentation for family in ours.values())
 
@@ -201,6 +202,7 @@ async def test_an_empty_ledger_has_no_doubts_and_no_reconciliation_yet(closed_do
     assert found["settlement_in_doubt_amount"].samples == []
     assert await value(closed_door, "settlement_reconciliation_age_seconds") == math.inf
     assert await value(closed_door, "settlement_ledger_up") == 1
+    assert await value(closed_door, "settlement_ledger_gauges_up") == 1
 
 
 async def test_money_in_doubt_and_its_age_are_seen(closed_door: Door) -> None:
@@ -219,14 +221,29 @@ async def test_what_the_ledger_says_is_left_out_while_it_is_away(tmp_path: Path,
     async with open_door(FlakyLedger(engine), dead_temporal) as door:
         found = await families(door)
         assert await value(door, "settlement_ledger_up") == 0
+        assert await value(door, "settlement_ledger_gauges_up") == 0
     await engine.dispose()
     assert [found[name].samples for name in FROM_THE_LEDGER] == [[]] * len(FROM_THE_LEDGER)
     assert found["settlement_accepted"].samples
 
 
-async def test_silent_ledger_does_not_hold_up_the_metrics(engine: AsyncEngine, dead_temporal: Client) -> None:
+async def test_silent_ledger_does_not_hold_up_the_metrics(
+    engine: AsyncEngine, dead_temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A scrape is given up after ten seconds at most; the metrics are wanted most when something is wrong."""
-    async with open_door(SilentCount(engine), dead_temporal) as door, asyncio.timeout(4):
+    silent = SilentCount(engine)
+    monkeypatch.setattr(silent, "check", silent.gauges)
+    async with open_door(silent, dead_temporal) as door, asyncio.timeout(5):
         found = await families(door)
     assert found["settlement_open"].samples == []
     assert [sample.value for sample in found["settlement_ledger_up"].samples] == [0]
+    assert [sample.value for sample in found["settlement_ledger_gauges_up"].samples] == [0]
+
+
+async def test_gauges_that_are_late_are_no_ledger_that_is_down(engine: AsyncEngine, dead_temporal: Client) -> None:
+    """Orders are accepted all the same: nobody needs to bring the database back."""
+    async with open_door(SilentCount(engine), dead_temporal) as door, asyncio.timeout(5):
+        found = await families(door)
+    assert found["settlement_open"].samples == []
+    assert [sample.value for sample in found["settlement_ledger_up"].samples] == [1]
+    assert [sample.value for sample in found["settlement_ledger_gauges_up"].samples] == [0]

@@ -42,7 +42,8 @@ async def test_retry_is_accepted_kept_and_carried_out(door: Door) -> None:
     assert answer.json() == shown
     (act,) = answer.json()["operatorActs"]
     assert before <= datetime.fromisoformat(act.pop("at")) <= after
-    assert act == {"kind": "RETRY_CANCEL_ADJUST", "operator": "local", **BROKER_IS_BACK, "brokerReference": None}
+    nothing = {"brokerReference": None, "batchId": None}
+    assert act == {"kind": "RETRY_CANCEL_ADJUST", "operator": "local", **BROKER_IS_BACK, **nothing}
     end = (await door.get(number)).json()
     assert story(end) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1), ("CANCEL_ADJUST", 1, 1)]
     assert (end["cancelResult"], end["operatorActs"]) == ("REVERSED", answer.json()["operatorActs"])
@@ -56,7 +57,7 @@ async def test_resolution_closes_it_with_reason_and_evidence(door: Door) -> None
     assert (answer.status_code, answer.json()["state"], answer.json()["decision"]) == (200, "RESOLVED", "VOID")
     assert answer.json() == shown
     (act,) = shown["operatorActs"]
-    assert {**act, "at": None} == {"kind": "RESOLVE", "operator": "local", **EVIDENCE, "at": None}
+    assert {**act, "at": None} == {"kind": "RESOLVE", "operator": "local", **EVIDENCE, "batchId": None, "at": None}
     assert story(shown) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1)]
 
 

@@ -157,3 +157,32 @@ async def test_a_round_is_run_now_and_one_more_for_whoever_asks_meanwhile(door: 
         assert schedule.num_actions == 2
     finally:
         await temporal.get_schedule_handle(RECONCILIATION_SCHEDULE).delete()
+
+
+async def test_take_ups_are_allowed_by_a_person_with_a_reason_and_for_an_hour(closed_door: Door) -> None:
+    """Temporal need not answer: the decision stands in the ledger."""
+    order = {"count": 200, "note": "Temporal's disk was lost"}
+    answer = await closed_door.http.post(f"{RECONCILIATION}/take-up-allowances", json=order)
+    allowance = answer.json()
+    assert answer.status_code == 201
+    assert (allowance["count"], allowance["used"], allowance["operator"]) == (200, 0, "local")
+    lasts = datetime.fromisoformat(allowance["expiresAt"]) - datetime.fromisoformat(allowance["allowedAt"])
+    assert lasts == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        ({"count": 0}, "count"),
+        ({"count": 100_001}, "count"),
+        ({"count": "5"}, "count"),
+        ({"note": ""}, "note"),
+        ({"note": None}, "note"),
+        ({"all": True}, "all"),
+    ],
+)
+async def test_a_broken_rule_of_an_allowance_is_named(closed_door: Door, order: dict[str, Any], field: str) -> None:
+    body = {"count": 5, "note": "why"} | order
+    answer = await closed_door.http.post(f"{RECONCILIATION}/take-up-allowances", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
+    assert [each["field"] for each in answer.json()["errors"]] == [field]

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from api.app import create_app
 from api.keys import REVOKED_WITHIN_S, Keys
 from api.services import Services
+from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from contract.access import Role
 from contract.payloads import SettlementInput, accepted_snapshot
@@ -99,7 +100,7 @@ async def test_nothing_is_sent_while_it_is_not_known_whether_the_key_is_active(
     """The keys are out of reach, the events are not; meanwhile the key is revoked, and then the settlement settled."""
     ring = WatchedRing(engine)
     keys = Keys(ring, PEPPER)
-    app = create_app(Services(GUARDED, ledger, dead_temporal, keys, Batches(engine)))
+    app = create_app(Services(GUARDED, ledger, TemporalAccess(dead_temporal, engine), keys, Batches(engine)))
     order, number = await number_of(ledger)
     async with open_door(ledger, dead_temporal, GUARDED) as door, served(app) as port:
         key = await door.key(Role.VIEWER)

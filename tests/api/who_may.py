@@ -35,6 +35,7 @@ WHO_MAY: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/v1/reconciliation"): READERS,
     ("GET", "/v1/reconciliation/findings"): READERS,
     ("POST", "/v1/reconciliation/rounds"): OPERATORS,
+    ("POST", "/v1/reconciliation/take-up-allowances"): OPERATORS,
     ("GET", "/v1/settlements"): READERS,
     ("POST", "/v1/settlements"): SUBMITTERS,
     ("GET", "/v1/settlements/{requestUniqueNo}"): READERS,

@@ -7,11 +7,13 @@ from http import HTTPStatus
 
 import aiohttp
 
+from contract.reconciliation import FindingKind
 from contract.states import State
 from tests.e2e.conftest import System
 
 EVERY_S = 3.0
 RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "the broker is back"}
+ALLOW = {"count": 200, "note": "terminated by mistake"}
 RESOLVE = {"reasonCode": "REVERSED_BY_BROKER", "note": "seen in the broker's books", "brokerReference": "ticket 4711"}
 
 
@@ -33,11 +35,20 @@ class Operators:
 
     async def _look(self) -> None:
         async with asyncio.timeout(30):
+            await self._allow_take_ups()
             page = await self._system.ask("GET", f"/v1/settlements?state={State.ABORTED}&limit=50")
             if page.status != HTTPStatus.OK:
                 return
             for item in page.body["items"]:
                 await self._act(item["requestUniqueNo"])
+
+    async def _allow_take_ups(self) -> None:
+        """Decide, as a person must, that what a strike has terminated is started anew, however much it is."""
+        page = await self._system.ask("GET", "/v1/reconciliation/findings?status=OPEN&limit=200")
+        if page.status != HTTPStatus.OK:
+            return
+        if any(item["kind"] == FindingKind.TAKE_UP_LIMIT for item in page.body["items"]):
+            await self._system.ask("POST", "/v1/reconciliation/take-up-allowances", json=ALLOW)
 
     async def _act(self, number: str) -> None:
         if number in self._seen:

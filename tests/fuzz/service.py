@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from api.app import create_app
 from api.keys import Keys
 from api.services import Services
+from api.temporal_access import TemporalAccess
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.access import ApiKeyOrder, Permission, Role
 from contract.adjust import AdjustBody
@@ -121,7 +122,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
     ledger, keys, batches = FlakyLedger(engine), Keys(KeyRing(engine), PEPPER), Batches(engine)
     external = TwoFacedExternalSystem(ExternalSystemConfig("http://unused"))
     await stack.enter_async_context(workers(temporal, external, ledger, batches))
-    app = create_app(Services(GUARDED, ledger, temporal, keys, batches))
+    app = create_app(Services(GUARDED, ledger, TemporalAccess(temporal, engine), keys, batches))
     port = await stack.enter_async_context(served(app))
     url = f"http://127.0.0.1:{port}"
     client = stack.enter_context(httpx2.Client(base_url=url))

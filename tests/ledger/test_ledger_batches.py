@@ -6,20 +6,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.batch import BATCH_ITEMS_MAX, BatchOrder, BatchSelection, BatchState, ItemOutcome, item_note
+from contract.batch import BATCH_ITEMS_MAX, BatchOrder, BatchSelection, BatchState, ItemOutcome
 from contract.calls import Rule
 from contract.exposure import CurrencyTotal
-from contract.ids import batch_id
 from contract.operator_rules import RetryReason
 from contract.payloads import Snapshot
 from contract.states import CancelResult, State
 from ledger import Batches, Ledger
-from ledger.batches import BATCH_PAGE_MAX, SelectionChangedError
+from ledger.batches import BATCH_PAGE_MAX, Begun, KeyReusedError, SelectionChangedError
 from ledger.rows import settlement_values
-from ledger.tables import settlements
+from ledger.tables import batch_items, settlements
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON, Fields, act
 from tests.support.orders import new_number, settlement
@@ -56,9 +56,7 @@ def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) 
 
 async def begun(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401
     """Begin a batch over so many settlements and return its id."""
-    number = batch_id("ops-1", new_number(), "")
-    assert await batches.begin(number, order_of(count, **fields), "ops-1", NOON)
-    return number
+    return (await batches.begin(order_of(count, **fields), "ops-1", NOON)).batch_id
 
 
 async def outcomes(batches: Batches, batch: str) -> dict[int, ItemOutcome]:
@@ -139,19 +137,20 @@ async def test_a_batch_works_in_order_of_acceptance(batches: Batches, engine: As
 async def test_another_count_than_expected_begins_nothing(batches: Batches, engine: AsyncEngine, expected: int) -> None:
     await fill(engine, [row(), row()])
     with pytest.raises(SelectionChangedError) as refused:
-        await batches.begin("b-1", order_of(expected), "ops-1", NOON)
+        await batches.begin(order_of(expected), "ops-1", NOON)
     assert refused.value.count == 2
-    assert await batches.find("b-1") is None
-    assert (await batches.items("b-1", 0, 10)).items == ()
+    assert await batches.newest(10) == []
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(batch_items))).all() == []
 
 
 async def test_more_than_a_batch_may_have_begin_nothing(
     batches: Batches, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.batches.BATCH_ITEMS_MAX", 3)
+    monkeypatch.setattr("ledger.queries.batches.BATCH_ITEMS_MAX", 3)
     await fill(engine, [row() for _ in range(5)])
     with pytest.raises(SelectionChangedError) as refused:
-        await batches.begin("b-1", order_of(3), "ops-1", NOON)
+        await batches.begin(order_of(3), "ops-1", NOON)
     assert refused.value.count == 4
 
 
@@ -163,21 +162,64 @@ async def test_the_largest_batch_is_begun_within_a_statements_time(batches: Batc
     assert (found.count, found.outcomes) == (BATCH_ITEMS_MAX, {ItemOutcome.PENDING: BATCH_ITEMS_MAX})
 
 
-async def test_beginning_again_changes_nothing(batches: Batches, engine: AsyncEngine) -> None:
+async def test_the_same_order_under_the_same_key_is_the_same_batch(batches: Batches, engine: AsyncEngine) -> None:
     await fill(engine, [row()])
-    batch = await begun(batches, 1)
-    before = await batches.find(batch)
+    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    before = await batches.find(first.batch_id)
     await fill(engine, [row()])
-    assert not await batches.begin(batch, order_of(2, note="another"), "ops-2", LATER)
-    assert await batches.find(batch) == before
+    again = await batches.begin(order_of(1), "ops-1", LATER, key="k")
+    assert (first.is_new, again) == (True, Begun(first.batch_id, is_new=False))
+    assert await batches.find(first.batch_id) == before
+
+
+async def test_without_a_key_or_with_another_operators_each_order_is_another_batch(
+    batches: Batches, engine: AsyncEngine
+) -> None:
+    await fill(engine, [row()])
+    asked = [("ops-1", None), ("ops-1", None), ("ops-1", "k"), ("ops-2", "k"), ("ops-1", "K")]
+    begun_ones = [await batches.begin(order_of(1), operator, NOON, key=key) for operator, key in asked]
+    assert all(each.is_new for each in begun_ones)
+    assert len({each.batch_id for each in begun_ones}) == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("other", "fields"),
+    [
+        (order_of(2), ("expectedCount",)),
+        (order_of(1, note="another"), ("note",)),
+        (order_of(1, reason_code=RetryReason.OTHER, rate_per_s=2.6), ("reasonCode", "ratePerS")),
+        (order_of(1, BatchSelection(company_id=COMPANY, to=LATER)), ("selection",)),
+    ],
+)
+async def test_another_order_under_a_key_is_refused_by_name(
+    batches: Batches, engine: AsyncEngine, other: BatchOrder, fields: tuple[str, ...]
+) -> None:
+    await fill(engine, [row()])
+    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    with pytest.raises(KeyReusedError) as refused:
+        await batches.begin(other, "ops-1", LATER, key="k")
+    assert (refused.value.batch_id, refused.value.fields) == (first.batch_id, fields)
+    assert [each.batch_id for each in await batches.newest(10)] == [first.batch_id]
 
 
 async def test_of_many_who_begin_one_batch_one_does(open_one: OpenEngine, database_url: str) -> None:
     several = [Batches(open_one(database_url)) for _ in range(4)]
     await fill(open_one(database_url), [row(), row()])
-    results = await asyncio.gather(*(each.begin("b-1", order_of(2), "ops-1", NOON) for each in several))
-    assert sorted(results) == [False, False, False, True]
-    assert len((await several[0].items("b-1", 0, 10)).items) == 2
+    results = await asyncio.gather(*(each.begin(order_of(2), "ops-1", NOON, key="k") for each in several * 3))
+    assert sum(each.is_new for each in results) == 1
+    (number,) = {each.batch_id for each in results}
+    assert len((await several[0].items(number, 0, 10)).items) == 2
+
+
+async def test_what_breaks_another_rule_of_the_database_is_an_error_and_no_repeat(
+    batches: Batches, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read as "it exists already", a batch that was never begun would be answered for."""
+    await fill(engine, [row()])
+    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    monkeypatch.setattr("ledger.batches.new_batch_id", lambda: first.batch_id)
+    with pytest.raises(IntegrityError):
+        await batches.begin(order_of(1), "ops-1", LATER, key="another")
 
 
 async def test_a_batch_reads_back_as_it_was_ordered(batches: Batches, engine: AsyncEngine) -> None:
@@ -266,8 +308,11 @@ async def test_an_item_whose_audit_has_the_batchs_act_is_known_as_retried(
     before = Snapshot(version=1, state=State.ABORTED, updated_at=NOON)
     await fill(engine, [settlement_values(order, before) | {"company_id": COMPANY} for order in orders])
     batch, other = await begun(batches, 2), await begun(batches, 2)
-    note = item_note(batch, "broker is back")
-    done = Snapshot(version=2, state=State.ABORTED, updated_at=NOON, acts=(act(note=note),))
+    by_hand, by_batch = act(note=f"broker is back (batch {batch})"), act(note="broker is back", batch_id=batch)
+    done = Snapshot(version=2, state=State.ABORTED, updated_at=NOON, acts=(by_hand,))
+    await Ledger(engine).record(orders[0], done)
+    assert [each.retried for each in await batches.pending(batch, 10)] == [False, False]
+    done = Snapshot(version=3, state=State.ABORTED, updated_at=NOON, acts=(by_hand, by_batch))
     await Ledger(engine).record(orders[0], done)
     assert [each.retried for each in await batches.pending(batch, 10)] == [True, False]
     assert [each.retried for each in await batches.pending(other, 10)] == [False, False]
@@ -289,10 +334,11 @@ async def test_pages_of_items_make_up_the_whole_report(batches: Batches, engine:
 
 async def test_batches_are_listed_newest_first(batches: Batches, engine: AsyncEngine) -> None:
     await fill(engine, [row(), row()])
-    for minute in (2, 1, 3):
-        await batches.begin(f"b-{minute}", order_of(2), "ops-1", NOON + timedelta(minutes=minute))
-    assert [batch.batch_id for batch in await batches.newest(2)] == ["b-3", "b-2"]
-    assert [batch.batch_id for batch in await batches.running()] == ["b-1", "b-2", "b-3"]
+    second, first, third = [
+        (await batches.begin(order_of(2), "ops-1", NOON + timedelta(minutes=minute))).batch_id for minute in (2, 1, 3)
+    ]
+    assert [batch.batch_id for batch in await batches.newest(2)] == [third, second]
+    assert [batch.batch_id for batch in await batches.running()] == [first, second, third]
     assert [batch.count for batch in await batches.newest(BATCH_PAGE_MAX)] == [2, 2, 2]
 
 

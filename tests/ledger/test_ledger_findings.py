@@ -29,7 +29,9 @@ async def see(
     return await findings.see(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
 
 
-async def all_of(findings: Findings, status: FindingStatus | None = None) -> list[tuple[str, FindingStatus, int]]:
+async def all_of(
+    findings: Findings, status: FindingStatus | None = None
+) -> list[tuple[str | None, FindingStatus, int]]:
     """Return number, status and rounds of all findings, newest first."""
     page = await findings.page(status=status, before=None, limit=100)
     return [(each.request_unique_no, each.status, each.rounds) for each in page.items]

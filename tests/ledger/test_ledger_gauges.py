@@ -1,5 +1,6 @@
 """What alerts are made of: counts, sums and ages over the whole ledger, all of one moment."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,8 @@ from contract.calls import Rule, Verdict
 from contract.payloads import Snapshot
 from contract.reconciliation import FindingKind, FindingStatus
 from contract.states import END_STATES, Outcome, State
-from ledger import Gauges, Ledger, gauges
-from ledger.tables import findings, reconciliation_rounds
+from ledger import Findings, Gauges, Ledger, gauges
+from ledger.tables import reconciliation_rounds
 from tests.ledger.samples import NOON, accepted, call
 from tests.support.orders import settlement
 
@@ -41,19 +42,6 @@ async def put(
     adjust = call() if verdict is None else call(verdict=verdict)
     await ledger.accept(accepted_order, accepted())
     await ledger.record(accepted_order, Snapshot(version=1, state=state, updated_at=NOON, calls=(adjust,)))
-
-
-def finding(kind: FindingKind, status: FindingStatus, number: str) -> dict[str, Any]:
-    return {
-        "kind": kind.value,
-        "settlement_no": number,
-        "status": status.value,
-        "detail": "",
-        "repair": "",
-        "found_at": NOON,
-        "last_seen_at": NOON,
-        "rounds": 1,
-    }
 
 
 def a_round(name: str, ended_at: datetime) -> dict[str, Any]:
@@ -93,19 +81,29 @@ async def test_money_in_doubt_is_summed_by_currency_without_signs(ledger: Ledger
 
 
 async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger: Ledger, engine: AsyncEngine) -> None:
-    stuck, missing = FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
-    rows = [
-        finding(stuck, FindingStatus.OPEN, "N-1"),
-        finding(stuck, FindingStatus.OPEN, "N-2"),
-        finding(stuck, FindingStatus.REPAIRED, "N-3"),
-        finding(missing, FindingStatus.OPEN, "N-1"),
-        finding(missing, FindingStatus.CLEARED, "N-4"),
-    ]
-    async with engine.begin() as connection:
-        await connection.execute(insert(findings), rows)
+    record, stuck, missing = Findings(engine), FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
+    seen_ones = [(stuck, "N-1"), (stuck, "N-2"), (stuck, "N-3"), (missing, "N-1"), (missing, "N-4")]
+    ids = [await record.see(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
+    await record.close(ids[2], FindingStatus.REPAIRED, "put right", NOON)
+    await record.close(ids[4], FindingStatus.CLEARED, "gone", NOON)
     seen = await ledger.gauges()
     assert seen.open_findings == {stuck: 2, missing: 1}
     assert seen.findings == {stuck: 3, missing: 2}
+
+
+async def test_a_finding_is_counted_once_however_often_it_is_seen(
+    ledger: Ledger, ledgers: list[Ledger], engine: AsyncEngine
+) -> None:
+    """In one round or several, by one worker or several at once; one that is found again after its end is another."""
+    stuck = FindingKind.WORKFLOW_STUCK
+    records = [Findings(each.engine) for each in ledgers]
+    found = await asyncio.gather(*(each.see(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
+    assert len(set(found)) == 1
+    await records[0].see(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
+    assert (await ledger.gauges()).findings == {stuck: 1}
+    await records[0].close(found[0], FindingStatus.CLEARED, "gone", NOON)
+    await Findings(engine).see(stuck, "N-1", "", round_started_at=NOON)
+    assert (await ledger.gauges()).findings == {stuck: 2}
 
 
 async def test_the_last_round_is_the_one_that_ended_last(ledger: Ledger, engine: AsyncEngine) -> None:

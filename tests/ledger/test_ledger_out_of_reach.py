@@ -48,7 +48,7 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
 WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "accept": lambda ledger: ledger.accept(settlement(), accepted()),
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
-    "begin": lambda ledger: Batches(ledger.engine).begin("b-1", BATCH, "ops-1", NOON),
+    "begin": lambda ledger: Batches(ledger.engine).begin(BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
     "see": lambda ledger: Findings(ledger.engine).see(FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON),
 }

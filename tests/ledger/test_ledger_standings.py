@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.payloads import SettlementInput, Snapshot
 from contract.states import END_STATES, State
 from ledger import Ledger, Standings
-from ledger.tables import OPEN, settlements
+from ledger.tables import settlements
 from tests.ledger.samples import EAST, NOON, accepted, growing
 from tests.support.orders import settlement
 
@@ -90,21 +90,3 @@ async def test_moments_asked_for_need_a_zone(standings: Standings) -> None:
         await standings.open_ones(NAIVE, 100)
     with pytest.raises(StatementError, match="a moment needs a time zone"):
         await standings.open_ones(NOON, 100, after=(NAIVE, "N-1"))
-
-
-def test_the_words_of_the_index_name_every_open_state() -> None:
-    """A state that is missing there would never be looked at."""
-    assert sorted(str(OPEN).split("'")[1::2]) == sorted(set(State) - END_STATES)
-
-
-async def test_a_few_open_ones_are_found_among_many_that_have_ended_by_an_index(engine: AsyncEngine) -> None:
-    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
-    by = settlements.c
-    query = select(by.state).where(OPEN).order_by(by.accepted_at, by.request_unique_no).limit(100)
-    compiled = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-    async with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # On an empty table it would read the table itself; the question is whether it can do otherwise.
-            await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = str((await connection.execute(text(f"{explain} {compiled}"))).all())
-    assert "ix_settlements_open" in plan or "ix_settlements_state_accepted_at" in plan

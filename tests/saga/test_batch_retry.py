@@ -33,7 +33,7 @@ async def test_a_batch_retries_every_settlement_once_under_its_operators_name(
     assert progress == BatchProgress(state=BatchState.DONE, retried=5)
     await at_work.reversed_once(numbers)
     for number in numbers:
-        assert await at_work.acts(number) == [("ops-1", "BROKER_RECOVERED", f"broker is back (batch {batch})")]
+        assert await at_work.acts(number) == [("ops-1", "BROKER_RECOVERED", "broker is back", batch)]
         assert await update_ids(environment.client, number) == [batch_update_id(batch, number)]
     found = await at_work.batches.find(batch)
     assert found is not None

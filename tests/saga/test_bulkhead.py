@@ -132,7 +132,7 @@ async def test_a_cancel_that_waits_on_the_queue_of_the_release_before_is_sent(en
         workflows=[OfTheReleaseBefore],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
-    async with before, settlement_worker(environment.client, external, slots=2, company_slots=1):
+    async with before, settlement_worker(environment.client, external, slots=2, bulkhead=Bulkhead(1)):
         report = await environment.client.execute_workflow(
             OfTheReleaseBefore.run, task, id=new_number("before"), task_queue="release-before"
         )

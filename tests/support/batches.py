@@ -15,7 +15,7 @@ from contract.batch import BatchItem, BatchOrder, BatchProgress, BatchSelection,
 from contract.calls import Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.ids import CancelKind, batch_id, cancel_unique_no
+from contract.ids import CancelKind, cancel_unique_no
 from contract.operator_rules import RetryReason
 from contract.payloads import SettlementInput
 from contract.states import CancelResult, Outcome, State
@@ -129,9 +129,8 @@ class Bench:
             assert [(call.round, call.attempt) for call in cancels] == [(0, 1), (1, 1)]
             assert len(snapshot.acts) == 1
 
-    async def begin(self, count: int, rate_per_s: float = 100, batch: str | None = None) -> str:
+    async def begin(self, count: int, rate_per_s: float = 100) -> str:
         """Write a batch over all aborted settlements of the company; return its id."""
-        batch = batch or batch_id("ops-1", new_number(), "")
         order = BatchOrder(
             selection=BatchSelection(company_id=self.company),
             reason_code=RetryReason.BROKER_RECOVERED,
@@ -139,8 +138,7 @@ class Bench:
             expected_count=count,
             rate_per_s=rate_per_s,
         )
-        assert await self.batches.begin(batch, order, "ops-1", datetime.now(UTC))
-        return batch
+        return (await self.batches.begin(order, "ops-1", datetime.now(UTC))).batch_id
 
     async def run(self, batch: str) -> WorkflowHandle[BatchRetry, BatchProgress]:
         """Start a batch's workflow; return its handle."""
@@ -156,11 +154,11 @@ class Bench:
         """Return the outcomes of all items of a batch, in order."""
         return [item.outcome for item in await self.report(batch)]
 
-    async def acts(self, number: str) -> list[tuple[str, str | None, str]]:
-        """Return operator, reason and note of every act on a settlement."""
+    async def acts(self, number: str) -> list[tuple[str, str | None, str, str | None]]:
+        """Return operator, reason, note and batch of every act on a settlement."""
         found = await self.ledger.find(number)
         assert found is not None
-        return [(act.operator, act.reason_code, act.note) for act in found.snapshot.acts]
+        return [(act.operator, act.reason_code, act.note, act.batch_id) for act in found.snapshot.acts]
 
 
 async def has_pending(handle: WorkflowHandle[BatchRetry, BatchProgress], count: int) -> None:

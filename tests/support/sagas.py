@@ -146,6 +146,6 @@ async def settling(
                     id=workflow_id(start.adjust.requestUniqueNo),
                     task_queue=SETTLEMENT_TASK_QUEUE,
                 )
-            case None:
+            case _:
                 handle = await start_workflow(client, start)
         yield Saga(handle, start, external, ledger)

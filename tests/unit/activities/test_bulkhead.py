@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.bulkhead import Bulkhead
+from activities.bulkhead import OTHERS_REMEMBERED_S, Bulkhead
 
 SLOTS = 3
 A, B = 7, 8
@@ -16,7 +16,7 @@ A, B = 7, 8
 def filled(bulkhead: Bulkhead, company_id: int | None) -> ExitStack:
     """Take every slot of a company; closing what is returned gives them back."""
     held = ExitStack()
-    assert all(held.enter_context(bulkhead.slot(company_id)) for _ in range(bulkhead.slots))
+    assert all(held.enter_context(bulkhead.slot(company_id)) for _ in range(bulkhead.limit(company_id)))
     return held
 
 
@@ -101,3 +101,131 @@ def test_whatever_begins_and_ends_in_whatever_order(slots: int, events: list[tup
             mine[0][1].close()
         counts = {each: len([one for one, _ in held if one == each]) for each, _ in held}
         assert bulkhead.in_flight() == counts
+
+
+ALL, HALF, HANGS_S = 8, 4, 3.0
+
+
+class Clock:
+    """Time in the test's hands."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.mark.parametrize("company_id", [A, None])
+def test_a_lone_company_has_all_slots(clock: Clock, company_id: int | None) -> None:
+    """A platform with one company, or one that names none, must not lose half of its capacity."""
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    with filled(bulkhead, company_id):
+        assert bulkhead.in_flight() == {company_id: ALL}
+        with bulkhead.slot(company_id) as free:
+            assert not free
+
+
+def test_beside_a_call_of_another_company_each_has_its_part(clock: Clock) -> None:
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    with bulkhead.slot(B) as other:
+        clock.now += 10 * OTHERS_REMEMBERED_S
+        assert other
+        with filled(bulkhead, A):
+            assert bulkhead.in_flight() == {A: HALF, B: 1}
+
+
+def test_another_company_is_remembered_for_a_while_after_its_last_call(clock: Clock) -> None:
+    """One with few orders would otherwise find every slot taken, whenever it has one."""
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    with bulkhead.slot(B):
+        clock.now += 100
+    clock.now += OTHERS_REMEMBERED_S - 1
+    assert (bulkhead.limit(A), bulkhead.limit(B)) == (HALF, ALL)
+    clock.now += 1
+    assert bulkhead.limit(A) == ALL
+
+
+def test_a_company_that_had_all_slots_gets_no_more_until_it_is_back_to_its_part(clock: Clock) -> None:
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    held = [ExitStack() for _ in range(ALL)]
+    assert all(each.enter_context(bulkhead.slot(A)) for each in held)
+    held.pop().close()
+    with bulkhead.slot(B) as other:
+        assert other
+    while len(held) > HALF:
+        with bulkhead.slot(A) as free:
+            assert not free
+        held.pop().close()
+    held.pop().close()
+    with bulkhead.slot(A) as free:
+        assert free
+    for each in held:
+        each.close()
+
+
+def test_while_one_company_hangs_another_waits_for_one_call_at_most_and_then_never(clock: Clock) -> None:
+    """A worker of `ALL` slots: A hangs and asks for every slot that is free; Temporal hands B's tasks out in turn."""
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    in_flight: list[tuple[float, int, ExitStack]] = []
+    waited_s: list[float] = []
+
+    def begin(company_id: int) -> bool:
+        stack = ExitStack()
+        if not stack.enter_context(bulkhead.slot(company_id)):
+            stack.close()
+            return False
+        in_flight.append((clock.now + (HANGS_S if company_id == A else 0.1), company_id, stack))
+        return True
+
+    asks_since = 20.0
+    while clock.now < 120:
+        for each in [each for each in in_flight if each[0] <= clock.now]:
+            in_flight.remove(each)
+            each[2].close()
+        while clock.now >= asks_since and len(in_flight) < ALL:
+            assert begin(B), "B has never as many in flight as it may"
+            waited_s.append(clock.now - asks_since)
+            asks_since += 10
+        while len(in_flight) < ALL and begin(A):
+            pass
+        clock.now += 0.25
+    assert waited_s[0] <= HANGS_S
+    assert len(waited_s) >= 9
+    assert set(waited_s[1:]) == {0.0}
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B, None]), st.booleans(), st.floats(0, 90)), max_size=60))
+def test_the_limit_is_that_of_a_lone_company_exactly_while_no_other_calls_or_did_lately(
+    events: list[tuple[int | None, bool, float]],
+) -> None:
+    """Against a list of who is in and when each was seen last."""
+    clock = Clock()
+    bulkhead = Bulkhead(HALF, ALL, clock)
+    held: list[tuple[int | None, ExitStack]] = []
+    seen: dict[int | None, float] = {}
+    for company_id, begins, later_s in events:
+        clock.now += later_s
+        mine = [each for each in held if each[0] == company_id]
+        if begins:
+            stack = ExitStack()
+            if stack.enter_context(bulkhead.slot(company_id)):
+                held.append((company_id, stack))
+            else:
+                stack.close()
+            seen[company_id] = clock.now
+        elif mine:
+            held.remove(mine[0])
+            mine[0][1].close()
+            seen[company_id] = clock.now
+        for each in (A, B, None):
+            others = {one for one, _ in held} | {
+                one for one, at in seen.items() if clock.now - at < OTHERS_REMEMBERED_S
+            }
+            assert bulkhead.limit(each) == (HALF if others - {each} else ALL)

@@ -1,4 +1,4 @@
-"""How many slots one company may have of a worker's: half of them, or what is set, but never more than there are."""
+"""How many slots one company may have of a worker's: half beside others, all of them alone, or what is set."""
 
 import pytest
 
@@ -8,17 +8,22 @@ WORKER, COMPANY = "SETTLEMENT_WORKER_SLOTS", "SETTLEMENT_COMPANY_SLOTS"
 
 
 @pytest.mark.parametrize(("worker", "half"), [(None, 250), ("8", 4), ("9", 5), ("2", 1), ("1", 1)])
-def test_by_default_it_is_half(monkeypatch: pytest.MonkeyPatch, worker: str | None, half: int) -> None:
+def test_by_default_it_is_half_beside_others_and_all_alone(
+    monkeypatch: pytest.MonkeyPatch, worker: str | None, half: int
+) -> None:
     if worker is not None:
         monkeypatch.setenv(WORKER, worker)
-    assert load_settings().slots_of_one_company == half
+    settings = load_settings()
+    assert settings.slots_of_one_company == half
+    assert settings.slots_of_a_lone_company == settings.worker_slots
 
 
 @pytest.mark.parametrize("company", ["1", "7", "8"])
 def test_what_is_set_holds_up_to_all_of_them(monkeypatch: pytest.MonkeyPatch, company: str) -> None:
     monkeypatch.setenv(WORKER, "8")
     monkeypatch.setenv(COMPANY, company)
-    assert load_settings().slots_of_one_company == int(company)
+    settings = load_settings()
+    assert settings.slots_of_one_company == settings.slots_of_a_lone_company == int(company)
 
 
 @pytest.mark.parametrize(

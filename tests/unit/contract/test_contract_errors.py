@@ -32,6 +32,7 @@ def test_codes_that_clients_switch_on_never_change() -> None:
         "forbidden": 403,
         "key-limit-reached": 409,
         "selection-changed": 409,
+        "idempotency-key-reused": 409,
         "too-many-streams": 503,
         "too-many-streams-of-client": 429,
         "too-many-connections": 503,

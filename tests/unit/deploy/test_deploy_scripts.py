@@ -20,6 +20,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from activities.bulkhead import Bulkhead
 from config.temporal import TYPE_OF
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
@@ -154,7 +155,7 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, external_system, slots=5, company_slots=5),
+        settlement_worker(client, external_system, slots=5, bulkhead=Bulkhead(5)),
         reconciliation_worker(client, engine),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)

@@ -1,0 +1,196 @@
+"""No query of the table reads all of a table that grows, on either database: an index leads to what it asks for."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.batch import BatchState, ItemOutcome
+from contract.calls import Rule
+from contract.reconciliation import FindingKind, FindingStatus
+from contract.states import CancelResult, State
+from ledger import SettlementFilter
+from ledger.queries import QUERIES
+from ledger.queries.settlements import page
+from ledger.rows import act_values, call_values, settlement_values, state_change_values
+from ledger.tables import (
+    api_keys,
+    batch_items,
+    batches,
+    external_calls,
+    finding_counts,
+    findings,
+    operator_acts,
+    reconciliation_rounds,
+    settlements,
+    state_changes,
+    take_up_allowances,
+    take_up_counts,
+)
+from tests.ledger.samples import NOON, accepted, resolved
+from tests.support.orders import settlement
+from tests.support.plans import faults, plan_of
+
+COMMON = {
+    "state": State.SETTLED.value,
+    "order_id": 1,
+    "user_name": "u-1",
+    "company_id": 1,
+    "currency": "USD",
+    "last_rule": Rule.CODE_SUCCESS.value,
+}
+RARE: tuple[dict[str, Any], ...] = (
+    {"state": "ABORTED", "in_doubt": True},
+    {"state": "CANCELLING"},
+    {"state": "ADJUSTING"},
+    {"state": "RESOLVED"},
+    {"state": "EXPIRED"},
+    {"state": "CANCELLED", "cancel_result": CancelResult.REVERSED.value},
+    {"order_id": 17},
+    {"user_name": "rare"},
+    {"company_id": 17},
+    {"currency": "ISK"},
+    {"last_rule": Rule.HTTP_STATUS.value},
+)
+"""Of each a few, among thousands of ordinary settlements that have ended."""
+MANY = 8_000
+BATCH = "2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b"
+
+
+def at(index: int) -> Any:  # noqa: ANN401 - a moment
+    return NOON + timedelta(seconds=index)
+
+
+def settled() -> Iterable[dict[str, Any]]:
+    row, rare = settlement_values(settlement(), accepted()) | COMMON, list(RARE) * 3
+    for index in range(MANY):
+        strange = rare[index // 200] if index % 200 == 0 and index // 200 < len(rare) else {}
+        yield row | {"request_unique_no": f"N-{index}", "accepted_at": at(index)} | strange
+
+
+def parts_of_settlements() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+    numbers, whole = [f"N-{index}" for index in range(MANY // 2)], resolved(1)
+    yield external_calls, (row for number in numbers for row in call_values(number, whole))
+    yield operator_acts, (row for number in numbers for row in act_values(number, whole))
+    yield state_changes, (row for number in numbers for row in state_change_values(number, whole))
+
+
+def of_operators() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+    key = {"owner": "o", "role": "READ", "secret_hash": "h", "slot": 1, "created_by": "o", "revoked_by": None}
+    yield (
+        api_keys,
+        (
+            key | {"key_id": f"k-{i}", "owner": f"o-{i}", "created_at": at(i), "revoked_at": at(i) if i > 9 else None}
+            for i in range(MANY // 2)
+        ),
+    )
+    batch = {"operator": "o", "reason_code": "R", "note": "", "selection": {}, "rate_per_s": 1.0}
+    ids = [BATCH, *(f"{i:036}" for i in range(MANY // 4))]
+    states = {BATCH: BatchState.RUNNING.value}
+    yield (
+        batches,
+        (
+            batch | {"batch_id": each, "created_at": at(i), "state": states.get(each, "DONE"), "ended_at": None}
+            for i, each in enumerate(ids)
+        ),
+    )
+    item = {"detail": "", "outcome": ItemOutcome.RETRIED.value, "at": NOON}
+    yield (
+        batch_items,
+        (
+            item
+            | {"batch_id": each, "position": position, "settlement_no": f"N-{position}"}
+            | ({"outcome": ItemOutcome.PENDING.value} if each == BATCH and position > 40 else {})
+            for each in ids[:200]
+            for position in range(1, 61)
+        ),
+    )
+
+
+def of_reconciliation() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+    finding = {"detail": "", "repair": "", "found_at": NOON, "last_seen_at": NOON, "rounds": 1, "sightings": 1}
+    kinds = list(FindingKind)
+    yield (
+        findings,
+        (
+            finding
+            | {"kind": kinds[i % len(kinds)].value, "settlement_no": f"N-{i}"}
+            | {"status": (FindingStatus.OPEN if i % 500 == 0 else FindingStatus.REPAIRED).value}
+            for i in range(MANY)
+        ),
+    )
+    yield take_up_counts, ({"round_started_at": at(i), "used": 1} for i in range(MANY // 2))
+    allowance = {"count": 1, "used": 1, "operator": "o", "note": "", "allowed_at": NOON}
+    yield take_up_allowances, (allowance | {"expires_at": at(i - MANY)} for i in range(MANY // 2))
+    yield finding_counts, ({"kind": kind.value, "total": 9} for kind in kinds)
+    counts = dict.fromkeys(("ledger_checked", "temporal_checked", "found", "repaired"), 0)
+    yield (
+        reconciliation_rounds,
+        (
+            counts
+            | {"round_id": f"r-{i}", "started_at": at(i), "ended_at": at(i), "listed_to": at(i), "complete": True}
+            for i in range(MANY // 2)
+        ),
+    )
+
+
+@pytest.fixture
+async def full(engine: AsyncEngine) -> AsyncEngine:
+    """Fill every table that grows with thousands of rows, nearly all of which are of no interest any more."""
+    async with engine.begin() as connection:
+        for table, rows in ((settlements, settled()), *parts_of_settlements(), *of_operators(), *of_reconciliation()):
+            await connection.execute(insert(table), list(rows))
+        if engine.dialect.name == "postgresql":
+            # As it does by itself; SQLite gathers no figures unless it is told to, and nothing tells it.
+            await connection.execute(text("ANALYZE"))
+    return engine
+
+
+async def test_no_query_reads_all_of_a_table_that_grows(full: AsyncEngine) -> None:
+    """Every query of the product stands in the table; `test_statements` fails on one that does not."""
+    found = {}
+    async with full.connect() as connection:
+        for name, query in QUERIES.items():
+            for sample in query.samples:
+                statement = query.build(*sample)
+                plan = await plan_of(connection, statement)
+                if wrong := faults(plan, statement):
+                    found[name, str(sample)] = (wrong, plan)
+    assert not found, "\n".join(f"{query}: {wrong}" for query, wrong in list(found.items())[:20])
+
+
+async def test_a_scan_is_noticed(full: AsyncEngine) -> None:
+    """The check can fail: each of these reads a table, or the whole of an index, from end to end."""
+    by = settlements.c
+    scans = [
+        select(by.state, func.count()).where(by.state.not_in(["SETTLED", "EXPIRED"])).group_by(by.state),
+        select(findings.c.kind, func.count()).group_by(findings.c.kind),
+        select(settlements).where(by.reason == "x").order_by(by.accepted_at.desc()).limit(51),
+        select(batches).where(batches.c.note == "x").order_by(batches.c.created_at).limit(10),
+        select(func.count()).select_from(settlements),
+    ]
+    async with full.connect() as connection:
+        for statement in scans:
+            assert faults(await plan_of(connection, statement), statement), str(statement)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=False)
+async def test_sqlite_begins_with_the_filter_that_leads_to_the_fewest_rows(full: AsyncEngine, backend: str) -> None:
+    """It keeps no figures: left to itself it may go through all that was ever settled for the rows of one order."""
+    assert backend == "sqlite"
+    everything: dict[str, Any] = {"user_name": "u-1", "company_id": 1, "currency": "USD", "cause": Rule.CODE_SUCCESS}
+    expected = {
+        "order_id": SettlementFilter(order_id=17, state=State.ABORTED, **everything),
+        "state_accepted_at": SettlementFilter(state=State.ABORTED, **everything),
+        "user_name_accepted_at": SettlementFilter(state=State.SETTLED, **everything),
+        "company_id_accepted_at": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
+        "currency_accepted_at": SettlementFilter(state=State.SETTLED, currency="USD"),
+    }
+    async with full.connect() as connection:
+        for index, where in expected.items():
+            for after in (None, (NOON, "N-1")):
+                plan = await plan_of(connection, page(where, after, 51))
+                assert any(f"USING INDEX ix_settlements_{index} " in line for line in plan), (index, plan)

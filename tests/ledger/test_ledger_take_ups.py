@@ -1,0 +1,60 @@
+"""Take-ups are counted by round and stop at the limit, however many ask at once; a person may allow more."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contract.reconciliation import FindingKind, FindingStatus, TakeUpOrder
+from ledger import Findings, Ledger, TakeUps
+from ledger.take_ups import ALLOWANCE_LASTS
+from tests.ledger.samples import NOON
+
+NEXT = NOON + timedelta(minutes=1)
+TWO_MORE = TakeUpOrder(count=2, note="Temporal's disk was lost")
+
+
+@pytest.fixture
+def take_ups(engine: AsyncEngine) -> TakeUps:
+    return TakeUps(engine)
+
+
+async def permitted(take_ups: TakeUps, at: datetime, asked: int, limit: int = 3) -> int:
+    """Return how many of so many, one after the other, are permitted."""
+    return sum([await take_ups.permit(at, limit) for _ in range(asked)])
+
+
+async def test_a_round_stops_at_its_limit_and_the_next_one_counts_anew(take_ups: TakeUps) -> None:
+    assert await permitted(take_ups, NOON, 5) == 3
+    assert await permitted(take_ups, NEXT, 2) == 2
+
+
+async def test_of_many_at_once_no_more_than_the_limit(ledgers: list[Ledger]) -> None:
+    several = [TakeUps(each.engine) for each in ledgers]
+    answers = await asyncio.gather(*(each.permit(NOON, 7) for each in several * 6))
+    assert sum(answers) == 7
+
+
+async def test_while_the_finding_is_open_no_round_takes_up_any(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    """Otherwise each round would take up its limit, and a person would come too late."""
+    found = await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    assert await permitted(take_ups, NEXT, 2) == 0
+    await Findings(engine).close(found, FindingStatus.CLEARED, "gone", NEXT)
+    assert await permitted(take_ups, NEXT, 1) == 1
+
+
+async def test_a_person_allows_so_many_more_and_no_further(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    allowance = await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC))
+    assert (allowance.count, allowance.used, allowance.operator) == (2, 0, "ops-1")
+    assert await permitted(take_ups, NEXT, 5) == 2
+    await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC))
+    answers = await asyncio.gather(*(take_ups.permit(NEXT, 3) for _ in range(9)))
+    assert sum(answers) == 2
+
+
+async def test_what_is_left_of_a_decision_ends_after_its_time(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC) - ALLOWANCE_LASTS)
+    assert await permitted(take_ups, NEXT, 2) == 0

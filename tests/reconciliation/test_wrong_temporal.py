@@ -1,0 +1,119 @@
+"""A worker that is connected to another Temporal than the ledger's repairs nothing, and many at once need a person."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.client import Client
+
+from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
+from contract.payloads import SettlementInput, accepted_snapshot
+from contract.reconciliation import FindingKind, FindingStatus, TakeUpOrder
+from ledger import TakeUps, TemporalHome
+from tests.reconciliation.conftest import Sides
+from tests.support.dev_server import dev_server
+from tests.support.orders import settlement
+from tests.support.polling import until
+
+WRONG, LIMIT, MISSING = FindingKind.WRONG_TEMPORAL, FindingKind.TAKE_UP_LIMIT, FindingKind.WORKFLOW_MISSING
+OPEN, REPAIRED, CLEARED = FindingStatus.OPEN, FindingStatus.REPAIRED, FindingStatus.CLEARED
+
+
+async def lost(sides: Sides, count: int) -> list[SettlementInput]:
+    """Have the ledger know of open settlements that have no workflow in Temporal."""
+    orders = [settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1)) for _ in range(count)]
+    for order in orders:
+        await sides.ledger.accept(order, accepted_snapshot(order))
+    return orders
+
+
+async def known_to_temporal(sides: Sides, orders: list[SettlementInput]) -> int:
+    """Count those that have a workflow."""
+    return sum([await sides.is_known(order) for order in orders])
+
+
+async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Client) -> None:
+    async with dev_server() as other:
+        ours, theirs = await identity_of(temporal), await identity_of(other)
+        assert ours.is_same_as(await identity_of(temporal))
+        assert not ours.is_same_as(theirs)
+        assert ours.namespace == theirs.namespace
+
+
+async def test_the_first_check_adopts_and_another_server_is_refused_with_both_named(sides: Sides) -> None:
+    await TemporalGuard(sides.temporal, sides.engine, "worker").check()
+    home = await TemporalHome(sides.engine).read()
+    assert home == await identity_of(sides.temporal)
+    async with dev_server() as other:
+        with pytest.raises(WrongTemporalError) as refused:
+            await TemporalGuard(other, sides.engine, "worker").check()
+        found = await identity_of(other)
+    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.adopt_temporal"):
+        assert part in str(refused.value)
+
+
+async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be asked for a while ends nothing; another identity does."""
+    monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
+    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalHome(sides.engine)
+    watching = asyncio.create_task(guard.watch())
+
+    async def adopted() -> bool:
+        return await home.read() is not None
+
+    await until(adopted)
+    assert not watching.done()
+    ours = await identity_of(sides.temporal)
+    gone = ours.model_copy(update={"cluster_id": "another"})
+    await home.move(ours, gone, "a test", datetime.now(UTC))
+    with pytest.raises(WrongTemporalError, match="of cluster another"):
+        async with asyncio.timeout(10):
+            await watching
+
+
+async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(sides: Sides) -> None:
+    """All of these settlements have their workflow, in the Temporal that the ledger belongs to."""
+    async with dev_server() as home:
+        await TemporalHome(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
+    orders = await lost(sides, 3)
+    for _ in range(2):
+        ended = await sides.round()
+        assert (ended.found, ended.repaired, ended.complete) == (0, 0, False)
+    assert await sides.found() == [(WRONG, OPEN)]
+    (finding,) = await sides.findings()
+    assert finding.request_unique_no is None
+    assert "belongs to" in finding.detail
+    assert await known_to_temporal(sides, orders) == 0
+
+
+async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides) -> None:
+    before = await identity_of(sides.temporal)
+    gone = before.model_copy(update={"namespace_id": "00000000-0000-0000-0000-000000000000"})
+    home = TemporalHome(sides.engine)
+    await home.adopt_first(gone, "worker", datetime.now(UTC))
+    await sides.round()
+    await home.move(gone, before, "ops", datetime.now(UTC))
+    assert (await sides.round()).complete
+    assert await sides.found() == [(WRONG, CLEARED)]
+
+
+async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_a_person(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contract.limits.RECONCILE_TAKE_UPS_MAX", 3)
+    orders = await lost(sides, 8)
+    ended = await sides.round()
+    assert (ended.found, ended.repaired) == (8, 3)
+    assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 3, (LIMIT, OPEN)])
+    assert (await sides.round()).repaired == 0, "a second round must not go on where the first one stopped"
+    await TakeUps(sides.engine).allow(TakeUpOrder(count=4, note="its disk was lost"), "ops-1", datetime.now(UTC))
+    assert (await sides.round()).repaired == 4
+    assert (await sides.round()).repaired == 0, "what was allowed is used up"
+    assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 7, (LIMIT, OPEN)])
+    await TakeUps(sides.engine).allow(TakeUpOrder(count=9, note="its disk was lost"), "ops-1", datetime.now(UTC))
+    assert (await sides.round()).repaired == 1
+    assert (await sides.round()).found == 0
+    assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 8, (LIMIT, CLEARED)])
+    assert len(orders) == 8
