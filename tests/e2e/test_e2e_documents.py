@@ -25,7 +25,8 @@ LIMIT_S = 120.0
 LOOKS_S = 60.0
 RUNS_UNTIL_CTRL_C = ("make up", ".venv/bin/python -m simulator")
 ONLY_READS = re.compile(
-    r"settlement (show|list|explain|exposure|findings|events|batch-retry (preview|status|report|list)) |curl -s \S+ \| jq|curl -s \S+$"
+    r"settlement (show|list|explain|exposure|findings|events|batch-retry (preview|status|report|list)) "
+    r"|curl -s \S+ (\||$)"
 )
 QUICKER = {"cancel_initial_interval_s": "0.1", "cancel_max_interval_s": "0.5", "confirm_after_s": "2"}
 LEFT_OUT = {".git", ".state", "build"}

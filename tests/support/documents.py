@@ -1,6 +1,6 @@
-"""The Markdown documents of this repository: their fenced blocks, the commands in them and the output they show.
+r"""The Markdown documents of this repository: their fenced blocks, the commands in them and the output they show.
 
-A block `console` holds commands (`$ ` begins one; it goes on while a quotation is open or a line ends with `\\`), each
+A block `console` holds commands (`$ ` begins one; it goes on while a quotation is open or a line ends with `\`), each
 with the output that follows it. In that output `…` stands for anything within a line, and a line of nothing but `…` for
 any number of lines. Times, durations in `ms` and `s`, and ids of 16 or more hexadecimal digits may differ; an id
 that occurs twice is the same one both times. Blanks and tabs count as one blank. Everything else is exact.
