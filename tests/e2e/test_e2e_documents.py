@@ -23,7 +23,7 @@ from tests.support.shell import Foreground, Shell
 
 LIMIT_S = 120.0
 LOOKS_S = 60.0
-RUNS_UNTIL_CTRL_C = ("make up", ".venv/bin/python -m simulator")
+RUNS_UNTIL_CTRL_C = re.compile(r"(SETTLEMENT_\w+=\S+ )*(make up|\.venv/bin/python -m simulator)\b")
 ONLY_READS = re.compile(
     r"settlement (show|list|explain|exposure|findings|events|batch-retry (preview|status|report|list)) "
     r"|curl -s \S+ (\||$)"
@@ -48,7 +48,7 @@ class Reader:
     async def follow(self, command: Command, *, status_is_asked_for: bool) -> None:
         """Do as the document says; fail where it prints something else, or fails without saying so."""
         text = self._with_our_ports(self._shape.typed(command.text))
-        if text.startswith(RUNS_UNTIL_CTRL_C):
+        if RUNS_UNTIL_CTRL_C.match(text):
             await self._start(text, command)
             return
         repeated_until = asyncio.get_running_loop().time() + (LOOKS_S if ONLY_READS.match(f"{text} ") else 0)
