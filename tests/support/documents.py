@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
-_FENCE = re.compile(r"^ *```(.*)$")
+_FENCE = re.compile(r"^( *)```(.*)$")
 _NOT_RUN = re.compile(r"^ *<!-- not run: (.+) -->$")
 _DIFFERS = [
     ("moment", r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?Z"),
@@ -50,6 +50,8 @@ class Block:
     line: int
     language: str
     lines: list[str] = field(default_factory=list)
+    indent: str = ""
+    """Blanks before the fence, in a list; no part of any line."""
     not_run: str | None = None
     """Why no test runs its commands; None: one does."""
 
@@ -79,12 +81,12 @@ def blocks(page: Path) -> Iterator[Block]:
         fence = _FENCE.match(line)
         if opened is None and fence:
             marker = _NOT_RUN.match(before)
-            opened = Block(page, number, fence[1], [], marker[1] if marker else None)
+            opened = Block(page, number, fence[2], [], fence[1], marker[1] if marker else None)
         elif opened is not None and fence:
             yield opened
             opened = None
         elif opened is not None:
-            opened.lines.append(line)
+            opened.lines.append(line.removeprefix(opened.indent))
         before = line
     if opened is not None:
         message = f"{page.name}:{opened.line} opens a block that has no end"

@@ -79,6 +79,11 @@ class Foreground:
         )
         return cls(process)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, and everything that it printed was read."""
+        return self._reading.done()
+
     async def _read(self) -> None:
         assert self._process.stdout is not None
         while part := await self._process.stdout.readline():

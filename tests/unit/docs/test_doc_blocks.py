@@ -8,7 +8,7 @@ from tests.support.documents import PAGES, ROOT, blocks
 
 NOT_RUN = {
     "README.md": ["a test cannot run the tests"],
-    "docs/deployment.md": ["needs Docker", "needs Docker", "needs Docker and Temporal Cloud"],
+    "docs/deployment.md": ["needs Docker", "needs Docker", "needs Docker", "needs Docker and Temporal Cloud"],
 }
 """All blocks that no test runs, with the reason that stands before each. A new one needs a good reason."""
 
