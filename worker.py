@@ -25,6 +25,7 @@ from activities.record_round import RecordRound
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from activities.review_findings import ReviewFindings
+from config.files import owner_only
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
@@ -189,6 +190,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def main() -> None:
     """Run until SIGTERM or SIGINT; Python itself handles neither in a way that would drain."""
+    owner_only()
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()

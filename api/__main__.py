@@ -8,6 +8,7 @@ import uvicorn
 from api.app import create_app
 from api.keys import Keys
 from api.services import Services
+from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import load_api_settings
@@ -26,6 +27,7 @@ connection just being closed is lost, and its caller must ask again."""
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT, then let the answers that are due go out."""
+    owner_only()
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
