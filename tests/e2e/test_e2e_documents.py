@@ -29,7 +29,7 @@ ONLY_READS = re.compile(
     r"|curl -s \S+ (\||$)"
 )
 QUICKER = {"cancel_initial_interval_s": "0.1", "cancel_max_interval_s": "0.5", "confirm_after_s": "2"}
-LEFT_OUT = {".git", ".state", "build"}
+LEFT_OUT = {".git", ".state", ".venv", "build"}
 
 RUN = [page for page in PAGES if any(each.language == "console" and not each.not_run for each in blocks(page))]
 
@@ -87,18 +87,22 @@ class Reader:
         return text
 
 
-@asynccontextmanager
-async def reader(folder: Path) -> AsyncIterator[Reader]:
-    """Sit down at a fresh copy of the repository, with `make` done once."""
+def lay_out(folder: Path) -> None:
+    """Link all that a clone has into a folder, with the environment that runs this test; `make` sees it as ready."""
     for entry in ROOT.iterdir():
-        if entry.name not in LEFT_OUT | {".venv"}:
+        if entry.name not in LEFT_OUT:
             (folder / entry.name).symlink_to(entry)
-    # The environment that runs this test, and ready, whether or not pyproject.toml is newer.
     (folder / ".venv").mkdir()
     for entry in Path(sys.prefix).iterdir():
         if entry.name != ".ready":
             (folder / ".venv" / entry.name).symlink_to(entry)
     (folder / ".venv" / ".ready").touch()
+
+
+@asynccontextmanager
+async def reader(folder: Path) -> AsyncIterator[Reader]:
+    """Sit down at a fresh copy of the repository, with `make` done once."""
+    lay_out(folder)
     free = {name: str(free_port()) for name in PORT_SETTINGS}
     told = {f"{ENV_PREFIX}{name}".upper(): value for name, value in {**QUICKER, **free}.items()}
     env = {
