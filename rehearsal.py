@@ -6,8 +6,10 @@ it starts no worker, and writes neither to Temporal nor to the ledger.
 
 import argparse
 import asyncio
+import os
 import sys
 from collections import Counter
+from typing import NoReturn
 
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
@@ -78,5 +80,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def end(code: int) -> NoReturn:
+    """End the process at once, with all that was printed.
+
+    Threads of the SDK's runtime may still be at work, and the interpreter's own ending can crash under them: the exit
+    status would be another one.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())
