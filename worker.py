@@ -29,6 +29,7 @@ from activities.retry_settlements import RetrySettlements
 from activities.review_findings import ReviewFindings
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
+from config.files import owner_only
 from config.logging import configure_logging
 from config.metrics import prometheus_runtime
 from config.settings import Settings, load_settings
@@ -229,6 +230,7 @@ async def main() -> int:
 
     Return the exit code: 1 where the ledger belongs to another Temporal.
     """
+    owner_only()
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()

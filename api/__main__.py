@@ -17,6 +17,7 @@ from api.server import configured
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.ending import Ending
+from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import load_api_settings
@@ -58,6 +59,7 @@ async def main() -> int:
     Return the exit code: 1 where the ledger belongs to another Temporal. While either of them is away the API starts,
     serves what it can read, starts no workflow, and compares them as soon as both answer.
     """
+    owner_only()
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)

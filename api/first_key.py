@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.keys import Keys
+from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import Settings, load_settings
@@ -62,6 +63,7 @@ def main() -> int:
     parser.add_argument("owner", metavar="OWNER", help="who uses it; audited under this name")
     parser.add_argument("--force", action="store_true", help="even though an active admin key exists")
     arguments = parser.parse_args()
+    owner_only()
     settings = load_settings()
     # To standard error: on standard output there is the key and nothing else.
     configure_logging(settings.log_format, settings.log_level)

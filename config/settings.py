@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 from yarl import URL
 
 from contract.audit_window import CANCEL_ATTEMPTS_MAX
@@ -30,6 +32,19 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _database_url(value: SecretStr) -> SecretStr:
+    message = "must be an sqlite:/// or postgresql:// URL"
+    try:
+        name = make_url(value.get_secret_value()).get_backend_name()
+    except (ArgumentError, ValueError):
+        # The parser's own text may hold a part of the password.
+        raise ValueError(message) from None
+    if name not in {"sqlite", "postgresql", "postgres"}:
+        raise ValueError(message)
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UrlPath = Annotated[str, Field(pattern="^/")]
 
@@ -37,7 +52,10 @@ UrlPath = Annotated[str, Field(pattern="^/")]
 class Settings(BaseSettings):
     """All settings with their defaults and bounds; seconds and ports as their names say."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", env_ignore_empty=True, frozen=True)
+    # Neither `repr` nor the text of an error shows what may be a secret; every URL may hold a password.
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
@@ -54,16 +72,16 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     """Where `make up` binds its own Temporal server; elsewhere `TEMPORAL_ADDRESS` says where Temporal is."""
     temporal_ui_port: Port = 8233
-    temporal_ui_url: HttpUrl | None = None
+    temporal_ui_url: HttpUrl | None = Field(default=None, repr=False)
     """Base address of the Temporal UI as operators reach it; links in answers begin with it."""
     simulator_port: Port = 8100
     state_dir: Path = Path(".state")
     """Embedded databases and logs."""
 
-    database_url: str | None = None
+    database_url: DatabaseUrl | None = None
     """sqlite:///… or postgresql://…; default: an SQLite file in the state directory."""
 
-    external_base_url: HttpUrl | None = None
+    external_base_url: HttpUrl | None = Field(default=None, repr=False)
     """The broker's system; default: the simulator on this machine."""
     external_adjust_path: UrlPath = "/"
     external_cancel_adjust_path: UrlPath = "/get-user-amount"
@@ -144,7 +162,9 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """Where the ledger is."""
-        return self.database_url or f"sqlite:///{self.state_dir.absolute() / 'ledger.db'}"
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.state_dir.absolute() / 'ledger.db'}"
 
 
 def load_settings() -> Settings:

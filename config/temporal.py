@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 log = structlog.get_logger()
 
 TYPE_OF: dict[int, IndexedValueType.ValueType] = {
-    int(each): each for each in (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, IndexedValueType.INDEXED_VALUE_TYPE_INT)
+    int(each): each for each in (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,)
 }
 
 
@@ -43,15 +43,20 @@ async def connect(
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
     """Register the missing ones where the server lets us; where it does not, say which an administrator must add.
 
-    Repeating it changes nothing. A settlement cannot start while one is missing: the server refuses it.
+    Repeating it changes nothing. A settlement cannot start while one is missing or has another type: the server refuses
+    it. So one of another type ends the process, with exit code 2 and one line; only an administrator can remove it.
     """
     try:
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
         )
-        missing = {
-            key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys if key.name not in known.custom_attributes
-        }
+        needed = {key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys}
+        wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
+        if wrong:
+            remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
+            log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
+            raise SystemExit(2)
+        missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
         if missing:
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)

@@ -4,7 +4,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
@@ -31,7 +31,8 @@ _TRACE_CONTEXT = TraceContextTextMapPropagator()
 class ExternalSystemConfig:
     """Where one external system is and how it undoes an adjust."""
 
-    base_url: str
+    base_url: str = field(repr=False)
+    """It may hold a password."""
     adjust_path: str = "/"
     cancel_adjust_path: str = "/get-user-amount"
     cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"

@@ -80,7 +80,7 @@ class ApiKey(Model):
 class NewApiKey(ApiKey):
     """The one answer that holds the secret. It is stored nowhere."""
 
-    api_key: str = Field(description="`id.secret`; send it as `Authorization: Bearer …`. Shown once.")
+    api_key: str = Field(repr=False, description="`id.secret`; send it as `Authorization: Bearer …`. Shown once.")
 
 
 class ApiKeys(Model):

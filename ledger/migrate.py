@@ -1,13 +1,16 @@
 """Bring the ledger's database to the current schema: `python -m ledger.migrate`. Safe to repeat."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from config.files import owner_only
 from config.settings import load_settings
 from ledger.engine import SQLITE_BEGIN, open_engine
 
@@ -47,10 +50,22 @@ async def migrate_url(database_url: str) -> None:
         await engine.dispose()
 
 
-def main() -> None:
-    """Migrate the database that the settings name."""
-    asyncio.run(migrate_url(load_settings().ledger_url))
+def main() -> int:
+    """Migrate the database that the settings name; 1 with one line on standard error if it cannot be written."""
+    owner_only()
+    try:
+        asyncio.run(migrate_url(load_settings().ledger_url))
+    except (SQLAlchemyError, OSError) as error:
+        print(f"the ledger cannot be migrated: {reason(error)}", file=sys.stderr)  # noqa: T201 - for a person
+        return 1
+    return 0
+
+
+def reason(error: Exception) -> str:
+    """Return one line that says why; the driver's text names host, port and user, never a password."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """`python -m simulator`: run the reference external system until SIGTERM or SIGINT."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -38,6 +39,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def main() -> None:
     """Serve until a signal comes; one JSON line per call goes to standard output."""
     options = arguments()
+    # The database holds names and addresses: files that this process makes are readable by their owner only.
+    os.umask(0o077)
     print_logs(options.log_level)
     server = build(settings_of(options), options.host, options.port)
     with suppress(KeyboardInterrupt):

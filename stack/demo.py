@@ -18,6 +18,7 @@ from stack.process import StackError
 from stack.report import Told, print_report
 from stack.story import EXPIRES, Chapter, Hand, chapters
 
+WIDTH = 126
 WAIT_S = 15
 QUIET_LIMIT_S = 60
 UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
@@ -42,7 +43,8 @@ class Demo:
         self.customer = f"customer-{self._run}"
 
     def _say(self, chapter: Chapter, text: str) -> None:
-        self._console.print(f"  [dim]{time.strftime('%H:%M:%S')}[/]  {chapter.key} {chapter.title:<38} {text}")
+        at, number = time.strftime("%H:%M:%S"), self.number(chapter)
+        self._console.print(f"  [dim]{at}[/]  {number}  {chapter.title:<30}  {text}")
 
     def number(self, chapter: Chapter) -> str:
         """Return the requestUniqueNo of a chapter's order in this telling."""
@@ -178,7 +180,7 @@ def demo_settings(settings: Settings) -> Settings:
 
 async def demo() -> None:
     """Start everything, tell the story, show where the money stands, stop everything."""
-    console = Console(width=122, highlight=False)
+    console = Console(width=WIDTH, highlight=False)
     stack = Stack(with_free_ports(demo_settings(load_settings())))
     console.print("starting a Temporal server with its UI, the simulator, a worker and the API …")
     started = time.monotonic()
@@ -191,9 +193,16 @@ async def demo() -> None:
             print_report(console, told, await telling.balance())
     finally:
         await stack.stop()
-    console.print(
-        f"\nEverything is stopped. [bold]make up[/] brings it back with these orders in it; then see"
+    console.print(_what_next(stack, *(each.ours["requestUniqueNo"] for each in told if each.left_open)))
+
+
+def _what_next(stack: Stack, number: str) -> str:
+    """Return how to look at the orders, and what to do about the one that is left open."""
+    return (
+        "\nEverything is stopped. [bold]make up[/] starts it again with these settlements; the links need it:"
         f"\n  {stack.ui_url}/namespaces/default/workflows"
-        f"\n  {stack.api_url}/v1/settlements"
-        f"\nOrder 14 waits for you: settlement list --state ABORTED, then explain, retry or resolve; or use the UI."
+        f"\n  {stack.api_url}/v1/settlements/{number}"
+        f"\n{number} is ABORTED and needs an operator. After [bold]make up[/]:"
+        f"\n  .venv/bin/settlement explain {number}"
+        f'\n  .venv/bin/settlement retry {number} --reason BROKER_RECOVERED --note "why"'
     )

@@ -8,6 +8,7 @@ from typing import IO
 
 import aiohttp
 
+from config.files import owner_only
 from config.settings import ENV_PREFIX, Settings, is_loopback
 from ledger.migrate import migrate_url
 from stack.ports import HOST
@@ -59,8 +60,15 @@ class Stack:
             self._lock.close()
 
     def _take_state_dir(self) -> None:
-        """Make sure that nobody else runs on the same databases; the lock goes with this process."""
+        """Make sure that nobody else runs on the same databases; the lock goes with this process.
+
+        All that is kept there is readable by its owner only: what this process and its children make from now on, and
+        what an earlier one has left.
+        """
+        owner_only()
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        for path in (self.state_dir, *self.state_dir.rglob("*")):
+            path.chmod(0o700 if path.is_dir() else 0o600)
         self._lock = (self.state_dir / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

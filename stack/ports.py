@@ -12,11 +12,12 @@ PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_por
 
 
 def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:
-    """Return settings whose ports are free.
+    """Return settings whose ports are free; the simulator's may be taken if no simulator will be started.
 
-    A port that was asked for by name and is taken is an error: whoever named it would look there in vain.
+    Raises StackError if a port that was asked for by name is taken: another one would not be found.
     """
-    return settings.model_copy(update={name: _free(name, getattr(settings, name), env) for name in PORT_SETTINGS})
+    needed = [name for name in PORT_SETTINGS if name != "simulator_port" or settings.external_base_url is None]
+    return settings.model_copy(update={name: _free(name, getattr(settings, name), env) for name in needed})
 
 
 def free_port() -> int:

@@ -32,6 +32,11 @@ class Told:
         """Whether the external system's books hold the amount now."""
         return bool(self.theirs["state"] == "APPLIED")
 
+    @property
+    def left_open(self) -> bool:
+        """Whether an operator must still act."""
+        return self.chapter.ends is State.ABORTED
+
     def check(self) -> None:
         """Raise StackError if it did not end as it must, here or there."""
         expected = (self.chapter.ends, self.chapter.cancel_result)
@@ -69,7 +74,7 @@ def print_report(console: Console, told: list[Told], balance: Decimal) -> None:
 def _orders(told: list[Told]) -> Table:
     table = Table(title="\nwhat happened to each order", title_justify="left")
     for column in (
-        "",
+        "settlement",
         "the external system …",
         "amount",
         "state",
@@ -83,7 +88,7 @@ def _orders(told: list[Told]) -> Table:
         state = State(each.ours["state"])
         colour = _COLOURS.get(state, "default")
         table.add_row(
-            each.chapter.key,
+            each.ours["requestUniqueNo"],
             each.chapter.title,
             each.chapter.amount,
             f"[{colour}]{state}[/]",

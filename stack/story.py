@@ -49,40 +49,40 @@ def chapters(max_attempts: int, lands_after_s: float) -> list[Chapter]:
     reversed_, not_applied, never = CancelResult
     cancelled = State.CANCELLED
     return [
-        Chapter("01", "answers as it should", "100.00", State.SETTLED),
-        Chapter("02", "answers as it should, a deduction", "-20.00", State.SETTLED),
+        Chapter("01", "applies it", "100.00", State.SETTLED),
+        Chapter("02", "applies it, a deduction", "-20.00", State.SETTLED),
         Chapter("03", "rejects", "30.00", cancelled, not_applied, "reject"),
         Chapter("04", "receives, never answers", "40.00", cancelled, not_applied, "hang"),
         Chapter("05", "never receives it", "50.00", cancelled, never, "never_received"),
-        Chapter("06", "applies, the reply is lost", "60.00", cancelled, reversed_, "hang_applied"),
-        Chapter("07", "applies, answers an HTML page", "70.00", cancelled, reversed_, "html_page"),
-        Chapter("08", "applies, answers code 0 but ok=false", "80.00", cancelled, reversed_, "contradictory"),
+        Chapter("06", "applies it, the reply is lost", "60.00", cancelled, reversed_, "hang_applied"),
+        Chapter("07", "applies it, replies in HTML", "70.00", cancelled, reversed_, "html_page"),
+        Chapter("08", "replies code 0 and ok=false", "80.00", cancelled, reversed_, "contradictory"),
         Chapter(
-            *("09", "gets it after its cancel, refuses it", "90.00", cancelled, not_applied, "land_late"),
+            *("09", "gets it late and refuses it", "90.00", cancelled, not_applied, "land_late"),
             lands_after_s=lands_after_s,
         ),
         Chapter(
-            *("10", "gets it after its cancel, applies it", "110.00", cancelled, reversed_, "land_late_unguarded"),
+            *("10", "gets it late and applies it", "110.00", cancelled, reversed_, "land_late_unguarded"),
             lands_after_s=lands_after_s,
         ),
         Chapter(
             "11", "fails the cancel, then does it", "120.00", cancelled, reversed_, "hang_applied", max_attempts - 1
         ),
         Chapter(
-            *("12", "fails every cancel; operator retries", "130.00", cancelled, reversed_, "reset_applied"),
+            *("12", "fails every cancel; retried", "130.00", cancelled, reversed_, "reset_applied"),
             cancel_fails=max_attempts,
             hand=Hand.OPERATOR_RETRIES,
         ),
         Chapter(
-            *("13", "fails every cancel; resolved by hand", "140.00", State.RESOLVED, None, "cut"),
+            *("13", "fails every cancel; resolved", "140.00", State.RESOLVED, None, "cut"),
             cancel_fails=max_attempts,
             hand=Hand.BROKER_REVERSES_AND_OPERATOR_RESOLVES,
         ),
         Chapter(
-            *("14", "fails every cancel; left open for you", "150.00", State.ABORTED, None, "http_500_applied"),
+            *("14", "fails every cancel; left open", "150.00", State.ABORTED, None, "http_500_applied"),
             cancel_fails=max_attempts,
         ),
     ]
 
 
-EXPIRES = Chapter("15", "never hears of it: no worker ran", "160.00", State.EXPIRED)
+EXPIRES = Chapter("15", "never gets it: no worker ran", "160.00", State.EXPIRED)

@@ -21,7 +21,7 @@ async def up() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stack = Stack(with_free_ports(load_settings()))
-    print("starting: Temporal, simulator, worker, API …", flush=True)
+    print(starting(stack), flush=True)
     await _unless_stopped(stack.start(), stop)
     try:
         if not stop.is_set():
@@ -33,6 +33,11 @@ async def up() -> None:
     finally:
         print("stopping …", flush=True)
         await stack.stop()
+
+
+def starting(stack: Stack) -> str:
+    """Return the line that names the parts that will be started."""
+    return f"starting: {', '.join(part.name for part in stack.parts)} …"
 
 
 async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
@@ -53,7 +58,7 @@ async def _report_end(part: Process) -> None:
 
 
 def _addresses(stack: Stack) -> str:
-    external = "configured external system" if stack.simulator is None else "simulator"
+    external = "external" if stack.simulator is None else "simulator"
     return "\n".join(
         [
             "everything is up; Ctrl-C stops it",

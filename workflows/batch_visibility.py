@@ -24,7 +24,7 @@ _WHAT_NEXT = {
 def batch_search_attributes(batch: Batch) -> TypedSearchAttributes:
     """Return the company, if the selection names one; a batch has no attribute of its own."""
     company_id = batch.selection.company_id
-    return TypedSearchAttributes([] if company_id is None else [SearchAttributePair(COMPANY_ID, company_id)])
+    return TypedSearchAttributes([] if company_id is None else [SearchAttributePair(COMPANY_ID, str(company_id))])
 
 
 def batch_summary(batch: Batch) -> str:

@@ -10,8 +10,9 @@ with workflow.unsafe.imports_passed_through():
     from contract.states import State
 
 SETTLEMENT_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
-ORDER_ID = SearchAttributeKey.for_int("OrderId")
-COMPANY_ID = SearchAttributeKey.for_int("CompanyId")
+# Keywords, not Ints: the Temporal UI reads Ints as doubles, so above 2^53 it shows and searches for another number.
+ORDER_ID = SearchAttributeKey.for_keyword("OrderId")
+COMPANY_ID = SearchAttributeKey.for_keyword("CompanyId")
 CURRENCY = SearchAttributeKey.for_keyword("Currency")
 OPERATION_TYPE = SearchAttributeKey.for_keyword("OperationType")
 
@@ -82,14 +83,14 @@ DECISION_CONFLICT = (
 def search_attributes(settlement: SettlementInput, state: State) -> TypedSearchAttributes:
     """Return the typed search attributes that a settlement's workflow starts with."""
     adjust = settlement.adjust
-    pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
+    pairs = [
         SearchAttributePair(SETTLEMENT_STATE, state.value),
-        SearchAttributePair(ORDER_ID, adjust.orderId),
+        SearchAttributePair(ORDER_ID, str(adjust.orderId)),
         SearchAttributePair(CURRENCY, adjust.currency),
         SearchAttributePair(OPERATION_TYPE, adjust.operationType),
     ]
     if settlement.company_id is not None:
-        pairs.append(SearchAttributePair(COMPANY_ID, settlement.company_id))
+        pairs.append(SearchAttributePair(COMPANY_ID, str(settlement.company_id)))
     return TypedSearchAttributes(pairs)
 
 

@@ -23,7 +23,7 @@ done
 # one of another type is an error.
 temporal operator search-attribute create -n "$TEMPORAL_NAMESPACE" \
   --name SettlementState --type Keyword \
-  --name OrderId --type Int \
-  --name CompanyId --type Int \
+  --name OrderId --type Keyword \
+  --name CompanyId --type Keyword \
   --name Currency --type Keyword \
   --name OperationType --type Keyword

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[2]
 def settings(engine: AsyncEngine, tmp_path: Path) -> Settings:
     """Return settings that lead to the test's ledger, under the pepper of the doors."""
     return Settings(
-        database_url=str(engine.url), state_dir=tmp_path / "state", api_key_pepper=SecretStr(PEPPER.decode())
+        database_url=SecretStr(engine.url.render_as_string(hide_password=False)),
+        state_dir=tmp_path / "state",
+        api_key_pepper=SecretStr(PEPPER.decode()),
     )
 
 
@@ -62,7 +64,7 @@ async def test_an_owner_keeps_the_rules(settings: Settings, owner: str) -> None:
 
 @pytest.mark.parametrize("path", ["{folder}/not-migrated.db", "{folder}/gone/ledger.db"])
 async def test_a_ledger_that_is_none_is_named(settings: Settings, tmp_path: Path, path: str) -> None:
-    elsewhere = settings.model_copy(update={"database_url": f"sqlite:///{path.format(folder=tmp_path)}"})
+    elsewhere = settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{path.format(folder=tmp_path)}")})
     with pytest.raises(RefusedError, match=r"the ledger cannot be written: OperationalError.*ledger\.migrate"):
         await first_key(elsewhere, "boss", force=False)
 

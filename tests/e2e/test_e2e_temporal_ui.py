@@ -14,6 +14,7 @@ from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
 from contract.states import CancelResult, State
 from tests.e2e.conftest import System, faulty
+from tests.support.orders import order
 from tests.support.polling import until
 
 CHROMIUM = shutil.which("chromium")
@@ -56,7 +57,7 @@ async def keep(page: Page, name: str) -> None:
 
 async def find_by_query(page: Page, system: System, number: str) -> None:
     """Go from the list of what waits for a person to the settlement's page."""
-    query = urlencode({"query": f'SettlementState = "{State.ABORTED}" AND OrderId = 4711'})
+    query = urlencode({"query": f'SettlementState = "{State.ABORTED}" AND OrderId = "4711"'})
     await page.goto(f"{system.stack.ui_url}/namespaces/default/workflows?{query}", wait_until="load")
     row = page.get_by_role("row").filter(has_text=f"settlement-{number}")
     await expect(row).to_contain_text(State.ABORTED)
@@ -116,6 +117,29 @@ async def test_an_abort_is_found_opened_retried_and_ends_cancelled_in_the_browse
     for activity in ("adjust", "cancel_adjust", "record_settlement"):
         await expect(page.get_by_role("button", name=f"Event {activity}: Completed").first).to_be_attached()
     await keep(page, "cancelled-timeline")
+
+
+async def shown_in_the_list(page: Page, system: System, query: str) -> list[str]:
+    """Return the texts of OrderId and CompanyId in the only row of a list."""
+    address = f"{system.stack.ui_url}/namespaces/default/workflows?{urlencode({'query': query})}"
+    await page.goto(address, wait_until="load")
+    row = page.get_by_role("row").filter(has_text="settlement-")
+    await expect(row).to_have_count(1)
+    cells = row.get_by_role("cell")
+    offset = await cells.count() - len(COLUMNS)
+    return [(await cells.nth(offset + COLUMNS.index(name)).inner_text()).strip() for name in ("OrderId", "CompanyId")]
+
+
+async def test_ids_above_2_to_the_53_are_shown_as_they_are_and_found_by_what_is_shown(
+    system: System, page: Page
+) -> None:
+    """The UI reads numbers as doubles, which are exact up to 2^53 only; so these are texts."""
+    order_id, company_id = 9007199254740993, 9007199254740995
+    number = (await system.post(order(orderId=order_id), company_id=company_id)).body["requestUniqueNo"]
+    shown = await shown_in_the_list(page, system, f"WorkflowId = 'settlement-{number}'")
+    assert shown == [str(order_id), str(company_id)]
+    query = f"OrderId = '{shown[0]}' AND CompanyId = '{shown[1]}'"
+    assert await shown_in_the_list(page, system, query) == shown
 
 
 async def _ended(system: System, number: str) -> dict[str, Any] | None:

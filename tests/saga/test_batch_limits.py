@@ -17,7 +17,7 @@ async def test_what_the_ui_shows_names_neither_operator_nor_note(
     handle = await at_work.run(batch)
     progress = await handle.result()
     described = await handle.describe()
-    assert described.typed_search_attributes[COMPANY_ID] == at_work.company
+    assert described.typed_search_attributes[COMPANY_ID] == str(at_work.company)
     summary = await described.static_summary()
     assert summary == "retry 2 aborted settlements, 100 a second, BROKER_RECOVERED"
     start = BatchInput(batch_id=batch, operator="ops-1", reason_code="OTHER", note="broker is back", rate_per_s=100)

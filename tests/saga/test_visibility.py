@@ -30,8 +30,8 @@ async def test_search_attributes_follow_the_state_and_summaries_name_the_money(
         await aborted(environment, started)
         attributes = (await started.handle.describe()).typed_search_attributes
         assert attributes[SETTLEMENT_STATE] == "ABORTED"
-        assert attributes[ORDER_ID] == 4711
-        assert attributes[COMPANY_ID] == 7
+        assert attributes[ORDER_ID] == "4711"
+        assert attributes[COMPANY_ID] == "7"
         assert attributes[CURRENCY] == "USD"
         assert attributes[OPERATION_TYPE] == "OPEN_POSITION"
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)

@@ -19,6 +19,14 @@ from tests.support.promql import selected
 
 RUNBOOK = "docs/operations.md"
 SEVERITIES = {"page", "ticket"}
+ABOUT_CASES = {
+    "SettlementAborted",
+    "SettlementCancellingTooOld",
+    "SettlementMoneyInDoubtGrowing",
+    "SettlementFindingsOpen",
+    "SettlementWorkflowsLost",
+}
+"""Alerts about single settlements: they also say where those are listed."""
 GRID_WIDTH = 24
 
 ALERTS = {rule["alert"]: rule for rule in rules()}
@@ -71,10 +79,21 @@ def test_an_alert_says_what_it_is_what_it_means_and_where_to_read_on(name: str) 
     rule = ALERTS[name]
     assert rule["labels"] == {"severity": rule["labels"]["severity"]}
     assert rule["labels"]["severity"] in SEVERITIES
-    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"{RUNBOOK}#{name.lower()}"
-    assert len(rule["annotations"]["summary"]) <= 120
+    cases = {"cases"} if name in ABOUT_CASES else set()
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"} | cases
+    docs = "{{ with $externalLabels.settlement_docs }}{{ . }}{{ else }}docs{{ end }}"
+    assert rule["annotations"]["runbook_url"] == f"{docs}/operations.md#{name.lower()}"
+    assert len(re.sub(r"\{\{.*\}\}", "12345678901.23", rule["annotations"]["summary"])) <= 120
     assert rule["annotations"]["description"].endswith(".") or rule["annotations"]["description"].endswith(")")
+
+
+def test_the_configuration_says_where_alerts_link_to_and_keeps_that_out_of_their_labels() -> None:
+    config = yaml.safe_load(CONFIG.read_text())
+    used = set(re.findall(r"\$externalLabels\.(\w+)", RULES.read_text()))
+    assert set(config["global"]["external_labels"]) == used
+    [dropped] = config["alerting"]["alert_relabel_configs"]
+    assert dropped["action"] == "labeldrop"
+    assert all(re.fullmatch(dropped["regex"], label) for label in used)
 
 
 def test_names_of_alerts_are_their_own() -> None:

@@ -1,0 +1,126 @@
+"""The rehearsal of an upgrade names exactly the open workflows that this code could not continue."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio import workflow
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from contract.payloads import SettlementStart, Snapshot
+from tests.support.dev_server import dev_server
+from tests.support.orders import settlement
+from tests.support.polling import until
+from workflows.order_settlement import OrderSettlement
+from workflows.runtime import SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.start import start_workflow
+
+ROOT = Path(__file__).parents[2]
+SAME, CHANGED = ("SAME-1", "SAME-2"), ("CHANGED-1", "CHANGED-2")
+
+
+@workflow.defn(name="OrderSettlement")
+class SleepsFirst(OrderSettlement):
+    """Another release: one timer more before the adjust."""
+
+    @workflow.run
+    async def run(self, settlement: SettlementStart) -> Snapshot:
+        """Sleep, then continue as before."""
+        await workflow.sleep(timedelta(hours=1))
+        return await super().run(settlement)
+
+
+async def begun(client: Client, kind: type, numbers: tuple[str, ...]) -> None:
+    """Start settlements under some code; none ends, because no worker runs an activity."""
+    runner = workflow_runner() if kind is OrderSettlement else UnsandboxedWorkflowRunner()
+    worker = Worker(
+        client, task_queue=SETTLEMENT_TASK_QUEUE, workflows=[kind], workflow_runner=runner, max_cached_workflows=0
+    )
+    async with worker:
+        for number in numbers:
+            await has_taken_a_step(await start_workflow(client, settlement(requestUniqueNo=number)))
+
+
+async def has_taken_a_step(handle: WorkflowHandle[Any, Any]) -> None:
+    async def probe() -> bool:
+        types = {event.WhichOneof("attributes") async for event in handle.fetch_history_events()}
+        return bool(types & {"activity_task_scheduled_event_attributes", "timer_started_event_attributes"})
+
+    await until(probe)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def temporal() -> AsyncIterator[Client]:
+    """Run a server with two open settlements of this code, and two of another."""
+    async with dev_server() as client:
+        await begun(client, OrderSettlement, SAME)
+        await begun(client, SleepsFirst, CHANGED)
+
+        async def listed() -> bool:
+            return len([each async for each in client.list_workflows("ExecutionStatus = 'Running'")]) == 4
+
+        await until(listed)
+        yield client
+
+
+async def command(address: str, *arguments: str) -> tuple[int, str, str]:
+    """Run it as an operator does."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rehearsal", *arguments),
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "TEMPORAL_ADDRESS": address},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    assert "Traceback" not in err.decode()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_names_those_that_would_break_and_no_other(temporal: Client) -> None:
+    code, out, _ = await command(temporal.service_client.config.target_host)
+    *broken, last = out.splitlines()
+    assert (code, last) == (1, "open workflows of namespace default: 4 replayed, 2 would break")
+    assert {line.split(" (run ")[0] for line in broken} == {f"settlement {number}" for number in CHANGED}
+    assert all("would break: this code takes other steps than the history has: " in line for line in broken)
+
+
+async def test_it_changes_nothing(temporal: Client) -> None:
+    async def lengths() -> dict[str, int]:
+        handles = [temporal.get_workflow_handle(f"settlement-{number}") for number in (*SAME, *CHANGED)]
+        return {handle.id: (await handle.describe()).history_length for handle in handles}
+
+    before = await lengths()
+    await command(temporal.service_client.config.target_host)
+    assert await lengths() == before
+
+
+async def test_a_limit_bounds_what_is_replayed(temporal: Client) -> None:
+    _, out, _ = await command(temporal.service_client.config.target_host, "--limit", "1")
+    assert "open workflows of namespace default: 1 replayed" in out
+
+
+async def test_where_all_replay_the_command_succeeds() -> None:
+    async with dev_server() as client:
+        await begun(client, OrderSettlement, ("ALONE-1",))
+
+        async def listed() -> bool:
+            return bool([each async for each in client.list_workflows("ExecutionStatus = 'Running'")])
+
+        await until(listed)
+        code, out, _ = await command(client.service_client.config.target_host)
+    assert (code, out) == (0, "open workflows of namespace default: 1 replayed, 0 would break\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--limit", "0")])
+async def test_what_could_not_be_found_out_is_no_success(arguments: tuple[str, ...]) -> None:
+    code, out, err = await command("127.0.0.1:1", *arguments)
+    assert (code, out) == (2, "")
+    assert err

@@ -1,0 +1,107 @@
+"""No setting, and no object that holds one, shows a secret; nor does a process that a wrong setting stops."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from cli.connection import Connection
+from config.settings import ENV_PREFIX, Settings
+from connector import ExternalSystemConfig
+from contract.access import NewApiKey, Role
+from stack.parts import Stack
+from worker import external_config
+
+ROOT = Path(__file__).parents[3]
+SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
+MAY_HOLD_ONE: dict[str, Any] = {
+    "database_url": f"postgresql://ledger:{SECRET}@db.example/ledger",
+    "external_base_url": f"https://us:{SECRET}@broker.example",
+    "temporal_ui_url": f"https://us:{SECRET}@ui.example",
+    "api_key_pepper": SECRET,
+}
+"""Every setting whose value may hold a secret."""
+HARMLESS = set(Settings.model_fields) - set(MAY_HOLD_ONE)
+
+
+def test_every_setting_of_free_text_was_thought_of() -> None:
+    """A new setting that is a URL, a password or a key must not be counted as harmless."""
+    suspicious = {
+        name
+        for name in HARMLESS
+        if any(word in name for word in ("url", "key", "password", "token", "secret", "pepper", "dsn"))
+    }
+    assert suspicious == set()
+
+
+@pytest.mark.parametrize("name", MAY_HOLD_ONE)
+def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, **{name: MAY_HOLD_ONE[name]})
+    for shown in (repr(settings), str(settings), repr(Stack(settings)), repr(external_config(settings))):
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        ExternalSystemConfig(base_url=MAY_HOLD_ONE["external_base_url"]),
+        Connection("https://settlement.example", SECRET, tls=True, timeout_s=1),
+        NewApiKey(
+            key_id="k", owner="o", role=Role.ADMIN, created_at=datetime.now(UTC), created_by="o", api_key=f"k.{SECRET}"
+        ),
+        SecretStr(SECRET),
+    ],
+    ids=lambda held: type(held).__name__,
+)
+def test_no_object_shows_a_secret(held: object) -> None:
+    assert SECRET not in f"{held!r} {held!s}"
+
+
+WRONG = [
+    f"mysql://ledger:{SECRET}@db.example/ledger",
+    f"postgresql://ledger:pass@db.example:{SECRET}/ledger",
+    f"{SECRET}",
+]
+
+
+@pytest.mark.parametrize("url", WRONG)
+def test_a_wrong_database_url_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(database_url=SecretStr(url))
+    assert SECRET not in f"{refused.value!s} {refused.value!r}"
+
+
+@pytest.mark.parametrize("module", ["api", "worker", "ledger.migrate", "api.first_key", "rehearsal"])
+@pytest.mark.parametrize("url", WRONG[:2])
+def test_a_process_names_the_variable_and_nothing_of_its_value(module: str, url: str, tmp_path: Path) -> None:
+    ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", url)
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.startswith(f"{ENV_PREFIX}DATABASE_URL: ")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["ledger.migrate", "api.first_key"])
+def test_a_database_out_of_reach_is_one_line(module: str, tmp_path: Path) -> None:
+    ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", f"postgresql://ledger:{SECRET}@127.0.0.1:1/ledger")
+    assert ran.returncode == 1, ran.stderr
+    assert "the ledger cannot be " in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def run(module: str, folder: Path, variable: str, value: str) -> subprocess.CompletedProcess[str]:
+    """Run a process that a setting stops at its start; it never shows the secret."""
+    owner = ["boss"] if module == "api.first_key" else []
+    ran = subprocess.run(  # noqa: S603 - our own modules
+        [sys.executable, "-m", module, *owner],
+        env={"PYTHONPATH": str(ROOT), f"{ENV_PREFIX}STATE_DIR": str(folder), variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert SECRET not in ran.stdout + ran.stderr
+    return ran

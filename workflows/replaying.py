@@ -1,0 +1,85 @@
+"""Replays the histories of all open workflows of a running Temporal against this code. Reads only."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from workflows.batch_retry import BatchRetry
+from workflows.order_settlement import OrderSettlement
+from workflows.reconciliation import Reconciliation
+from workflows.runtime import workflow_runner
+
+WORKFLOWS: tuple[type, ...] = (OrderSettlement, BatchRetry, Reconciliation)
+"""All workflow types of this project."""
+
+OPEN = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderSettlement', 'BatchRetry', 'Reconciliation')"
+PAGE_SIZE = 100
+_RPC = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the replay of one open workflow showed."""
+
+    workflow_id: str
+    run_id: str
+    problem: str | None
+    """Why this code could not continue it; None: it could."""
+
+
+async def replay_open(
+    client: Client, *, limit: int | None = None, runtime: Runtime | None = None
+) -> AsyncIterator[Replayed]:
+    """Yield the result of each open workflow, at most `limit`; one history is in memory at a time.
+
+    `runtime` is the SDK's, for its logs.
+
+    A workflow that ends or is deleted meanwhile is left out. Repeating it changes nothing: it only reads.
+    Raises RPCError if Temporal does not answer.
+    """
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=workflow_runner(),
+        data_converter=client.data_converter,
+        namespace=client.namespace,
+        runtime=runtime,
+    )
+    async with replayer.workflow_replay_iterator(_histories(client, limit)) as results:
+        async for result in results:
+            failure = result.replay_failure
+            yield Replayed(
+                workflow_id=result.history.workflow_id,
+                run_id=result.history.run_id,
+                problem=None if failure is None else _in_words(failure),
+            )
+
+
+async def _histories(client: Client, limit: int | None) -> AsyncIterator[WorkflowHistory]:
+    async for execution in client.list_workflows(OPEN, page_size=PAGE_SIZE, limit=limit, rpc_timeout=_RPC):
+        history = await _history(client, execution)
+        if history is not None:
+            yield history
+
+
+async def _history(client: Client, execution: WorkflowExecution) -> WorkflowHistory | None:
+    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+    try:
+        return await handle.fetch_history(rpc_timeout=_RPC)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _in_words(failure: Exception) -> str:
+    """Return one line that says why a workflow could not continue."""
+    message = " ".join(str(failure).split())
+    if isinstance(failure, NondeterminismError):
+        return f"this code takes other steps than the history has: {message}"
+    return f"this code fails on the history: {message}"
