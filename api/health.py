@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from api.problems import documented
 from api.services import Injected, Services
 
 log = structlog.get_logger()
@@ -25,13 +26,13 @@ class Health(BaseModel):
     temporal: bool = True
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=documented())
 async def healthz() -> Health:
     """Answer if the process runs at all."""
     return Health(ok=True)
 
 
-@router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}})
+@router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}, **documented()})
 async def readyz(services: Injected, response: Response) -> Health:
     """Answer 200 if settlements can be accepted: the ledger has its schema and Temporal answers."""
     ledger, temporal = await asyncio.gather(_ledger_answers(services), _temporal_answers(services))

@@ -15,6 +15,7 @@ from ledger.tables import settlements
 class SettlementFilter:
     """Every part that is given must fit; nothing given: all of them."""
 
+    request_unique_no: str | None = None
     state: State | None = None
     order_id: int | None = None
     user_name: str | None = None
@@ -30,6 +31,7 @@ class SettlementFilter:
         """Yield what a row of `settlements` must fulfil."""
         by = settlements.c
         equal = {
+            by.request_unique_no: self.request_unique_no,
             by.state: self.state and self.state.value,
             by.order_id: self.order_id,
             by.user_name: self.user_name,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.options import FLAGS, VALUED, hoisted
-from contract.settlement import SettlementRequest
+from contract.adjust import AdjustRequest
 from tests.support.cli import PROGRAM, ROOT, environment, settlement, terminal
 from tests.support.orders import order
 from tests.unit.cli.conftest import Script
@@ -77,7 +77,7 @@ async def test_a_batch_is_not_begun_where_there_is_nobody_to_ask(scripted: Scrip
 async def test_every_field_of_an_order_has_an_option(scripted: Script) -> None:
     url, script = await scripted(json_answer("{}"))
     whole = order(metadata='{"a":1}', amount="-12.500", operationType="ABNORMAL_OVERTRADING", amountDigits=3)
-    assert set(whole) == set(SettlementRequest.model_fields)
+    assert set(whole) == set(AdjustRequest.model_fields)
     names = {name: "--" + "".join(f"-{c.lower()}" if c.isupper() else c for c in name) for name in whole}
     options = [part for name, value in whole.items() for part in (names[name], str(value))]
     await settlement("submit", *options, "--company", "7", "--trace", "t-1", "--wait", "3", url=url)
