@@ -82,8 +82,6 @@ def _by_hand(settlement: SettlementInput) -> NextStep:
         who=OPERATOR,
         commands=(
             command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"'),
-            command_on(
-                number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'
-            ),
+            command_on(number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'),
         ),
     )

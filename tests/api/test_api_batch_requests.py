@@ -10,7 +10,6 @@ from tests.api.batching import BATCHES, PREVIEW, VALID, abort, begin, read
 from tests.api.doors import Door
 
 NOT_A_MOMENT = [
-    "",
     "yesterday",
     "20260105",
     "0.5",
