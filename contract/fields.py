@@ -154,8 +154,12 @@ def _in_utc(value: datetime) -> datetime:
 
 def text_of(length_max: int, without: str, examples: list[str] | None = None) -> Any:  # noqa: ANN401 - what Field returns
     """Bound a text, and say in the document which characters it must be without; the check itself names the rule."""
-    pattern = {"pattern": f"^[^{without}]+$"}
-    return Field(min_length=1, max_length=length_max, examples=examples, json_schema_extra=pattern)
+    return Field(
+        min_length=1,
+        max_length=length_max,
+        examples=examples,
+        json_schema_extra={"pattern": f"^[^{without}]+$"},
+    )
 
 
 NUL = r"\u0000"
