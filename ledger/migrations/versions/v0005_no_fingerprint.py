@@ -1,12 +1,12 @@
 """Drop the fingerprint of settlements: a repeat is compared with the order itself.
 
-Revision: 0005, after: 0002
+Revision: 0005, after: 0004
 """
 
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -71,10 +71,12 @@ class HttpMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, amount=AMOUNTS, fault=st.sampled_from(list(LANDING)))
     def adjust_that_lands_late(self, number: str, amount: str, fault: str) -> None:
-        """It is an adjust of the moment when it lands; nobody ever hears of it."""
+        """It is an adjust of the moment when it lands; nobody ever hears of it. A reused number is refused at once."""
+        first = self.broker.numbers[number].first
         self.broker.land(number, amount, fault)
         body = self.body(number, amount, fault, seconds=0.01)
-        assert reply_of(lambda: self.http.post(PATHS["adjust"], json=body)) == NOTHING
+        expected = NOTHING if first in {None, amount} else "US_0000409"
+        assert reply_of(lambda: self.http.post(PATHS["adjust"], json=body)) == expected
         while self.http.get(f"/simulator/numbers/{number}").json()["landingDueAtNs"] is not None:
             pass
 
