@@ -21,9 +21,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.diagnosis import Execution
 from contract import limits
+from contract.fields import is_unique_no
 from contract.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, number_of, workflow_id
 from contract.payloads import SettlementStart, Snapshot
-from contract.settlement import is_settlement_no
 from contract.states import State
 
 log = structlog.get_logger()
@@ -136,7 +136,7 @@ def _to_execution(found: WorkflowExecutionDescription) -> Execution:
 
 def _numbers(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[str]:
     numbers = (number_of(each.id) for each in found if (each.close_time is None) is is_open)
-    return frozenset(number for number in numbers if number is not None and is_settlement_no(number))
+    return frozenset(number for number in numbers if number is not None and is_unique_no(number))
 
 
 def _token(after: str | None) -> bytes | None:

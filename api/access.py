@@ -13,10 +13,11 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import PATH_LOGGED_MAX, ProblemError, ledger_away
+from api.routes import route_of
 from api.services import services_of
 from config.sampling import SampledLog
 from config.settings import is_loopback
@@ -102,7 +103,7 @@ async def _identify(request: Request) -> Caller:
     key = await services.keys.verify(_bearer(request))
     if key is None:
         log.warning("not authenticated", path=request.url.path[:PATH_LOGGED_MAX])
-        detail = "send Authorization: Bearer <api key>; the key must be known and active"
+        detail = "send one header Authorization: Bearer <api key>; the key must be known and active"
         raise ProblemError(ErrorCode.UNAUTHENTICATED, detail, headers=CHALLENGE)
     return Caller(key.owner, key.role)
 
@@ -157,8 +158,7 @@ class AccessMiddleware:
         await (problem.response() if problem else self._app)(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ProblemError | None:
-        routes = scope["app"].state.endpoints
-        route = next((each for each in routes if each.matches(scope)[0] is Match.FULL), None)
+        route = route_of(scope)
         permission = permission_of(route) if route is not None else None
         if permission is None:
             return None

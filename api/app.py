@@ -29,8 +29,10 @@ from api import (
 )
 from api.access import AccessMiddleware
 from api.body_limit import BodyLimitMiddleware
+from api.routes import RoutablePathMiddleware
 from api.services import Services
 from api.streams import Streams
+from api.strict_requests import StrictRequestMiddleware
 
 DESCRIPTION = """
 Settle the money side of an order at the broker's external system, durably.
@@ -100,7 +102,9 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         app.include_router(endpoint.router)
     app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(StrictRequestMiddleware)
     app.add_middleware(AccessMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
+    app.add_middleware(RoutablePathMiddleware)
     app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app

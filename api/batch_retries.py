@@ -6,7 +6,7 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.access import Actor, Reader
 from api.batch_starts import start
@@ -46,15 +46,11 @@ class SelectionQuery(BatchSelection):
 class ListQuery(BaseModel):
     """How many batches to list."""
 
-    model_config = ConfigDict(extra="forbid")
-
     limit: PlainInt = Field(default=20, ge=1, le=BATCH_PAGE_MAX)
 
 
 class ItemsQuery(BaseModel):
     """Which page of a batch's report."""
-
-    model_config = ConfigDict(extra="forbid")
 
     after: PlainInt = Field(default=0, ge=0, le=BATCH_ITEMS_MAX, description="The last position seen.")
     limit: PlainInt = Field(default=100, ge=1, le=ITEM_PAGE_MAX)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from contract.backoff import waits_s
+from contract.commands import command_on
 from contract.explanation import NextStep
 from contract.ids import CancelKind
 from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
@@ -74,7 +75,7 @@ def _by_hand(settlement: SettlementInput) -> NextStep:
         ),
         who=OPERATOR,
         commands=(
-            f'settlement retry {number} --reason BROKER_RECOVERED --note "why"',
-            f'settlement resolve {number} --reason REVERSED_BY_BROKER --note "why" --reference "their ticket"',
+            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"'),
+            command_on(number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'),
         ),
     )

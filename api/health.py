@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from api.problems import documented
 from api.services import Services
 from api.temporal_access import Identity
 from config.sampling import SampledLog
@@ -34,7 +35,7 @@ class Health(BaseModel):
     """Whether this is the Temporal that the ledger belongs to; null where it was not asked for."""
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=documented())
 async def healthz() -> Health:
     """Answer if the process runs at all."""
     return Health(ok=True)
@@ -63,7 +64,7 @@ class Readiness:
         return Health(ok=ok, ledger=ledger, temporal=temporal, temporal_identity=identity)
 
 
-@router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}})
+@router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}, **documented()})
 async def readyz(request: Request, response: Response) -> Health:
     """Answer 200 if settlements can be accepted: the ledger has its schema, and belongs to a Temporal that answers.
 

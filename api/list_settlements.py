@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.access import Reader
 from api.plain_integer import PlainInt, PlainInt64
@@ -15,21 +15,25 @@ from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
 from contract.errors import ErrorCode
-from contract.fields import Moment, UserName
+from contract.fields import Moment, UniqueNo, UserName, is_unique_no
 from contract.model import Model
-from contract.settlement import Settlement, is_settlement_no
+from contract.settlement import Settlement
 from contract.states import CancelResult, State
 from ledger import SettlementFilter
 from ledger.ledger import PAGE_LIMIT_MAX
 
 router = APIRouter()
 
+CURSOR_LENGTH_MAX = 400
+"""Room for a moment and for a number of 48 characters of 4 bytes, in base64."""
+
 
 class ListQuery(BaseModel):
-    """What may be asked for. A name that is not known is refused: ignored, it would widen the answer unseen."""
+    """What may be asked for."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    request_unique_no: UniqueNo | None = Field(
+        default=None, alias="requestUniqueNo", description="Its number, exactly: no trimming, no normalisation."
+    )
     state: State | None = None
     order_id: PlainInt64 | None = Field(default=None, alias="orderId")
     user_name: UserName | None = Field(default=None, alias="userName")
@@ -39,13 +43,14 @@ class ListQuery(BaseModel):
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
-    cursor: str | None = Field(default=None, max_length=300)
+    cursor: str | None = Field(default=None, max_length=CURSOR_LENGTH_MAX)
     limit: PlainInt = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
 
     @property
     def where(self) -> SettlementFilter:
         """What the ledger is asked for."""
         return SettlementFilter(
+            request_unique_no=self.request_unique_no,
             state=self.state,
             order_id=self.order_id,
             user_name=self.user_name,
@@ -85,7 +90,7 @@ def _encode(after: tuple[datetime, str] | None) -> str | None:
     if after is None:
         return None
     accepted_at, number = after
-    return base64.urlsafe_b64encode(json.dumps([accepted_at.isoformat(), number]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([accepted_at.isoformat(), number], ensure_ascii=False).encode()).decode()
 
 
 def _decode(cursor: str | None) -> tuple[datetime, str] | None:
@@ -99,7 +104,7 @@ def _decode(cursor: str | None) -> tuple[datetime, str] | None:
         moment = moment.astimezone(UTC)
     except (binascii.Error, ValueError, TypeError, OverflowError):
         raise _not_a_cursor() from None
-    if not is_settlement_no(number):
+    if not is_unique_no(number):
         raise _not_a_cursor()
     return moment, number
 

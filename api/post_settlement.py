@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -17,15 +18,15 @@ from api.json_body import unambiguous_json
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.plain_integer import PlainInt64
 from api.prefer import wait_seconds
-from api.problems import ProblemError, documented
+from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, location, resource
 from api.services import Injected, Services
-from contract.adjust import AdjustBody
+from contract.adjust import AdjustBody, AdjustRequest
 from contract.errors import ErrorCode
 from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
-from contract.settlement import Settlement, SettlementRequest
+from contract.same_request import Identity, adjust_identity, differences
+from contract.settlement import Settlement
 from ledger import Accepted
-from ledger.rows import fingerprint
 from workflows.start import take_up_if_stale
 
 log = structlog.get_logger()
@@ -47,10 +48,16 @@ class SettlementHeaders(BaseModel):
     trace: str | None = Field(
         default=None,
         max_length=128,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Identifies the order through every call; made by us if absent.",
+        pattern=r"^[\x21-\x2b\x2d-\x7e]+$",
+        description="Identifies the order through every call; made by us if absent. No comma.",
     )
-    company_id: PlainInt64 | None = Field(default=None, alias="companyId")
+    company_id: PlainInt64 | None = Field(
+        default=None,
+        alias="companyId",
+        description="The broker's company that the order belongs to. It is sent on to the external system; a repeat of "
+        "the order must name the same one. A header, not a query parameter.",
+        examples=[7],
+    )
     prefer: list[str] = Field(
         default=[], description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
     )
@@ -76,13 +83,16 @@ class SettlementHeaders(BaseModel):
     },
 )
 async def post_settlement(
-    request: SettlementRequest,
+    request: AdjustRequest,
     services: Injected,
     response: Response,
     _: Submitter,
     headers: Annotated[SettlementHeaders, Header()],
 ) -> Settlement:
     """Settle one order. Repeating it with the same requestUniqueNo is safe and answers for the same settlement.
+
+    A repeat may have another requestTime, ip, trace or spelling of the amount. Another customer, user, currency,
+    bizType, operationType, amount, orderId or companyId is another order: refused (409), whatever was accepted stays.
 
     The order may proceed only on `decision: PROCEED`. After any error the order must not proceed; a 503
     or a broken connection leaves open whether it was accepted, and the same request again tells.
@@ -116,13 +126,27 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Acce
     The ledger comes first: it remembers longer than Temporal, and it is where GET looks.
     """
     accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
-    if accepted.fingerprint != fingerprint(settlement):
-        detail = "this requestUniqueNo was accepted with another body or companyId; that settlement is untouched"
-        raise ProblemError(ErrorCode.NUMBER_REUSED, detail, headers={"Location": location(accepted.number)})
+    if different := differences(_identity(accepted.settlement), _identity(settlement)):
+        raise _number_reused(accepted, different)
     if is_new:
         ACCEPTED.inc()
         log.info("accepted", settlement=accepted.number, trace=settlement.trace, order_id=settlement.adjust.orderId)
     return accepted, is_new
+
+
+def _identity(settlement: SettlementInput) -> Identity:
+    return adjust_identity(settlement.adjust, settlement.company_id)
+
+
+def _number_reused(accepted: Accepted, different: Sequence[str]) -> ProblemError:
+    """Return the refusal of another order under a number; it shows nothing of the order that has the number."""
+    detail = (
+        f"this requestUniqueNo belongs to an order that differs in {', '.join(different)}; this request was refused, "
+        "and that settlement is untouched. Its decision, at Location, is the valid one for this number."
+    )
+    errors = [FieldError(field=each, rule="differs from the order accepted under this number") for each in different]
+    at = {"Location": location(accepted.number)}
+    return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=at)
 
 
 async def _decide(services: Services, accepted: Accepted, wait_s: float) -> Snapshot:

@@ -14,11 +14,12 @@ _DIGITS_MAX = 9
 def wait_seconds(prefer: Sequence[str]) -> int:
     """Return the wished wait in whole seconds, at most `WAIT_MAX_S`; 0 without one.
 
-    Takes the header's lines. A preference that cannot be read is ignored, as RFC 7240 wants it; of several
-    the first counts.
+    Takes the header's lines, which are read as one list. Of several waits only the first is considered; one that
+    cannot be read is ignored (RFC 7240, 2).
     """
-    for preference in _PREFERENCES.findall(",".join(prefer)):
-        match = _WAIT.fullmatch(preference.split(";")[0].strip().lower())
-        if match:
-            return WAIT_MAX_S if len(match[2]) > _DIGITS_MAX else min(int(match[2]), WAIT_MAX_S)
-    return 0
+    preferences = (each.split(";")[0].strip().lower() for line in prefer for each in _PREFERENCES.findall(line))
+    wait = next((each for each in preferences if each.split("=")[0].strip() == "wait"), "")
+    match = _WAIT.fullmatch(wait)
+    if match is None:
+        return 0
+    return WAIT_MAX_S if len(match[2]) > _DIGITS_MAX else min(int(match[2]), WAIT_MAX_S)

@@ -1,5 +1,6 @@
 """Every error of the front door as RFC 9457 problem+json, with a stable code and nothing of our insides."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,8 @@ FIELD_LENGTH_MAX = 300
 PATH_LOGGED_MAX = 200
 """Characters of a request's path in a log line: a path may have thousands."""
 NOT_UTF_8 = "the body is not UTF-8"
+_LOST_PLUS = re.compile(r"[0-9-]{8,10}[Tt ][0-9:.]+ [0-9]{2}(:?[0-9]{2})?")
+"""A moment whose offset begins with a space: a + that was not encoded."""
 
 
 class FieldError(BaseModel):
@@ -79,8 +82,9 @@ class ProblemError(Exception):
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of an endpoint that may raise these, and those that any may raise."""
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, ErrorCode.INTERNAL):
-        by_status.setdefault(int(STATUS_OF[code]), []).append(code)
+    for code in (*codes, ErrorCode.VALIDATION_FAILED, ErrorCode.INTERNAL):
+        names = by_status.setdefault(int(STATUS_OF[code]), [])
+        names += [] if code in names else [code]
     return {
         status: {
             "model": Problem,
@@ -113,18 +117,25 @@ async def _on_validation(_: Request, error: Exception) -> JSONResponse:
     broken = error.errors()
     if any(each["type"] == "json_invalid" for each in broken):
         return ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is not JSON").response()
-    errors = [_field_error(each) for each in broken[:ERRORS_MAX]]
+    return validation_problem([_field_error(each) for each in broken]).response()
+
+
+def validation_problem(broken: Sequence[FieldError]) -> ProblemError:
+    """Return the problem that names broken rules, at most `ERRORS_MAX` of them."""
+    errors = [each.model_copy(update={"field": each.field[:FIELD_LENGTH_MAX]}) for each in broken[:ERRORS_MAX]]
     detail = "; ".join(f"{each.field}: {each.rule}" for each in errors)
     if len(broken) > ERRORS_MAX:
         detail += f"; and {len(broken) - ERRORS_MAX} more"
-    return ProblemError(ErrorCode.VALIDATION_FAILED, detail, errors=errors).response()
+    return ProblemError(ErrorCode.VALIDATION_FAILED, detail, errors=errors)
 
 
 def _field_error(error: dict[str, Any]) -> FieldError:
     """Name the field by its path without the part of the request that it stands in; never repeat its value."""
     path = [str(part) for part in error["loc"][1:]]
     rule = error["msg"].removeprefix("Value error, ")
-    return FieldError(field=(".".join(path) or str(error["loc"][0]))[:FIELD_LENGTH_MAX], rule=rule)
+    if error["loc"][0] == "query" and _LOST_PLUS.fullmatch(str(error["input"])):
+        rule += "; in a query, the + of an offset is written %2B"
+    return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -32,9 +32,7 @@ FINDING_ID_MAX = 2**31 - 1
 
 
 class FindingQuery(BaseModel):
-    """What may be asked for. A name that is not known is refused: ignored, it would widen the answer unseen."""
-
-    model_config = ConfigDict(extra="forbid")
+    """What may be asked for."""
 
     status: FindingStatus | None = None
     before: Annotated[int, Field(ge=1, le=FINDING_ID_MAX), Plain] | None = Field(

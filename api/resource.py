@@ -9,19 +9,27 @@ from api.problems import ProblemError
 from api.services import Services
 from contract.broker_message import broker_message
 from contract.errors import ErrorCode
+from contract.fields import is_unique_no
 from contract.ids import workflow_id
+from contract.paths import number_in, segment_of
 from contract.payloads import SettlementInput, Snapshot
-from contract.settlement import Settlement, is_settlement_no
+from contract.settlement import Settlement
 from ledger import Accepted
 
 SETTLEMENTS = "/v1/settlements"
 
+_NUMBER_IN_PATH = (
+    "The settlement's number, percent-encoded, a slash too (`%2F`). The numbers `.` and `..` are written `%7F.` and "
+    "`%7F..`, because clients remove dot segments from paths."
+)
 
-def _known_form(request_unique_no: Annotated[str, Path(alias="requestUniqueNo")]) -> str:
-    """Refuse, as not found, what can be nobody's number; it must not reach a database or a server."""
-    if not is_settlement_no(request_unique_no):
-        raise not_found(request_unique_no)
-    return request_unique_no
+
+def _known_form(request_unique_no: Annotated[str, Path(alias="requestUniqueNo", description=_NUMBER_IN_PATH)]) -> str:
+    """Return the number that a path names; one that cannot exist is not found, and reaches no database."""
+    number = number_in(request_unique_no)
+    if not is_unique_no(number):
+        raise not_found(number)
+    return number
 
 
 NumberInPath = Annotated[str, Depends(_known_form)]
@@ -42,7 +50,7 @@ async def find_or_404(services: Services, request_unique_no: str) -> Accepted:
 
 def location(request_unique_no: str) -> str:
     """Return the path of a settlement."""
-    return f"{SETTLEMENTS}/{quote(request_unique_no, safe='')}"
+    return f"{SETTLEMENTS}/{segment_of(request_unique_no)}"
 
 
 def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> Settlement:

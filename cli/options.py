@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from contract.calls import Rule
-from contract.settlement import is_settlement_no
+from contract.fields import is_unique_no
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
+_LOST_PLUS = re.compile(r"(?: |%2[Bb])[0-9]{2}(?::?[0-9]{2})?$")
+"""The end of a moment that was taken out of a URL: its + is encoded, or has become a space."""
 
 VALUED = ("--url", "--api-key-file", "--ca-file", "--timeout")
 FLAGS = ("--json",)
@@ -43,8 +45,8 @@ def words(choices: type[StrEnum]) -> str:
 
 
 def _number(value: str) -> str:
-    if not is_settlement_no(value):
-        message = "no settlement can have this number"
+    if not is_unique_no(value):
+        message = "must have 1 to 48 characters and no control characters"
         raise typer.BadParameter(message)
     return value
 
@@ -63,6 +65,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.min  # noqa: DTZ901 - refused below like any other without a zone
     if moment.tzinfo is None:
         message = "must be a moment with its zone, such as 2026-01-05T03:10Z or 2026-01-05T03:10+08:00"
+        if _LOST_PLUS.search(text):
+            message += "; write the + of the offset as it is: here %2B and a space do not stand for it"
         raise typer.BadParameter(message)
     return moment
 

@@ -23,6 +23,7 @@ AMOUNT_LENGTH_MAX = 40
 AMOUNT_DIGITS_MAX = 18
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _NOT_OF_ACCOUNTS = {"XXX", "XTS"}
 """ISO 4217 codes for no currency and for tests; no account is kept in either."""
@@ -57,6 +58,16 @@ def absolute(amount: str) -> str:
     return amount.removeprefix("-")
 
 
+def canonical_amount(amount: str) -> str:
+    """Return the one spelling of a plain decimal string's value: "12.50" and "12.5" are both "12.5".
+
+    Works on the text, so it is exact whatever the number of digits.
+    """
+    if is_zero(amount):
+        return "0"
+    return amount.rstrip("0").rstrip(".") if "." in amount else amount
+
+
 def is_zero(amount: str) -> bool:
     """Tell whether a plain decimal string is zero, without making a number of it."""
     return not amount.strip("-0.")
@@ -67,6 +78,16 @@ def _no_control_characters(value: str) -> str:
         message = "must not contain control characters"
         raise ValueError(message)
     return value
+
+
+def is_unique_no(value: object) -> bool:
+    """Tell whether a value can be a requestUniqueNo: 1 to 48 characters, no control characters, no lone surrogates."""
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= UNIQUE_NO_LENGTH_MAX
+        and not _CONTROL.search(value)
+        and not _SURROGATE.search(value)
+    )
 
 
 def no_nul(value: str) -> str:
@@ -131,16 +152,25 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError(message) from None
 
 
-def text_of(length_max: int, without: str) -> Any:  # noqa: ANN401 - what Field returns
+def text_of(length_max: int, without: str, examples: list[str] | None = None) -> Any:  # noqa: ANN401 - what Field returns
     """Bound a text, and say in the document which characters it must be without; the check itself names the rule."""
-    return Field(min_length=1, max_length=length_max, json_schema_extra={"pattern": f"^[^{without}]+$"})
+    return Field(
+        min_length=1,
+        max_length=length_max,
+        examples=examples,
+        json_schema_extra={"pattern": f"^[^{without}]+$"},
+    )
 
 
 NUL = r"\u0000"
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
 
 Text = Annotated[str, text_of(256, _CONTROLS), AfterValidator(_no_control_characters)]
-UniqueNo = Annotated[str, text_of(UNIQUE_NO_LENGTH_MAX, _CONTROLS), AfterValidator(_no_control_characters)]
+UniqueNo = Annotated[
+    str,
+    text_of(UNIQUE_NO_LENGTH_MAX, _CONTROLS, examples=["ORD-20260105-0001"]),
+    AfterValidator(_no_control_characters),
+]
 UserName = Annotated[str, text_of(48, _CONTROLS), AfterValidator(_no_control_characters)]
 Currency = Annotated[
     str,

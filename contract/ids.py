@@ -5,10 +5,14 @@ id is random.
 """
 
 import hashlib
+import re
 import uuid
 from enum import StrEnum
 
-_WORKFLOW_ID_PREFIX = "settlement-"
+_WORKFLOW = "settlement"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
+_UNSAFE = re.compile(r"(?![A-Za-z0-9._-])[\x00-\x7f]")
+_ESCAPE = re.compile("~([0-9A-F]{2})")
 _BATCH_WORKFLOW_ID_PREFIX = "batch-retry-"
 RETRY_UPDATE = "retry_cancel_adjust"
 """The Update by which an aborted settlement goes back to CANCELLING."""
@@ -33,13 +37,26 @@ class CancelKind(StrEnum):
 
 
 def workflow_id(request_unique_no: str) -> str:
-    """Return the id of the settlement's workflow; the same number always gives the same id."""
-    return f"{_WORKFLOW_ID_PREFIX}{request_unique_no}"
+    """Return the id of the settlement's workflow: always the same one, and no other number has it."""
+    return _WORKFLOW + _id_part(request_unique_no)
 
 
 def number_of(workflow: str) -> str | None:
     """Return the settlement's number that a workflow's id was made from; None: no settlement's id looks like this."""
-    return workflow.removeprefix(_WORKFLOW_ID_PREFIX) if workflow.startswith(_WORKFLOW_ID_PREFIX) else None
+    part = workflow.removeprefix(_WORKFLOW)
+    number = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), part[1:]) if part[:1] == "~" else part[1:]
+    return number if workflow == workflow_id(number) else None
+
+
+def _id_part(number: str) -> str:
+    """Return a number as a part of an id: `-ORD-1` where it is readable as it is, `~a~2Fb` where it must be escaped.
+
+    Needs at most 3 characters for each of the number's: Temporal's databases keep ids of up to 255. Its user interface
+    and tools take such an id without quoting.
+    """
+    if _PLAIN.fullmatch(number):
+        return f"-{number}"
+    return "~" + _UNSAFE.sub(lambda character: f"~{ord(character[0]):02X}", number)
 
 
 def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:
@@ -73,4 +90,4 @@ def batch_workflow_id(batch: str) -> str:
 
 def batch_update_id(batch: str, request_unique_no: str) -> str:
     """Return the Update's id by which a batch has a settlement retried: repeated, it is the same one retry."""
-    return f"batch-{batch}-{request_unique_no}"
+    return f"batch-{batch}{_id_part(request_unique_no)}"

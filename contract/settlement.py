@@ -1,53 +1,13 @@
-"""The settlement as the platform sees it over HTTP: the request it posts and the resource it reads."""
+"""The settlement as the platform sees it over HTTP: the resource it reads."""
 
-import re
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
-
-from contract.adjust import AdjustBody, AdjustRequest
+from contract.adjust import AdjustBody
 from contract.broker_message import BrokerMessage
 from contract.calls import CallRecord
-from contract.fields import UNIQUE_NO_LENGTH_MAX
 from contract.model import Model
 from contract.payloads import OperatorAct, StateChange
 from contract.states import CancelResult, Decision, State
-
-_URL_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
-
-
-def is_settlement_no(value: object) -> bool:
-    """Tell whether a value has the form of a settlement's number."""
-    return isinstance(value, str) and len(value) <= UNIQUE_NO_LENGTH_MAX and _URL_SAFE.fullmatch(value) is not None
-
-
-def _url_safe(value: str) -> str:
-    if not _URL_SAFE.fullmatch(value):
-        message = "must start with a letter or digit and hold only letters, digits and . _ ~ : @ + = -"
-        raise ValueError(message)
-    return value
-
-
-SettlementNo = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=UNIQUE_NO_LENGTH_MAX,
-        examples=["ORD-20260105-0001"],
-        json_schema_extra={"pattern": f"^{_URL_SAFE.pattern}$"},
-    ),
-    AfterValidator(_url_safe),
-]
-
-
-class SettlementRequest(AdjustRequest):
-    """What the platform posts: an adjust of table 1 whose number can stand in a path and a workflow id.
-
-    The narrower number is this front door's own rule; the wire contract allows any 48 characters.
-    """
-
-    requestUniqueNo: SettlementNo
 
 
 class Settlement(Model):

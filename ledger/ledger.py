@@ -40,7 +40,6 @@ class Accepted:
 
     settlement: SettlementInput
     snapshot: Snapshot
-    fingerprint: str
 
     @property
     def number(self) -> str:
@@ -89,16 +88,15 @@ class Ledger:
         with one number exactly one is told that it is new.
         """
         number = settlement.adjust.requestUniqueNo
-        values = rows.settlement_values(settlement, snapshot)
         async with self._engine.begin() as connection:
             inserted = await connection.execute(
                 insert(self._engine, settlements)
-                .values(values)
+                .values(rows.settlement_values(settlement, snapshot))
                 .on_conflict_do_nothing(index_elements=[settlements.c.request_unique_no])
                 .returning(settlements.c.version)
             )
             if inserted.first() is not None:
-                return Accepted(settlement, snapshot, values["fingerprint"]), True
+                return Accepted(settlement, snapshot), True
         async with reader(self._engine).connect() as connection:
             accepted = await _read(connection, number)
         if accepted is None:
@@ -245,9 +243,7 @@ async def _complete(connection: AsyncConnection, found: Sequence[Row[Any]]) -> l
     acts = await _parts(connection, operator_acts, numbers)
     changes = await _parts(connection, state_changes, numbers)
     return [
-        Accepted(
-            rows.to_input(row), rows.to_snapshot(row, calls[number], acts[number], changes[number]), row.fingerprint
-        )
+        Accepted(rows.to_input(row), rows.to_snapshot(row, calls[number], acts[number], changes[number]))
         for number, row in zip(numbers, found, strict=True)
     ]
 

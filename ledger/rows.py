@@ -1,7 +1,5 @@
 """Between contract models and rows: pure functions, the same for both databases."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,18 +25,11 @@ def _storable(values: Values) -> Values:
     }
 
 
-def fingerprint(settlement: SettlementInput) -> str:
-    """Return the hash of what a settlement asks for: its order and company, and nothing that a repeat may change."""
-    asked = {"order": settlement.adjust.wire(), "companyId": settlement.company_id}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-
-
 def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values:
     """Return the row of a settlement as of one snapshot."""
     adjust = settlement.adjust
     return {
         "request_unique_no": adjust.requestUniqueNo,
-        "fingerprint": fingerprint(settlement),
         "input": settlement.model_dump(mode="json"),
         "order_id": adjust.orderId,
         "user_name": adjust.userName,

@@ -17,6 +17,7 @@ from ledger.tables import settlements
 class SettlementFilter:
     """Every part that is given must fit; nothing given: all of them."""
 
+    request_unique_no: str | None = None
     state: State | None = None
     order_id: int | None = None
     user_name: str | None = None
@@ -50,6 +51,7 @@ class SettlementFilter:
         by = settlements.c
         has_ended = self.state in END_STATES
         equal: dict[Column[Any], object] = {
+            by.request_unique_no: self.request_unique_no,
             by.order_id: self.order_id,
             by.state: None if has_ended else self.state and self.state.value,
             by.user_name: self.user_name,

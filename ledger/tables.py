@@ -73,7 +73,6 @@ settlements = Table(
     "settlements",
     metadata,
     Column("request_unique_no", _NO, primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
     Column("input", JSON, nullable=False),
     Column("order_id", BigInteger, nullable=False),
     Column("user_name", String(48), nullable=False),

@@ -19,6 +19,7 @@ from simulator.delivery import Delivery
 from simulator.desk import BODY_SIZE_MAX
 from simulator.journal import Request
 from simulator.office import Office, Settings
+from simulator.strict import StrictMiddleware, misread
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
+    app.add_middleware(StrictMiddleware)
     app.include_router(inspection.router)
     paths = {
         Operation.ADJUST: settings.adjust_path,
@@ -93,7 +95,7 @@ def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Respons
             body = await _read(http)
         except ClientDisconnect:
             return Response()  # there is nobody to send it to
-        request = Request(operation, received_ns, http.headers, body)
+        request = Request(operation, received_ns, http.headers, body, tuple(misread(http.scope)))
         call_id, answer = await office.handle(request)
         return Delivery(office, request, line, call_id, answer)
 

@@ -1,5 +1,6 @@
 """What the books hold about one number: its state, its row, the cancel that names it, its view as JSON."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
@@ -11,6 +12,13 @@ from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.fields import absolute
 from contract.model import Model
+from contract.same_request import (
+    Identity,
+    adjust_identity,
+    cancel_adjust_identity,
+    cancel_operation_identity,
+    differences,
+)
 from simulator.replies import NUMBER_REUSED, Result
 
 
@@ -29,6 +37,17 @@ class NumberState(StrEnum):
     """Cancelled before it came; should it come, it is refused."""
 
 
+class ReceivedAdjust(AdjustBody):
+    """An adjust together with the company that its header named; both are stored."""
+
+    company_id: int | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """What tells a repeat of it from a reuse of its number."""
+        return adjust_identity(self, self.company_id)
+
+
 class Cancel(NamedTuple):
     """One cancel of either operation, reduced to what the books need."""
 
@@ -37,12 +56,12 @@ class Cancel(NamedTuple):
     reverse_number: str
     """The number of the adjust to undo."""
     request: str
-    """The whole request in one fixed spelling, to tell a repeat from a reuse."""
+    """What it asks for in one fixed spelling, to tell a repeat from a reuse."""
     claims: tuple[tuple[str, object], ...]
     """What it says about the adjust; each has to be so."""
 
     @classmethod
-    def by_cancel_adjust(cls, body: CancelAdjustBody) -> Self:
+    def by_cancel_adjust(cls, body: CancelAdjustBody, company_id: int | None = None) -> Self:
         """Read a cancel adjust (contract, table 2)."""
         claims = (
             ("thirdServerCode", body.thirdServerCode),
@@ -52,23 +71,33 @@ class Cancel(NamedTuple):
             ("amount", Decimal(body.amount)),
         )
         stated = tuple(claim for claim in claims if claim[1] is not None)
-        return cls(body.requestUniqueNo, body.reverseRequestUniqueNo, body.model_dump_json(), stated)
+        return cls(
+            body.requestUniqueNo,
+            body.reverseRequestUniqueNo,
+            _spelled(cancel_adjust_identity(body, company_id)),
+            stated,
+        )
 
     @classmethod
-    def by_cancel_operation(cls, body: CancelOperationBody) -> Self:
+    def by_cancel_operation(cls, body: CancelOperationBody, company_id: int | None = None) -> Self:
         """Read a cancel operation, the deprecated variant (contract, table 3)."""
-        return cls(body.txid, body.tx_reverse_id, body.model_dump_json(), (("userName", body.username),))
+        request = _spelled(cancel_operation_identity(body, company_id))
+        return cls(body.txid, body.tx_reverse_id, request, (("userName", body.username),))
+
+
+def _spelled(identity: Identity) -> str:
+    return json.dumps(identity, sort_keys=True)
 
 
 class Receipt(NamedTuple):
     """The adjust that came under a number, and what a repeat of it is answered."""
 
-    adjust: AdjustBody
+    adjust: ReceivedAdjust
     result: Result
 
-    def answer(self, repeat: AdjustBody) -> Result:
-        """Return the first result for the same body, and the refusal of a reused number for another one."""
-        return self.result if repeat.wire() == self.adjust.wire() else NUMBER_REUSED
+    def answer(self, repeat: ReceivedAdjust) -> Result:
+        """Return the first result for the same request, and the refusal of a reused number for another one."""
+        return NUMBER_REUSED if differences(self.adjust.identity, repeat.identity) else self.result
 
 
 class Row(NamedTuple):
@@ -92,7 +121,7 @@ class Row(NamedTuple):
         """Read one row of the table `numbers`."""
         receipt = None
         if row["adjust"] is not None:
-            receipt = Receipt(AdjustBody.model_validate_json(row["adjust"]), Result(row["code"], row["msg"]))
+            receipt = Receipt(ReceivedAdjust.model_validate_json(row["adjust"]), Result(row["code"], row["msg"]))
         return cls(
             number=row["number"],
             state=NumberState(row["state"]),

@@ -13,9 +13,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
 
-from contract.adjust import AdjustBody
+from contract.same_request import differences
 from simulator import replies
-from simulator.bookings import AccountView, Cancel, NumberState, NumberView, Receipt, Row
+from simulator.bookings import AccountView, Cancel, NumberState, NumberView, Receipt, ReceivedAdjust, Row
 from simulator.database import every, one, transaction
 from simulator.replies import Result
 
@@ -39,11 +39,11 @@ class Books:
             NumberState.REVERSED: self._already_given_back,
         }
 
-    def adjust(self, adjust: AdjustBody, *, applies: bool = True, guarded: bool = True) -> Result:
+    def adjust(self, adjust: ReceivedAdjust, *, applies: bool = True, guarded: bool = True) -> Result:
         """Receive an adjust and change the customer's credit by its amount (contract, table 1).
 
-        The same body again gets the same result and moves nothing; the same number with another body
-        is refused and the first stays. After its cancel it is refused, for good (dangling action).
+        The same request again (`contract.same_request`) gets the same result and moves nothing; the same number in
+        another request is refused and the first stays. After its cancel it is refused, for good (dangling action).
         Not `applies`: it is recorded as received, but not applied. Not `guarded`: it takes effect even
         after its cancel, as at a broker that does not burn numbers.
         """
@@ -59,14 +59,13 @@ class Books:
         """Undo an adjust by its number, and burn the number if it never came (contract, tables 2 and 3).
 
         The same cancel again gets the same result and moves nothing, and so does another cancel of an
-        adjust that is reversed already. Its number with another body is refused. A cancel that
+        adjust that is reversed already. Its number in another cancel is refused. A cancel that
         contradicts its adjust is refused and not recorded: corrected, it may come again.
         """
         with transaction(self._db):
-            earlier = one(self._db, "SELECT request, code, msg FROM cancels WHERE number = ?", cancel.number)
+            earlier = self._earlier(cancel)
             if earlier is not None:
-                same = earlier["request"] == cancel.request
-                return Result(earlier["code"], earlier["msg"]) if same else replies.NUMBER_REUSED
+                return earlier
             row = self._row(cancel.reverse_number)
             if contradictions := row.contradictions(cancel):
                 return replies.mismatch(contradictions)
@@ -74,7 +73,17 @@ class Books:
             self._keep_cancel(cancel, result)
             return result
 
-    def postpone(self, adjust: AdjustBody, *, due_ns: int, guarded: bool) -> None:
+    def is_reused(self, adjust: ReceivedAdjust) -> bool:
+        """Tell whether another adjust has the number: in the books, or postponed on its way there."""
+        row = self._row(adjust.requestUniqueNo)
+        first = row.receipt.adjust if row.receipt else self._postponed(adjust.requestUniqueNo)
+        return first is not None and bool(differences(first.identity, adjust.identity))
+
+    def is_reused_by(self, cancel: Cancel) -> bool:
+        """Tell whether another cancel has the cancel's number."""
+        return self._earlier(cancel) is replies.NUMBER_REUSED
+
+    def postpone(self, adjust: ReceivedAdjust, *, due_ns: int, guarded: bool) -> None:
         """Let an adjust reach the books only at `due_ns` (epoch, ns). Repeating it keeps the first time."""
         with transaction(self._db):
             self._db.execute(
@@ -87,7 +96,7 @@ class Books:
         with transaction(self._db):
             due = every(self._db, "SELECT * FROM landings WHERE due_ns <= ? ORDER BY due_ns LIMIT 100", now_ns)
             for landing in due:
-                self.adjust(AdjustBody.model_validate_json(landing["adjust"]), guarded=bool(landing["guarded"]))
+                self.adjust(ReceivedAdjust.model_validate_json(landing["adjust"]), guarded=bool(landing["guarded"]))
                 self._db.execute("DELETE FROM landings WHERE number = ?", (landing["number"],))
         return [landing["number"] for landing in due]
 
@@ -117,13 +126,13 @@ class Books:
         )
         return [AccountView.model_validate(dict(row)) for row in rows]
 
-    def _apply(self, row: Row, adjust: AdjustBody) -> Result:
+    def _apply(self, row: Row, adjust: ReceivedAdjust) -> Result:
         self._move(adjust, Decimal(adjust.amount))
         receipt = Receipt(adjust, replies.APPLIED)
         self._keep(row._replace(state=NumberState.APPLIED, receipt=receipt, times_applied=row.times_applied + 1))
         return receipt.result
 
-    def _refuse(self, row: Row, adjust: AdjustBody, result: Result) -> Result:
+    def _refuse(self, row: Row, adjust: ReceivedAdjust, result: Result) -> Result:
         self._keep(row._replace(state=NumberState.NOT_APPLIED, receipt=Receipt(adjust, result)))
         return result
 
@@ -146,7 +155,7 @@ class Books:
     def _already_given_back(self, _row: Row) -> Result:
         return replies.REVERSED
 
-    def _move(self, adjust: AdjustBody, change: Decimal) -> None:
+    def _move(self, adjust: ReceivedAdjust, change: Decimal) -> None:
         account = (adjust.thirdServerCode, adjust.currency)
         row = one(self._db, "SELECT balance FROM accounts WHERE third_server_code = ? AND currency = ?", *account)
         balance = _EXACT.add(Decimal(row["balance"] if row else "0"), change)
@@ -155,6 +164,18 @@ class Books:
     def _row(self, number: str) -> Row:
         found = one(self._db, "SELECT * FROM numbers WHERE number = ?", number)
         return Row.of(found) if found else Row.unknown(number)
+
+    def _postponed(self, number: str) -> ReceivedAdjust | None:
+        found = one(self._db, "SELECT adjust FROM landings WHERE number = ?", number)
+        return ReceivedAdjust.model_validate_json(found["adjust"]) if found else None
+
+    def _earlier(self, cancel: Cancel) -> Result | None:
+        """Return what a cancel under a number that has been used is answered; None: the number is new."""
+        earlier = one(self._db, "SELECT request, code, msg FROM cancels WHERE number = ?", cancel.number)
+        if earlier is None:
+            return None
+        same = earlier["request"] == cancel.request
+        return Result(earlier["code"], earlier["msg"]) if same else replies.NUMBER_REUSED
 
     def _keep(self, row: Row) -> None:
         self._db.execute("REPLACE INTO numbers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row.columns())

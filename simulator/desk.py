@@ -13,19 +13,18 @@ from contract.calls import Operation
 from contract.cancel_adjust import CancelAdjustRequest
 from contract.cancel_operation import CancelOperationRequest
 from simulator import outages, replies
-from simulator.bookings import Cancel
+from simulator.bookings import Cancel, ReceivedAdjust
 from simulator.books import Books
 from simulator.cancel_faults import CancelFaults
 from simulator.database import transaction
 from simulator.faults import CANCEL_PLANS, HONEST, Effect, Manner, Plan, Simulation, simulation_of
-from simulator.journal import Journal, Request
+from simulator.journal import COMPANY_ID, Journal, Request
 from simulator.outages import Outages
 from simulator.replies import Result
 
 BODY_SIZE_MAX = 65_536
 _NS_PER_S = 1_000_000_000
 _TIMESTAMP = re.compile(r"[0-9]{13}")
-_COMPANY_ID = re.compile(r"-?[0-9]{1,19}")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -83,19 +82,20 @@ class Desk:
             return Answer(replies.broken_rule(broken.problems))
 
     def _adjust(self, request: Request) -> Answer:
-        adjust = read(AdjustRequest, request)
-        simulation = read_simulation(adjust.metadata)
+        body = read(AdjustRequest, request)
+        simulation = read_simulation(body.metadata)
+        adjust = ReceivedAdjust(**body.model_dump(mode="json"), company_id=request.company)
         plan = simulation.adjust_plan()
         if plan.effect is not Effect.IGNORE:
+            if self.books.is_reused(adjust):
+                return Answer(replies.NUMBER_REUSED)
             self._cancel_faults.remember(adjust.requestUniqueNo, simulation)
         due_ns = request.received_ns + int(simulation.seconds * _NS_PER_S)
         result = self._take_effect(plan, adjust, due_ns)
-        if result is replies.NUMBER_REUSED:
-            return Answer(result)
         fault = f"adjust:{simulation.adjust}" if simulation.adjust else None
         return Answer(result, plan.manner, fault, simulation.seconds)
 
-    def _take_effect(self, plan: Plan, adjust: AdjustRequest, due_ns: int) -> Result:
+    def _take_effect(self, plan: Plan, adjust: ReceivedAdjust, due_ns: int) -> Result:
         match plan.effect:
             case Effect.CARRY_OUT | Effect.RECEIVE_ONLY:
                 return self.books.adjust(adjust, applies=plan.effect is Effect.CARRY_OUT)
@@ -106,12 +106,15 @@ class Desk:
     def _cancel_adjust(self, request: Request) -> Answer:
         body = read(CancelAdjustRequest, request)
         simulation = read_simulation(body.metadata)
-        return self._cancel(Cancel.by_cancel_adjust(body), simulation)
+        return self._cancel(Cancel.by_cancel_adjust(body, request.company), simulation)
 
     def _cancel_operation(self, request: Request) -> Answer:
-        return self._cancel(Cancel.by_cancel_operation(read(CancelOperationRequest, request)), Simulation())
+        body = read(CancelOperationRequest, request)
+        return self._cancel(Cancel.by_cancel_operation(body, request.company), Simulation())
 
     def _cancel(self, cancel: Cancel, simulation: Simulation) -> Answer:
+        if self.books.is_reused_by(cancel):
+            return Answer(replies.NUMBER_REUSED)
         self._cancel_faults.remember(cancel.reverse_number, simulation)
         fault = self._cancel_faults.take(cancel.reverse_number)
         plan = CANCEL_PLANS[fault] if fault else HONEST
@@ -121,7 +124,9 @@ class Desk:
 
 def read(model: type[M], request: Request) -> M:
     """Read a request's headers and body by the contract's rules; raise BrokenRuleError naming every broken one."""
-    problems = [] if request.operation is Operation.CANCEL_OPERATION else header_problems(request)
+    problems = list(request.misread)
+    if request.operation is not Operation.CANCEL_OPERATION:
+        problems += header_problems(request)
     if len(request.body) > BODY_SIZE_MAX:
         raise BrokenRuleError([*problems, f"body: longer than {BODY_SIZE_MAX} bytes"])
     try:
@@ -146,10 +151,10 @@ def header_problems(request: Request) -> list[str]:
     checks = {
         "header trace: must be there and not be empty": bool(request.trace),
         "header timestamp: must be 13 digits, epoch milliseconds": bool(
-            _TIMESTAMP.fullmatch(request.headers.get("timestamp", ""))
+            _TIMESTAMP.fullmatch(request.header("timestamp") or "")
         ),
         "header companyId: must be an integer where it is sent": request.company_id is None
-        or bool(_COMPANY_ID.fullmatch(request.company_id)),
+        or bool(COMPANY_ID.fullmatch(request.company_id)),
     }
     return [problem for problem, kept in checks.items() if not kept]
 

@@ -1,11 +1,13 @@
 """The window into the simulator for tests, demonstrations and people; no part of the contract."""
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response, status
 
+from contract.fields import is_unique_no
 from contract.model import Model
+from contract.paths import number_in
 from simulator.bookings import AccountView, NumberView
 from simulator.journal import CallView
 from simulator.office import Office
@@ -24,6 +26,14 @@ def _office(request: Request) -> Office:
 
 
 OpenOffice = Annotated[Office, Depends(_office)]
+_NUMBER_IN_PATH = "Percent-encoded, a slash too; the numbers `.` and `..` are written `%7F.` and `%7F..`."
+_UNREADABLE_QUERY: dict[int | str, dict[str, Any]] = {
+    422: {
+        "description": "Validation Error",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
+    }
+}
+"""For routes without parameters, to which FastAPI gives no 422."""
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
@@ -57,7 +67,10 @@ class Refusal(Model):
     detail: str
 
 
-@router.get("/health", responses={503: {"description": "Late adjusts no longer land", "model": Health}})
+@router.get(
+    "/health",
+    responses={503: {"description": "Late adjusts no longer land", "model": Health}, **_UNREADABLE_QUERY},
+)
 async def health(office: OpenOffice, response: Response) -> Health:
     """Answer 200 while the simulator works, 503 once late adjusts no longer land."""
     if office.healthy():
@@ -73,12 +86,15 @@ async def elsewhere() -> dict[str, object]:
 
 
 @router.get(
-    "/numbers/{number:path}",
-    responses={404: {"description": "With a line break in it, it can be nobody's number", "model": Refusal}},
+    "/numbers/{number}",
+    responses={404: {"description": "No number can look like this", "model": Refusal}},
 )
-async def number(number: str, office: OpenOffice) -> NumberView:
+async def number(number: Annotated[str, Path(description=_NUMBER_IN_PATH)], office: OpenOffice) -> NumberView:
     """Show what became of an adjust number; one never met is NEVER_RECEIVED, not 404."""
-    return await office.store.run(office.desk.books.number, number)
+    named = number_in(number)
+    if not is_unique_no(named):
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "no number can look like this")
+    return await office.store.run(office.desk.books.number, named)
 
 
 @router.get("/accounts")
@@ -102,7 +118,7 @@ async def calls(
     return Calls(calls=tuple(await office.store.run(office.desk.journal.calls, number, after, limit)))
 
 
-@router.get("/outage")
+@router.get("/outage", responses=_UNREADABLE_QUERY)
 async def outages(office: OpenOffice) -> Outages:
     """Show the outages under way."""
     return Outages(outages=tuple(await office.store.run(office.desk.outages.under_way)))

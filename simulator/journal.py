@@ -1,5 +1,6 @@
 """Every request received, in order, and how its connection ended. Kept in the database, newest 100,000."""
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from contract.model import Model
 from simulator.database import every, transaction
 
 CALLS_MAX = 100_000
+COMPANY_ID = re.compile(r"-?[0-9]{1,19}")
 
 _OWN_NUMBER = {
     Operation.ADJUST: "requestUniqueNo",
@@ -48,16 +50,29 @@ class Request:
     """When its first bytes arrived: epoch, ns."""
     headers: Mapping[str, str]
     body: bytes
+    misread: tuple[str, ...] = ()
+    """What headers and query could mean in two ways, or not at all; each problem names its field."""
+
+    def header(self, name: str) -> str | None:
+        """Return a header's text; None when it is absent or blank."""
+        text = self.headers.get(name, "").strip()
+        return text or None
 
     @property
     def trace(self) -> str | None:
         """The header `trace`; None when it is absent."""
-        return self.headers.get("trace")
+        return self.header("trace")
 
     @property
     def company_id(self) -> str | None:
         """The header `companyId` as text; None when it is absent."""
-        return self.headers.get("companyId")
+        return self.header("companyId")
+
+    @property
+    def company(self) -> int | None:
+        """The company as a number; None when it is absent, or no integer, which cancel operation allows."""
+        text = self.company_id or ""
+        return int(text) if COMPANY_ID.fullmatch(text) else None
 
     def numbers(self) -> tuple[str | None, str | None]:
         """Return its own number and the number it reverses, as far as a broken body lets them be read."""
@@ -111,7 +126,7 @@ class Journal:
 
     def begin(self, request: Request, fault: str | None) -> int:
         """Record a request and return its id; ids grow in the order of recording. The oldest gives way."""
-        headers = (request.trace, request.company_id, request.headers.get("timestamp"))
+        headers = (request.trace, request.company_id, request.header("timestamp"))
         body = request.body.decode(errors="replace")
         with transaction(self._db):
             cursor = self._db.execute(

@@ -16,7 +16,7 @@ CODE_REFUSED = "US_0000402"
 CODE_DANGLING = "US_0000403"
 """The adjust arrived after its cancel: its number is burnt, it stays without effect."""
 CODE_NUMBER_REUSED = "US_0000409"
-"""The number was used before with another body; the first one stays as it is."""
+"""The number was used before in another request; that one stays as it is."""
 CODE_MISMATCH = "US_0000422"
 """The cancel contradicts the adjust that it names; nothing moved and nothing was recorded."""
 CODE_FAILED = "US_0000503"
@@ -38,7 +38,7 @@ REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its {0} asked")
 REFUSED_PARAMS = "metadata"
 """The value for its placeholder (table 4, msgParams)."""
 DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
-NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before with another body")
+NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before in another request")
 FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
 
 

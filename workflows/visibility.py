@@ -1,5 +1,7 @@
 """What an operator sees of a settlement in the Temporal UI. No personal data: it is not encrypted there."""
 
+import re
+
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
@@ -123,11 +125,19 @@ def _calls_in_short(snapshot: Snapshot) -> str:
     return text
 
 
+def code_span(text: str) -> str:
+    """Return Markdown that shows a text as it is: its fence is longer than any run of backticks in the text."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    # Markdown takes one space off either end where both are there, and a fence must not touch a backtick.
+    pad = " " if text[0] in " `" or text[-1] in " `" else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
 def _numbers_sent(settlement: SettlementInput, snapshot: Snapshot) -> str:
     """Return the numbers by which the external system knows this settlement's calls."""
     number = settlement.adjust.requestUniqueNo
     cancels = (cancel_unique_no(number, act.kind) for act in snapshot.cancel_acts if snapshot.cancel_attempts(act.kind))
-    return "Numbers at the external system:\n" + "\n".join(f"`{each}`" for each in (number, *cancels))
+    return "Numbers at the external system:\n" + "\n".join(map(code_span, (number, *cancels)))
 
 
 def details(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool = False) -> str:

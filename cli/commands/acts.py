@@ -10,6 +10,7 @@ from cli.commands.views import path_of, summary
 from cli.exits import NoAnswerError
 from cli.options import Note, Number, words
 from cli.session import Session, session_of
+from contract.commands import command_on
 from contract.operator_rules import ResolveReason, RetryReason
 from contract.settlement import Settlement
 
@@ -48,6 +49,6 @@ def _act(session: Session, number: str, act: str, body: Mapping[str, str]) -> No
         answer = session.api.post(path_of(number, act), json.dumps(body).encode())
     except NoAnswerError as error:
         if not error.never_sent:
-            session.screen.say(f"it may have been done all the same; settlement show {number} tells")
+            session.screen.say(f"it may have been done all the same; {command_on(number, 'show')} tells")
         raise
     session.screen.answer(answer, lambda: [summary(answer.read(Settlement))])

@@ -15,6 +15,7 @@ from cli.exits import Exit, NoAnswerError, RefusedError, UsageError
 from cli.options import Company, words
 from cli.session import Session, session_of
 from cli.text import clean
+from contract.commands import command_on
 from contract.fields import OperationType, decimal_places
 from contract.settlement import Settlement
 from contract.states import Decision
@@ -36,8 +37,8 @@ _NEEDED = (
 
 
 def _printable(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch("[\x21-\x7e]+", value):
-        message = "must be printable ASCII without blanks"
+    if value is not None and not re.fullmatch("[\x21-\x2b\x2d-\x7e]+", value):
+        message = "must be printable ASCII without blanks and commas"
         raise typer.BadParameter(message)
     return value
 
@@ -148,15 +149,13 @@ def _post(session: Session, content: bytes, headers: dict[str, str], wait: int) 
 
 
 def _how_to_tell(content: bytes) -> str:
-    """Say how to find out: the very same order again, whose request time must be the same then."""
+    """Say how to find out: the same order again, or its state."""
     try:
         order = json.loads(content)
-        number, request_time = order["requestUniqueNo"], order["requestTime"]
+        show = command_on(order["requestUniqueNo"], "show")
     except (ValueError, TypeError, KeyError, RecursionError):
         return "the same order again is safe and tells"
-    return clean(
-        f"the same order again, requestTime {request_time} too, is safe and tells; or settlement show {number}"
-    )
+    return clean(f"the same order again is safe and tells; or {show}")
 
 
 def _tell(session: Session, answer: Answer, wait: int) -> Exit:
@@ -172,5 +171,6 @@ def _tell(session: Session, answer: Answer, wait: int) -> Exit:
         screen.say("VOID: the order must not proceed")
         return Exit.BAD
     after = f" after {wait} s" if wait else ""
-    screen.say(f"undecided{after}: the order must not proceed yet; settlement show {settlement.request_unique_no}")
+    show = command_on(settlement.request_unique_no, "show")
+    screen.say(f"undecided{after}: the order must not proceed yet; {show}")
     return Exit.UNDECIDED

@@ -3,6 +3,7 @@
 from cli.blocks import Block, Fields, Table
 from contract.adjust import AdjustBody
 from contract.calls import CallRecord
+from contract.paths import segment_of
 from contract.reply_record import ReplyRecord
 from contract.settlement import Settlement
 
@@ -38,8 +39,8 @@ _REPLY_COLUMNS = ("sentAt", "operation", "bizCode", "code", "msg", "msgParams", 
 
 
 def path_of(number: str, *further: str) -> str:
-    """Return the path of a settlement, or of something beneath it. Its form makes quoting unnecessary."""
-    return "/".join([PREFIX, number, *further])
+    """Return the path of a settlement, or of something beneath it."""
+    return "/".join([PREFIX, segment_of(number), *further])
 
 
 def list_row(settlement: Settlement) -> list[object]:

@@ -35,6 +35,7 @@ Place = tuple[datetime, str]
 
 _AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _SOUGHT: dict[str, Any] = {
+    "request_unique_no": "N-17",
     "order_id": 17,
     "user_name": "rare",
     "company_id": 17,

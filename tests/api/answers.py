@@ -6,6 +6,8 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator
 
+from contract.paths import routable
+
 PROBLEM = "application/problem+json"
 TRACES_OF_INSIDES = ("Traceback", 'File "', "sqlalchemy", "sqlite3", "psycopg", "pydantic", "temporalio", "grpc")
 
@@ -25,7 +27,7 @@ class Documented:
 
     def check(self, answer: httpx2.Response) -> None:
         """Fail if the answer is none that the document allows, or a problem that is not well formed."""
-        operation = self._operation(answer.request.method, answer.request.url.path)
+        operation = self._operation(answer.request.method, routable(answer.request.url.raw_path.partition(b"?")[0]))
         if operation is not None:
             self._check_documented(operation["responses"], answer)
         if answer.status_code >= 400 and _media_type(answer) != "application/json":

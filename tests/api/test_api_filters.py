@@ -69,7 +69,6 @@ async def test_filters_hold_on_every_page(closed_door: Door) -> None:
         ("state", "OPEN"),
         ("orderId", "1.5"),
         ("orderId", 2**63),
-        ("userName", ""),
         ("userName", "a\0"),
         ("companyId", "x"),
         ("currency", "usd"),

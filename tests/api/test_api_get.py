@@ -6,9 +6,9 @@ import pytest
 from temporalio.client import Client
 
 from contract.audit_window import leave_out
+from contract.fields import is_unique_no
 from contract.ids import CancelKind, cancel_unique_no
 from contract.payloads import AuditCounts
-from contract.settlement import is_settlement_no
 from contract.states import State
 from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door
 from tests.api.snapshots import long_story, rejected, stands
@@ -167,7 +167,7 @@ async def test_location_leads_to_every_number_that_a_post_accepts(closed_door: D
     conflict = await closed_door.post(order(requestUniqueNo=number, orderId=1))
     answer = await closed_door.http.get(conflict.headers["location"])
     assert (answer.status_code, answer.json()["requestUniqueNo"]) == (200, number)
-    assert is_settlement_no(number)
+    assert is_unique_no(number)
 
 
 @pytest.mark.parametrize("number", [new_number(), "no", "N" * 48, "CA1-0"])

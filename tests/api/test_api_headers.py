@@ -13,7 +13,6 @@ COMPANIES_REFUSED = {
     "exponent": "1e3",
     "underscore": "1_000",
     "hexadecimal": "0x7",
-    "empty": "",
     "two numbers": "7, 8",
     "true": "true",
     "above int64": str(INT64_MAX + 1),
@@ -24,7 +23,7 @@ TRACES_REFUSED = {
     "129 characters": "t" * 129,
     "space inside": "a b",
     "tab inside": "a\tb",
-    "empty": "",
+    "comma": "a,b",
     "beyond ASCII": "caf\u00e9",
 }
 
@@ -56,7 +55,7 @@ async def test_company_is_kept_whatever_the_case_of_its_header(closed_door: Door
     assert (await closed_door.get(body["requestUniqueNo"])).json()["companyId"] == company
 
 
-@pytest.mark.parametrize("trace", ["t", "t" * 128, "!~", '"quoted"', "a,b"])
+@pytest.mark.parametrize("trace", ["t", "t" * 128, "!~", '"quoted"', "a;b"])
 async def test_trace_is_kept_as_given(closed_door: Door, trace: str) -> None:
     body = order()
     await closed_door.post(body, trace=trace)

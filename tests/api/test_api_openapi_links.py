@@ -95,6 +95,6 @@ def test_schema_of_a_batch_takes_what_names_one_thing(document: Schema, selectio
 
 @pytest.mark.parametrize("text", ["a\nb", "\x00", "\x7f", "a\x9f"])
 def test_schema_of_an_order_refuses_control_characters(document: Schema, text: str) -> None:
-    schema = document["components"]["schemas"]["SettlementRequest"]["properties"]["userName"]
+    schema = document["components"]["schemas"]["AdjustRequest"]["properties"]["userName"]
     with pytest.raises(ValidationError):
         Documented(document).validate(schema, text)

@@ -19,14 +19,18 @@ ANOTHER: dict[str, Any] = {
     "currency": "EUR",
     "bizType": 10,
     "operationType": "NORMAL_CLOSE",
-    "amount": "12.5",
-    "amountDigits": 3,
+    "amount": "12.51",
     "orderId": 4712,
-    "requestTime": 1_760_000_000_000,
-    "ip": "203.0.113.8",
-    "metadata": '{"note": "vip"}',
 }
-"""Another valid value for each field; 12.5 is the same money as 12.50 and still another request."""
+"""Another valid value for each field that makes it another order."""
+SAME: dict[str, dict[str, Any]] = {
+    "fresh clock": {"requestTime": 1_770_000_000_000},
+    "another address": {"ip": "203.0.113.8"},
+    "amount spelled otherwise": {"amount": "12.5"},
+    "more decimals": {"amount": "12.5000", "amountDigits": 4},
+    "remarks": {"metadata": '{"note": "again"}'},
+}
+"""What a platform's retry may bring with it."""
 
 COMPANY = {"companyId": "7"}
 
@@ -64,6 +68,23 @@ async def test_another_body_under_the_number_is_refused(closed_door: Door, chang
     assert (answer.status_code, answer.json()["code"]) == (409, "number-reused")
     assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}"
     assert (await closed_door.get(body["requestUniqueNo"])).json() == before
+    assert [each["field"] for each in answer.json()["errors"]] == [changed]
+    assert "at Location, is the valid one" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("changes", SAME.values(), ids=SAME)
+async def test_retry_of_the_same_order_is_the_same_request(closed_door: Door, changes: dict[str, Any]) -> None:
+    """Refused, it would lead the caller to a second adjust under another number."""
+    body = await decided(closed_door)
+    answer = await closed_door.post(body | changes, **COMPANY)
+    assert (answer.status_code, answer.headers["idempotent-replayed"]) == (200, "true")
+    assert answer.json() == (await closed_door.get(body["requestUniqueNo"])).json()
+
+
+async def test_retry_of_a_deduction_is_the_same_request(closed_door: Door) -> None:
+    body = await decided(closed_door, operationType="ABNORMAL_OVERTRADING", amount="-3.50")
+    answer = await closed_door.post(body | {"amount": "-3.5", "requestTime": 1_770_000_000_000}, **COMPANY)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"companyId": "8"}, {"companyId": "0"}, {"companyId": "-7"}])

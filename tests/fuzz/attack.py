@@ -97,6 +97,12 @@ def has_integer_with_a_fraction(body: object) -> bool:
     return isinstance(body, float) and body.is_integer()
 
 
+def has_blank_parameter(case: Case) -> bool:
+    """Tell whether a query or header has a blank value: it counts as absent, which a schema cannot say."""
+    given = [*dict(case.query or {}).values(), *dict(case.headers or {}).values()]
+    return any(not str(value).strip() for value in given if not isinstance(value, list | dict))
+
+
 class Story:
     """What happens around the requests of sequences, and what was answered in all of them."""
 

@@ -8,7 +8,16 @@ from schemathesis import Response
 from api.app import create_app
 from contract.access import Permission
 from contract.settlement import SettlementEvent
-from tests.fuzz.attack import POSITIVE, SCHEMA_OF_ANSWER, Attack, Case, described, has_integer_with_a_fraction
+from tests.fuzz.attack import (
+    NEGATIVE,
+    POSITIVE,
+    SCHEMA_OF_ANSWER,
+    Attack,
+    Case,
+    described,
+    has_blank_parameter,
+    has_integer_with_a_fraction,
+)
 from tests.fuzz.service import Service
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def excused(case: Case, response: Response) -> list[object]:
         hold_events(response.text)
         return [SCHEMA_OF_ANSWER]
     if response.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
-        return []
+        return [NEGATIVE] if has_blank_parameter(case) else []
     named = {error["field"] for error in response.json()["errors"]}
     beyond = named <= BEYOND_THE_SCHEMA.get(case.operation.label, set())
     return [POSITIVE] if beyond or has_integer_with_a_fraction(case.body) else []

@@ -1,17 +1,13 @@
 """Accepting: one number is one settlement, whoever asks, however often, however many at once."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
-from contract.adjust import AdjustBody
-from contract.payloads import SettlementInput
-from ledger import Ledger
-from ledger.rows import fingerprint
+from ledger import Ledger, SettlementFilter
 from tests.ledger.racer import Racer
 from tests.ledger.samples import NOON, accepted, growing
-from tests.support.orders import QUICK_POLICY, new_number, settlement
+from tests.support.orders import new_number, settlement
 
 AT_ONCE = 60
 
@@ -23,7 +19,7 @@ async def test_a_number_is_new_once_and_then_answers_for_the_same_settlement(led
     assert (is_new, is_new_again) == (True, False)
     assert first == again
     assert first.number == order.adjust.requestUniqueNo
-    assert (first.settlement, first.snapshot, first.fingerprint) == (order, accepted(), fingerprint(order))
+    assert (first.settlement, first.snapshot) == (order, accepted())
 
 
 async def test_another_order_under_a_taken_number_gets_the_first_ones_record_and_changes_nothing(
@@ -35,7 +31,6 @@ async def test_another_order_under_a_taken_number_gets_the_first_ones_record_and
     answer, is_new = await ledger.accept(other, accepted(reason="other"))
     assert not is_new
     assert answer == first
-    assert answer.fingerprint != fingerprint(other)
     assert await ledger.find(first.number) == first
 
 
@@ -57,7 +52,6 @@ async def test_of_many_at_once_with_one_number_exactly_one_is_new(ledgers: list[
     )
     winners = [order for order, (_, is_new) in zip(orders, answers, strict=True) if is_new]
     assert len(winners) == 1
-    assert {answer.fingerprint for answer, _ in answers} == {fingerprint(winners[0])}
     assert {answer.settlement for answer, _ in answers} == set(winners)
 
 
@@ -83,52 +77,28 @@ async def test_each_number_is_new_in_exactly_one_of_several_processes(database_u
     assert sorted(number for number, is_new in answers if not is_new) == sorted(numbers * 2)
 
 
-BASE = SettlementInput(
-    adjust=AdjustBody(
-        thirdServerCode="customer-7",
-        userName="user-结算-7",
-        currency="USD",
-        bizType=1,
-        operationType="OPEN_POSITION",
-        amountDigits=2,
-        amount="12.50",
-        orderId=4711,
-        requestUniqueNo="F-1",
-        requestTime=1_760_000_000_000,
-        ip="203.0.113.7",
-    ),
-    trace="trace-7",
-    company_id=7,
-    accepted_at=NOON,
-    policy=QUICK_POLICY,
-)
-
-
 @pytest.mark.parametrize(
-    "repeat",
-    [
-        BASE.model_copy(update={"trace": "another"}),
-        BASE.model_copy(update={"accepted_at": NOON + timedelta(hours=1)}),
-        BASE.model_copy(update={"policy": QUICK_POLICY.model_copy(update={"expire_after_s": 1.5})}),
-    ],
-    ids=["trace", "accepted_at", "policy"],
+    "alike",
+    [("A", "a"), ("N", "N "), (" N", "N"), ("\u00e9", "e\u0301"), ("\uff21", "A"), ("\u00df", "ss"), ("I", "\u0131")],
+    ids=ascii,
 )
-def test_a_repeat_has_the_same_fingerprint_although_we_add_other_things_to_it(repeat: SettlementInput) -> None:
-    assert repeat != BASE
-    assert fingerprint(repeat) == fingerprint(BASE)
+async def test_numbers_that_only_look_alike_are_different_settlements(ledger: Ledger, alike: tuple[str, str]) -> None:
+    """Both databases compare numbers by code points: no folding of case, no trimming, no normalisation."""
+    prefix = new_number()[:24]
+    orders = [settlement(requestUniqueNo=f"{prefix}{each}", orderId=index) for index, each in enumerate(alike)]
+    answers = [await ledger.accept(order, accepted()) for order in orders]
+    assert [is_new for _, is_new in answers] == [True, True]
+    for order in orders:
+        found = await ledger.find(order.adjust.requestUniqueNo)
+        assert found is not None
+        assert found.settlement == order
+        page = await ledger.page(SettlementFilter(request_unique_no=order.adjust.requestUniqueNo), limit=9)
+        assert [each.settlement for each in page.settlements] == [order]
 
 
-@pytest.mark.parametrize("field", [*type(BASE.adjust).model_fields, "company_id"])
-def test_a_change_of_any_field_changes_the_fingerprint(field: str) -> None:
-    if field == "company_id":
-        other = BASE.model_copy(update={"company_id": None})
-    else:
-        value = getattr(BASE.adjust, field)
-        changed = value + 1 if isinstance(value, int) else f"{value or ''}0"
-        other = BASE.model_copy(update={"adjust": BASE.adjust.model_copy(update={field: changed})})
-    assert fingerprint(other) != fingerprint(BASE)
-
-
-def test_a_fingerprint_stays_the_same_from_release_to_release() -> None:
-    """The ledger keeps fingerprints for years; computed otherwise, every repeat would be refused as another order."""
-    assert fingerprint(BASE) == "67d4077d1a8af57e40a086f241378fb9a02b160d3ecc259b16ce00ecc40a63f8"
+async def test_longest_number_of_4_byte_characters_is_kept(ledger: Ledger) -> None:
+    order = settlement(requestUniqueNo="\U0001f4b6" * 48)
+    await ledger.accept(order, accepted())
+    found = await ledger.find(order.adjust.requestUniqueNo)
+    assert found is not None
+    assert found.settlement == order

@@ -82,6 +82,7 @@ filters = st.builds(
 def fits(one: dict[str, Any], chosen: SettlementFilter) -> bool:
     """Say whether a row is meant, in the plainest way there is."""
     pairs = [
+        (chosen.request_unique_no, "request_unique_no"),
         (chosen.state, "state"),
         (chosen.order_id, "order_id"),
         (chosen.user_name, "user_name"),
@@ -136,8 +137,9 @@ ALONE: list[dict[str, Any]] = [
 
 async def test_each_part_alone_leaves_some_and_drops_others(ledger: Ledger, filled: Filled) -> None:
     """At the very moments that settlements were accepted at, too: the beginning is part of a span, its end is not."""
-    assert {name for part in ALONE for name in part} == set(SettlementFilter.__dataclass_fields__)
-    for part in ALONE:
+    alone = [*ALONE, {"request_unique_no": filled.rows[0]["request_unique_no"]}]
+    assert {name for part in alone for name in part} == set(SettlementFilter.__dataclass_fields__)
+    for part in alone:
         chosen = SettlementFilter(**part)
         expected = sorted(one["request_unique_no"] for one in filled.rows if fits(one, chosen))
         assert 0 < len(expected) < len(filled.rows)

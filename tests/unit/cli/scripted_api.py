@@ -34,7 +34,13 @@ class Scripted:
         async def answer(request: Request) -> Response:
             body = await request.body()
             self.seen.append(
-                Seen(request.method, request.url.path, dict(request.query_params), dict(request.headers), body)
+                Seen(
+                    request.method,
+                    request.scope["raw_path"].decode(),
+                    dict(request.query_params),
+                    dict(request.headers),
+                    body,
+                )
             )
             if request.url.path in self.always:
                 return self.always[request.url.path]

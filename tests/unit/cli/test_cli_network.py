@@ -52,7 +52,7 @@ async def test_a_repeated_order_is_the_same_request_byte_for_byte(scripted: Scri
     assert {seen.body for seen in script.seen} == {json.dumps(json.loads(script.seen[0].body)).encode()}
     assert json.loads(script.seen[0].body) == fields
     assert "in doubt: the order must not proceed" in ran.err
-    assert f"requestTime {fields['requestTime']}" in ran.err
+    assert f"the same order again is safe and tells; or settlement show {fields['requestUniqueNo']}" in ran.err
 
 
 @pytest.mark.parametrize("command", NEVER_REPEATED, ids=" ".join)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.options import FLAGS, VALUED, hoisted
-from contract.settlement import SettlementRequest
+from contract.adjust import AdjustRequest
+from contract.paths import segment_of
 from tests.support.cli import PROGRAM, ROOT, environment, settlement, terminal
 from tests.support.orders import order
 from tests.unit.cli.conftest import Script
@@ -25,7 +26,8 @@ WRONG = [
     [],
     ["nonsense"],
     ["show"],
-    ["show", "../../healthz"],
+    ["show", "a\tb"],
+    ["show", "N" * 49],
     ["show", "-1"],
     ["list", "--state", "NOWHERE"],
     ["list", "--from", "2026-01-05"],
@@ -77,7 +79,7 @@ async def test_a_batch_is_not_begun_where_there_is_nobody_to_ask(scripted: Scrip
 async def test_every_field_of_an_order_has_an_option(scripted: Script) -> None:
     url, script = await scripted(json_answer("{}"))
     whole = order(metadata='{"a":1}', amount="-12.500", operationType="ABNORMAL_OVERTRADING", amountDigits=3)
-    assert set(whole) == set(SettlementRequest.model_fields)
+    assert set(whole) == set(AdjustRequest.model_fields)
     names = {name: "--" + "".join(f"-{c.lower()}" if c.isupper() else c for c in name) for name in whole}
     options = [part for name, value in whole.items() for part in (names[name], str(value))]
     await settlement("submit", *options, "--company", "7", "--trace", "t-1", "--wait", "3", url=url)
@@ -203,3 +205,20 @@ async def test_help_is_plain_and_asks_nobody(arguments: list[str]) -> None:
 async def test_version_asks_nobody() -> None:
     plain, as_json = await settlement("version"), await settlement("version", "--json")
     assert (plain.code, as_json.json()) == (0, {"version": plain.out.strip()})
+
+
+@pytest.mark.parametrize("number", ["a/b", "..", "%2F", " ", "\u8ba2\u5355", "a?b#c"])
+async def test_number_is_percent_encoded_in_every_path(scripted: Script, number: str) -> None:
+    url, script = await scripted(json_answer("{}"))
+    for command in (["show", number], ["explain", number], ["retry", number, *WHY]):
+        await settlement(*command, url=url)
+    paths = [seen.path for seen in script.seen]
+    whole = f"/v1/settlements/{segment_of(number)}"
+    assert paths == [whole, f"{whole}/explain", f"{whole}/cancel-adjust-retries"]
+
+
+@pytest.mark.parametrize("moment", ["2026-01-05T03:10 08:00", "2026-01-05T03:10%2B08:00"])
+async def test_moment_out_of_a_url_is_told_how_to_write_its_plus(moment: str) -> None:
+    ran = await settlement("list", "--from", moment)
+    assert ran.code == 2
+    assert "%2B" in ran.err

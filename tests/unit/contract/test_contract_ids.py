@@ -1,11 +1,11 @@
 """Derived numbers: always the same, never longer than the contract allows, never two alike."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contract.adjust import AdjustRequest
-from contract.fields import UNIQUE_NO_LENGTH_MAX
+from contract.fields import UNIQUE_NO_LENGTH_MAX, is_unique_no
 from contract.ids import (
     CancelKind,
     batch_update_id,
@@ -13,9 +13,9 @@ from contract.ids import (
     cancel_unique_no,
     is_batch_id,
     new_batch_id,
+    number_of,
     workflow_id,
 )
-from contract.settlement import is_settlement_no
 from tests.unit.contract.wire_bodies import ADJUST, refusals
 
 numbers = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=48)
@@ -26,7 +26,7 @@ kinds = st.sampled_from(CancelKind)
 def test_cancel_number_fits_whatever_the_adjust_number_is(number: str, kind: CancelKind) -> None:
     derived = cancel_unique_no(number, kind)
     assert 1 <= len(derived) <= UNIQUE_NO_LENGTH_MAX
-    assert is_settlement_no(derived)
+    assert is_unique_no(derived)
     assert refusals(AdjustRequest, {**ADJUST, "requestUniqueNo": derived}) == {}
 
 
@@ -45,6 +45,50 @@ def test_confirming_cancel_is_an_act_of_its_own(number: str) -> None:
 def test_different_adjusts_have_different_derived_ids(drawn: set[str]) -> None:
     assert len({workflow_id(number) for number in drawn}) == len(drawn)
     assert len({cancel_unique_no(number, kind) for number in drawn for kind in CancelKind}) == 2 * len(drawn)
+
+
+@given(numbers)
+@example("~")
+@example("~7E")
+@example("a~2Fb")
+@example("a/b")
+@example("\U0010ffff" * 48)
+@example("/" * 48)
+def test_workflow_id_leads_back_to_its_number(number: str) -> None:
+    """Reconciliation knows a settlement that the ledger has lost by its workflow's id alone."""
+    assert number_of(workflow_id(number)) == number
+
+
+@given(numbers)
+@example("/" * 48)
+@example("\U0010ffff" * 48)
+def test_workflow_id_fits_temporals_databases_and_needs_no_quoting(number: str) -> None:
+    """255 characters on PostgreSQL, 1000 bytes in the server; a slash or quote would break links and queries."""
+    made = workflow_id(number)
+    assert len(made) <= 255
+    assert len(made.encode()) <= 1000
+    assert not set(made) & set("/?#%'\"\\ &`<>")
+
+
+@given(st.text())
+@example("settlement~\u00e9~2f")
+@example("settlement~ORD-1")
+@example("settlement-a/b")
+@example("settlement~~41")
+@example("settlement-")
+@example("settlement~")
+@example("settlement")
+def test_no_other_id_is_taken_for_a_settlements(text: str) -> None:
+    """An id that no number is made into names no settlement: two ids never name one."""
+    for made in (text, f"settlement-{text}", f"settlement~{text}"):
+        number = number_of(made)
+        assert number is None or workflow_id(number) == made
+
+
+def test_workflow_id_is_readable_where_it_can_be() -> None:
+    assert workflow_id("A:b@c+d=e~f._-") == "settlement-A:b@c+d=e~f._-"
+    assert workflow_id("ORD 1/2") == "settlement~ORD~201~2F2"
+    assert workflow_id("\u8ba2\u5355-1") == "settlement~\u8ba2\u5355-1"
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "a"), ("1", "01"), ("N", "N "), ("\u00e9", "e\u0301")])

@@ -43,8 +43,8 @@ NOTHING, GARBLED = "no reply", "a reply that is none of table 4, or contradicts 
 class Known:
     """What must be true of one number."""
 
-    first: tuple[str, str | None] | None = None
-    """Amount and fault of the adjust that was received."""
+    first: str | None = None
+    """Amount of the adjust that was received."""
     code: str = ""
     applied: int = 0
     reversed: int = 0
@@ -69,8 +69,8 @@ class PromisedBroker:
         if effect == UNSEEN:
             return NOTHING
         if known.first is not None:
-            return known.code if known.first == (amount, fault) else "US_0000409"
-        known.first = (amount, fault)
+            return known.code if known.first == amount else "US_0000409"
+        known.first = amount
         known.applied = int(effect == APPLIED and not known.burnt)
         known.code = "US_0000403" if known.burnt else "0" if known.applied else "US_0000402"
         return known.code
@@ -80,7 +80,7 @@ class PromisedBroker:
         known = self.numbers[number]
         known.sent += 1
         if known.first is None:
-            known.first = (amount, fault)
+            known.first = amount
             known.applied = int(LANDING[fault] or not known.burnt)
             known.code = "0" if known.applied else "US_0000403"
 
@@ -88,16 +88,21 @@ class PromisedBroker:
         """Receive a cancel; return its code and the fault that it meets. No amount: the deprecated operation."""
         known = self.numbers[number]
         known.sent += 1
+        if self.is_reused(name, request):
+            return "US_0000409", None
         fault = known.fault if known.fault_left else None
         known.fault_left -= 1 if fault else 0
         if fault and not CANCEL_FAULTS[fault]:
             return "US_0000503", fault
         if name not in self.cancels:
-            if known.first and amount not in {None, known.first[0]}:
+            if known.first and amount not in {None, known.first}:
                 return "US_0000422", fault
             self.cancels[name] = (request, self._undo(known))
-        first, code = self.cancels[name]
-        return code if first == request else "US_0000409", fault
+        return self.cancels[name][1], fault
+
+    def is_reused(self, name: str, request: object) -> bool:
+        """Tell whether another cancel was carried out under a cancel's number."""
+        return name in self.cancels and self.cancels[name][0] != request
 
     def _undo(self, known: Known) -> str:
         if known.first is None:

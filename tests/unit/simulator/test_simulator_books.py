@@ -6,17 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
-from simulator.bookings import Cancel, NumberState
+from simulator.bookings import Cancel, NumberState, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import CODE_DANGLING, CODE_MISMATCH, CODE_NUMBER_REUSED, CODE_REFUSED, Result
 
 OK = CODE_SUCCESS
-ADJUST = AdjustBody(
+ADJUST = ReceivedAdjust(
     thirdServerCode="customer-1",
     userName="user-1",
     currency="USD",
@@ -29,6 +28,7 @@ ADJUST = AdjustBody(
     requestTime=1_760_000_000_000,
     ip="203.0.113.7",
 )
+AGAIN = ADJUST.model_copy(update={"requestTime": 1_760_000_009_000, "ip": "::1", "amount": "12.5", "metadata": "{}"})
 OTHER_BODY = ADJUST.model_copy(update={"amount": "99.00"})
 
 
@@ -54,10 +54,13 @@ def act(books: Books, name: str) -> Result:
     acts = {
         "adjust": lambda: books.adjust(ADJUST),
         "adjust, other body": lambda: books.adjust(OTHER_BODY),
+        "adjust, fresh clock": lambda: books.adjust(AGAIN),
+        "adjust, other company": lambda: books.adjust(ADJUST.model_copy(update={"company_id": 8})),
         "adjust, refused": lambda: books.adjust(ADJUST, applies=False),
         "adjust, unguarded": lambda: books.adjust(ADJUST, guarded=False),
         "cancel C1": lambda: books.cancel(cancel("C1")),
-        "cancel C1, other body": lambda: books.cancel(cancel("C1", cancelRemark="another")),
+        "cancel C1, other body": lambda: books.cancel(cancel("C1", amount="12.49")),
+        "cancel C1, fresh clock": lambda: books.cancel(cancel("C1", requestTime=1_760_000_009_000, ip="::1")),
         "cancel C2": lambda: books.cancel(cancel("C2")),
         "cancel C3, wrong amount": lambda: books.cancel(cancel("C3", amount="12.51")),
         "cancel operation C1": lambda: books.cancel(cancel_operation("C1")),
@@ -70,6 +73,9 @@ def act(books: Books, name: str) -> Result:
 STORIES = [
     (["adjust"], [OK], NumberState.APPLIED, "12.50"),
     (["adjust", "adjust"], [OK, OK], NumberState.APPLIED, "12.50"),
+    (["adjust", "adjust, fresh clock"], [OK, OK], NumberState.APPLIED, "12.50"),
+    (["adjust", "adjust, other company"], [OK, CODE_NUMBER_REUSED], NumberState.APPLIED, "12.50"),
+    (["adjust", "cancel C1", "cancel C1, fresh clock"], [OK, OK, OK], NumberState.REVERSED, "0.00"),
     (["adjust", "adjust, other body"], [OK, CODE_NUMBER_REUSED], NumberState.APPLIED, "12.50"),
     (["adjust", "adjust, other body", "adjust"], [OK, CODE_NUMBER_REUSED, OK], NumberState.APPLIED, "12.50"),
     (["adjust, refused"], [CODE_REFUSED], NumberState.NOT_APPLIED, "0"),

@@ -7,11 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
-from simulator.bookings import Cancel
+from simulator.bookings import Cancel, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import CODE_DANGLING, CODE_NUMBER_REUSED, CODE_REFUSED
@@ -22,8 +21,8 @@ AMOUNTS = {"N1": "0.000000000000000001", "N2": "-12.50", "N3": "1234567890123456
 FOREVER_NS = 10**18
 
 
-def adjust_of(number: str, amount: str | None = None) -> AdjustBody:
-    return AdjustBody(
+def adjust_of(number: str, amount: str | None = None) -> ReceivedAdjust:
+    return ReceivedAdjust(
         thirdServerCode="customer-1",
         userName="user-1",
         currency="USD",

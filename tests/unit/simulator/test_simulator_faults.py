@@ -247,10 +247,12 @@ def test_redirect_leads_a_client_that_follows_it_to_a_false_success(
 
 
 def test_reused_number_is_refused_even_where_its_new_body_asks_for_a_fault(
-    client: httpx2.Client, adjust_body: Maker
+    client: httpx2.Client, adjust_body: Maker, cancel_body: Maker
 ) -> None:
+    """It changes nothing: the cancel fault that it names is not kept either."""
     client.post("/", json=adjust_body())
-    assert sight(client, "/", adjust_body({"adjust": "hang"})) == "code US_0000409"
+    assert sight(client, "/", adjust_body({"adjust": "hang", "cancel": "fail"}, orderId=8)) == "code US_0000409"
+    assert sight(client, "/get-user-amount", cancel_body()) == "code 0"
 
 
 @pytest.mark.parametrize(

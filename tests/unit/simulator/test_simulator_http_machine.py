@@ -71,10 +71,12 @@ class HttpMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, amount=AMOUNTS, fault=st.sampled_from(list(LANDING)))
     def adjust_that_lands_late(self, number: str, amount: str, fault: str) -> None:
-        """It is an adjust of the moment when it lands; nobody ever hears of it."""
+        """It is an adjust of the moment when it lands; nobody ever hears of it. A reused number is refused at once."""
+        first = self.broker.numbers[number].first
         self.broker.land(number, amount, fault)
         body = self.body(number, amount, fault, seconds=0.01)
-        assert reply_of(lambda: self.http.post(PATHS["adjust"], json=body)) == NOTHING
+        expected = NOTHING if first in {None, amount} else "US_0000409"
+        assert reply_of(lambda: self.http.post(PATHS["adjust"], json=body)) == expected
         while self.http.get(f"/simulator/numbers/{number}").json()["landingDueAtNs"] is not None:
             pass
 
@@ -119,12 +121,11 @@ class HttpMachine(RuleBasedStateMachine):
     def cancel_asking_for_a_fault(self, name: str, number: str, amount: str, fault: str, times: int) -> None:
         """The first request that names a fault fixes it and how often it is shown."""
         known = self.broker.numbers[number]
-        if known.fault is None:
+        request = self.cancel_body(name, number, amount)
+        if known.fault is None and not self.broker.is_reused(name, request):
             known.fault, known.fault_left = fault, times
-        body = self.cancel_body(name, number, amount) | {
-            "metadata": json.dumps({"simulate": {"cancel": fault, "times": times}})
-        }
-        code, met = self.broker.cancel(name, number, amount, body)
+        body = request | {"metadata": json.dumps({"simulate": {"cancel": fault, "times": times}})}
+        code, met = self.broker.cancel(name, number, amount, request)
         assert reply_of(lambda: self.http.post(PATHS["cancel"], json=body)) == looks(code, met)
 
     @rule(number=NUMBERS, path=st.sampled_from(["adjust", "cancel", "old"]), header=st.sampled_from(list(HEADERS)))
@@ -164,7 +165,7 @@ class HttpMachine(RuleBasedStateMachine):
         for number, known in self.broker.numbers.items():
             view = self.http.get(f"/simulator/numbers/{number}").json()
             assert (view["timesApplied"], view["timesReversed"]) == (known.applied, known.reversed)
-            assert (view["burnt"], view["amount"]) == (known.burnt, known.first[0] if known.first else None)
+            assert (view["burnt"], view["amount"]) == (known.burnt, known.first or None)
             balance += Decimal(view["amount"] or "0") * (known.applied - known.reversed)
         accounts = self.http.get("/simulator/accounts").json()["accounts"]
         assert sum((Decimal(account["balance"]) for account in accounts), Decimal(0)) == balance

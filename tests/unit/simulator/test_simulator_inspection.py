@@ -12,6 +12,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from contract.calls import Operation
+from contract.paths import segment_of
 from simulator.database import IN_MEMORY, connect
 from simulator.journal import Ending, Journal, Request
 
@@ -82,7 +83,7 @@ def test_accounts_show_exact_balances(client: httpx2.Client, adjust_body: Maker,
 def test_number_with_a_slash_can_be_looked_up(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
     name = f"{number}/7"
     client.post("/", json=adjust_body(requestUniqueNo=name))
-    assert client.get(f"/simulator/numbers/{name}").json() == {
+    assert client.get(f"/simulator/numbers/{segment_of(name)}").json() == {
         "requestUniqueNo": name,
         "state": "APPLIED",
         "burnt": False,
@@ -204,3 +205,30 @@ def test_database_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
     file.write_text("no database, only words, and enough of them to fill a header of 100 bytes " * 3)
     with pytest.raises(sqlite3.DatabaseError):
         connect(str(file))
+
+
+@pytest.mark.parametrize("number", ["..", ".", "%2F", "a b ", "\u8ba2\u5355", "#?"])
+def test_every_number_can_be_looked_up(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
+    client.post("/", json=adjust_body(requestUniqueNo=number))
+    view = client.get(f"/simulator/numbers/{segment_of(number)}").json()
+    assert (view["requestUniqueNo"], view["timesApplied"]) == (number, 1)
+    (call,) = client.get("/simulator/calls", params={"number": number}).json()["calls"]
+    assert call["requestUniqueNo"] == number
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("numbr=N", "numbr"), ("number=N&number=M", "number"), ("limit=1&limit=2", "limit"), ("number=%FF", "number")],
+)
+def test_query_that_can_be_misread_is_refused_by_name(client: httpx2.Client, query: str, field: str) -> None:
+    answer = client.get(f"/simulator/calls?{query}")
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", field])
+
+
+@pytest.mark.parametrize("path", ["health", "outage", "accounts", "numbers/N"])
+def test_unknown_parameter_is_refused_on_every_route(client: httpx2.Client, path: str) -> None:
+    assert client.get(f"/simulator/{path}?unknown=1").status_code == 422
+
+
+def test_blank_parameters_count_as_absent(client: httpx2.Client) -> None:
+    assert client.get("/simulator/calls?number=&after=&limit=").status_code == 200

@@ -92,6 +92,28 @@ def test_headers_are_checked(
     assert refused(httpx2.post(url + path, json=body, headers=sent)).startswith(f"header {header[0]}: ")
 
 
+@pytest.mark.parametrize("path", ["/", CANCEL_PATH, OPERATION_PATH])
+@pytest.mark.parametrize("name", ["trace", "companyId", "timestamp"])
+@pytest.mark.parametrize("values", [["7", "8"], ["7,8"]], ids=["twice", "as a list"])
+def test_header_with_one_value_is_refused_when_it_has_two(
+    url: str, adjust_body: Maker, path: str, name: str, values: list[str]
+) -> None:
+    others = {"trace": "t", "timestamp": "1760000000000"}
+    headers = [*((key, value) for key, value in others.items() if key != name), *((name, each) for each in values)]
+    assert f"header {name}: this header has one value" in refused(
+        httpx2.post(url + path, json=adjust_body(), headers=headers)
+    )
+
+
+def test_company_in_the_query_is_refused(client: httpx2.Client, adjust_body: Maker) -> None:
+    """Ignored, the order would be settled for no company."""
+    assert refused(client.post("/?companyId=7", json=adjust_body())).startswith("query companyId: send companyId as a")
+
+
+def test_blank_company_counts_as_absent(client: httpx2.Client, adjust_body: Maker) -> None:
+    assert client.post("/", json=adjust_body(), headers={"companyId": ""}).json()["code"] == "0"
+
+
 def test_cancel_operation_needs_no_header(url: str, number: str) -> None:
     body = {
         "username": "user-1",

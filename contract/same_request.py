@@ -1,0 +1,58 @@
+"""Which requests under one number are the same request (contract, "Repeating an adjust").
+
+A repeat may carry a fresh `requestTime`, another `ip` or `trace`, other remarks, or the same amount spelled otherwise.
+Every other difference makes it another request: it is refused, and it changes nothing.
+"""
+
+from collections.abc import Mapping
+
+from contract.adjust import AdjustBody
+from contract.cancel_adjust import CancelAdjustBody
+from contract.cancel_operation import CancelOperationBody
+from contract.fields import canonical_amount
+
+Identity = Mapping[str, str | int | None]
+"""What a request asks for, by field name; equal mappings are the same request. It can be stored as JSON."""
+
+
+def adjust_identity(adjust: AdjustBody, company_id: int | None) -> Identity:
+    """Return what makes an adjust the one that it is, besides its number."""
+    return {
+        "thirdServerCode": adjust.thirdServerCode,
+        "userName": adjust.userName,
+        "currency": adjust.currency,
+        "bizType": adjust.bizType,
+        "operationType": adjust.operationType,
+        "amount": canonical_amount(adjust.amount),
+        "orderId": adjust.orderId,
+        "companyId": company_id,
+    }
+
+
+def cancel_adjust_identity(cancel: CancelAdjustBody, company_id: int | None) -> Identity:
+    """Return what makes a cancel adjust the one that it is, besides its own number."""
+    return {
+        "reverseRequestUniqueNo": cancel.reverseRequestUniqueNo,
+        "thirdServerCode": cancel.thirdServerCode,
+        "userName": cancel.userName,
+        "currency": cancel.currency,
+        "bizType": cancel.bizType,
+        "amount": canonical_amount(cancel.amount),
+        "orderId": cancel.orderId,
+        "companyId": company_id,
+    }
+
+
+def cancel_operation_identity(cancel: CancelOperationBody, company_id: int | None) -> Identity:
+    """Return what makes a cancel operation the one that it is, besides its own number."""
+    return {
+        "tx_reverse_id": cancel.tx_reverse_id,
+        "username": cancel.username,
+        "reverse_type": cancel.reverse_type,
+        "companyId": company_id,
+    }
+
+
+def differences(first: Identity, repeat: Identity) -> list[str]:
+    """Name the fields in which two requests under one number differ; none: they are the same request."""
+    return [field for field in {**first, **repeat} if first.get(field) != repeat.get(field)]

@@ -1,0 +1,66 @@
+"""Requests that could be read in two ways: refused by name, as `contract.request_rules` says."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from contract.paths import routable
+from contract.request_rules import BrokenRule, header_problems, query_problems, without_blank_parameters
+from simulator import inspection
+
+CONTRACT_HEADERS = frozenset({"trace", "companyId", "timestamp", "token", "lang", "group", "version"})
+"""The headers of the contract's three operations; each has one value."""
+_OTHER_HEADERS = frozenset({"Content-Type", "Content-Length"})
+
+
+def misread(scope: Scope) -> Iterator[str]:
+    """Yield what is wrong with headers and query of one of the contract's operations; each problem names its field."""
+    for broken in header_problems(scope["headers"], sorted(CONTRACT_HEADERS | _OTHER_HEADERS), CONTRACT_HEADERS):
+        yield f"header {broken.field}: {broken.rule}"
+    for broken in query_problems(scope["query_string"], (), CONTRACT_HEADERS):
+        yield f"query {broken.field}: {broken.rule}"
+
+
+class StrictMiddleware:
+    """Matches routes by the path as it came over the wire, and checks the queries of the inspection's routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 422 where a query can be misread; pass the rest on without blank parameters."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["path"] = routable(scope["raw_path"])
+        route = _inspecting_route(scope)
+        if route is not None:
+            problems = list(query_problems(scope["query_string"], _known(scope["app"], route, scope["method"]), ()))
+            if problems:
+                await _refusal(problems)(scope, receive, send)
+                return
+            scope["query_string"] = without_blank_parameters(scope["query_string"])
+        await self._app(scope, receive, send)
+
+
+def _inspecting_route(scope: Scope) -> Route | None:
+    routes: list[BaseRoute] = inspection.router.routes
+    found = next((each for each in routes if each.matches(scope)[0] is Match.FULL), None)
+    return found if isinstance(found, Route) else None
+
+
+def _known(app: FastAPI, route: Route, method: str) -> frozenset[str]:
+    """Return the query parameters that the document gives a route."""
+    operation: dict[str, Any] = app.openapi()["paths"].get(route.path_format, {}).get(method.lower(), {})
+    return frozenset(each["name"] for each in operation.get("parameters", []) if each["in"] == "query")
+
+
+def _refusal(problems: list[BrokenRule]) -> JSONResponse:
+    """Return the refusal in the form that FastAPI gives its own."""
+    detail = [{"type": "query", "loc": ["query", broken.field], "msg": broken.rule} for broken in problems]
+    return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)

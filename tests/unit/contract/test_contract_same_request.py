@@ -1,0 +1,133 @@
+"""The same number again: which differences make it another request (contract, "Repeating an adjust")."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.adjust import AdjustBody
+from contract.cancel_adjust import CancelAdjustBody
+from contract.cancel_operation import CancelOperationBody
+from contract.fields import canonical_amount
+from contract.same_request import (
+    adjust_identity,
+    cancel_adjust_identity,
+    cancel_operation_identity,
+    differences,
+)
+from tests.unit.contract.wire_bodies import ADJUST
+
+FIRST = AdjustBody.model_validate(ADJUST)
+UNDOING: dict[str, Any] = {"number": "C-1", "request_time_ms": 1_760_000_000_000, "remark": "no reply"}
+CANCEL = CancelAdjustBody.undoing(FIRST, **UNDOING)
+OPERATION = CancelOperationBody.undoing(FIRST, **UNDOING)
+
+SAME: dict[str, dict[str, Any]] = {
+    "fresh clock": {"requestTime": 1_770_000_000_000},
+    "another address": {"ip": "2001:db8::1"},
+    "amountDigits": {"amountDigits": 9},
+    "remarks": {"metadata": '{"note":"again"}'},
+    "no remarks": {"metadata": None},
+}
+ANOTHER: dict[str, Any] = {
+    "thirdServerCode": "customer-8",
+    "userName": "user-8",
+    "currency": "EUR",
+    "bizType": 10,
+    "operationType": "NORMAL_CLOSE",
+    "amount": "12.51",
+    "orderId": 4712,
+}
+
+
+def against(**changes: object) -> list[str]:
+    """Return how an adjust with some changes differs from the first one, both of company 7."""
+    return differences(adjust_identity(FIRST, 7), adjust_identity(FIRST.model_copy(update=changes), 7))
+
+
+@pytest.mark.parametrize("changes", SAME.values(), ids=SAME)
+def test_when_and_from_where_it_was_sent_does_not_matter(changes: dict[str, Any]) -> None:
+    assert against(**changes) == []
+
+
+@pytest.mark.parametrize("field", ANOTHER)
+def test_what_the_order_is_does_matter_and_is_named(field: str) -> None:
+    assert against(**{field: ANOTHER[field]}) == [field]
+
+
+def test_every_difference_is_named() -> None:
+    assert against(**ANOTHER) == list(ANOTHER)
+
+
+@pytest.mark.parametrize(("one", "other"), [(7, 8), (7, None), (None, 0), (-7, 7)])
+def test_company_does_matter(one: int | None, other: int | None) -> None:
+    assert differences(adjust_identity(FIRST, one), adjust_identity(FIRST, other)) == ["companyId"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("12.5", "12.50"),
+        ("1", "1.00"),
+        ("-3", "-3.0"),
+        ("100", "100.000"),
+        ("0.10", "0.1"),
+        ("9" * 36, f"{'9' * 36}.00"),
+        (f"0.{'0' * 17}1", f"0.{'0' * 17}10"),
+    ],
+)
+def test_amounts_are_compared_as_numbers(one: str, other: str) -> None:
+    assert differences(*(adjust_identity(FIRST.model_copy(update={"amount": each}), 7) for each in (one, other))) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("100", "10"), ("12.5", "-12.5"), ("1.01", "1.010000000000000001"), ("9" * 36, "9" * 35 + "8")]
+)
+def test_different_amounts_stay_different_however_small_the_difference(one: str, other: str) -> None:
+    first, second = (adjust_identity(FIRST.model_copy(update={"amount": each}), 7) for each in (one, other))
+    assert differences(first, second) == ["amount"]
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=9), st.integers(0, 9))
+def test_an_amounts_one_spelling_has_its_value(amount: Decimal, zeros: int) -> None:
+    spelled = format(amount, "f") + "0" * zeros
+    canonical = canonical_amount(spelled)
+    assert Decimal(canonical) == Decimal(spelled)
+    assert canonical == canonical_amount(format(amount, "f"))
+    assert not ("." in canonical and canonical.endswith(("0", ".")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "different"),
+    [
+        ({"requestTime": 1, "ip": "::1", "cancelRemark": "again", "metadata": "{}", "amountDigits": 9}, []),
+        ({"amount": f"{CANCEL.amount}0"}, []),
+        ({"amount": "99"}, ["amount"]),
+        ({"reverseRequestUniqueNo": "N-2"}, ["reverseRequestUniqueNo"]),
+        ({"thirdServerCode": None}, ["thirdServerCode"]),
+        ({"orderId": 1}, ["orderId"]),
+    ],
+)
+def test_cancel_adjust_is_known_by_what_it_undoes(changes: dict[str, Any], different: list[str]) -> None:
+    other = cancel_adjust_identity(CANCEL.model_copy(update=changes), 7)
+    assert differences(cancel_adjust_identity(CANCEL, 7), other) == different
+
+
+@pytest.mark.parametrize(
+    ("changes", "different"),
+    [
+        ({"requesttime": 1, "ip": "::1", "cancel_remark": "again"}, []),
+        ({"tx_reverse_id": "N-2"}, ["tx_reverse_id"]),
+        ({"username": "user-8"}, ["username"]),
+        ({"reverse_type": 2}, ["reverse_type"]),
+    ],
+)
+def test_cancel_operation_is_known_by_what_it_undoes(changes: dict[str, Any], different: list[str]) -> None:
+    other = cancel_operation_identity(OPERATION.model_copy(update=changes), 7)
+    assert differences(cancel_operation_identity(OPERATION, 7), other) == different
+
+
+def test_two_kinds_of_cancel_are_never_the_same_request() -> None:
+    assert differences(cancel_adjust_identity(CANCEL, 7), cancel_operation_identity(OPERATION, 7))
