@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from itertools import chain, islice
 from typing import Any
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from cli.api import Answer
 from cli.blocks import Block, Lines, Row, Table, plain, plain_row, pretty, pretty_row
-from cli.exits import CliError, ReaderGoneError
+from cli.exits import CliError
 from cli.text import clean
 
 
@@ -29,7 +28,7 @@ class Form(Enum):
 
 
 class Screen:
-    """Prints in one form. Raises ReaderGoneError when nobody reads stdout any more."""
+    """Prints in one form. Raises ReaderGoneError or OutputError when stdout cannot be written (`cli.streams`)."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.form = Form.JSON if as_json else Form.TERMINAL if sys.stdout.isatty() else Form.PLAIN
@@ -109,27 +108,16 @@ class Screen:
             self.say(f"error: {error}")
 
     def _print(self, what: RenderableType) -> None:
-        with _reader():
-            console().print(what, soft_wrap=isinstance(what, Text))
+        console().print(what, soft_wrap=isinstance(what, Text))
 
     def _write(self, line: str) -> None:
-        with _reader():
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a terminal that takes texts as they are: no markup, nothing highlighted, nothing replaced."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-
-@contextmanager
-def _reader() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError as error:
-        message = "nobody reads the output"
-        raise ReaderGoneError(message) from error
 
 
 def _reconfigure(stream: object, encoding: str | None) -> None:

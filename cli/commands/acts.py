@@ -8,9 +8,9 @@ import typer
 
 from cli.commands.views import path_of, summary
 from cli.exits import NoAnswerError
-from cli.options import Note, Number, words
+from cli.options import Note, Number, RetryWhy, choice
 from cli.session import Session, session_of
-from contract.operator_rules import ResolveReason, RetryReason
+from contract.operator_rules import ResolveReason
 from contract.settlement import Settlement
 
 
@@ -18,7 +18,7 @@ def retry(
     context: typer.Context,
     number: Number,
     *,
-    reason: Annotated[RetryReason, typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(RetryReason)}.")],
+    reason: RetryWhy,
     note: Note,
     reference: Annotated[str | None, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")] = None,
 ) -> None:
@@ -31,9 +31,7 @@ def resolve(
     context: typer.Context,
     number: Number,
     *,
-    reason: Annotated[
-        ResolveReason, typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(ResolveReason)}.")
-    ],
+    reason: Annotated[ResolveReason, choice(ResolveReason, "WORD")],
     note: Note,
     reference: Annotated[str, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")],
 ) -> None:

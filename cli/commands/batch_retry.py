@@ -18,11 +18,10 @@ from cli.commands.batch_views import (
     preview_view,
 )
 from cli.exits import CliError, NoAnswerError, UsageError
-from cli.options import BatchId, Cause, Company, From, Note, To, iso, words
+from cli.options import BatchId, Cause, Company, From, Note, RetryWhy, To, iso
 from cli.pages import Pages, batch_items
 from cli.session import Session, session_of
 from contract.batch import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
-from contract.operator_rules import RetryReason
 
 BATCHES = "/v1/batch-retries"
 PREVIEW = "/v1/batch-retry-preview"
@@ -50,7 +49,7 @@ def start(
     cause: Cause = None,
     from_: From = None,
     to: To = None,
-    reason: Annotated[RetryReason, typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(RetryReason)}.")],
+    reason: RetryWhy,
     note: Note,
     rate: Annotated[
         float,
