@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.request import proxy_bypass_environment
 
 import httpx2
 
@@ -46,15 +45,24 @@ def _variable(name: str, environment: Mapping[str, str]) -> tuple[str, str] | No
 
 def _is_exempt(api: httpx2.URL, environment: Mapping[str, str]) -> bool:
     _, exempt = _variable("no_proxy", environment) or ("", "")
-    names = [each.strip().strip("[]") for each in exempt.split(",")]
-    port = "" if api.port is None else f":{api.port}"
-    if "*" in names or proxy_bypass_environment(f"{api.host}{port}", {"no": ",".join(names)}):
+    return any(_covers(each.strip().lower(), api) for each in exempt.split(",") if each.strip())
+
+
+def _covers(exempt: str, api: httpx2.URL) -> bool:
+    """Tell whether one entry of NO_PROXY means the API: `*`, a host or domain, either with a port, or a network."""
+    if exempt == "*":
         return True
-    try:
-        address = ipaddress.ip_address(api.host)
-    except ValueError:
-        return False
-    return any(address in network for network in map(_network, names) if network is not None)
+    network = _network(exempt.strip("[]"))
+    if network is not None:
+        try:
+            return ipaddress.ip_address(api.host) in network
+        except ValueError:
+            return False
+    host, _, port = exempt.rpartition(":")
+    if port.isdigit() and host:
+        return api.port == int(port) and _covers(host, api)
+    name = exempt.removeprefix("*").removeprefix(".")
+    return api.host == name or api.host.endswith(f".{name}")
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

@@ -1,4 +1,4 @@
-"""Shell completion: installed by the program itself, sourced by a real bash, and it knows commands, options and words."""
+"""Shell completion: installed by the program, sourced by a real bash; it knows commands, options and words."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ async def run(*command: str, home: Path) -> str:
 
 
 async def from_within(shell: str, line: str, home: Path) -> str:
-    """Run a line in a shell of that name, which the program finds above it. The name is what it goes by: bash is all."""
+    """Run a line in a shell of that name, which the program finds above it. It goes by the name: each is bash."""
     found = shutil.which("bash")
     assert found is not None
     named = home / shell

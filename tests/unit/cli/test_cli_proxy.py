@@ -16,14 +16,14 @@ from tests.unit.cli.night import EXPOSURE
 from tests.unit.cli.scripted_api import json_answer
 
 API = "http://api.example.invalid:8000"
-PASSWORD = "a-proxys-password"
+PASSWORD = "a-proxys-password"  # noqa: S105 - of no proxy
 WHY = ["--reason", "OTHER", "--note", "n"]
 GOOD = EXPOSURE.model_dump_json()
 
 
 @asynccontextmanager
 async def _proxy(answer: bytes | None) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Run a proxy that answers every request with the same bytes (None: with nothing); yield it and what it was sent."""
+    """Run a proxy that answers each request with the same bytes (None: nothing); yield it and what it was sent."""
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ def _shown(url: str) -> str:
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 async def test_a_proxy_that_refuses_connections_is_named(dead_url: str, variable: str) -> None:
     proxy = dead_url.replace("http://", f"http://user:{PASSWORD}@")
-    ran = await settlement("retry", "ORD-1", *WHY, url=API, **{variable: proxy})
+    ran = await settlement("retry", "ORD-1", *WHY, url=API, stdin=b"", **{variable: proxy})
     assert ran.code == 3
     assert f"cannot reach the proxy {dead_url} ({variable}) on the way to {API}" in ran.err
     assert "may have been" not in ran.err
@@ -87,7 +87,7 @@ async def test_a_proxy_that_stays_silent_is_named(stack: AsyncExitStack) -> None
 async def test_a_proxy_that_answers_in_the_apis_place_is_named(stack: AsyncExitStack, scheme: str, status: str) -> None:
     proxy, _ = await stack.enter_async_context(_proxy(_answer(status)))
     url = API.replace("http", scheme)
-    ran = await settlement("exposure", url=url, **{f"{scheme.upper()}_PROXY": proxy})
+    ran = await settlement("exposure", url=url, stdin=b"", **{f"{scheme.upper()}_PROXY": proxy})
     assert ran.code == 3
     assert f"the proxy {_shown(proxy)} ({scheme.upper()}_PROXY)" in ran.err
     assert status[:3] in ran.err
