@@ -7,11 +7,11 @@ from enum import Enum, auto
 from itertools import chain, islice
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.text import Text
+from rich.console import Console
 
 from cli.api import Answer
-from cli.blocks import Block, Lines, Row, Table, plain, plain_row, pretty, pretty_row
+from cli.blocks import Block, Lines, Row, Table, plain, plain_row
+from cli.drawing import draw, draw_row
 from cli.exits import CliError
 from cli.text import clean
 
@@ -67,7 +67,7 @@ class Screen:
             if position:
                 self._write("")
             if self.form is Form.TERMINAL:
-                self._print(pretty(block))
+                draw(console(), block)
             else:
                 for line in plain(block):
                     self._write(line)
@@ -83,7 +83,7 @@ class Screen:
     def stream_row(self, row: Row, widths: Sequence[int]) -> None:
         """Print one row of what has no end yet: columns of given widths on a terminal, else separated by tabs."""
         if self.form is Form.TERMINAL:
-            self._print(pretty_row(row, widths))
+            draw_row(console(), row, widths)
         else:
             self._write(plain_row(row))
 
@@ -96,7 +96,7 @@ class Screen:
         """Show blocks on stderr: what a person must see before a result."""
         for block in blocks:
             if sys.stderr.isatty():
-                console(stderr=True).print(pretty(block))
+                draw(console(stderr=True), block)
             else:
                 self.say("\n".join(plain(block)))
 
@@ -106,9 +106,6 @@ class Screen:
             self.say(error.document)
         else:
             self.say(f"error: {error}")
-
-    def _print(self, what: RenderableType) -> None:
-        console().print(what, soft_wrap=isinstance(what, Text))
 
     def _write(self, line: str) -> None:
         sys.stdout.write(line + "\n")
