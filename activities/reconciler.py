@@ -17,11 +17,14 @@ from contract import limits
 from contract.audit_window import counts, within_window
 from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_input, known_at_start
 from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import END_STATES
+from contract.states import END_STATES, State
 from ledger import Accepted, Findings, Ledger, Standings
 from ledger.ledger import DecisionConflictError
 
 log = structlog.get_logger()
+
+LONG_AFTER = datetime.max.replace(tzinfo=UTC)
+"""A moment at which every patience of a diagnosis has run out."""
 
 StartTakenUp = Callable[[Client, SettlementInput, TakeUp], Awaitable[object]]
 """How a settlement's workflow is begun anew; activities know no workflows."""
@@ -75,6 +78,23 @@ class Reconciler:
         if (await self.standings.of([number])).get(number) != known:
             return Examined()
         repaired = await self._handle(_Case(number, execution, own, diagnosis), round_started_at)
+        return Examined(diagnosis.kind, repaired)
+
+    async def restart_aborted(self, number: str) -> Examined:
+        """Start the workflow of an ABORTED settlement again if it was ended from outside; repeating it joins that one.
+
+        For an operator who acts on it, and who need not wait for the next round: nothing else is at work on an aborted
+        settlement, so that neither its age nor the moment matters. All else is as in `examine`, its finding too.
+        """
+        known = (await self.standings.of([number])).get(number)
+        execution = await self.workflows.execution(number)
+        if known is None or known.state is not State.ABORTED or (execution is not None and execution.is_open):
+            return Examined()
+        diagnosis = diagnose(known, execution, LONG_AFTER)
+        if diagnosis is None or diagnosis.cure is not Cure.TAKE_UP:
+            return Examined()
+        own = await self.workflows.snapshot(number, execution) if execution is not None else None
+        repaired = await self._handle(_Case(number, execution, own, diagnosis), datetime.now(UTC))
         return Examined(diagnosis.kind, repaired)
 
     async def _handle(self, case: _Case, round_started_at: datetime) -> bool:

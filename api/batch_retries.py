@@ -3,11 +3,11 @@
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.access import Actor, Reader
 from api.batch_starts import start
@@ -38,10 +38,15 @@ BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
 
 
+def _true(value: object) -> object:
+    return True if value == "true" else value
+
+
 class SelectionQuery(BatchSelection):
     """A selection as it stands in a query, where a number arrives as text."""
 
     company_id: PlainInt64 | None = None
+    all_: Annotated[Literal[True], BeforeValidator(_true)] | None = Field(default=None, alias="all")
 
 
 class ListQuery(BaseModel):

@@ -92,7 +92,9 @@ Number = Annotated[str, typer.Argument(metavar="NUMBER", callback=_number, help=
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The batch's id.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, never its secret.")]
 Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="companyId.")]
-Cause = Annotated[Rule | None, choice(Rule, "RULE", about="The rule of the last cancel attempt: ")]
+Cause = Annotated[
+    Rule | None, choice(Rule, "RULE", about="The rule of the last call of one that is CANCELLING or ABORTED: ")
+]
 RetryWhy = Annotated[RetryReason, choice(RetryReason, "WORD")]
 From = Annotated[
     datetime | None, typer.Option("--from", parser=_moment, metavar="MOMENT", help="Accepted at or after.")

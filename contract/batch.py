@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -44,11 +44,16 @@ class BatchSelection(BaseModel):
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
+    all_: Literal[True] | None = Field(default=None, alias="all", description="Every aborted settlement; goes alone.")
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
-        if self.company_id is None and self.cause is None and self.from_ is None and self.to is None:
-            message = "name at least one of companyId, cause, from, to"
+        is_narrowed = any(part is not None for part in (self.company_id, self.cause, self.from_, self.to))
+        if not is_narrowed and self.all_ is None:
+            message = "name at least one of companyId, cause, from, to, or all for every aborted settlement"
+            raise ValueError(message)
+        if is_narrowed and self.all_:
+            message = "all goes alone, without companyId, cause, from or to"
             raise ValueError(message)
         return self
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from contract.adjust import AdjustBody, AdjustRequest
 from contract.broker_message import BrokerMessage
-from contract.calls import CallRecord
+from contract.calls import CallRecord, Rule
 from contract.fields import UNIQUE_NO_LENGTH_MAX
 from contract.model import Model
 from contract.payloads import OperatorAct, StateChange
@@ -57,6 +57,8 @@ class Settlement(Model):
     state: State
     decision: Decision | None
     cancel_result: CancelResult | None
+    cause: Rule | None
+    """Why it is not consistent yet: the rule of its last external call, while CANCELLING or ABORTED; else null."""
     reason: str
     trace: str
     company_id: int | None

@@ -62,6 +62,11 @@ class Batches:
         self._engine = opened
         self._reader = reader(opened)
 
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database, for the other records that are kept in it."""
+        return self._engine
+
     @ends_by_itself
     async def preview(self, selection: BatchSelection) -> BatchPreview:
         """Count and sum up, without signs, the aborted settlements of a selection, as they are at this moment."""

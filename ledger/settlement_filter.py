@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, TextClause
 
 from contract.calls import Rule
 from contract.states import CancelResult, State
-from ledger.tables import settlements
+from ledger.tables import OPEN, settlements
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class SettlementFilter:
     currency: str | None = None
     cancel_result: CancelResult | None = None
     cause: Rule | None = None
-    """The rule of the last external call."""
+    """The rule of the last external call of a settlement that is CANCELLING or ABORTED."""
     accepted_from: datetime | None = None
     accepted_before: datetime | None = None
 
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
+    def conditions(self) -> Iterator[ColumnElement[bool] | TextClause]:
         """Yield what a row of `settlements` must fulfil."""
         by = settlements.c
         equal = {
@@ -39,6 +39,10 @@ class SettlementFilter:
             by.last_rule: self.cause and self.cause.value,
         }
         yield from (column == value for column, value in equal.items() if value is not None)
+        if self.cause is not None:
+            # In the index's own words: what has not ended is few, and what has ended grows for ever.
+            yield OPEN
+            yield by.state != State.ADJUSTING.value
         if self.accepted_from is not None:
             yield by.accepted_at >= self.accepted_from
         if self.accepted_before is not None:

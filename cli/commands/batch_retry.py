@@ -26,6 +26,8 @@ from contract.batch import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, B
 BATCHES = "/v1/batch-retries"
 PREVIEW = "/v1/batch-retry-preview"
 
+All = Annotated[bool, typer.Option("--all", help="Every aborted settlement; goes without the options above.")]
+
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Have cancel adjust tried again for many aborted settlements."
 )
@@ -33,11 +35,17 @@ app = typer.Typer(
 
 @app.command()
 def preview(
-    context: typer.Context, *, company: Company = None, cause: Cause = None, from_: From = None, to: To = None
+    context: typer.Context,
+    *,
+    company: Company = None,
+    cause: Cause = None,
+    from_: From = None,
+    to: To = None,
+    all_: All = False,
 ) -> None:
     """Show what a batch would touch: how many, how much money, since when. At least one option must be given."""
     session = session_of(context)
-    answer = session.api.get(PREVIEW, _selection(company, cause, iso(from_), iso(to)))
+    answer = session.api.get(PREVIEW, _in_query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
     session.screen.answer(answer, lambda: preview_view(answer.read(BatchPreview)))
 
 
@@ -49,6 +57,7 @@ def start(
     cause: Cause = None,
     from_: From = None,
     to: To = None,
+    all_: All = False,
     reason: RetryWhy,
     note: Note,
     rate: Annotated[
@@ -63,7 +72,7 @@ def start(
     Exit code 4: done, but something was not retried or is aborted again; `report` names each.
     """
     session = session_of(context)
-    selection = _selection(company, cause, iso(from_), iso(to))
+    selection = _selection(company, cause, iso(from_), iso(to), all_=all_)
     count = _previewed(session, selection)
     if not count:
         session.screen.say("nothing to retry")
@@ -126,14 +135,18 @@ def list_batches(context: typer.Context, *, limit: Annotated[int, typer.Option(m
 
 
 def _selection(
-    company: int | None, cause: str | None, from_: str | None, to: str | None
+    company: int | None, cause: str | None, from_: str | None, to: str | None, *, all_: bool
 ) -> dict[str, str | int | None]:
-    return {"companyId": company, "cause": cause, "from": from_, "to": to}
+    return {"companyId": company, "cause": cause, "from": from_, "to": to, "all": all_ or None}
+
+
+def _in_query(selection: dict[str, str | int | None]) -> dict[str, str | int | None]:
+    return selection | ({"all": "true"} if selection["all"] else {})
 
 
 def _previewed(session: Session, selection: dict[str, str | int | None]) -> int:
     """Show the preview on stderr: stdout is for the batch."""
-    found = session.api.get(PREVIEW, selection).read(BatchPreview)
+    found = session.api.get(PREVIEW, _in_query(selection)).read(BatchPreview)
     session.screen.tell(*preview_view(found))
     return found.count
 
