@@ -58,11 +58,24 @@ class BatchSelection(BaseModel):
         return self
 
 
+class BatchPreviewLine(Model):
+    """Settlements that a batch would touch and that agree in company, cause and currency."""
+
+    company_id: int | None
+    cause: Rule | None
+    currency: str
+    count: int
+    amount: str
+    """Sum of the amounts without their signs."""
+
+
 class BatchPreview(Model):
     """What a batch would touch, at this moment."""
 
     count: int
     totals: tuple[CurrencyTotal, ...]
+    lines: tuple[BatchPreviewLine, ...] = ()
+    """The same, broken down by company, cause and currency."""
     oldest_accepted_at: datetime | None
     newest_accepted_at: datetime | None
 

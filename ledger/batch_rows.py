@@ -1,16 +1,17 @@
 """Between models of batches and their rows: pure functions, the same for both databases."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
-from contract.batch import Batch, BatchItem, BatchOrder, BatchSelection, BatchState, ItemOutcome
+from contract.batch import Batch, BatchItem, BatchOrder, BatchPreviewLine, BatchSelection, BatchState, ItemOutcome
+from contract.calls import Rule
 from contract.states import State
 from ledger.rows import Values
-from ledger.totals import currency_totals
+from ledger.totals import currency_totals, exact_sum
 
 
 def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) -> Values:
@@ -25,6 +26,24 @@ def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) 
         "rate_per_s": order.rate_per_s,
         "created_at": at,
     }
+
+
+def preview_lines(rows: Iterable[Row[Any]]) -> tuple[BatchPreviewLine, ...]:
+    """Sum up a preview's rows by company (none first), cause and currency."""
+    groups: defaultdict[tuple[int | None, str | None, str], list[tuple[str, int]]] = defaultdict(list)
+    for row in rows:
+        groups[row.company_id, row.last_rule, row.currency].append((row.amount, row.many))
+    ordered = sorted(groups.items(), key=lambda each: (each[0][0] is not None, each[0][0] or 0, str(each[0][1:])))
+    return tuple(
+        BatchPreviewLine(
+            company_id=company_id,
+            cause=Rule(rule) if rule else None,
+            currency=currency,
+            count=sum(count for _, count in amounts),
+            amount=exact_sum(amounts),
+        )
+        for (company_id, rule, currency), amounts in ordered
+    )
 
 
 def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:

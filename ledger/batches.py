@@ -23,13 +23,15 @@ from contract.batch import (
 )
 from contract.payloads import ActKind
 from contract.states import State
-from ledger.batch_rows import begun_values, to_batch, to_item
+from ledger.batch_rows import begun_values, preview_lines, to_batch, to_item
 from ledger.engine import reader
 from ledger.settlement_filter import SettlementFilter
 from ledger.tables import batch_items, batches, operator_acts, settlements
 from ledger.totals import currency_totals
 from ledger.transactions import ends_by_itself
 
+_TOLD = tuple(settlements.c[name] for name in ("company_id", "last_rule", "currency", "amount"))
+"""What a preview tells settlements apart by; equal amounts are counted by the database."""
 BATCH_PAGE_MAX = 50
 ITEM_PAGE_MAX = 200
 
@@ -72,16 +74,13 @@ class Batches:
         """Count and sum up, without signs, the aborted settlements of a selection, as they are at this moment."""
         by = settlements.c
         oldest, newest = func.min(by.accepted_at).label("oldest"), func.max(by.accepted_at).label("newest")
-        query = (
-            select(by.currency, by.amount, func.count().label("many"), oldest, newest)
-            .where(_chosen(selection))
-            .group_by(by.currency, by.amount)
-        )
+        query = select(*_TOLD, func.count().label("many"), oldest, newest).where(_chosen(selection)).group_by(*_TOLD)
         async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
         return BatchPreview(
             count=sum(row.many for row in found),
             totals=currency_totals((row.currency, row.amount, row.many) for row in found),
+            lines=preview_lines(found),
             oldest_accepted_at=min((row.oldest for row in found), default=None),
             newest_accepted_at=max((row.newest for row in found), default=None),
         )

@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contract.exposure import Exposure
 from contract.payloads import RecordResult, SettlementInput, Snapshot
+from contract.exposure import Exposure, ExposureBy
+from contract.payloads import SettlementInput, Snapshot
 from ledger import rows
 from ledger.engine import reader
 from ledger.events import Events, read_events
@@ -174,10 +175,10 @@ class Ledger:
             return await read_events(connection, request_unique_no, after)
 
     @ends_by_itself
-    async def exposure(self, as_of: datetime) -> Exposure:
-        """Return the money in doubt, with ages as of a moment."""
+    async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE) -> Exposure:
+        """Return the money in doubt, its lines by age as of a moment, or by cause."""
         async with self._reader.connect() as connection:
-            return await read_exposure(connection, as_of)
+            return await read_exposure(connection, as_of, by)
 
     @ends_by_itself
     async def gauges(self) -> Gauges:

@@ -17,11 +17,14 @@ from cli.commands.batch_views import (
     item_row,
     preview_view,
 )
+from cli.commands.views import LIST_COLUMNS, list_row
 from cli.exits import CliError, NoAnswerError, UsageError
 from cli.options import BatchId, Cause, Company, From, Note, RetryWhy, To, iso
-from cli.pages import Pages, batch_items
+from cli.pages import SETTLEMENTS, Pages, batch_items
 from cli.session import Session, session_of
 from contract.batch import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
+from contract.settlement import Settlement
+from contract.states import State
 
 BATCHES = "/v1/batch-retries"
 PREVIEW = "/v1/batch-retry-preview"
@@ -42,9 +45,17 @@ def preview(
     from_: From = None,
     to: To = None,
     all_: All = False,
+    items: Annotated[bool, typer.Option("--items", help="List the settlements instead, newest first.")] = False,
 ) -> None:
-    """Show what a batch would touch: how many, how much money, since when. At least one option must be given."""
+    """Show what a batch would touch: how many, how much money, since when. A selection must be given."""
     session = session_of(context)
+    if items:
+        # The list of settlements takes the same selection, and pages through it.
+        session.api.get(PREVIEW, _in_query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
+        where = _selection(company, cause, iso(from_), iso(to), all_=False) | {"state": State.ABORTED.value}
+        found = Pages(session.api, SETTLEMENTS, where)
+        session.screen.items(found, LIST_COLUMNS, lambda item: list_row(as_model(item, Settlement)))
+        return
     answer = session.api.get(PREVIEW, _in_query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
     session.screen.answer(answer, lambda: preview_view(answer.read(BatchPreview)))
 
