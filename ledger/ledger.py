@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.payloads import RecordResult, SettlementInput, Snapshot
 from contract.exposure import Exposure, ExposureBy
-from contract.payloads import SettlementInput, Snapshot
 from ledger import rows
 from ledger.engine import reader
 from ledger.events import Events, read_events
