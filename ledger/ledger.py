@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Row, Select, String, Table, and_, literal,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contract.payloads import RecordResult, SettlementInput, Snapshot
 from contract.exposure import Exposure, ExposureBy
+from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import rows
 from ledger.engine import reader
 from ledger.events import Events, read_events
