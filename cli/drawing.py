@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -111,7 +111,7 @@ def _table_or_records(block: Table, rows: list[list[str]], width: int) -> Iterat
 def _table(title: str, columns: list[str], rows: list[list[str]], widths: list[int]) -> RichTable:
     table = RichTable(title=title or None, title_justify="left", title_style="bold")
     for column, cells in zip(columns, widths, strict=True):
-        justify = "right" if column in _TO_THE_RIGHT else "left"
+        justify: JustifyMethod = "right" if column in _TO_THE_RIGHT else "left"
         table.add_column(column, justify=justify, no_wrap=True, overflow="ignore", width=cells)
     for row in rows:
         table.add_row(

@@ -23,6 +23,7 @@ from contract.ids import CancelKind
 from contract.operator_rules import RetryReason
 from contract.payloads import ActKind, OperatorAct, StateChange
 from contract.reconciliation import Finding, FindingKind, FindingStatus
+from contract.reply_record import ReplyRecord
 from contract.settlement import Settlement
 from contract.states import CancelResult, Decision, Outcome, State
 from stack.report import Told, print_report
@@ -40,13 +41,16 @@ STATE = max(State, key=len)
 RULE = max(Rule, key=len)
 UUID = "fd08be82-9520-5b71-ba3b-a1b8954bf484"
 PROSE = "a sentence of the broker \u4e2d\u6587\u8bf4\u660e with CA1-" + "e" * 40 + " in it; " * 20
+REPLY = ReplyRecord(code="C" * 64, msg=PROSE)
 TOTALS = (CurrencyTotal(currency="USD", count=10_000, amount=AMOUNT),)
 ORDER = settlement().adjust.model_copy(update={"requestUniqueNo": NUMBER, "amount": AMOUNT, "orderId": BIG})
 
 
 def resource(number: str) -> Settlement:
     """Return a settlement of which everything is as long as it may be."""
-    verdict = Verdict(outcome=Outcome.UNKNOWN, rule=RULE, http_status=500, code="C" * 64, detail=PROSE)
+    verdict = Verdict(
+        outcome=Outcome.UNKNOWN, rule=RULE, http_status=500, reply=ReplyRecord(code="C" * 64, msg=PROSE), detail=PROSE
+    )
     call = CallRecord(
         operation=max(Operation, key=len),
         kind=CancelKind.CONFIRMING,
@@ -68,6 +72,7 @@ def resource(number: str) -> Settlement:
         decision=Decision.PROCEED,
         cancel_result=max(CancelResult, key=len),
         cause=RULE,
+        broker_message=None,
         reason=PROSE,
         trace="t" * 64,
         company_id=BIG,
@@ -202,7 +207,7 @@ def test_a_row_of_a_stream_breaks_between_words_only(width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_demos_tables_are_drawn_the_same_way(width: int) -> None:
-    ours = {"state": "EXPIRED", "decision": "VOID", "cancelResult": None, "calls": []}
+    ours: dict[str, Any] = {"state": "EXPIRED", "decision": "VOID", "cancelResult": None, "calls": []}
     theirs = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
     console = Console(width=width, file=io.StringIO(), highlight=False)
     print_report(console, [Told(EXPIRES, ours, theirs)] * 15, Decimal(0))
