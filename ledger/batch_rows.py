@@ -28,7 +28,7 @@ def begun_values(batch_id: str, order: BatchOrder, operator: str, at: datetime) 
     }
 
 
-def preview_lines(rows: Iterable[Row[Any]]) -> tuple[BatchPreviewLine, ...]:
+def preview_lines(rows: Iterable[Any]) -> tuple[BatchPreviewLine, ...]:
     """Sum up a preview's rows by company (none first), cause and currency."""
     groups: defaultdict[tuple[int | None, str | None, str], list[tuple[str, int]]] = defaultdict(list)
     for row in rows:
