@@ -73,6 +73,7 @@ def resource(number: str) -> Settlement:
         cancel_result=max(CancelResult, key=len),
         cause=RULE,
         broker_message=None,
+        audit_complete=True,
         reason=PROSE,
         trace="t" * 64,
         company_id=BIG,
