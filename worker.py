@@ -110,7 +110,9 @@ def ledger_worker(client: Client, ledger: Ledger) -> Worker:
 
 def batch_worker(client: Client, batches: Batches) -> Worker:
     """Return the worker for chunks of batches (see `BATCH_TASK_QUEUE`)."""
-    chunks, ends = RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch
+    reconciler = Reconciler(client, batches.engine, take_up)
+    chunks = RetrySettlements(client, batches, reconciler).retry_settlements
+    ends = EndBatch(batches).end_batch
     return _activity_worker(client, BATCH_TASK_QUEUE, BATCH_SLOTS, chunks, ends)
 
 

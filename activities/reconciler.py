@@ -18,7 +18,7 @@ from contract import limits
 from contract.audit_window import counts, within_window
 from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_input, known_at_start
 from contract.reconciliation import FindingKind, FindingStatus, WalkTask
-from contract.states import END_STATES
+from contract.states import END_STATES, State
 from ledger import Accepted, Findings, Ledger, Standings, TakeUps
 from ledger.ledger import DecisionConflictError
 
@@ -29,6 +29,8 @@ LIMIT_REACHED = (
     "anew. Find out why. If Temporal's data is lost for good, allow it: settlement allow-take-ups COUNT --note WHY"
 )
 """What the finding TAKE_UP_LIMIT says."""
+LONG_AFTER = datetime.max.replace(tzinfo=UTC)
+"""A moment at which every patience of a diagnosis has run out."""
 
 StartTakenUp = Callable[[Client, SettlementInput, TakeUp], Awaitable[object]]
 """How a settlement's workflow is begun anew; activities know no workflows."""
@@ -97,13 +99,33 @@ class Reconciler:
             return Examined()
         if (await self.standings.of([number])).get(number) != known:
             return Examined()
-        repaired = await self._handle(_Case(number, execution, own, diagnosis), round_started_at)
+        repaired = await self._handle_in_round(_Case(number, execution, own, diagnosis), round_started_at)
         return Examined(diagnosis.kind, repaired)
+
+    async def restart_aborted(self, number: str) -> Examined:
+        """Start the workflow of an ABORTED settlement again if it was ended from outside; repeating it joins that one.
+
+        For an operator who acts on it, and who need not wait for the next round: nothing else is at work on an aborted
+        settlement, so that neither its age nor the moment matters. All else is as in `examine`, its finding too.
+        """
+        known = (await self.standings.of([number])).get(number)
+        execution = await self.workflows.execution(number)
+        if known is None or known.state is not State.ABORTED or (execution is not None and execution.is_open):
+            return Examined()
+        diagnosis = diagnose(known, execution, LONG_AFTER)
+        if diagnosis is None or diagnosis.cure is not Cure.TAKE_UP:
+            return Examined()
+        own = await self.workflows.snapshot(number, execution) if execution is not None else None
+        repaired = await self._handle(_Case(number, execution, own, diagnosis), datetime.now(UTC))
+        return Examined(diagnosis.kind, repaired)
+
+    async def _handle_in_round(self, case: _Case, round_started_at: datetime) -> bool:
+        if case.diagnosis.cure is Cure.TAKE_UP and not await self._may_take_up(round_started_at):
+            return False
+        return await self._handle(case, round_started_at)
 
     async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
         kind, detail = case.diagnosis.kind, case.diagnosis.detail
-        if case.diagnosis.cure is Cure.TAKE_UP and not await self._may_take_up(round_started_at):
-            return False
         # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
         finding = await self.findings.see(kind, case.number, detail, round_started_at=round_started_at)
         repair, reason = await self._try(case)

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.heartbeats import heartbeats
+from activities.reconciler import Reconciler
 from contract import limits
 from contract.batch import BatchChunk, BatchInput, BatchProgress, ItemOutcome
 from contract.ids import RETRY_UPDATE, batch_update_id, workflow_id
@@ -29,9 +30,10 @@ RPC_SHARE = 0.95
 class RetrySettlements:
     """Holds the way to the settlements' workflows, and the record of batches."""
 
-    def __init__(self, temporal: Client, batches: Batches) -> None:
+    def __init__(self, temporal: Client, batches: Batches, reconciler: Reconciler) -> None:
         self._temporal = temporal
         self._batches = batches
+        self._reconciler = reconciler
 
     @activity.defn(name="retry_settlements")
     async def retry_settlements(self, chunk: BatchChunk) -> BatchProgress:
@@ -88,11 +90,22 @@ class RetrySettlements:
         except WorkflowUpdateFailedError as error:
             return ItemOutcome.REFUSED, _reason(error)
         except RPCError as error:
-            return _not_open(item.state) if error.status is RPCStatusCode.NOT_FOUND else None
+            return await self._restart(item) if error.status is RPCStatusCode.NOT_FOUND else None
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RuntimeError):
             # RuntimeError is how the client reports that it could not connect at all.
             return None
         return ItemOutcome.RETRIED, f"back to {State.CANCELLING}"
+
+    async def _restart(self, item: PendingItem) -> Answer | None:
+        """Start an aborted settlement's workflow again; None: it was, or cannot be told: ask again."""
+        if item.state is not State.ABORTED:
+            return _not_open(item.state)
+        try:
+            async with asyncio.timeout(limits.BATCH_ITEM_LIMIT_S):
+                found = await self._reconciler.restart_aborted(item.number)
+        except (TimeoutError, RPCError, RuntimeError):
+            return None
+        return None if found.repaired or found.kind is None else _not_open(item.state)
 
 
 def _reason(error: WorkflowUpdateFailedError) -> str:
@@ -104,4 +117,5 @@ def _reason(error: WorkflowUpdateFailedError) -> str:
 
 
 def _not_open(state: State) -> Answer:
-    return ItemOutcome.REFUSED, f"Temporal has no open workflow of it; the ledger has it {state}"
+    remedy = "run settlement reconcile, then retry it"
+    return ItemOutcome.REFUSED, f"Temporal has no open workflow of it; the ledger has it {state}; {remedy}"

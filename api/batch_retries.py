@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from api.access import Actor, Reader
 from api.batch_starts import start
@@ -37,10 +37,15 @@ BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
 
 
+def _true(value: object) -> object:
+    return True if value == "true" else value
+
+
 class SelectionQuery(BatchSelection):
     """A selection as it stands in a query, where a number arrives as text."""
 
     company_id: PlainInt64 | None = None
+    all_: Annotated[Literal[True], BeforeValidator(_true)] | None = Field(default=None, alias="all")
 
 
 class ListQuery(BaseModel):

@@ -14,6 +14,7 @@ from api.plain_integer import PlainInt, PlainInt64
 from api.problems import FieldError, ProblemError, documented
 from api.resource import SETTLEMENTS, resource
 from api.services import Injected
+from contract.calls import Rule
 from contract.errors import ErrorCode
 from contract.fields import Moment, UniqueNo, UserName, is_unique_no
 from contract.model import Model
@@ -41,6 +42,7 @@ class ListQuery(BaseModel):
     # Any code, not only one of today's: what was accepted under one that was given up stays to be found.
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
+    cause: Rule | None = Field(default=None, description="Rule of the last call of one that is CANCELLING or ABORTED.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
     cursor: str | None = Field(default=None, max_length=CURSOR_LENGTH_MAX)
@@ -57,6 +59,7 @@ class ListQuery(BaseModel):
             company_id=self.company_id,
             currency=self.currency,
             cancel_result=self.cancel_result,
+            cause=self.cause,
             accepted_from=self.from_,
             accepted_before=self.to,
         )

@@ -18,6 +18,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.reconciler import Reconciler
 from api.access import Actor
 from api.json_body import unambiguous_json
 from api.problems import ProblemError, documented
@@ -28,8 +29,9 @@ from contract.ids import workflow_id
 from contract.operator_rules import ResolveOrder, RetryOrder, request_of
 from contract.payloads import ActKind, OperatorRequest, Snapshot, UpdateResult
 from contract.settlement import Settlement
-from contract.states import State
+from contract.states import END_STATES, State
 from ledger import Accepted
+from workflows.start import take_up
 
 log = structlog.get_logger()
 router = APIRouter(dependencies=[Depends(unambiguous_json)])
@@ -140,11 +142,13 @@ def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
 async def _execute(services: Services, found: Accepted, update: str, body: OperatorRequest) -> UpdateResult:
     try:
         async with asyncio.timeout(ACT_LIMIT_S):
-            handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
-            result: UpdateResult = await handle.execute_update(
-                update, body, id=_act_id(update, found.snapshot, body), result_type=UpdateResult
-            )
-            return result
+            try:
+                return await _send(services, found, update, body)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                await _restart(services, found, update)
+            return await _send(services, found, update, body)
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
         raise ProblemError(ErrorCode.WRONG_STATE, reason) from error
@@ -152,11 +156,36 @@ async def _execute(services: Services, found: Accepted, update: str, body: Opera
         detail = "no worker confirmed the act in time; it may still be carried out; read the settlement's state"
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            state = f"this settlement is {found.snapshot.state}, and Temporal has no running workflow of it"
-            detail = f"{update} needs state ABORTED; {state}"
-            raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
         raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
     except RuntimeError as error:
         # How the client reports that it could not connect at all.
         raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal cannot be reached") from error
+
+
+async def _send(services: Services, found: Accepted, update: str, body: OperatorRequest) -> UpdateResult:
+    handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
+    act_id = _act_id(update, found.snapshot, body)
+    result: UpdateResult = await handle.execute_update(update, body, id=act_id, result_type=UpdateResult)
+    return result
+
+
+async def _restart(services: Services, found: Accepted, update: str) -> None:
+    """Start the workflow of an aborted settlement again, as reconciliation would; repeating it joins that workflow.
+
+    It goes on from what ledger and lost workflow knew, and waits for its operator as before; nothing is sent by that.
+    Raises ProblemError WRONG_STATE, naming the remedy, for a settlement in another state and where reconciliation
+    would leave the case to a person.
+    """
+    state = found.snapshot.state
+    if state in END_STATES:
+        raise ProblemError(ErrorCode.WRONG_STATE, f"{update} needs state ABORTED; this settlement is {state}")
+    lost = f"this settlement is {state}, and Temporal has no running workflow of it"
+    if state is not State.ABORTED:
+        detail = f"{update} needs state ABORTED; {lost}; settlement reconcile starts it again"
+        raise ProblemError(ErrorCode.WRONG_STATE, detail)
+    reconciler = Reconciler(await services.temporal.client(), services.ledger.engine, take_up)
+    examined = await reconciler.restart_aborted(found.number)
+    log.warning("restarted for an operator", settlement=found.number, repaired=examined.repaired)
+    if examined.kind is not None and not examined.repaired:
+        detail = f"{lost}; it was not started again: settlement findings says why; then settlement reconcile, and retry"
+        raise ProblemError(ErrorCode.WRONG_STATE, detail)

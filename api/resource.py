@@ -8,12 +8,14 @@ from fastapi import Depends, Path
 from api.problems import ProblemError
 from api.services import Services
 from contract.broker_message import broker_message
+from contract.calls import Rule
 from contract.errors import ErrorCode
 from contract.fields import is_unique_no
 from contract.ids import workflow_id
 from contract.paths import number_in, segment_of
 from contract.payloads import SettlementInput, Snapshot
 from contract.settlement import Settlement
+from contract.states import State
 from ledger import Accepted
 
 SETTLEMENTS = "/v1/settlements"
@@ -60,6 +62,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         state=snapshot.state,
         decision=snapshot.decision,
         cancel_result=snapshot.cancel_result,
+        cause=_cause(snapshot),
         reason=snapshot.reason,
         trace=settlement.trace,
         company_id=settlement.company_id,
@@ -74,6 +77,12 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         audit_complete=snapshot.is_complete,
         temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.adjust.requestUniqueNo)),
     )
+
+
+def _cause(snapshot: Snapshot) -> Rule | None:
+    if snapshot.state not in {State.CANCELLING, State.ABORTED} or not snapshot.calls:
+        return None
+    return snapshot.calls[-1].verdict.rule
 
 
 def temporal_ui_url(services: Services, workflow: str) -> str | None:

@@ -13,7 +13,8 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from cli.connection import Connection
-from cli.exits import CliError, NoAnswerError
+from cli.exits import NoAnswerError
+from cli.network import network, proxys_own
 from cli.problem import error_of
 
 REPEATS_MAX = 3
@@ -73,9 +74,13 @@ class Api:
         headers = {"User-Agent": f"settlement-cli/{version('order-settlement')}", "Accept": "application/json"}
         if connection.key is not None:
             headers["Authorization"] = f"Bearer {connection.key}"
+        self._connection = connection
         self._url = connection.url
         self._http = httpx2.Client(
             verify=connection.tls,
+            proxy=None if connection.proxy is None else httpx2.Proxy(connection.proxy.url),
+            # All that the environment says has gone into the connection.
+            trust_env=False,
             headers=headers,
             timeout=connection.timeout_s,
             limits=httpx2.Limits(max_connections=2),
@@ -115,7 +120,7 @@ class Api:
         """Open an event stream, after an event if one is named. It ends where the API ends it or breaks off."""
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
         timeout = httpx2.Timeout(self._timeout_s, read=max(SILENCE_MAX_S, self._timeout_s))
-        with _network(self._url), self._http.sse(self._url + path, headers=headers, timeout=timeout) as source:
+        with network(self._connection), self._http.sse(self._url + path, headers=headers, timeout=timeout) as source:
             if source.response.status_code != HTTPStatus.OK:
                 self._read(source.response, self._timeout_s)
             if not source.response.headers.get("content-type", "").startswith("text/event-stream"):
@@ -138,7 +143,7 @@ class Api:
         limit_s = self._timeout_s + wait_s
         timeout = httpx2.Timeout(self._timeout_s, read=limit_s)
         with (
-            _network(self._url),
+            network(self._connection),
             self._http.stream(method, self._url + path, timeout=timeout, **options) as response,
         ):
             return self._read(response, limit_s)
@@ -146,7 +151,8 @@ class Api:
     def _read(self, response: httpx2.Response, limit_s: float) -> Answer:
         text = _body(response, limit_s)
         if not response.is_success:
-            raise error_of(response.status_code, text, response.headers.get("retry-after"))
+            stranger = proxys_own(self._connection, response.status_code)
+            raise error_of(response.status_code, text, response.headers.get("retry-after"), stranger)
         try:
             json.loads(text)
         except (ValueError, RecursionError):
@@ -172,25 +178,3 @@ def _body(response: httpx2.Response, limit_s: float) -> str:
 
 def _given(params: Params | None) -> dict[str, str | int]:
     return {name: value for name, value in (params or {}).items() if value is not None}
-
-
-@contextmanager
-def _network(url: str) -> Iterator[None]:
-    """Turn whatever the network does into the one error a command can act on."""
-    try:
-        yield
-    except CliError:
-        raise
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol) as error:
-        message = f"cannot reach {url}: {_why(error)}"
-        raise NoAnswerError(message, never_sent=True) from error
-    except httpx2.TimeoutException as error:
-        message = f"no answer from {url} in time"
-        raise NoAnswerError(message) from error
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
-        message = f"the connection to {url} broke: {_why(error)}"
-        raise NoAnswerError(message) from error
-
-
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -20,6 +20,7 @@ Exit codes:
     4  done, and ended badly: VOID, aborted again, findings open
     5  not known within the wait
    70  a fault of this program
+   74  stdout cannot be written, as on a full disk; it has been done
   130  Ctrl-C; what was asked for goes on
   141  nobody reads the output
 """
@@ -30,7 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EXIT_CODES,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from cli.exits import UsageError
+from cli.proxy import Proxy, proxy_for
 
 URL_VARIABLE = "SETTLEMENT_URL"
 KEY_VARIABLE = "SETTLEMENT_API_KEY"
@@ -28,8 +29,9 @@ class Connection:
 
     url: str
     key: str | None
-    tls: ssl.SSLContext | bool
+    tls: ssl.SSLContext
     timeout_s: float
+    proxy: Proxy | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -56,7 +58,8 @@ def connection(given: Given, environment: Mapping[str, str] = os.environ) -> Con
     key, warnings = _key(given.api_key_file, environment)
     if key is not None and url.scheme == "http" and not _is_loopback(url.host):
         warnings.append(f"the API key travels unencrypted to {url.host}; use https")
-    return Connection(str(url).rstrip("/"), key, _tls(given.ca_file), given.timeout_s, tuple(warnings))
+    proxy = proxy_for(url, environment)
+    return Connection(str(url).rstrip("/"), key, _tls(given.ca_file), given.timeout_s, proxy, tuple(warnings))
 
 
 def _url(text: str) -> httpx2.URL:
@@ -99,9 +102,9 @@ def _checked(key: str, source: str) -> str:
     return key
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is None:
-        return True
+        return httpx2.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one, too

@@ -19,6 +19,8 @@ class Exit(IntEnum):
     """Not known within the wait: the order is undecided, a round has not ended."""
     OURS = 70
     """A fault of this program."""
+    OUTPUT = 74
+    """stdout cannot be written, as on a full disk. What the API was asked for has been done."""
     INTERRUPTED = 130
     """Ctrl-C. What the API was asked for goes on there."""
     READER_GONE = 141
@@ -68,3 +70,9 @@ class ReaderGoneError(CliError):
     """Nobody reads our output any more."""
 
     code = Exit.READER_GONE
+
+
+class OutputError(CliError):
+    """stdout cannot be written."""
+
+    code = Exit.OUTPUT

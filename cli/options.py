@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from cli.text import clean
 from contract.calls import Rule
 from contract.fields import is_unique_no
+from contract.operator_rules import RetryReason
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 _LOST_PLUS = re.compile(r"(?: |%2[Bb])[0-9]{2}(?::?[0-9]{2})?$")
@@ -39,9 +41,28 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return front + rest
 
 
-def words(choices: type[StrEnum]) -> str:
-    """Return what may be given, for a help text."""
-    return ", ".join(choices)
+def choice(choices: type[StrEnum], metavar: str, *, about: str = "") -> Any:  # noqa: ANN401 - typer's own type
+    """Return an option that takes one word of an enum, in any case.
+
+    The help, the refusal of another word, and shell completion name the words as they are typed.
+    """
+    allowed = ", ".join(choices)
+    by_word = {each.value.casefold(): each for each in choices}
+
+    def parse(text: str) -> StrEnum:
+        found = by_word.get(text.casefold())
+        if found is None:
+            message = f"{clean(text)!r} is not one of {allowed}"
+            raise typer.BadParameter(message)
+        return found
+
+    def complete(incomplete: str) -> list[str]:
+        # In the case that was begun with: shells drop a proposal that does not begin with what was typed.
+        typed_small = incomplete != "" and incomplete == incomplete.lower()
+        proposals = [each.value.lower() if typed_small else each.value for each in choices]
+        return [each for each in proposals if each.startswith(incomplete)]
+
+    return typer.Option(parser=parse, autocompletion=complete, metavar=metavar, help=f"{about}{allowed}.")
 
 
 def _number(value: str) -> str:
@@ -76,9 +97,9 @@ BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The
 KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, never its secret.")]
 Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="companyId.")]
 Cause = Annotated[
-    Rule | None,
-    typer.Option(case_sensitive=False, metavar="RULE", help=f"The rule of the last cancel attempt: {words(Rule)}."),
+    Rule | None, choice(Rule, "RULE", about="The rule of the last call of one that is CANCELLING or ABORTED: ")
 ]
+RetryWhy = Annotated[RetryReason, choice(RetryReason, "WORD")]
 From = Annotated[
     datetime | None, typer.Option("--from", parser=_moment, metavar="MOMENT", help="Accepted at or after.")
 ]

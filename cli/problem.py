@@ -25,12 +25,18 @@ class _Problem(BaseModel):
     errors: list[_FieldError] | None = None
 
 
-def error_of(status: int, text: str, retry_after: str | None) -> CliError:
-    """Return the error that an answer other than success is: refused (4xx problem), or no answer to rely on."""
+def error_of(status: int, text: str, retry_after: str | None, stranger: str | None = None) -> CliError:
+    """Return the error that an answer other than success is: refused (4xx problem), or no answer to rely on.
+
+    `stranger` says what an answer means that is not the API's own, where that is known.
+    """
     try:
         problem = _Problem.model_validate_json(text)
     except ValidationError:
-        return NoAnswerError(_stranger(status), retry_after_s=_wait_s(status, retry_after))
+        # A proxy that answers 407 has passed nothing on.
+        refused_by_proxy = stranger is not None and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        wait_s = _wait_s(status, retry_after)
+        return NoAnswerError(stranger or _stranger(status), retry_after_s=wait_s, never_sent=refused_by_proxy)
     message, document = _described(problem, status), json.dumps(json.loads(text), ensure_ascii=False)
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return RefusedError(message, document)

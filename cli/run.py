@@ -1,6 +1,5 @@
 """Run one command and turn however it ends into an exit code."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -9,18 +8,18 @@ from cli.app import app
 from cli.exits import CliError, Exit, ReaderGoneError
 from cli.options import FLAGS, hoisted
 from cli.screen import Screen
+from cli.streams import secure
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments ask for; return its exit code. Nothing is raised, nothing traced."""
+    secure()
     ordered = hoisted(arguments)
     try:
         app(args=ordered, prog_name="settlement")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else Exit.OK
     except ReaderGoneError as error:
-        # What is still to be flushed at the end would fail again, and loudly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error.code
     except CliError as error:
         Screen(as_json=FLAGS[0] in ordered).fail(error)

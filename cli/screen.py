@@ -2,18 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from itertools import chain, islice
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.text import Text
+from rich.console import Console
 
 from cli.api import Answer
-from cli.blocks import Block, Lines, Row, Table, plain, plain_row, pretty, pretty_row
-from cli.exits import CliError, ReaderGoneError
+from cli.blocks import Block, Lines, Row, Table, plain, plain_row
+from cli.drawing import draw, draw_row
+from cli.exits import CliError
 from cli.text import clean
 
 
@@ -29,7 +28,7 @@ class Form(Enum):
 
 
 class Screen:
-    """Prints in one form. Raises ReaderGoneError when nobody reads stdout any more."""
+    """Prints in one form. Raises ReaderGoneError or OutputError when stdout cannot be written (`cli.streams`)."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.form = Form.JSON if as_json else Form.TERMINAL if sys.stdout.isatty() else Form.PLAIN
@@ -68,7 +67,7 @@ class Screen:
             if position:
                 self._write("")
             if self.form is Form.TERMINAL:
-                self._print(pretty(block))
+                draw(console(), block)
             else:
                 for line in plain(block):
                     self._write(line)
@@ -84,7 +83,7 @@ class Screen:
     def stream_row(self, row: Row, widths: Sequence[int]) -> None:
         """Print one row of what has no end yet: columns of given widths on a terminal, else separated by tabs."""
         if self.form is Form.TERMINAL:
-            self._print(pretty_row(row, widths))
+            draw_row(console(), row, widths)
         else:
             self._write(plain_row(row))
 
@@ -97,7 +96,7 @@ class Screen:
         """Show blocks on stderr: what a person must see before a result."""
         for block in blocks:
             if sys.stderr.isatty():
-                console(stderr=True).print(pretty(block))
+                draw(console(stderr=True), block)
             else:
                 self.say("\n".join(plain(block)))
 
@@ -108,28 +107,14 @@ class Screen:
         else:
             self.say(f"error: {error}")
 
-    def _print(self, what: RenderableType) -> None:
-        with _reader():
-            console().print(what, soft_wrap=isinstance(what, Text))
-
     def _write(self, line: str) -> None:
-        with _reader():
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a terminal that takes texts as they are: no markup, nothing highlighted, nothing replaced."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-
-@contextmanager
-def _reader() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError as error:
-        message = "nobody reads the output"
-        raise ReaderGoneError(message) from error
 
 
 def _reconfigure(stream: object, encoding: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -39,13 +39,29 @@ class BatchSelection(BaseModel):
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
+    all_: Literal[True] | None = Field(default=None, alias="all", description="Every aborted settlement; goes alone.")
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
-        if self.company_id is None and self.cause is None and self.from_ is None and self.to is None:
-            message = "name at least one of companyId, cause, from, to"
+        is_narrowed = any(part is not None for part in (self.company_id, self.cause, self.from_, self.to))
+        if not is_narrowed and self.all_ is None:
+            message = "name at least one of companyId, cause, from, to, or all for every aborted settlement"
+            raise ValueError(message)
+        if is_narrowed and self.all_:
+            message = "all goes alone, without companyId, cause, from or to"
             raise ValueError(message)
         return self
+
+
+class BatchPreviewLine(Model):
+    """Settlements that a batch would touch and that agree in company, cause and currency."""
+
+    company_id: int | None
+    cause: Rule | None
+    currency: str
+    count: int
+    amount: str
+    """Sum of the amounts without their signs."""
 
 
 class BatchPreview(Model):
@@ -53,6 +69,8 @@ class BatchPreview(Model):
 
     count: int
     totals: tuple[CurrencyTotal, ...]
+    lines: tuple[BatchPreviewLine, ...] = ()
+    """The same, broken down by company, cause and currency."""
     oldest_accepted_at: datetime | None
     newest_accepted_at: datetime | None
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from contract.calls import Rule
 from contract.model import Model
 from contract.states import State
 
@@ -26,14 +27,23 @@ AGE_LIMITS_S: dict[Age, float] = {
 }
 
 
+class ExposureBy(StrEnum):
+    """What tells the lines of one currency, company and state apart."""
+
+    AGE = "age"
+    CAUSE = "cause"
+
+
 class ExposureLine(Model):
-    """Settlements in doubt that agree in currency, company, state and age."""
+    """Settlements in doubt that agree in currency, company, state, and age or cause (the other one is null)."""
 
     currency: str
     company_id: int | None
     state: State
     """CANCELLING (after an adjust that was not certainly refused) or ABORTED."""
-    age: Age
+    age: Age | None
+    cause: Rule | None = None
+    """The rule of the last external call; null also where none was made."""
     count: int
     amount: str
     """Sum of the amounts without their signs: a deduction in doubt does not make up for a credit in doubt."""

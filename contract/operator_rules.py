@@ -80,6 +80,15 @@ class ResolveRules(ResolveOrder, _WithOperator):
     """A whole resolve request, as the Update's validator checks it."""
 
 
+PLACEHOLDERS = {
+    "operator": "<your name>",
+    "reasonCode": "<one of its words>",
+    "note": "<why>",
+    "brokerReference": "<the broker's ticket>",
+}
+"""What stands in the input that the Temporal UI shows to paste; sent as it is, it counts as not filled in."""
+
+
 def request_of(operator: str, order: RetryOrder | ResolveOrder) -> OperatorRequest:
     """Return the Update's argument for an order that passed the rules."""
     return OperatorRequest(operator=operator, **order.model_dump(by_alias=False))

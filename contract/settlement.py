@@ -4,7 +4,7 @@ from datetime import datetime
 
 from contract.adjust import AdjustBody
 from contract.broker_message import BrokerMessage
-from contract.calls import CallRecord
+from contract.calls import CallRecord, Rule
 from contract.model import Model
 from contract.payloads import OperatorAct, StateChange
 from contract.states import CancelResult, Decision, State
@@ -17,6 +17,8 @@ class Settlement(Model):
     state: State
     decision: Decision | None
     cancel_result: CancelResult | None
+    cause: Rule | None
+    """Why it is not consistent yet: the rule of its last external call, while CANCELLING or ABORTED; else null."""
     reason: str
     trace: str
     company_id: int | None

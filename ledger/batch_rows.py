@@ -1,6 +1,6 @@
 """Between models of batches and their rows: pure functions, the same for both databases."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,11 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Row
 
-from contract.batch import Batch, BatchItem, BatchOrder, BatchSelection, BatchState, ItemOutcome
+from contract.batch import Batch, BatchItem, BatchOrder, BatchPreviewLine, BatchSelection, BatchState, ItemOutcome
+from contract.calls import Rule
 from contract.states import State
 from ledger.rows import Values
-from ledger.totals import currency_totals
+from ledger.totals import currency_totals, exact_sum
 
 
 def begun_values(batch_id: str, order: BatchOrder, operator: str, key: str | None, at: datetime) -> Values:
@@ -35,6 +36,24 @@ def differences(row: Row[Any], order: BatchOrder) -> tuple[str, ...]:
     values = begun_values(row.batch_id, order, row.operator, row.idempotency_key, row.created_at)
     names = {name: field.alias or to_camel(name) for name, field in BatchOrder.model_fields.items()}
     return tuple(alias for name, alias in names.items() if row._mapping[name] != values[name])  # noqa: SLF001
+
+
+def preview_lines(rows: Iterable[Any]) -> tuple[BatchPreviewLine, ...]:
+    """Sum up a preview's rows by company (none first), cause and currency."""
+    groups: defaultdict[tuple[int | None, str | None, str], list[tuple[str, int]]] = defaultdict(list)
+    for row in rows:
+        groups[row.company_id, row.last_rule, row.currency].append((row.amount, row.many))
+    ordered = sorted(groups.items(), key=lambda each: (each[0][0] is not None, each[0][0] or 0, str(each[0][1:])))
+    return tuple(
+        BatchPreviewLine(
+            company_id=company_id,
+            cause=Rule(rule) if rule else None,
+            currency=currency,
+            count=sum(count for _, count in amounts),
+            amount=exact_sum(amounts),
+        )
+        for (company_id, rule, currency), amounts in ordered
+    )
 
 
 def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:

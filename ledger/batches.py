@@ -20,7 +20,7 @@ from contract.batch import (
 from contract.ids import new_batch_id
 from contract.states import State
 from ledger import queries
-from ledger.batch_rows import begun_values, differences, to_batch, to_item
+from ledger.batch_rows import begun_values, differences, preview_lines, to_batch, to_item
 from ledger.engine import reader
 from ledger.tables import batches
 from ledger.totals import currency_totals
@@ -76,6 +76,11 @@ class Batches:
         self._engine = opened
         self._reader = reader(opened)
 
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database, for the other records that are kept in it."""
+        return self._engine
+
     @ends_by_itself
     async def preview(self, selection: BatchSelection) -> BatchPreview:
         """Count and sum up, without signs, the aborted settlements of a selection, as they are at this moment."""
@@ -84,6 +89,7 @@ class Batches:
         return BatchPreview(
             count=sum(row.many for row in found),
             totals=currency_totals((row.currency, row.amount, row.many) for row in found),
+            lines=preview_lines(found),
             oldest_accepted_at=min((row.oldest for row in found), default=None),
             newest_accepted_at=max((row.newest for row in found), default=None),
         )

@@ -7,42 +7,45 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contract.exposure import Age, Exposure, ExposureLine
+from contract.calls import Rule
+from contract.exposure import Age, Exposure, ExposureBy, ExposureLine
 from contract.states import State
 from ledger import queries
 from ledger.totals import currency_totals, exact_sum
 
 
-async def read_exposure(connection: AsyncConnection, as_of: datetime) -> Exposure:
-    """Read what is in doubt now; ages count from acceptance to `as_of`.
+async def read_exposure(connection: AsyncConnection, as_of: datetime, by: ExposureBy) -> Exposure:
+    """Read what is in doubt now, its lines by age or by cause; ages count from acceptance to `as_of`.
 
     The database counts equal amounts, and only adding them up is left to us: exactly, without signs.
     """
-    found = (await connection.execute(queries.settlements.exposure(as_of))).all()
+    found = (await connection.execute(queries.settlements.exposure(as_of, by))).all()
     groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in found:
-        groups[row.currency, row.company_id, row.state, row.age].append(row)
+        groups[row.currency, row.company_id, row.state, row.part].append(row)
     return Exposure(
         as_of=as_of,
         totals=currency_totals((row.currency, row.amount, row.many) for row in found),
-        lines=tuple(_line(rows) for _, rows in sorted(groups.items(), key=_in_order)),
+        lines=tuple(_line(rows, by) for _, rows in sorted(groups.items(), key=_in_order)),
     )
 
 
-def _line(rows: list[Row[Any]]) -> ExposureLine:
+def _line(rows: list[Row[Any]], by: ExposureBy) -> ExposureLine:
     first = rows[0]
     return ExposureLine(
         currency=first.currency,
         company_id=first.company_id,
         state=State(first.state),
-        age=Age(first.age),
+        age=Age(first.part) if by is ExposureBy.AGE else None,
+        cause=Rule(first.part) if by is ExposureBy.CAUSE and first.part else None,
         count=sum(row.many for row in rows),
         amount=exact_sum((row.amount, row.many) for row in rows),
         oldest_accepted_at=min(row.oldest for row in rows),
     )
 
 
-def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool, int, str, int]:
-    """Order by currency, company (none first), state, and the oldest age first."""
-    currency, company_id, state, age = group[0]
-    return currency, company_id is not None, company_id or 0, state, -list(Age).index(Age(age))
+def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool, int, str, int, str]:
+    """Order by currency, company (none first), state, and the oldest age first or the cause in its alphabet."""
+    currency, company_id, state, part = group[0]
+    age = -list(Age).index(Age(part)) if part in set(Age) else 0
+    return currency, company_id is not None, company_id or 0, state, age, part or ""

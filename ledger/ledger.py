@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Row, String, Table, and_, literal, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contract.exposure import Exposure
+from contract.exposure import Exposure, ExposureBy
 from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import queries, rows
 from ledger.engine import reader
@@ -184,10 +184,10 @@ class Ledger:
             return await read_versions(connection, numbers)
 
     @ends_by_itself
-    async def exposure(self, as_of: datetime) -> Exposure:
-        """Return the money in doubt, with ages as of a moment."""
+    async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE) -> Exposure:
+        """Return the money in doubt, its lines by age as of a moment, or by cause."""
         async with self._reader.connect() as connection:
-            return await read_exposure(connection, as_of)
+            return await read_exposure(connection, as_of, by)
 
     @ends_by_itself
     async def gauges(self) -> Gauges:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement
+from sqlalchemy import Column, ColumnElement, TextClause
 
 from contract.calls import Rule
 from contract.states import END_STATES, CancelResult, State
 from ledger.residual import residual
-from ledger.tables import settlements
+from ledger.tables import OPEN, settlements
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class SettlementFilter:
     currency: str | None = None
     cancel_result: CancelResult | None = None
     cause: Rule | None = None
-    """The rule of the last external call."""
+    """The rule of the last external call of a settlement that is CANCELLING or ABORTED."""
     accepted_from: datetime | None = None
     accepted_before: datetime | None = None
 
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
+    def conditions(self) -> Iterator[ColumnElement[bool] | TextClause]:
         """Yield what a row of `settlements` must fulfil: first the condition that leads to the fewest rows.
 
         On SQLite only that one chooses the index (see `residual`). On both databases the rows that it leads to are
@@ -38,6 +38,10 @@ class SettlementFilter:
         equalities = self._equalities()
         yield from (column == value for column, value in equalities[:1])
         yield from (residual(column) == value for column, value in equalities[1:])
+        if self.cause is not None:
+            # In the index's own words: few settlements are open, and those that have ended grow without end.
+            yield OPEN
+            yield residual(settlements.c.state) != State.ADJUSTING.value
         if self.accepted_from is not None:
             yield settlements.c.accepted_at >= self.accepted_from
         if self.accepted_before is not None:
@@ -54,9 +58,9 @@ class SettlementFilter:
             by.request_unique_no: self.request_unique_no,
             by.order_id: self.order_id,
             by.state: None if has_ended else self.state and self.state.value,
+            by.last_rule: self.cause and self.cause.value,
             by.user_name: self.user_name,
             by.cancel_result: self.cancel_result and self.cancel_result.value,
-            by.last_rule: self.cause and self.cause.value,
             by.company_id: self.company_id,
             by.currency: self.currency,
         }

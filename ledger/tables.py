@@ -100,7 +100,7 @@ settlements = Table(
     Index(None, "user_name", "accepted_at"),
     Index(None, "company_id", "accepted_at"),
     Index(None, "currency", "accepted_at"),
-    Index(None, "last_rule", "accepted_at"),
+    Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
     Index(
         "ix_settlements_cancel_result",
         "cancel_result",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,8 @@ from stack.process import StackError
 from stack.report import Told, print_report
 from stack.story import EXPIRES, Chapter, Hand, chapters
 
-WIDTH = 126
+FILE_WIDTH = 126
+"""Columns of the output where it goes to no terminal."""
 WAIT_S = 15
 QUIET_LIMIT_S = 60
 UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
@@ -180,7 +182,8 @@ def demo_settings(settings: Settings) -> Settings:
 
 async def demo() -> None:
     """Start everything, tell the story, show where the money stands, stop everything."""
-    console = Console(width=WIDTH, highlight=False)
+    # In a file there is room for every column.
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False)
     stack = Stack(with_free_ports(demo_settings(load_settings())))
     console.print("starting a Temporal server with its UI, the simulator, a worker and the API …")
     started = time.monotonic()

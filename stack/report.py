@@ -5,13 +5,23 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from cli.blocks import Row, Table
+from cli.drawing import draw
 from contract.states import State
 from stack.process import StackError
 from stack.story import Chapter
 
-_COLOURS = {State.SETTLED: "green", State.ABORTED: "red", State.RESOLVED: "yellow", State.EXPIRED: "blue"}
+_COLUMNS = (
+    "settlement",
+    "the external system …",
+    "amount",
+    "state",
+    "decision",
+    "cancelResult",
+    "calls",
+    "its books say",
+)
 
 
 @dataclass(frozen=True)
@@ -53,16 +63,14 @@ class Told:
 
 def print_report(console: Console, told: list[Told], balance: Decimal) -> None:
     """Print both tables; StackError if the two sides do not agree."""
-    console.print(_orders(told))
-    settled = _total(told, State.SETTLED)
-    in_doubt = _total(told, State.ABORTED)
-    money = Table(title="where the money stands (USD)", title_justify="left")
-    for column in ("our ledger", "external system's books"):
-        money.add_column(column, justify="right")
-    money.add_row(f"settled {settled:>9}", "")
-    money.add_row(f"aborted, in doubt {in_doubt:>9}", "")
-    money.add_row(f"[bold]{settled + in_doubt:>9}", f"[bold]{balance:>9}")
-    console.print(money)
+    settled, in_doubt = _total(told, State.SETTLED), _total(told, State.ABORTED)
+    money = [("settled", settled, ""), ("aborted, in doubt", in_doubt, ""), ("sum", settled + in_doubt, balance)]
+    for table in (
+        Table(_COLUMNS, [_order(each) for each in told], "what happened to each order"),
+        Table(("USD", "our ledger", "external system's books"), money, "where the money stands"),
+    ):
+        console.print()
+        draw(console, table)
     for each in told:
         each.check()
     if settled + in_doubt != balance:
@@ -71,33 +79,18 @@ def print_report(console: Console, told: list[Told], balance: Decimal) -> None:
     console.print("[green]Both sides agree on every order and on the sum.[/]")
 
 
-def _orders(told: list[Told]) -> Table:
-    table = Table(title="\nwhat happened to each order", title_justify="left")
-    for column in (
-        "settlement",
-        "the external system …",
-        "amount",
-        "state",
-        "decision",
-        "cancelResult",
-        "calls",
-        "its books say",
-    ):
-        table.add_column(column, justify="right" if column in {"amount", "calls"} else "left", no_wrap=True)
-    for each in told:
-        state = State(each.ours["state"])
-        colour = _COLOURS.get(state, "default")
-        table.add_row(
-            each.ours["requestUniqueNo"],
-            each.chapter.title,
-            each.chapter.amount,
-            f"[{colour}]{state}[/]",
-            each.ours["decision"],
-            each.ours["cancelResult"] or "",
-            str(len(each.ours["calls"])),
-            each.theirs["state"],
-        )
-    return table
+def _order(told: Told) -> Row:
+    """Return an order's row under `_COLUMNS`."""
+    return (
+        told.ours["requestUniqueNo"],
+        told.chapter.title,
+        told.chapter.amount,
+        told.ours["state"],
+        told.ours["decision"],
+        told.ours["cancelResult"],
+        len(told.ours["calls"]),
+        told.theirs["state"],
+    )
 
 
 def _total(told: list[Told], state: State) -> Decimal:

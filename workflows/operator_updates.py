@@ -1,28 +1,37 @@
-"""The Updates that operators send: what they mean with nothing filled in, and what they must hold."""
+"""The Updates that operators send: what each must hold, and how a refusal says what is missing."""
 
 from pydantic import BaseModel, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contract.operator_rules import RetryReason
+    from contract.operator_rules import PLACEHOLDERS
     from contract.payloads import OperatorRequest
 
-RETRY_FROM_UI = OperatorRequest(
-    operator="temporal-ui", reason_code=RetryReason.BROKER_RECOVERED, note="sent from the Temporal UI without input"
-)
 NOTHING_FILLED_IN = OperatorRequest()
-"""Never passes the rules of a resolution; it is there so that the refusal names what is missing."""
+"""The default of both Updates. It never passes their rules: it is there so that the refusal names what is missing."""
 
 
 def must_hold(rules: type[BaseModel], request: OperatorRequest) -> None:
     """Raise ApplicationError INVALID_REQUEST, in one line that names each field and its rule, unless all rules hold.
 
+    A field that is missing, empty, or still holds the template's placeholder is named with what to fill in.
+
     Called by validators only, and not built into the type: a validator does not run on replay, so a rule may
     be tightened while settlements are open.
     """
+    given = request.model_dump(by_alias=True, exclude_none=True)
+    filled_in = {name: value for name, value in given.items() if value not in {"", PLACEHOLDERS.get(name)}}
     try:
-        rules.model_validate(request.model_dump(by_alias=True, exclude_none=True))
+        rules.model_validate(filled_in)
     except ValidationError as error:
-        broken = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
-        raise ApplicationError("; ".join(broken), type="INVALID_REQUEST") from None
+        broken = "; ".join(_rule(each["loc"], each["type"], each["msg"]) for each in error.errors())
+        message = f"{broken}. The input to paste is shown under User Metadata, Details"
+        raise ApplicationError(message, type="INVALID_REQUEST") from None
+
+
+def _rule(where: tuple[int | str, ...], kind: str, message: str) -> str:
+    field = ".".join(str(part) for part in where)
+    if kind == "missing":
+        return f"{field} is missing: fill in {PLACEHOLDERS[field]}"
+    return f"{field}: {message}"

@@ -35,7 +35,7 @@ from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_c
 from workflows.fairness import fairness
 from workflows.journal import Journal
 from workflows.lost_calls import calls_of_failed_cancel, calls_of_lost_round, lost_adjust, unreported_adjust
-from workflows.operator_updates import NOTHING_FILLED_IN, RETRY_FROM_UI, must_hold
+from workflows.operator_updates import NOTHING_FILLED_IN, must_hold
 from workflows.runtime import CANCEL_TASK_QUEUE
 from workflows.saga_state import SagaState
 from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
@@ -246,7 +246,7 @@ class OrderSettlement:
         return self._saga.decided
 
     @workflow.update(description=RETRY_DESCRIPTION)
-    def retry_cancel_adjust(self, request: OperatorRequest = RETRY_FROM_UI) -> UpdateResult:
+    def retry_cancel_adjust(self, request: OperatorRequest = NOTHING_FILLED_IN) -> UpdateResult:
         """Take an ABORTED settlement back to CANCELLING. Refused in any other state."""
         self._retry(ActKind.RETRY_CANCEL_ADJUST, request)
         return self._saga.update_result()
@@ -259,7 +259,7 @@ class OrderSettlement:
         return self._saga.update_result()
 
     @retry_cancel_adjust.validator
-    def _may_retry(self, request: OperatorRequest = RETRY_FROM_UI) -> None:
+    def _may_retry(self, request: OperatorRequest = NOTHING_FILLED_IN) -> None:
         self._must_be_aborted("retry_cancel_adjust")
         must_hold(RetryRules, request)
 

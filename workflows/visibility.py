@@ -7,7 +7,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 with workflow.unsafe.imports_passed_through():
     from contract.ids import STATE_ATTRIBUTE, cancel_unique_no
-    from contract.operator_rules import ResolveReason, RetryReason
+    from contract.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
     from contract.payloads import SettlementInput, Snapshot
     from contract.states import State
 
@@ -23,18 +23,18 @@ SEARCH_ATTRIBUTES = (SETTLEMENT_STATE, ORDER_ID, COMPANY_ID, CURRENCY, OPERATION
 
 _RETRY_TEMPLATE = f"""```json
 {{
-  "operator": "your name",
+  "operator": "{PLACEHOLDERS["operator"]}",
   "reasonCode": "{RetryReason.BROKER_RECOVERED}",
-  "note": "why"
+  "note": "{PLACEHOLDERS["note"]}"
 }}
 ```
-reasonCode: {", ".join(RetryReason)}. Sent without any input it means: the broker has recovered."""
+reasonCode: {", ".join(RetryReason)}. Replace what stands in angle brackets; as it is, it is refused."""
 _RESOLVE_TEMPLATE = f"""```json
 {{
-  "operator": "your name",
+  "operator": "{PLACEHOLDERS["operator"]}",
   "reasonCode": "{ResolveReason.REVERSED_BY_BROKER}",
-  "note": "why",
-  "brokerReference": "their ticket"
+  "note": "{PLACEHOLDERS["note"]}",
+  "brokerReference": "{PLACEHOLDERS["brokerReference"]}"
 }}
 ```
 reasonCode: {", ".join(ResolveReason)}."""
@@ -47,11 +47,16 @@ HOW_TO_ACT = f"""When this settlement is ABORTED: **More Actions → Send an Upd
 **resolve** sends nothing and closes the case: only when the broker has put it right by hand.
 {_RESOLVE_TEMPLATE}
 
+After an Update this page shows the old details until it is reloaded.
+
+If this workflow was terminated, it takes no Update. `settlement retry` and `settlement resolve` start it again and act.
+So does a round of reconciliation (`settlement reconcile`); its new run then takes Updates.
+
 If *Current Details* are missing, no worker answers; the API still shows everything from the ledger."""
 
 _PASTE = "Input to paste: User Metadata, Details."
 RETRY_DESCRIPTION = (
-    f"Send cancel adjust again, under the same number. Only when ABORTED. Needs no input. {_PASTE} "
+    f"Send cancel adjust again, under the same number. Only when ABORTED. {_PASTE} "
     f"reasonCode: {', '.join(RetryReason)}."
 )
 RESOLVE_DESCRIPTION = (
@@ -68,7 +73,7 @@ _WHAT_NEXT = {
     State.ABORTED: (
         "**A person must act.** The order is void, but the external system may still hold the credit.\n\n"
         "Ask the broker for the state of the numbers below, or whether its outage is over. "
-        "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` (needs no input) or `resolve`; "
+        "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` or `resolve`; "
         "what to paste stands under *Details* on the left."
     ),
     State.RESOLVED: "Closed by an operator; see the acts in the audit. Nothing to do.",

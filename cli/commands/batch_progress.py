@@ -16,6 +16,9 @@ from cli.text import counts
 from contract.batch import Batch, BatchState
 from contract.states import State
 
+BAR_WIDTH = 20
+BARS_NEED = 120
+"""Columns of a terminal in which bars, counts and all states fit; in a narrower one lines are printed instead."""
 LOOKS = 2
 """The ledger follows a little behind: a retried settlement may still look aborted. At rest is what is so twice."""
 
@@ -61,7 +64,7 @@ class _Meter:
 
 
 class _Teller:
-    """Without a terminal: one line for each tenth."""
+    """Without a terminal, or in a narrow one: one line for each tenth."""
 
     def __init__(self, session: Session) -> None:
         self._say = session.screen.say
@@ -79,15 +82,16 @@ class _Teller:
 
 @contextmanager
 def _meter(session: Session) -> Iterator[_Meter | _Teller]:
-    if not sys.stderr.isatty():
+    screen = console(stderr=True)
+    if not sys.stderr.isatty() or screen.width < BARS_NEED:
         yield _Teller(session)
         return
     columns = (
         TextColumn("{task.description:<8}"),
-        BarColumn(),
+        BarColumn(bar_width=BAR_WIDTH),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[states]}", markup=False),
     )
-    with Progress(*columns, console=console(stderr=True)) as progress:
+    with Progress(*columns, console=screen) as progress:
         yield _Meter(progress)

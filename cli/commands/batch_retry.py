@@ -17,15 +17,19 @@ from cli.commands.batch_views import (
     item_row,
     preview_view,
 )
+from cli.commands.views import LIST_COLUMNS, list_row
 from cli.exits import CliError, NoAnswerError, UsageError
-from cli.options import BatchId, Cause, Company, From, Note, To, iso, words
-from cli.pages import Pages, batch_items
+from cli.options import BatchId, Cause, Company, From, Note, RetryWhy, To, iso
+from cli.pages import SETTLEMENTS, Pages, batch_items
 from cli.session import Session, session_of
 from contract.batch import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
-from contract.operator_rules import RetryReason
+from contract.settlement import Settlement
+from contract.states import State
 
 BATCHES = "/v1/batch-retries"
 PREVIEW = "/v1/batch-retry-preview"
+
+All = Annotated[bool, typer.Option("--all", help="Every aborted settlement; goes without the options above.")]
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Have cancel adjust tried again for many aborted settlements."
@@ -34,11 +38,25 @@ app = typer.Typer(
 
 @app.command()
 def preview(
-    context: typer.Context, *, company: Company = None, cause: Cause = None, from_: From = None, to: To = None
+    context: typer.Context,
+    *,
+    company: Company = None,
+    cause: Cause = None,
+    from_: From = None,
+    to: To = None,
+    all_: All = False,
+    items: Annotated[bool, typer.Option("--items", help="List the settlements instead, newest first.")] = False,
 ) -> None:
-    """Show what a batch would touch: how many, how much money, since when. At least one option must be given."""
+    """Show what a batch would touch: how many, how much money, since when. A selection must be given."""
     session = session_of(context)
-    answer = session.api.get(PREVIEW, _selection(company, cause, iso(from_), iso(to)))
+    if items:
+        # The list of settlements takes the same selection, and pages through it.
+        session.api.get(PREVIEW, _in_query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
+        where = _selection(company, cause, iso(from_), iso(to), all_=False) | {"state": State.ABORTED.value}
+        found = Pages(session.api, SETTLEMENTS, where)
+        session.screen.items(found, LIST_COLUMNS, lambda item: list_row(as_model(item, Settlement)))
+        return
+    answer = session.api.get(PREVIEW, _in_query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
     session.screen.answer(answer, lambda: preview_view(answer.read(BatchPreview)))
 
 
@@ -50,7 +68,8 @@ def start(
     cause: Cause = None,
     from_: From = None,
     to: To = None,
-    reason: Annotated[RetryReason, typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(RetryReason)}.")],
+    all_: All = False,
+    reason: RetryWhy,
     note: Note,
     rate: Annotated[
         float,
@@ -64,7 +83,7 @@ def start(
     Exit code 4: done, but something was not retried or is aborted again; `report` names each.
     """
     session = session_of(context)
-    selection = _selection(company, cause, iso(from_), iso(to))
+    selection = _selection(company, cause, iso(from_), iso(to), all_=all_)
     count = _previewed(session, selection)
     if not count:
         session.screen.say("nothing to retry")
@@ -127,14 +146,18 @@ def list_batches(context: typer.Context, *, limit: Annotated[int, typer.Option(m
 
 
 def _selection(
-    company: int | None, cause: str | None, from_: str | None, to: str | None
+    company: int | None, cause: str | None, from_: str | None, to: str | None, *, all_: bool
 ) -> dict[str, str | int | None]:
-    return {"companyId": company, "cause": cause, "from": from_, "to": to}
+    return {"companyId": company, "cause": cause, "from": from_, "to": to, "all": all_ or None}
+
+
+def _in_query(selection: dict[str, str | int | None]) -> dict[str, str | int | None]:
+    return selection | ({"all": "true"} if selection["all"] else {})
 
 
 def _previewed(session: Session, selection: dict[str, str | int | None]) -> int:
     """Show the preview on stderr: stdout is for the batch."""
-    found = session.api.get(PREVIEW, selection).read(BatchPreview)
+    found = session.api.get(PREVIEW, _in_query(selection)).read(BatchPreview)
     session.screen.tell(*preview_view(found))
     return found.count
 

@@ -1,6 +1,6 @@
 """How a batch is shown, and how it ended."""
 
-from cli.blocks import Block, Fields, Row
+from cli.blocks import Block, Fields, Row, Table
 from cli.commands.exposure import totals_table
 from cli.exits import Exit
 from cli.text import counts
@@ -18,7 +18,9 @@ def preview_view(preview: BatchPreview) -> list[Block]:
         ("oldestAcceptedAt", preview.oldest_accepted_at),
         ("newestAcceptedAt", preview.newest_accepted_at),
     ]
-    return [Fields(fields), totals_table(preview.totals)]
+    lines = [(line.company_id, line.cause, line.currency, line.count, line.amount) for line in preview.lines]
+    broken_down = Table(("companyId", "cause", "currency", "count", "amount"), lines, "by company and cause")
+    return [Fields(fields), totals_table(preview.totals), broken_down]
 
 
 def batch_view(batch: Batch) -> list[Block]:

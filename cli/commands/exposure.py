@@ -1,27 +1,40 @@
 """`settlement exposure`: how much money is in doubt."""
 
+from typing import Annotated
+
 import typer
 
 from cli.blocks import Block, Fields, Table
+from cli.options import choice
 from cli.session import session_of
-from contract.exposure import CurrencyTotal, Exposure
-
-_COLUMNS = ("currency", "companyId", "state", "age", "count", "amount", "oldestAcceptedAt")
+from contract.exposure import CurrencyTotal, Exposure, ExposureBy
 
 
-def exposure(context: typer.Context) -> None:
-    """Show the money in doubt: what brokers may hold though the order is void, by currency, company, state and age."""
+def exposure(context: typer.Context, *, by: Annotated[ExposureBy, choice(ExposureBy, "WORD")] = ExposureBy.AGE) -> None:
+    """Show the money in doubt, by currency, company, state, and age or cause.
+
+    In doubt is what brokers may hold though the order is void.
+    """
     session = session_of(context)
-    answer = session.api.get("/v1/exposure")
-    session.screen.answer(answer, lambda: _view(answer.read(Exposure)))
+    answer = session.api.get("/v1/exposure", {"by": by.value})
+    session.screen.answer(answer, lambda: _view(answer.read(Exposure), by))
 
 
-def _view(found: Exposure) -> list[Block]:
+def _view(found: Exposure, by: ExposureBy) -> list[Block]:
+    columns = ("currency", "companyId", "state", by.value, "count", "amount", "oldestAcceptedAt")
     lines = [
-        (line.currency, line.company_id, line.state, line.age, line.count, line.amount, line.oldest_accepted_at)
+        (
+            line.currency,
+            line.company_id,
+            line.state,
+            line.age if by is ExposureBy.AGE else line.cause,
+            line.count,
+            line.amount,
+            line.oldest_accepted_at,
+        )
         for line in found.lines
     ]
-    return [Fields([("asOf", found.as_of)]), totals_table(found.totals), Table(_COLUMNS, lines, "in doubt, by age")]
+    return [Fields([("asOf", found.as_of)]), totals_table(found.totals), Table(columns, lines, f"in doubt, by {by}")]
 
 
 def totals_table(totals: tuple[CurrencyTotal, ...]) -> Table:

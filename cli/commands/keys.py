@@ -8,7 +8,7 @@ import typer
 from cli.api import as_model
 from cli.blocks import Block, Fields, Row
 from cli.exits import NoAnswerError
-from cli.options import KeyId, words
+from cli.options import KeyId, choice
 from cli.screen import Form
 from cli.session import session_of
 from contract.access import ApiKey, NewApiKey, Role
@@ -24,7 +24,7 @@ def create(
     context: typer.Context,
     *,
     owner: Annotated[str, typer.Option(metavar="NAME", help="Who uses it; what they do is audited under this name.")],
-    role: Annotated[Role, typer.Option(case_sensitive=False, metavar="ROLE", help=f"{words(Role)}.")],
+    role: Annotated[Role, choice(Role, "ROLE")],
 ) -> None:
     """Make a key. Without --json, stdout is the key and nothing else: it is shown this once and stored nowhere."""
     session = session_of(context)

@@ -10,7 +10,7 @@ import typer
 from cli.api import Answer, as_model
 from cli.blocks import Block, Fields, Row
 from cli.exits import Exit
-from cli.options import words
+from cli.options import choice
 from cli.pages import FINDINGS, Pages
 from cli.patience import POLL_EVERY_S, Patience
 from cli.screen import Form
@@ -73,9 +73,7 @@ def reconcile(
 def findings(
     context: typer.Context,
     *,
-    status: Annotated[
-        Wanted, typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(Wanted)}.")
-    ] = Wanted.OPEN,
+    status: Annotated[Wanted, choice(Wanted, "WORD")] = Wanted.OPEN,
     before: Annotated[int | None, typer.Option(min=0, help="Go on where an earlier list ended.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     all_: Annotated[bool, typer.Option("--all", help="To the end, whatever the limit.")] = False,

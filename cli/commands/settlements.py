@@ -7,7 +7,7 @@ import typer
 from cli.api import as_model
 from cli.blocks import Block, Lines, Table
 from cli.commands.views import LIST_COLUMNS, list_row, path_of, whole
-from cli.options import Company, From, Number, To, iso, words
+from cli.options import Cause, Company, From, Number, To, choice, iso
 from cli.pages import SETTLEMENTS, Pages
 from cli.session import session_of
 from cli.text import moment
@@ -33,14 +33,13 @@ def explain(context: typer.Context, number: Number) -> None:
 def list_settlements(
     context: typer.Context,
     *,
-    state: Annotated[State | None, typer.Option(case_sensitive=False, metavar="STATE", help=f"{words(State)}.")] = None,
+    state: Annotated[State | None, choice(State, "STATE")] = None,
     order_id: Annotated[int | None, typer.Option(metavar="INTEGER")] = None,
     user_name: Annotated[str | None, typer.Option(metavar="NAME")] = None,
     company: Company = None,
     currency: Annotated[str | None, typer.Option(metavar="CODE")] = None,
-    cancel_result: Annotated[
-        CancelResult | None, typer.Option(case_sensitive=False, metavar="RESULT", help=f"{words(CancelResult)}.")
-    ] = None,
+    cancel_result: Annotated[CancelResult | None, choice(CancelResult, "RESULT")] = None,
+    cause: Cause = None,
     from_: From = None,
     to: To = None,
     cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where an earlier list ended.")] = None,
@@ -56,6 +55,7 @@ def list_settlements(
         "companyId": company,
         "currency": currency,
         "cancelResult": cancel_result,
+        "cause": cause,
         "from": iso(from_),
         "to": iso(to),
         "cursor": cursor,

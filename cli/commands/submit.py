@@ -12,7 +12,7 @@ import typer
 from cli.api import Answer
 from cli.commands.views import PREFIX, summary
 from cli.exits import Exit, NoAnswerError, RefusedError, UsageError
-from cli.options import Company, words
+from cli.options import Company, choice
 from cli.session import Session, session_of
 from cli.text import clean
 from contract.commands import command_on
@@ -55,10 +55,7 @@ def submit(
     user_name: Annotated[str | None, typer.Option(help="The customer on the platform.")] = None,
     currency: Annotated[str | None, typer.Option(help="ISO 4217, such as USD.")] = None,
     biz_type: Annotated[int | None, typer.Option(help="1, 2, 10, 11 or 12.")] = None,
-    operation_type: Annotated[
-        OperationType | None,
-        typer.Option(case_sensitive=False, metavar="WORD", help=f"{words(OperationType)}."),
-    ] = None,
+    operation_type: Annotated[OperationType | None, choice(OperationType, "WORD")] = None,
     amount: Annotated[str | None, typer.Option(help="Plain decimal, such as 12.50; sent as it is.")] = None,
     amount_digits: Annotated[int | None, typer.Option(help="Default: the decimals of the amount.")] = None,
     request_time: Annotated[int | None, typer.Option(help="Milliseconds since 1970; default: now.")] = None,

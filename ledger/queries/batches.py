@@ -27,10 +27,10 @@ _SELECTIONS = (
 
 @listed(*((each,) for each in _SELECTIONS))
 def preview(selection: BatchSelection) -> Select[Any]:
-    """Count the aborted settlements of a selection by currency and amount, with the oldest and the newest."""
+    """Count the aborted settlements of a selection by company, cause, currency and amount, with oldest and newest."""
     by = settlements.c
     oldest, newest = func.min(by.accepted_at).label("oldest"), func.max(by.accepted_at).label("newest")
-    told = (by.currency, by.amount)
+    told = (by.company_id, by.last_rule, by.currency, by.amount)
     return select(*told, func.count().label("many"), oldest, newest).where(_chosen(selection)).group_by(*told)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from contract.calls import Rule
-from contract.exposure import AGE_LIMITS_S, Age
+from contract.exposure import AGE_LIMITS_S, Age, ExposureBy
 from contract.states import END_STATES, CancelResult, State
 from ledger.queries.table import listed
 from ledger.residual import residual
@@ -175,16 +175,16 @@ def in_doubt() -> Select[Any]:
     return select(by.currency, func.count().label("count_"), amount).where(by.in_doubt).group_by(residual(by.currency))
 
 
-@listed((_AT,))
-def exposure(as_of: datetime) -> Select[Any]:
-    """Count the settlements in doubt by currency, company, state, age and amount, with the oldest."""
+@listed(*((_AT, each) for each in ExposureBy))
+def exposure(as_of: datetime, lines_by: ExposureBy) -> Select[Any]:
+    """Count the settlements in doubt by currency, company, state, age or cause, and amount, with the oldest."""
     by = settlements.c
     limits = [
         (by.accepted_at > as_of - timedelta(seconds=limit_s), age.value)
         for age, limit_s in AGE_LIMITS_S.items()
         if age is not Age.OLDER
     ]
-    age = case(*limits, else_=Age.OLDER.value).label("age")
-    told = (by.currency, by.company_id, by.state, age, by.amount)
+    part = by.last_rule if lines_by is ExposureBy.CAUSE else case(*limits, else_=Age.OLDER.value)
+    told = (by.currency, by.company_id, by.state, part.label("part"), by.amount)
     counted = select(*told, func.count().label("many"), func.min(by.accepted_at).label("oldest"))
     return counted.where(by.in_doubt).group_by(*told)

@@ -8,6 +8,7 @@ from contract.fields import INT64_MAX
 from contract.operator_rules import NOTE_LENGTH_MAX
 from tests.api.batching import BATCHES, PREVIEW, VALID, abort, begin, read
 from tests.api.doors import Door
+from tests.support.scripted import UNKNOWN
 
 NOT_A_MOMENT = [
     "yesterday",
@@ -147,3 +148,19 @@ async def test_pages_have_bounds(closed_door: Door, path: str, params: dict[str,
 async def test_body_that_is_no_order_is_a_4xx(closed_door: Door, content: str, content_type: str, status: int) -> None:
     answer = await closed_door.http.post(BATCHES, content=content, headers={"content-type": content_type})
     assert answer.status_code == status
+
+
+async def test_everything_is_selected_only_when_it_is_said(closed_door: Door) -> None:
+    await abort(closed_door, 2)
+    found = await closed_door.http.get(PREVIEW, params={"all": "true"})
+    assert (found.status_code, found.json()["count"]) == (200, 2)
+    assert [(each["companyId"], each["cause"], each["count"]) for each in found.json()["lines"]] == [
+        (7, UNKNOWN.rule, 2)
+    ]
+    assert (await begin(closed_door, 2, selection={"all": True})).status_code == 202
+
+
+@pytest.mark.parametrize("params", [{"all": "false"}, {"all": "1"}, {"all": ""}, {"all": "true", "companyId": "7"}])
+async def test_everything_and_something_is_refused(closed_door: Door, params: dict[str, str]) -> None:
+    answer = await closed_door.http.get(PREVIEW, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")

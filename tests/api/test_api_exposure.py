@@ -6,6 +6,7 @@ from contract.states import State
 from tests.api.doors import Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import settlement
+from tests.support.scripted import UNKNOWN
 
 
 async def test_money_in_doubt_is_told_with_temporal_away(closed_door: Door) -> None:
@@ -26,3 +27,12 @@ async def test_money_in_doubt_is_told_with_temporal_away(closed_door: Door) -> N
 async def test_nothing_in_doubt_is_an_empty_answer(closed_door: Door) -> None:
     answer = (await closed_door.http.get("/v1/exposure")).json()
     assert (answer["totals"], answer["lines"]) == ([], [])
+
+
+async def test_money_in_doubt_is_broken_down_by_cause(closed_door: Door) -> None:
+    order = settlement(amount="0.10")
+    await accept(closed_door.ledger, order, stands(order, State.ABORTED))
+    answer = (await closed_door.http.get("/v1/exposure", params={"by": "cause"})).json()
+    (line,) = answer["lines"]
+    assert (line["cause"], line["age"], line["amount"]) == (UNKNOWN.rule, None, "0.10")
+    assert (await closed_door.http.get("/v1/exposure", params={"by": "weather"})).status_code == 422

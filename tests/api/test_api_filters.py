@@ -10,6 +10,7 @@ from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.ledger.samples import NOON
 from tests.support.orders import settlement
+from tests.support.scripted import UNKNOWN
 
 
 async def two(door: Door) -> tuple[str, str]:
@@ -93,3 +94,21 @@ async def test_a_currency_that_was_given_up_is_still_searched_for(closed_door: D
     """What was accepted once does not vanish with a change of ISO 4217."""
     answer = await closed_door.http.get(SETTLEMENTS, params={"currency": "XXZ"})
     assert (answer.status_code, answer.json()["items"]) == (200, [])
+
+
+async def test_the_cause_is_told_and_searched_for_while_it_lasts(closed_door: Door) -> None:
+    """One that has ended has no cause: what it last answered settled it."""
+    orders = {state: settlement() for state in (State.ABORTED, State.CANCELLING, State.CANCELLED, State.EXPIRED)}
+    for state, order in orders.items():
+        await accept(closed_door.ledger, order, stands(order, state))
+    found = (await closed_door.http.get(SETTLEMENTS, params={"cause": UNKNOWN.rule})).json()["items"]
+    assert {(each["state"], each["cause"]) for each in found} == {
+        ("ABORTED", UNKNOWN.rule),
+        ("CANCELLING", UNKNOWN.rule),
+    }
+    assert (await closed_door.http.get(SETTLEMENTS, params={"cause": "OVERSIZED"})).json()["items"] == []
+    everything = (await closed_door.http.get(SETTLEMENTS)).json()["items"]
+    assert {each["state"]: each["cause"] for each in everything if each["state"] in {"CANCELLED", "EXPIRED"}} == {
+        "CANCELLED": None,
+        "EXPIRED": None,
+    }

@@ -145,7 +145,7 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         (("get", "/v1/batch-retries/{batchId}"), {"not-found", "internal"}),
         (("get", "/v1/batch-retries/{batchId}/items"), {"not-found", "validation-failed", "internal"}),
         (("post", "/v1/batch-retries/{batchId}/stop"), {"not-found", "internal"}),
-        (("get", "/v1/exposure"), {"ledger-unavailable", "internal"}),
+        (("get", "/v1/exposure"), {"validation-failed", "ledger-unavailable", "internal"}),
         (("get", "/v1/settlements/{requestUniqueNo}/explain"), {"not-found", "ledger-unavailable", "internal"}),
         (
             ("get", "/v1/settlements/{requestUniqueNo}/events"),

@@ -1,5 +1,6 @@
 """An operator's acts on an aborted settlement: carried out, kept with who, why and on what evidence; else refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ import pytest
 from contract.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept, terminate
 from tests.api.operating import ACTS, BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, story
+from tests.api.snapshots import stands
 from tests.support.orders import order, settlement
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.stories import FAILED
@@ -119,14 +121,42 @@ async def test_resolved_one_is_refused_whatever_else_is_asked(door: Door) -> Non
         assert len((await door.get(number)).json()["operatorActs"]) == 1
 
 
-async def test_one_whose_workflow_was_ended_from_outside_is_refused_with_its_state(door: Door) -> None:
-    """Not carried out, and not called closed: reconciliation takes it up again, and then the act can be repeated."""
-    async with aborted(door) as number:
+@pytest.mark.parametrize("kind", ACTS)
+async def test_one_whose_workflow_was_ended_from_outside_is_started_again_and_the_act_carried_out(
+    door: Door, kind: str
+) -> None:
+    """What `explain` recommends works, without waiting for reconciliation; the audit and a finding tell of it."""
+    async with aborted(door, REVERSED) as number:
         await terminate(door.temporal, number)
-    for kind in ACTS:
         answer = await door.act(number, kind, EVIDENCE)
-        assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
-        assert "this settlement is ABORTED, and Temporal has no running workflow" in answer.json()["detail"]
+        assert answer.is_success, answer.text
+        await door.reaches(number, State.CANCELLED if kind == RETRY else State.RESOLVED)
+        end = (await door.get(number)).json()
+    acts = ["TAKE_UP", "RETRY_CANCEL_ADJUST" if kind == RETRY else "RESOLVE"]
+    assert [act["kind"] for act in end["operatorActs"]] == acts
+    assert len({call["requestUniqueNo"] for call in end["calls"][1:]}) == 1
+    found = (await door.http.get("/v1/reconciliation/findings")).json()["items"]
+    assert [(each["kind"], each["status"]) for each in found] == [("WORKFLOW_ENDED_FROM_OUTSIDE", "REPAIRED")]
+
+
+async def test_many_who_retry_one_whose_workflow_was_ended_start_it_again_once(door: Door) -> None:
+    async with aborted(door, REVERSED) as number:
+        await terminate(door.temporal, number)
+        answers = await asyncio.gather(*(door.act(number, RETRY, EVIDENCE) for _ in range(5)))
+        await door.reaches(number, State.CANCELLED)
+        end = (await door.get(number)).json()
+    assert {answer.status_code for answer in answers} == {202}
+    assert [act["kind"] for act in end["operatorActs"]] == ["TAKE_UP", "RETRY_CANCEL_ADJUST"]
+    assert [call["operation"] for call in end["calls"]] == ["ADJUST", "CANCEL_ADJUST", "CANCEL_ADJUST"]
+
+
+async def test_one_whose_workflow_was_ended_while_cancelling_is_refused_with_the_remedy(door: Door) -> None:
+    order = settlement()
+    number = await accept(door.ledger, order, stands(order, State.CANCELLING))
+    answer = await door.act(number, RETRY, EVIDENCE)
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+    assert "this settlement is CANCELLING" in answer.json()["detail"]
+    assert "settlement reconcile starts it again" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ACTS)

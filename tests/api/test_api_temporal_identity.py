@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 from temporalio.client import Client
 
 from activities.temporal_guard import identity_of
@@ -165,7 +166,7 @@ async def test_the_command_shows_what_it_would_do_and_does_it_when_confirmed(
 
 
 async def test_the_command_says_which_side_does_not_answer(tmp_path: Path, ledger: FlakyLedger, dead_port: int) -> None:
-    settings = Settings(database_url=str(ledger.engine.url), state_dir=tmp_path, temporal_port=dead_port)
+    settings = Settings(database_url=SecretStr(str(ledger.engine.url)), state_dir=tmp_path, temporal_port=dead_port)
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("TEMPORAL_ADDRESS", raising=False)
         with pytest.raises(RefusedError, match="Temporal does not tell its identity"):

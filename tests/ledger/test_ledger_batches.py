@@ -224,7 +224,7 @@ async def test_what_breaks_another_rule_of_the_database_is_an_error_and_no_repea
 
 async def test_a_batch_reads_back_as_it_was_ordered(batches: Batches, engine: AsyncEngine) -> None:
     await fill(engine, [row(amount="-12.50"), row(1, amount="0.5"), row(2, amount="3", currency="EUR")])
-    selection = BatchSelection(company_id=COMPANY, cause=Rule.DEADLINE, to=LATER, **{"from": NOON})
+    selection = BatchSelection.model_validate({"companyId": COMPANY, "cause": Rule.DEADLINE, "to": LATER, "from": NOON})
     batch = await begun(batches, 3, selection=selection, note="Ünï ☂ %s")
     found = await batches.find(batch)
     assert found is not None

@@ -7,7 +7,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from contract.calls import Rule, Verdict
 from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind
+from contract.operator_rules import PLACEHOLDERS, RetryReason
+from contract.payloads import ActKind, OperatorRequest
 from contract.reply_record import ReplyRecord
 from contract.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
@@ -61,18 +62,36 @@ async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
     ]
 
 
-async def test_a_retry_sent_from_the_ui_with_nothing_filled_in_says_so(
-    saga: StartSaga, environment: WorkflowEnvironment
+PASTED = OperatorRequest(operator="<your name>", reason_code=RetryReason.BROKER_RECOVERED, note="<why>")
+
+
+@pytest.mark.parametrize(
+    ("update", "given", "missing"),
+    [
+        ("retry_cancel_adjust", [], ["operator", "reasonCode", "note"]),
+        ("retry_cancel_adjust", [OperatorRequest(operator="night-shift")], ["reasonCode", "note"]),
+        ("retry_cancel_adjust", [PASTED], ["operator", "note"]),
+        ("resolve", [], ["operator", "reasonCode", "note", "brokerReference"]),
+        ("resolve", [RETRY], ["brokerReference"]),
+    ],
+    ids=str,
+)
+async def test_an_act_sent_from_the_ui_without_who_and_why_is_refused_and_names_what_is_missing(
+    saga: StartSaga, environment: WorkflowEnvironment, update: str, given: list[object], missing: list[str]
 ) -> None:
+    """An audit that names nobody, with a reason nobody gave, is worth nothing."""
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [REVERSED])
     async with saga(external) as started:
         await aborted(environment, started)
-        await started.handle.execute_update("retry_cancel_adjust")
-        snapshot = await started.result()
-    (act,) = snapshot.acts
-    assert (act.operator, act.reason_code) == ("temporal-ui", "BROKER_RECOVERED")
-    assert act.note
-    assert snapshot.state is State.CANCELLED
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await started.handle.execute_update(update, args=given)
+        snapshot = await started.snapshot()
+        await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+        await started.result()
+    said = str(refused.value.cause)
+    assert (snapshot.state, snapshot.acts) == (State.ABORTED, ())
+    assert [name for name in PLACEHOLDERS if f"{name} is missing: fill in {PLACEHOLDERS[name]}" in said] == missing
+    assert "\n" not in said
 
 
 async def test_a_retry_of_an_aborted_confirming_cancel_repeats_the_confirming_number(

@@ -14,6 +14,7 @@ from tests.support.batches import Bench, bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number, settlement
 from tests.support.polling import until
+from tests.support.stories import RETRY
 from workflows.order_settlement import OrderSettlement
 
 RETRIED, REFUSED, FAILED, PENDING = ItemOutcome.RETRIED, ItemOutcome.REFUSED, ItemOutcome.FAILED, ItemOutcome.PENDING
@@ -26,7 +27,7 @@ async def test_one_that_is_not_aborted_any_more_is_refused_with_its_state(
     batch = await at_work.begin(2)
     at_work.external.away = False
     for number in (first, second):
-        await environment.client.get_workflow_handle(workflow_id(number)).execute_update("retry_cancel_adjust")
+        await environment.client.get_workflow_handle(workflow_id(number)).execute_update("retry_cancel_adjust", RETRY)
     await at_work.stands(first, State.CANCELLED)
     await at_work.stands(second, State.CANCELLED)
     assert await (await at_work.run(batch)).result() == BatchProgress(state=BatchState.DONE, refused=2)
@@ -35,18 +36,17 @@ async def test_one_that_is_not_aborted_any_more_is_refused_with_its_state(
         assert State.CANCELLED in item.detail
 
 
-async def test_one_whose_workflow_is_gone_is_refused_and_the_others_are_retried(
+async def test_one_whose_workflow_was_terminated_is_started_again_and_retried_like_the_others(
     at_work: Bench, environment: WorkflowEnvironment
 ) -> None:
     gone, there = await at_work.abort(2, await environment.get_current_time())
     await environment.client.get_workflow_handle(workflow_id(gone)).terminate()
     batch = await at_work.begin(2)
-    assert await (await at_work.run(batch)).result() == BatchProgress(state=BatchState.DONE, retried=1, refused=1)
-    first, second = await at_work.report(batch)
-    assert (first.request_unique_no, first.outcome) == (gone, REFUSED)
-    assert "no open workflow" in first.detail
-    assert State.ABORTED in first.detail
-    assert (second.request_unique_no, second.outcome) == (there, RETRIED)
+    assert await (await at_work.run(batch)).result() == BatchProgress(state=BatchState.DONE, retried=2)
+    assert [(each.request_unique_no, each.outcome) for each in await at_work.report(batch)] == [
+        (gone, RETRIED),
+        (there, RETRIED),
+    ]
 
 
 async def test_one_that_does_not_answer_fails_after_a_bounded_time_and_holds_up_no_other(

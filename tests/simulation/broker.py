@@ -17,7 +17,7 @@ from contract.adjust import AdjustRequest
 from contract.calls import CancelProtocol, Operation, Verdict
 from contract.ids import number_of
 from simulator import replies
-from simulator.bookings import NumberView
+from simulator.bookings import NumberView, ReceivedAdjust
 from simulator.database import IN_MEMORY, connect
 from simulator.desk import Desk
 from simulator.journal import CallView, Ending, Request
@@ -126,8 +126,9 @@ class Broker(ExternalSystem):
             return self.desk.journal.begin(request, "wrong code"), replies.FAILED
         if request.operation is Operation.ADJUST and not line.guarded:
             adjust = AdjustRequest.model_validate_json(request.body)
+            received = ReceivedAdjust(**adjust.model_dump(mode="json"), company_id=request.company)
             return self.desk.journal.begin(request, None), self.desk.books.adjust(
-                adjust, applies=adjust.metadata is None, guarded=False
+                received, applies=adjust.metadata is None, guarded=False
             )
         call_id, answer = self.desk.handle(request)
         return call_id, answer.result

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from contract.cancel_adjust import CancelAdjustBody
 from contract.ids import CancelKind
 from simulator import replies
-from simulator.bookings import Cancel, NumberState, NumberView, Row
+from simulator.bookings import Cancel, NumberState, NumberView, ReceivedAdjust, Row
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect, every, transaction
 from simulator.replies import Result
@@ -20,6 +20,7 @@ from workflows.cancel_plan import cancel_act, cancel_task
 ADJUST = "ADJUST"
 NUMBER = "ORD-1"
 SETTLEMENT = settlement(requestUniqueNo=NUMBER)
+RECEIVED = ReceivedAdjust(**SETTLEMENT.adjust.model_dump(), company_id=SETTLEMENT.company_id)
 Message = str
 """ADJUST, or the kind of a cancel: every send of it is the same request, byte for byte."""
 
@@ -105,7 +106,7 @@ class Machine:
         if row.receipt is not None and Obligation.ADJUST_ONCE not in self._kept:
             self._keep(row._replace(receipt=None, state=NumberState.NEVER_RECEIVED))
         guarded = Obligation.BURN_NUMBERS in self._kept
-        return self._books.adjust(SETTLEMENT.adjust, applies=not self._refuses, guarded=guarded)
+        return self._books.adjust(RECEIVED, applies=not self._refuses, guarded=guarded)
 
     def _cancel(self, kind: CancelKind) -> Result:
         row = self._row()

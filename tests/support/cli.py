@@ -77,7 +77,7 @@ async def settlement(*arguments: str, url: str | None = None, stdin: bytes = b""
 
 
 class Terminal:
-    """A command at a terminal of 160 columns; stdin, stdout and stderr are all the terminal."""
+    """A command at a terminal; stdin, stdout and stderr are all the terminal."""
 
     def __init__(self, master: int, process: asyncio.subprocess.Process) -> None:
         self._master = master
@@ -133,10 +133,12 @@ def _takes_ctrl_c() -> None:
 
 
 @asynccontextmanager
-async def terminal(*arguments: str, url: str | None = None, **variables: str) -> AsyncIterator[Terminal]:
-    """Run one command at a terminal."""
+async def terminal(
+    *arguments: str, url: str | None = None, columns: int = 160, **variables: str
+) -> AsyncIterator[Terminal]:
+    """Run one command at a terminal of some columns."""
     master, slave = os.openpty()
-    termios.tcsetwinsize(slave, (50, 160))
+    termios.tcsetwinsize(slave, (50, columns))
     os.set_blocking(master, False)
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,

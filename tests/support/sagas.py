@@ -13,6 +13,7 @@ from activities.adjust import Adjust
 from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.end_batch import EndBatch
+from activities.reconciler import Reconciler
 from activities.record_settlement import RecordSettlement
 from activities.retry_settlements import RetrySettlements
 from config.temporal import TYPE_OF
@@ -85,7 +86,10 @@ async def workers(
         Worker(
             client,
             task_queue=BATCH_TASK_QUEUE,
-            activities=[RetrySettlements(client, batches).retry_settlements, EndBatch(batches).end_batch],
+            activities=[
+                RetrySettlements(client, batches, Reconciler(client, batches.engine, take_up)).retry_settlements,
+                EndBatch(batches).end_batch,
+            ],
         ),
     ):
         yield

@@ -14,9 +14,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
-    op.create_index(op.f("ix_settlements_last_rule_accepted_at"), "settlements", ["last_rule", "accepted_at"])
     op.drop_index("ix_settlements_open", "settlements")
     ended = "'CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED'"
+    _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], f"state NOT IN ({ended})")
     _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], f"state NOT IN ({ended})")
     _index("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
     _index("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")

@@ -84,6 +84,7 @@ def settlement_at_its_end(number: str) -> Response:
             state=State.CANCELLED,
             decision=Decision.VOID,
             cancel_result=CancelResult.REVERSED,
+            cause=None,
             reason="REVERSED",
             trace=accepted.trace,
             company_id=COMPANY,

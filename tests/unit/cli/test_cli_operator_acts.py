@@ -1,8 +1,15 @@
 """What operators do, at a terminal and in scripts. The same against the real system: tests/e2e/test_e2e_cli.py."""
 
+import json
+
+import pytest
+from starlette.responses import Response
+
 from contract.batch import Batch
 from tests.support.cli import settlement, terminal
-from tests.unit.cli.conftest import Place
+from tests.unit.cli.conftest import Place, Script
+from tests.unit.cli.night import settlement_at_its_end
+from tests.unit.cli.scripted_api import json_answer
 
 WHY = ["--reason", "BROKER_RECOVERED", "--note", "outage ended 03:10"]
 
@@ -97,3 +104,46 @@ async def test_a_round_that_does_not_end_in_time_is_no_round(place: Place) -> No
     last = await settlement("reconcile", "--last", "--json", url=place.url)
     assert (asked.code, last.code) == (0, 0)
     assert set(asked.json()) == set(last.json())
+
+
+def _stands(state: str, acts: int) -> Response:
+    body = json.loads(bytes(settlement_at_its_end("ORD-1").body))
+    act = {"kind": "RETRY_CANCEL_ADJUST", "operator": "o", "note": "n", "at": "2026-01-05T03:10:00Z"}
+    return json_answer(json.dumps(body | {"state": state, "operatorActs": [act] * acts}))
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        ([("CANCELLING", 1), ("CANCELLED", 1)], 0),
+        ([("CANCELLING", 1), ("ABORTED", 1)], 4),
+        # The ledger may trail: what it had before the retry is no answer.
+        ([("ABORTED", 0), ("CANCELLING", 1), ("CANCELLED", 1)], 0),
+        ([("CANCELLING", 1)], 5),
+    ],
+)
+async def test_a_retry_waits_for_how_it_ends(scripted: Script, then: list[tuple[str, int]], code: int) -> None:
+    url, _ = await scripted(*(_stands(state, acts) for state, acts in [("CANCELLING", 1), *then]))
+    ran = await settlement("retry", "ORD-1", *WHY, "--wait", "3", url=url)
+    assert (ran.code, ran.fields()["state"]) == (code, then[-1][0])
+
+
+async def test_a_preview_lists_its_settlements(scripted: Script) -> None:
+    preview = '{"count":1,"totals":[],"lines":[],"oldestAcceptedAt":null,"newestAcceptedAt":null}'
+    item = bytes(settlement_at_its_end("ORD-1").body).decode()
+    url, script = await scripted(
+        json_answer(preview),
+        json_answer(f'{{"items":[{item}],"nextCursor":"more"}}'),
+        json_answer(f'{{"items":[{item}],"nextCursor":null}}'),
+    )
+    ran = await settlement("batch-retry", "preview", "--company", "7", "--cause", "deadline", "--items", url=url)
+    assert (ran.code, [row[0] for row in ran.rows()[1:]]) == (0, ["ORD-1", "ORD-1"])
+    asked = {"companyId": "7", "cause": "DEADLINE", "state": "ABORTED"}
+    assert asked.items() <= script.seen[1].query.items()
+    assert script.seen[2].query["cursor"] == "more"
+
+
+async def test_a_batch_over_everything_says_so(scripted: Script) -> None:
+    url, script = await scripted(json_answer('{"count":0,"totals":[],"oldestAcceptedAt":null,"newestAcceptedAt":null}'))
+    ran = await settlement("batch-retry", "start", "--all", *WHY, "--yes", url=url)
+    assert (ran.code, script.seen[0].query) == (0, {"all": "true"})

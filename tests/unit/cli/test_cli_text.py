@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.blocks import Fields, Lines, Table, plain, pretty_row, styled
+from cli.blocks import Fields, Lines, Table, plain
+from cli.drawing import styled
 from cli.text import cell, clean, counts, moment
 
 ANY = st.text(st.characters(codec=None))
@@ -44,12 +45,6 @@ def test_sentences_keep_their_lines_apart() -> None:
 @pytest.mark.parametrize("text", ["[red]x[/red]", "[/]", ":smile:", r"\[x]"])
 def test_markup_is_text(text: str) -> None:
     assert styled(text).plain == text
-    assert pretty_row([text], ()).plain == text
-
-
-def test_columns_of_a_stream_stand_beneath_each_other() -> None:
-    rows = [pretty_row(row, (3, 9)).plain for row in [(1, "SETTLED", "x"), (10, "ABORTED", "y")]]
-    assert [row.index(last) for row, last in zip(rows, "xy", strict=True)] == [16, 16]
 
 
 @pytest.mark.parametrize("amount", ["12.50", "-3", "0.10", "100000000000000000000.000000000000000001"])

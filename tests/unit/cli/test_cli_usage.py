@@ -4,15 +4,26 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.app import app
+from cli.commands.reconcile import Wanted
 from cli.options import FLAGS, VALUED, hoisted
+from contract.access import Role
 from contract.adjust import AdjustRequest
+from contract.calls import Rule
+from contract.fields import OperationType
+from contract.operator_rules import ResolveReason, RetryReason
 from contract.paths import segment_of
+from contract.states import CancelResult, State
 from tests.support.cli import PROGRAM, ROOT, environment, settlement, terminal
 from tests.support.orders import order
 from tests.unit.cli.conftest import Script
@@ -222,3 +233,54 @@ async def test_moment_out_of_a_url_is_told_how_to_write_its_plus(moment: str) ->
     ran = await settlement("list", "--from", moment)
     assert ran.code == 2
     assert "%2B" in ran.err
+
+
+CHOICES: list[tuple[list[str], type[StrEnum]]] = [
+    (["list", "--state"], State),
+    (["list", "--cancel-result"], CancelResult),
+    (["findings", "--status"], Wanted),
+    (["batch-retry", "preview", "--cause"], Rule),
+    (["batch-retry", "start", "--note", "n", "--reason"], RetryReason),
+    (["retry", "ORD-1", "--note", "n", "--reason"], RetryReason),
+    (["resolve", "ORD-1", "--note", "n", "--reference", "r", "--reason"], ResolveReason),
+    (["keys", "create", "--owner", "o", "--role"], Role),
+    (["submit", "--operation-type"], OperationType),
+]
+
+
+@pytest.mark.parametrize(("arguments", "choices"), CHOICES, ids=str)
+async def test_a_word_that_is_none_of_the_choices_is_answered_with_them_as_they_are_typed(
+    arguments: list[str], choices: type[StrEnum]
+) -> None:
+    ran = await settlement(*arguments, "NOWHERE\x1b", url="http://api.invalid")
+    refusal = ran.err.splitlines()[-1]
+    assert ran.code == 2
+    assert refusal.endswith(f"Invalid value for '{arguments[-1]}': 'NOWHERE\\\\x1b' is not one of {', '.join(choices)}")
+    command = [each for each in arguments[:2] if each.islower() and not each.startswith("-")]
+    assert ", ".join(choices) in " ".join((await settlement(*command, "--help")).out.split())
+
+
+def _callbacks(of: typer.Typer) -> Iterator[Callable[..., object]]:
+    yield from (each.callback for each in of.registered_commands if each.callback)
+    for group in of.registered_groups:
+        yield from _callbacks(group.typer_instance) if group.typer_instance else ()
+
+
+def _enum_of(annotation: object) -> type[StrEnum] | None:
+    found = [
+        each for each in (annotation, *get_args(annotation)) if isinstance(each, type) and issubclass(each, StrEnum)
+    ]
+    return found[0] if found else None
+
+
+def test_every_option_that_takes_a_word_of_a_list_is_among_those() -> None:
+    """None falls back on the library's own choices, which are answered with other words than are typed."""
+    options = [
+        (_enum_of(get_args(annotated)[0]), get_args(annotated)[1])
+        for callback in _callbacks(app)
+        for annotated in get_type_hints(callback, include_extras=True).values()
+        if get_origin(annotated) is Annotated
+    ]
+    taken = [(choices, option.parser) for choices, option in options if choices is not None]
+    assert all(parser is not None for _, parser in taken)
+    assert {choices for choices, _ in taken} == {choices for _, choices in CHOICES}

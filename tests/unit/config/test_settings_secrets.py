@@ -1,5 +1,6 @@
 """No setting, and no object that holds one, shows a secret; nor does a process that a wrong setting stops."""
 
+import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
     "held",
     [
         ExternalSystemConfig(base_url=MAY_HOLD_ONE["external_base_url"]),
-        Connection("https://settlement.example", SECRET, tls=True, timeout_s=1),
+        Connection("https://settlement.example", SECRET, tls=ssl.create_default_context(), timeout_s=1),
         NewApiKey(
             key_id="k", owner="o", role=Role.ADMIN, created_at=datetime.now(UTC), created_by="o", api_key=f"k.{SECRET}"
         ),

@@ -1,0 +1,116 @@
+"""Standard streams that are closed, full, or no longer read: no fault of the program, and the exit code stays true."""
+
+import asyncio
+import json
+import os
+
+import pytest
+
+from tests.support.cli import PROGRAM, ROOT, Ran, environment
+from tests.unit.cli.conftest import Place, Script
+from tests.unit.cli.night import EXPOSURE
+from tests.unit.cli.scripted_api import json_answer, stream
+
+GOOD = EXPOSURE.model_dump_json()
+WHY = ["--reason", "OTHER", "--note", "n"]
+LONG = f'{{"items":[{",".join([json.dumps({"x": "y" * 1000})] * 2000)}],"nextCursor":null}}'
+EVENT = (
+    'data: {"requestUniqueNo":"ORD-1","state":"CANCELLING","decision":"VOID",'
+    '"at":"2026-01-05T03:10:00Z","reason":"' + "x" * 500 + '"}\n\n'
+)
+
+
+async def through_bash(line: str, url: str) -> Ran:
+    """Run one line of bash in which `$S` is the program; the exit code is the one that the line ends with."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        line,
+        env=environment(url, S=" ".join(PROGRAM)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "exposure",
+        "exposure --json",
+        "show ORD-ENDED",
+        "findings",
+        "events ORD-ENDED",
+        "--help",
+        "list --help",
+        "version",
+    ],
+)
+async def test_a_reader_that_has_gone_is_quiet_and_141(place: Place, command: str) -> None:
+    """As `| head -1` does: SIGPIPE's code, nothing on stderr, and nothing more at the interpreter's end."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *command.split(),
+        env=environment(place.url),
+        cwd=ROOT,
+        stdout=write_end,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(write_end)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
+async def test_head_gets_its_line_and_the_rest_is_quiet(scripted: Script) -> None:
+    url, _ = await scripted(json_answer(LONG))
+    ran = await through_bash('$S list --json | head -1; exit "${PIPESTATUS[0]}"', url)
+    assert (ran.code, len(ran.out.splitlines()), ran.err) == (141, 1, "")
+
+
+async def test_an_event_stream_ends_when_nobody_reads_it(scripted: Script) -> None:
+    url, _ = await scripted(stream(*(f"id: {each}\n{EVENT}" for each in range(2000)), hangs=True))
+    ran = await through_bash('$S events ORD-1 | head -1 >/dev/null; exit "${PIPESTATUS[0]}"', url)
+    assert (ran.code, ran.err) == (141, "")
+
+
+@pytest.mark.parametrize("command", ["exposure", "exposure --json", "--help", "version"])
+async def test_a_stdout_that_was_closed_from_the_start_is_like_the_null_device(scripted: Script, command: str) -> None:
+    url, _ = await scripted(json_answer(GOOD))
+    ran = await through_bash(f"$S {command} >&-", url)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+async def test_with_every_stream_closed_the_exit_code_still_tells(place: Place) -> None:
+    """No connection is given the number of a closed stream, and nothing is read from it."""
+    codes = [
+        (await through_bash(f"$S {command} <&- >&- 2>&-", place.url)).code
+        for command in ("exposure", "reconcile", "list --limit 0")
+    ]
+    assert codes == [0, 4, 2]
+
+
+@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full", "2> >(exec true)"], ids=["closed", "full", "unread"])
+async def test_a_stderr_that_cannot_be_written_changes_no_result(place: Place, redirect: str) -> None:
+    ran = await through_bash(f"$S reconcile --json {redirect}", place.url)
+    assert (ran.code, ran.json()["openFindings"]) == (4, 1)
+    refused = await through_bash(f"$S list --limit 0 {redirect}", place.url)
+    assert (refused.code, refused.out) == (2, "")
+
+
+@pytest.mark.parametrize("command", ["exposure", "exposure --json", "--help"])
+async def test_a_full_disk_is_said_and_74(scripted: Script, command: str) -> None:
+    url, _ = await scripted(json_answer(GOOD))
+    ran = await through_bash(f"$S {command} >/dev/full", url)
+    assert (ran.code, ran.err) == (74, "error: the output cannot be written: No space left on device\n")
+
+
+async def test_nobody_to_ask_is_said_with_stdin_closed_too(place: Place) -> None:
+    ran = await through_bash(f"$S batch-retry start --company 7 {' '.join(WHY)} <&-", place.url)
+    assert ran.code == 2
+    assert "--yes" in ran.err
