@@ -208,7 +208,13 @@ def test_a_row_of_a_stream_breaks_between_words_only(width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_demos_tables_are_drawn_the_same_way(width: int) -> None:
-    ours: dict[str, Any] = {"state": "EXPIRED", "decision": "VOID", "cancelResult": None, "calls": []}
+    ours: dict[str, Any] = {
+        "requestUniqueNo": "DEMO-235959-15",
+        "state": "EXPIRED",
+        "decision": "VOID",
+        "cancelResult": None,
+        "calls": [],
+    }
     theirs = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
     console = Console(width=width, file=io.StringIO(), highlight=False)
     print_report(console, [Told(EXPIRES, ours, theirs)] * 15, Decimal(0))

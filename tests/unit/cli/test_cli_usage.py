@@ -20,6 +20,7 @@ from cli.options import FLAGS, VALUED, hoisted
 from contract.access import Role
 from contract.adjust import AdjustRequest
 from contract.calls import Rule
+from contract.exposure import ExposureBy
 from contract.fields import OperationType
 from contract.operator_rules import ResolveReason, RetryReason
 from contract.paths import segment_of
@@ -238,6 +239,7 @@ async def test_moment_out_of_a_url_is_told_how_to_write_its_plus(moment: str) ->
 CHOICES: list[tuple[list[str], type[StrEnum]]] = [
     (["list", "--state"], State),
     (["list", "--cancel-result"], CancelResult),
+    (["exposure", "--by"], ExposureBy),
     (["findings", "--status"], Wanted),
     (["batch-retry", "preview", "--cause"], Rule),
     (["batch-retry", "start", "--note", "n", "--reason"], RetryReason),
