@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -18,8 +18,16 @@ from api.problems import ProblemError, documented
 from api.services import Injected, Services
 from contract.errors import ErrorCode
 from contract.ids import RECONCILIATION_SCHEDULE
+from contract.reconciliation import (
+    CLOSED_BY_OPERATOR,
+    Finding,
+    FindingClosing,
+    FindingStatus,
+    Reconciliation,
+    TakeUpAllowance,
+    TakeUpOrder,
+)
 from contract.reconciliation import Findings as FindingPage
-from contract.reconciliation import FindingStatus, Reconciliation, TakeUpAllowance, TakeUpOrder
 from ledger import Findings, TakeUps
 from ledger.findings import FINDING_PAGE_MAX
 
@@ -29,6 +37,9 @@ router = APIRouter()
 RECONCILIATION = "/v1/reconciliation"
 TRIGGER_LIMIT_S = 3.0
 FINDING_ID_MAX = 2**31 - 1
+
+
+FindingId = Annotated[int, Path(alias="findingId", ge=1, le=FINDING_ID_MAX), Plain]
 
 
 class FindingQuery(BaseModel):
@@ -84,6 +95,42 @@ async def post_take_up_allowance(body: TakeUpOrder, services: Injected, caller: 
     allowance = await TakeUps(services.ledger.engine).allow(body, caller.owner, datetime.now(UTC))
     log.warning("take-ups allowed", count=allowance.count, operator=caller.owner, until=allowance.expires_at)
     return allowance
+
+
+@router.post(
+    f"{RECONCILIATION}/findings/{{findingId}}/closing",
+    dependencies=[Depends(unambiguous_json)],
+    responses=documented(
+        ErrorCode.NOT_FOUND,
+        ErrorCode.WRONG_STATE,
+        ErrorCode.VALIDATION_FAILED,
+        ErrorCode.MALFORMED_REQUEST,
+        ErrorCode.BODY_TOO_LARGE,
+        ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode.LEDGER_UNAVAILABLE,
+    ),
+)
+async def post_finding_closing(
+    finding_id: FindingId, body: FindingClosing, services: Injected, response: Response, caller: Actor
+) -> Finding:
+    """Close a finding that no round clears (DECISION_CONFLICT), once both sides and the broker's books were compared.
+
+    It moves no money. Repeating it changes nothing: who closed it first, and why, stays.
+    """
+    record = Findings(services.ledger.engine)
+    found = await record.find(finding_id)
+    if found is None:
+        raise ProblemError(ErrorCode.NOT_FOUND, f"no finding has the id {finding_id}")
+    if found.status is FindingStatus.OPEN and found.kind not in CLOSED_BY_OPERATOR:
+        detail = f"a finding {found.kind} is closed by the first round that does not see it any more"
+        raise ProblemError(ErrorCode.WRONG_STATE, detail)
+    reference = f" ({body.broker_reference})" if body.broker_reference else ""
+    repair = f"closed by {caller.owner}: {body.note}{reference}"
+    if not await record.close(finding_id, FindingStatus.CLOSED, repair, datetime.now(UTC)):
+        response.headers["Idempotent-Replayed"] = "true"
+    else:
+        log.warning("finding closed", finding=finding_id, operator=caller.owner)
+    return await record.find(finding_id) or found
 
 
 @router.get(

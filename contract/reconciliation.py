@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from contract.model import Model
-from contract.operator_rules import Note
+from contract.operator_rules import BrokerReference, Note
 
 TAKE_UPS_ALLOWED_MAX = 100_000
 """Of one allowance."""
@@ -49,6 +49,8 @@ class FindingStatus(StrEnum):
     """Reconciliation has put it right; `repair` says how."""
     CLEARED = "CLEARED"
     """A later round found it gone."""
+    CLOSED = "CLOSED"
+    """An operator has closed it; `repair` says who and why."""
 
 
 class Finding(Model):
@@ -74,6 +76,17 @@ class Findings(Model):
     items: tuple[Finding, ...]
     next_before: int | None
     """Ask for findings before this one; null on the last page."""
+
+
+class FindingClosing(BaseModel):
+    """Why an operator closes a finding, and on what evidence."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
+
+    note: Note
+    broker_reference: BrokerReference | None = None
 
 
 class TakeUpOrder(BaseModel):

@@ -62,6 +62,13 @@ class Findings:
         return await self._change(finding_id, status=status.value, repair=repair, closed_at=at)
 
     @ends_by_itself
+    async def find(self, finding_id: int) -> Finding | None:
+        """Return a finding; None: there is none with this id."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(queries.reconciliation.finding(finding_id))).first()
+        return _to_finding(row) if row is not None else None
+
+    @ends_by_itself
     async def open_unseen(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
         """Return open findings that were not seen since, by id, from behind `after`."""
         async with self._engine.connect() as connection:

@@ -38,6 +38,7 @@ class Wanted(StrEnum):
     OPEN = "OPEN"
     REPAIRED = "REPAIRED"
     CLEARED = "CLEARED"
+    CLOSED = "CLOSED"
     ANY = "ANY"
 
 
@@ -85,6 +86,19 @@ def findings(
     session.screen.items(pages, _COLUMNS, lambda item: _row(as_model(item, Finding)))
     if pages.next is not None:
         session.screen.say(f"there are more: --all, or --before {pages.next}")
+
+
+def close_finding(
+    context: typer.Context,
+    finding: Annotated[int, typer.Argument(min=1, help="The finding's id.")],
+    note: Annotated[str, typer.Option("--note", help="Why, for the audit.")],
+    reference: Annotated[str | None, typer.Option("--reference", help="The broker's ticket or statement.")] = None,
+) -> None:
+    """Close a finding DECISION_CONFLICT, after comparing both sides with the broker's books. It moves no money."""
+    session = session_of(context)
+    body = {"note": note} | ({"brokerReference": reference} if reference else {})
+    answer = session.api.post(f"{RECONCILIATION}/findings/{finding}/closing", json.dumps(body).encode())
+    session.screen.answer(answer, lambda: [Fields(list(zip(_COLUMNS, _row(answer.read(Finding)), strict=True)))])
 
 
 def allow_take_ups(

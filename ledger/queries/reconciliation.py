@@ -32,6 +32,12 @@ def finding_page(status: FindingStatus | None, before: int | None, limit: int) -
     return query
 
 
+@listed((17,))
+def finding(finding_id: int) -> Select[Any]:
+    """Return one finding."""
+    return select(findings).where(findings.c.finding_id == finding_id)
+
+
 @listed((FindingKind.TAKE_UP_LIMIT, ""))
 def open_finding(kind: FindingKind, number: str) -> Select[Any]:
     """Return the id of the open finding of a kind about a settlement, or about none (empty)."""

@@ -63,7 +63,7 @@ async def test_batch_is_begun_kept_and_read(closed_door: Door) -> None:
     assert (answer.status_code, answer.headers["location"]) == (202, f"{BATCHES}/{batch['batchId']}")
     assert (batch["state"], batch["operator"], batch["reasonCode"]) == ("RUNNING", "local", "BROKER_RECOVERED")
     assert (batch["note"], batch["ratePerS"], batch["count"]) == ("broker is back", 0.5, 3)
-    assert batch["selection"] == {"companyId": COMPANY, "cause": None, "from": None, "to": None}
+    assert batch["selection"] == {"companyId": COMPANY, "cause": None, "from": None, "to": None, "all": None}
     assert batch["totals"] == [{"currency": "USD", "count": 3, "amount": "37.50"}]
     assert (batch["outcomes"], batch["states"], batch["endedAt"]) == ({"PENDING": 3}, {"ABORTED": 3}, None)
     assert batch["temporalUiUrl"] == (

@@ -76,6 +76,7 @@ def act(second: int, kind: str, operator: str, note: str, reference: str | None)
         "reasonCode": None,
         "note": note,
         "brokerReference": reference,
+        "batchId": None,
         "at": moment(second),
     }
 
@@ -94,6 +95,7 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
         "state": "CANCELLED",
         "decision": "VOID",
         "cancelResult": "REVERSED",
+        "cause": None,
         "reason": "consistent again: REVERSED",
         "trace": "trace-7",
         "companyId": 7,

@@ -8,10 +8,11 @@ import pytest
 from temporalio.client import Client
 
 from contract.ids import RECONCILIATION_SCHEDULE
-from contract.reconciliation import FindingKind, FindingStatus, ReconciliationRound
+from contract.reconciliation import CLOSED_BY_OPERATOR, FindingKind, FindingStatus, ReconciliationRound
 from ledger import Findings
 from ledger.findings import FINDING_PAGE_MAX
 from tests.api.doors import Door
+from tests.support.orders import new_number
 from tests.support.polling import until
 from tests.support.rounds import Parts, looking_at
 from workflows.reconciliation_schedule import ensure_schedule
@@ -186,3 +187,39 @@ async def test_a_broken_rule_of_an_allowance_is_named(closed_door: Door, order: 
     answer = await closed_door.http.post(f"{RECONCILIATION}/take-up-allowances", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
+async def a_finding(door: Door, kind: FindingKind) -> int:
+    return await Findings(door.ledger.engine).see(kind, new_number(), "they differ", round_started_at=datetime.now(UTC))
+
+
+async def test_an_operator_closes_a_conflict_of_decisions_with_a_reason_and_repeating_it_changes_nothing(
+    closed_door: Door,
+) -> None:
+    closing = f"{RECONCILIATION}/findings/{await a_finding(closed_door, FindingKind.DECISION_CONFLICT)}/closing"
+    first = await closed_door.http.post(closing, json={"note": "the broker reversed it", "brokerReference": "T-17"})
+    assert (first.status_code, first.json()["status"]) == (200, "CLOSED")
+    assert first.json()["repair"] == "closed by local: the broker reversed it (T-17)"
+    again = await closed_door.http.post(closing, json={"note": "another reason"})
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    assert again.json() == first.json()
+
+
+@pytest.mark.parametrize("kind", sorted(set(FindingKind) - CLOSED_BY_OPERATOR))
+async def test_a_finding_that_a_round_clears_is_not_closed_by_hand(closed_door: Door, kind: FindingKind) -> None:
+    finding = await a_finding(closed_door, kind)
+    answer = await closed_door.http.post(f"{RECONCILIATION}/findings/{finding}/closing", json={"note": "away with it"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
+    found = await Findings(closed_door.ledger.engine).find(finding)
+    assert found is not None
+    assert found.status is FindingStatus.OPEN
+
+
+async def test_a_finding_that_is_not_there_and_a_closing_without_a_reason_are_refused(closed_door: Door) -> None:
+    closings = f"{RECONCILIATION}/findings"
+    missing = await closed_door.http.post(f"{closings}/4711/closing", json={"note": "why"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
+    for path, body, field in (("1", {}, "note"), ("1", {"note": ""}, "note"), ("x", {"note": "why"}, "findingId")):
+        answer = await closed_door.http.post(f"{closings}/{path}/closing", json=body)
+        assert answer.status_code == 422
+        assert [each["field"] for each in answer.json()["errors"]] == [field]

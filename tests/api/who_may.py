@@ -34,6 +34,7 @@ WHO_MAY: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/v1/exposure"): READERS,
     ("GET", "/v1/reconciliation"): READERS,
     ("GET", "/v1/reconciliation/findings"): READERS,
+    ("POST", "/v1/reconciliation/findings/{findingId}/closing"): OPERATORS,
     ("POST", "/v1/reconciliation/rounds"): OPERATORS,
     ("POST", "/v1/reconciliation/take-up-allowances"): OPERATORS,
     ("GET", "/v1/settlements"): READERS,
