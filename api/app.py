@@ -68,8 +68,9 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
             task.cancel()
         await asyncio.wait(background)
 
-    # FastAPI itself, with the assets of /docs and /redoc served from here instead of from a CDN.
+    # FastAPI itself, with the assets of /docs served from here instead of from a CDN.
     app = FastAPIOffline(
+        redoc_url=None,
         title="Order settlement",
         version=version("order-settlement"),
         description=DESCRIPTION,

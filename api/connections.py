@@ -50,6 +50,10 @@ class Reason(StrEnum):
     """Too many were open, all with requests under way."""
 
 
+for _reason in Reason:
+    CLOSED.labels(_reason.value)  # a series that is there from the start can be watched for its first increase
+
+
 @dataclass(frozen=True)
 class Limits:
     """Limits on connections. `receive_s` counts once for a whole header, and once for a whole body."""

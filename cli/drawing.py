@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console, JustifyMethod
+from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -83,6 +83,14 @@ def _coloured(text: str) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
 
 
+def _aligned(column: str, text: str, width: int) -> Text:
+    """Return a cell's text, to the right where the column wants it: rich aligns nothing that it must not cut."""
+    aligned = _coloured(text)
+    if column in _TO_THE_RIGHT:
+        aligned.pad_left(max(0, width - aligned.cell_len))
+    return aligned
+
+
 def _pretty(block: Block, width: int) -> Iterator[RichTable | Text]:
     if isinstance(block, Lines):
         yield Text("\n".join(cell(line) for line in block.lines))
@@ -111,12 +119,11 @@ def _table_or_records(block: Table, rows: list[list[str]], width: int) -> Iterat
 def _table(title: str, columns: list[str], rows: list[list[str]], widths: list[int]) -> RichTable:
     table = RichTable(title=title or None, title_justify="left", title_style="bold")
     for column, cells in zip(columns, widths, strict=True):
-        justify: JustifyMethod = "right" if column in _TO_THE_RIGHT else "left"
-        table.add_column(column, justify=justify, no_wrap=True, overflow="ignore", width=cells)
+        table.add_column(_aligned(column, column, cells), no_wrap=True, overflow="ignore", width=cells)
     for row in rows:
         table.add_row(
             *(
-                _coloured("\n".join(wrapped(text, cells)) if column in PROSE else text)
+                _aligned(column, "\n".join(wrapped(text, cells)) if column in PROSE else text, cells)
                 for column, text, cells in zip(columns, row, widths, strict=True)
             )
         )

@@ -21,7 +21,6 @@ WHO_MAY: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/metrics"): READERS,
     ("GET", "/openapi.json"): EVERYBODY,
     ("GET", "/readyz"): EVERYBODY,
-    ("GET", "/redoc"): EVERYBODY,
     ("GET", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys/{keyId}/revocation"): ADMINS,

@@ -48,8 +48,8 @@ class Traced:
         body = order(
             userName="hush-3", ip="203.0.113.99", amount="4711.33", metadata=f'{{"{FAIL}":1}}' if fail else None
         )
-        url = f"{self.system.stack.api_url}/v1/settlements?x=hush-4"
-        headers = {"Prefer": "wait=15", **CALLERS_HEADERS}
+        url = f"{self.system.stack.api_url}/v1/settlements"
+        headers = {"Prefer": "wait=15", "X-Note": "hush-4", **CALLERS_HEADERS}
         async with self.system.http.post(url, json=body, headers=headers) as response:
             return Answer(response.status, response.headers, await response.json())
 
