@@ -7,6 +7,7 @@ that comes when the act is in the ledger answers from there.
 import asyncio
 import hashlib
 from http import HTTPStatus
+from weakref import WeakValueDictionary
 
 import structlog
 from fastapi import APIRouter, Depends, Response
@@ -41,6 +42,9 @@ ACT_LIMIT_S = 5.0
 READ_LIMIT_S = 2.0
 """How long a confirmed act may take to arrive in the ledger."""
 READ_PAUSE_S = 0.02
+
+_RESTARTS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+"""By number: of those who act at once on a settlement whose workflow was lost, one has it started, the others wait."""
 
 KIND_OF = {"retry_cancel_adjust": ActKind.RETRY_CANCEL_ADJUST, "resolve": ActKind.RESOLVE}
 """What the audit calls each Update."""
@@ -184,7 +188,8 @@ async def _restart(services: Services, found: Accepted, update: str) -> None:
         detail = f"{update} needs state ABORTED; {lost}; settlement reconcile starts it again"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)
     reconciler = Reconciler(await services.temporal.client(), services.ledger.engine, take_up)
-    examined = await reconciler.restart_aborted(found.number)
+    async with _RESTARTS.setdefault(found.number, asyncio.Lock()):
+        examined = await reconciler.restart_aborted(found.number)
     log.warning("restarted for an operator", settlement=found.number, repaired=examined.repaired)
     if examined.kind is not None and not examined.repaired:
         detail = f"{lost}; it was not started again: settlement findings says why; then settlement reconcile, and retry"

@@ -58,9 +58,9 @@ class SettlementFilter:
             by.request_unique_no: self.request_unique_no,
             by.order_id: self.order_id,
             by.state: None if has_ended else self.state and self.state.value,
-            by.last_rule: self.cause and self.cause.value,
             by.user_name: self.user_name,
             by.cancel_result: self.cancel_result and self.cancel_result.value,
+            by.last_rule: self.cause and self.cause.value,
             by.company_id: self.company_id,
             by.currency: self.currency,
         }

@@ -93,6 +93,8 @@ def fits(one: dict[str, Any], chosen: SettlementFilter) -> bool:
     ]
     if any(wanted is not None and one[name] != wanted for wanted, name in pairs):
         return False
+    if chosen.cause is not None and one["state"] not in {State.CANCELLING, State.ABORTED}:
+        return False
     late_enough = chosen.accepted_from is None or one["accepted_at"] >= chosen.accepted_from
     return late_enough and (chosen.accepted_before is None or one["accepted_at"] < chosen.accepted_before)
 

@@ -76,7 +76,7 @@ async def test_two_decisions_are_left_to_a_person(sides: Sides) -> None:
         await sides.round()
     assert await sides.recorded(accepted) == void
     (finding,) = await sides.findings()
-    assert (finding.kind, finding.status) == (BEHIND, OPEN)
+    assert (finding.kind, finding.status) == (FindingKind.DECISION_CONFLICT, OPEN)
     assert "VOID" in finding.detail
     assert "PROCEED" in finding.detail
 
