@@ -66,7 +66,7 @@ IdempotencyKey = Annotated[
     Header(
         min_length=1,
         max_length=128,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=r"^[\x21-\x2b\x2d-\x7e]+$",
         description="Makes the request repeatable: key, caller and body name one batch; another body is refused (409).",
     ),
 ]

@@ -25,9 +25,11 @@ _REQUEST = ConfigDict(
 
 def _one_at_least(schema: dict[str, Any]) -> None:
     """Say in the schema what `_not_everything` checks: a null counts as not given."""
-    schema["anyOf"] = [
-        {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in schema["properties"]
-    ]
+    given, absent = {"not": {"type": "null"}}, {"type": "null"}
+    parts = [name for name in schema["properties"] if name != "all"]
+    narrowed = [{"required": [name], "properties": {name: given, "all": absent}} for name in parts]
+    everything = {"required": ["all"], "properties": {"all": given, **dict.fromkeys(parts, absent)}}
+    schema["anyOf"] = [*narrowed, everything]
 
 
 class BatchSelection(BaseModel):
