@@ -116,7 +116,7 @@ STEPS = (
     ),
     Step(
         "in flight after a take-up",
-        Site(SAGA, "_go_on", "sleep"),
+        Site(SAGA, "_take_up", "sleep"),
         command="timer: until an adjust in flight has ended",
         plan=Plan(taken_up=True),
         moments=(Moment(Where.WRITE, 0),),
