@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound
 from contract.reconciliation import Findings as FindingPage
 from ledger import queries
-from ledger.tables import OPEN_FINDING, finding_counts, findings, reconciliation_rounds
+from ledger.schema import OPEN_FINDING
+from ledger.tables import finding_counts, findings, reconciliation_rounds
 from ledger.transactions import ends_by_itself, insert
 
 FINDING_PAGE_MAX = 200

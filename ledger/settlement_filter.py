@@ -10,7 +10,8 @@ from sqlalchemy import Column, ColumnElement, TextClause
 from contract.calls import Rule
 from contract.states import END_STATES, CancelResult, State
 from ledger.residual import residual
-from ledger.tables import OPEN, settlements
+from ledger.schema import OPEN
+from ledger.tables import settlements
 
 
 @dataclass(frozen=True)

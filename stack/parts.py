@@ -11,8 +11,9 @@ import aiohttp
 from config.files import owner_only
 from config.settings import ENV_PREFIX, Settings, is_loopback
 from ledger.migrate import migrate_url
-from stack.ports import HOST
+from stack.ports import HOST, free_port
 from stack.process import Process, StackError
+from stack.ui import SETTINGS_PATH
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,9 +21,12 @@ _PROBE_LIMIT_S = 2.0
 
 
 class Stack:
-    """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1."""
+    """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1.
 
-    def __init__(self, settings: Settings) -> None:
+    With `hide_acts` the Temporal UI is reached through `stack.ui`.
+    """
+
+    def __init__(self, settings: Settings, *, hide_acts: bool = False) -> None:
         self.settings = settings = with_auth_off_by_default(settings)
         self.state_dir = settings.state_dir.absolute()
         self.log_dir = self.state_dir / "logs"
@@ -31,7 +35,9 @@ class Stack:
         self.ui_url = f"http://{HOST}:{settings.temporal_ui_port}"
         self.temporal_address = f"{HOST}:{settings.temporal_port}"
         self._lock: IO[str] | None = None
+        self._ui_port = free_port() if hide_acts else settings.temporal_ui_port
         self.temporal = self._temporal()
+        self.ui = self._ui() if hide_acts else None
         self.simulator = None if settings.external_base_url else self._simulator()
         self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
         self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
@@ -39,7 +45,7 @@ class Stack:
     @property
     def parts(self) -> list[Process]:
         """All parts in the order in which they start; they stop in the opposite one."""
-        return [part for part in (self.temporal, self.simulator, self.worker, self.api) if part is not None]
+        return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
 
     async def start(self) -> None:
         """Start every part, each when those it needs are ready. On failure what was started is stopped."""
@@ -98,7 +104,7 @@ class Stack:
         command = [
             _temporal_binary(),
             *("server", "start-dev", "--ip", HOST, "--log-level", "warn"),
-            *("--port", str(self.settings.temporal_port), "--ui-port", str(self.settings.temporal_ui_port)),
+            *("--port", str(self.settings.temporal_port), "--ui-port", str(self._ui_port)),
             *("--db-filename", str(self.state_dir / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"),
             # The default, 20 a second, makes every task wait for a step of 50 ms.
             *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"),
@@ -107,7 +113,11 @@ class Stack:
             *attributes,
         ]
         # The UI comes up last, and with it the namespace.
-        return self._process("temporal", command, f"{self.ui_url}/api/v1/namespaces/default")
+        return self._process("temporal", command, f"http://{HOST}:{self._ui_port}/api/v1/namespaces/default")
+
+    def _ui(self) -> Process:
+        ports = str(self.settings.temporal_ui_port), str(self._ui_port)
+        return self._python("temporal-ui", "-m", "stack.ui", *ports, ready_url=f"{self.ui_url}{SETTINGS_PATH}")
 
     def _simulator(self) -> Process:
         return self._python(

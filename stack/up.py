@@ -20,7 +20,7 @@ async def up() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stack = Stack(with_free_ports(load_settings()))
+    stack = Stack(with_free_ports(load_settings()), hide_acts=True)
     print(starting(stack), flush=True)
     await _unless_stopped(stack.start(), stop)
     try:

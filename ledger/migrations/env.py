@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from ledger.tables import UtcDateTime, metadata
+from ledger.schema import UtcDateTime, metadata
 
 
 def render_item(kind: str, item: Any, _: Any) -> str | Literal[False]:  # noqa: ANN401 - Alembic's own signature

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Select, Update, select, update
 
 from ledger.queries.table import listed
-from ledger.tables import ACTIVE, REVOKED, api_keys
+from ledger.schema import ACTIVE, REVOKED
+from ledger.tables import api_keys
 
 _AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -10,8 +10,9 @@ from contract.batch import BATCH_ITEMS_MAX, BatchSelection, BatchState, ItemOutc
 from contract.calls import Rule
 from contract.states import State
 from ledger.queries.table import listed
+from ledger.schema import PENDING, RUNNING
 from ledger.settlement_filter import SettlementFilter
-from ledger.tables import PENDING, RUNNING, batch_items, batches, operator_acts, settlements
+from ledger.tables import batch_items, batches, operator_acts, settlements
 
 _AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _ID = "2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b"

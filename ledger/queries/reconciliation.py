@@ -7,7 +7,8 @@ from sqlalchemy import Delete, Select, Update, delete, func, select, update
 
 from contract.reconciliation import FindingKind, FindingStatus
 from ledger.queries.table import listed
-from ledger.tables import OPEN_FINDING, finding_counts, findings, reconciliation_rounds
+from ledger.schema import OPEN_FINDING
+from ledger.tables import finding_counts, findings, reconciliation_rounds
 
 _AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

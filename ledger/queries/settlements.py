@@ -27,8 +27,9 @@ from contract.exposure import AGE_LIMITS_S, Age, ExposureBy
 from contract.states import END_STATES, CancelResult, State
 from ledger.queries.table import listed
 from ledger.residual import residual
+from ledger.schema import OPEN
 from ledger.settlement_filter import SettlementFilter
-from ledger.tables import OPEN, external_calls, operator_acts, settlements, state_changes
+from ledger.tables import external_calls, operator_acts, settlements, state_changes
 
 Place = tuple[datetime, str]
 """Where a page ended: moment of acceptance and number."""

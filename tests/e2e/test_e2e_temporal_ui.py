@@ -10,9 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
+from contract.ids import workflow_id
 from contract.states import CancelResult, State
+from stack.ui import ui_app
 from tests.e2e.conftest import System, faulty
 from tests.support.orders import order
 from tests.support.polling import until
@@ -145,3 +148,35 @@ async def test_ids_above_2_to_the_53_are_shown_as_they_are_and_found_by_what_is_
 async def _ended(system: System, number: str) -> dict[str, Any] | None:
     body = (await system.get(number)).body
     return body if body["state"] == State.CANCELLED else None
+
+
+async def offered_acts(page: Page, ui_url: str, number: str) -> set[str]:
+    """Return the acts that a running workflow's page offers: its button, and the menu behind it."""
+    await page.goto(f"{ui_url}/namespaces/default/workflows/{workflow_id(number)}", wait_until="load")
+    await page.get_by_role("button", name="More Actions").click()
+    await expect(page.get_by_role("menuitem", name="Send an Update")).to_be_visible()
+    items = await page.get_by_role("menuitem").all_inner_texts()
+    return {item.strip() for item in items}
+
+
+async def test_make_up_hides_the_acts_that_skip_a_compensation_and_no_other(system: System, page: Page) -> None:
+    """The same page without the proxy offers them all: a check that cannot fail proves nothing."""
+    attempts = system.stack.settings.cancel_max_attempts
+    number = (await system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
+    assert (await system.ends(number))["state"] == State.ABORTED
+    async with TestServer(ui_app(system.stack.settings.temporal_ui_port)) as proxy:
+        hidden = await offered_acts(page, str(proxy.make_url("")).rstrip("/"), number)
+    shown = await offered_acts(page, system.stack.ui_url, number)
+    assert {"Terminate", "Reset"} <= shown
+    assert shown - hidden >= {"Terminate", "Reset", "Send a Signal"}
+    assert {"Send an Update"} <= hidden <= shown
+    assert not {act for act in hidden if "Start Workflow" in act}
+
+
+async def test_the_ui_of_make_up_serves_this_machine_only(system: System) -> None:
+    """A page of another site whose name resolves to this machine could act in an operator's browser."""
+    async with TestServer(ui_app(system.stack.settings.temporal_ui_port)) as proxy:
+        own = await system.http.get(proxy.make_url("/api/v1/settings"))
+        other = await system.http.get(proxy.make_url("/api/v1/settings"), headers={"Host": "evil.example"})
+    assert (own.status, (await own.json())["WorkflowTerminateDisabled"]) == (200, True)
+    assert other.status == 403

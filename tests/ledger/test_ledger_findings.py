@@ -14,7 +14,7 @@ from tests.ledger.samples import EAST, NOON
 
 MISSING, STUCK = FindingKind.WORKFLOW_MISSING, FindingKind.WORKFLOW_STUCK
 MINUTE = timedelta(minutes=1)
-OPEN, REPAIRED, CLEARED = FindingStatus
+OPEN, REPAIRED, CLEARED = FindingStatus.OPEN, FindingStatus.REPAIRED, FindingStatus.CLEARED
 
 
 @pytest.fixture

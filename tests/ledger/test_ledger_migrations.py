@@ -18,7 +18,7 @@ from sqlalchemy.util import await_only
 
 from ledger import Ledger
 from ledger.migrate import alembic_config, migrate
-from ledger.tables import metadata
+from ledger.schema import metadata
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import growing
 from tests.support.orders import settlement

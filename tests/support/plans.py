@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.tables import finding_counts, metadata, temporal_home
+from ledger.schema import metadata
+from ledger.tables import finding_counts, temporal_home
 
 Statement = Select[Any] | Insert | Update | Delete
 Plan = list[str] | dict[str, Any]
