@@ -40,11 +40,11 @@ class RecordSettlement:
         try:
             if task.settlement is None:
                 return await self._ledger.record_since(task.request_unique_no, task.since_version, task.snapshot)
-            await self._ledger.record(task.settlement, task.snapshot)
+            written = await self._ledger.record(task.settlement, task.snapshot)
         except DecisionConflictError as error:
             await self._report(task.request_unique_no, error)
             return RecordResult.DECISION_CONFLICT
-        return RecordResult.RECORDED
+        return RecordResult.RECORDED if written else RecordResult.NOT_NEWER
 
     async def _report(self, number: str, error: DecisionConflictError) -> None:
         detail = str(error)

@@ -8,7 +8,7 @@ from temporalio import activity
 from activities.reconciler import Examined, Reconciler
 from activities.side_by_side import side_by_side
 from contract import limits
-from contract.reconciliation import CLOSED_BY_OPERATOR, Finding, FindingStatus, Walked, WalkTask
+from contract.reconciliation import CLOSED_BY_OPERATOR, Finding, FindingKind, FindingStatus, Walked, WalkTask
 
 GONE = "a later round found nothing that does not fit"
 
@@ -23,13 +23,17 @@ class ReviewFindings:
     async def review_findings(self, task: WalkTask) -> Walked:
         """Examine the settlements of the next such findings, and close those that are gone. Repeating it is safe.
 
-        One that is about no settlement is gone if this round has not met it: its parts that could have are over.
+        One that is about no settlement is gone if this round has not met it. The limit of take-ups is gone only if the
+        round has examined every open settlement: those that are refused a take-up have no finding of their own.
         """
         await self._reconciler.begin(task)
         after = int(task.after or 0)
         found = await self._reconciler.findings.open_unseen(task.round_started_at, limits.RECONCILE_PAGE, after)
         numbers = [each.request_unique_no for each in found if each.request_unique_no is not None]
-        await self._clear(each for each in found if each.request_unique_no is None)
+        of_none = (each for each in found if each.request_unique_no is None)
+        await self._clear(
+            each for each in of_none if task.all_open_examined or each.kind is not FindingKind.TAKE_UP_LIMIT
+        )
 
         async def look_again(number: str) -> Examined:
             examined = await self._reconciler.examine(number, task.round_started_at)

@@ -160,6 +160,9 @@ async def _execute(services: Services, found: Accepted, update: str, body: Opera
         detail = "no worker confirmed the act in time; it may still be carried out; read the settlement's state"
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
     except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            detail = f"{update} needs state ABORTED; its workflow has ended; settlement reconcile writes down how"
+            raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
         raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
     except RuntimeError as error:
         # How the client reports that it could not connect at all.

@@ -277,7 +277,9 @@ class RecordResult(StrEnum):
     """Result of the activity `record_settlement`."""
 
     RECORDED = "RECORDED"
-    """The ledger has this snapshot, or a newer one."""
+    """The ledger has taken this snapshot."""
+    NOT_NEWER = "NOT_NEWER"
+    """The ledger has this version, or a newer one, by another write; this one was not needed."""
     LEDGER_BEHIND = "LEDGER_BEHIND"
     """The ledger has less than `since_version` says (a backup was restored): write again, from 0."""
     DECISION_CONFLICT = "DECISION_CONFLICT"

@@ -144,6 +144,8 @@ class WalkTask(Model):
     round_started_at: datetime
     after: str | None = None
     """Where the part before ended, as it said; None: from the beginning."""
+    all_open_examined: bool = False
+    """Whether this round has examined every open settlement of the ledger, none of them in vain."""
 
 
 class Walked(Model):

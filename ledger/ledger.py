@@ -148,7 +148,7 @@ class Ledger:
                 await self._refuse_another_decision(connection, request_unique_no, snapshot)
                 known = queries.settlements.version_since(request_unique_no, since_version)
                 there = (await connection.execute(known)).first() is not None
-                return RecordResult.RECORDED if there else RecordResult.LEDGER_BEHIND
+                return RecordResult.NOT_NEWER if there else RecordResult.LEDGER_BEHIND
             await self._put_audit(connection, request_unique_no, snapshot)
         return RecordResult.RECORDED
 

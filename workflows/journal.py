@@ -50,8 +50,8 @@ class Journal:
             self._task.cancel()
 
     def has_room(self) -> bool:
-        """Tell whether the ledger has taken enough of the audit for another round of cancels."""
-        return unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
+        """Tell whether the ledger has taken enough of the audit for another round of cancels, or will take no more."""
+        return not self._behind() or unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
 
     def carry(self) -> Carried:
         """Return what the next run of this workflow goes on from."""
@@ -83,11 +83,13 @@ class Journal:
             workflow.logger.warning("the ledger has lost what was written; all that is known is written again")
             self._recorded_version, self._recorded = 0, AuditCounts()
             return
-        self._recorded_version, self._recorded = written.version, counts(written)
-        if result is RecordResult.DECISION_CONFLICT:
-            self._saga.show_decision_conflict()
-        else:
+        self._recorded_version = written.version
+        if result is RecordResult.RECORDED:
+            self._recorded = counts(written)
             self._saga.leave_out(self._recorded)
+        elif result is RecordResult.DECISION_CONFLICT:
+            self._saga.show_decision_conflict()
+        # NOT_NEWER: another write was there first. What this one carried goes with the next, in case that one had less.
 
     async def _write(self, snapshot: Snapshot) -> RecordResult:
         return await workflow.execute_activity_method(

@@ -62,7 +62,8 @@ class Reconciliation:
         begun = workflow.get_last_completion_result(RoundCarry) or RoundCarry()
         temporal = await self._go(FROM_TEMPORAL, begun.temporal_after)
         ledger = await self._go(FROM_LEDGER, begun.ledger_after)
-        again = await self._go(AGAIN, None)
+        all_open = begun.ledger_after is None and ledger.after is None and not ledger.failed
+        again = await self._go(AGAIN, None, all_open_examined=all_open)
         list_begun_at = begun.list_begun_at or workflow.info().start_time
         came_to_its_end = temporal.after is None and not temporal.failed
         await self._record(
@@ -76,12 +77,12 @@ class Reconciliation:
             list_begun_at=list_begun_at if temporal.after else None,
         )
 
-    async def _go(self, way: Way, after: str | None) -> Walked:
+    async def _go(self, way: Way, after: str | None, *, all_open_examined: bool = False) -> Walked:
         """Go one way, part by part, to its end or to the limit of a round."""
         walked = Walked(after=after)
         for _ in range(PARTS_MAX):
             try:
-                part = await self._look(way, walked.after)
+                part = await self._look(way, walked.after, all_open_examined=all_open_examined)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -93,10 +94,10 @@ class Reconciliation:
                 break
         return walked
 
-    async def _look(self, way: Way, after: str | None) -> Walked:
+    async def _look(self, way: Way, after: str | None, *, all_open_examined: bool) -> Walked:
         return await workflow.execute_activity_method(
             way.look,
-            WalkTask(round_started_at=workflow.info().start_time, after=after),
+            WalkTask(round_started_at=workflow.info().start_time, after=after, all_open_examined=all_open_examined),
             start_to_close_timeout=RECONCILE_PAGE_START_TO_CLOSE,
             heartbeat_timeout=RECONCILE_HEARTBEAT,
             retry_policy=FEW_ATTEMPTS,

@@ -36,6 +36,7 @@ class SagaState:
         self.round = _next_round(known) if round_ is None else round_
         """The number of the current round of cancel attempts."""
         self._decision_conflict = False
+        self._continued = round_ is not None
         self._decided: Snapshot | None = None
 
     @property
@@ -84,7 +85,7 @@ class SagaState:
 
     def show(self) -> None:
         """Bring what the Temporal UI shows up to the snapshot."""
-        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict)
+        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict, continued=self._continued)
 
     def show_decision_conflict(self) -> None:
         """Say in the Temporal UI that the ledger has the opposite decision, from now on."""

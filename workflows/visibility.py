@@ -112,10 +112,15 @@ def static_summary(settlement: SettlementInput) -> str:
     return f"{adjust.operationType} {money(settlement)}, order {adjust.orderId}"
 
 
-def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool = False) -> None:
-    """Bring search attribute and current details up to the snapshot. Call it from the workflow only."""
+def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool, continued: bool) -> None:
+    """Bring search attribute and current details up to the snapshot. Call it from the workflow only.
+
+    A run that continues another one has lost the static details of its start, so its current details have them.
+    """
     workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(snapshot.state.value)])
-    workflow.set_current_details(details(settlement, snapshot, decision_conflict=decision_conflict))
+    how_to_act = HOW_TO_ACT if continued and snapshot.state is State.ABORTED else ""
+    shown = [details(settlement, snapshot, decision_conflict=decision_conflict), how_to_act]
+    workflow.set_current_details("\n\n".join(part for part in shown if part))
 
 
 def _calls_in_short(snapshot: Snapshot) -> str:

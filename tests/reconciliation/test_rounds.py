@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
+from activities.reconciler import Reconciler
+from activities.review_findings import ReviewFindings
 from contract.payloads import SettlementInput, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus
+from contract.reconciliation import FindingKind, FindingStatus, WalkTask
 from contract.states import State
 from ledger.tables import settlements
 from tests.reconciliation.conftest import Sides
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.polling import until
 from tests.support.scripted import REVERSED, UNKNOWN, ScriptedExternalSystem
+from workflows.start import take_up
 
 MISSING, REPAIRED = FindingKind.WORKFLOW_MISSING, FindingStatus.REPAIRED
 
@@ -112,3 +116,17 @@ async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeyp
     assert (ended.temporal_checked, ended.found, ended.repaired) == (5, 5, 5)
     for order in orders:
         assert await sides.recorded(order) == accepted_snapshot(order)
+
+
+@pytest.mark.parametrize("examined", [True, False])
+async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_at_all(
+    sides: Sides, *, examined: bool
+) -> None:
+    earlier = datetime.now(UTC) - timedelta(minutes=1)
+    finding = await sides.record.see(FindingKind.TAKE_UP_LIMIT, None, "too many", round_started_at=earlier)
+    review = ReviewFindings(Reconciler(sides.temporal, sides.engine, take_up)).review_findings
+    task = WalkTask(round_started_at=datetime.now(UTC), all_open_examined=examined)
+    await ActivityEnvironment().run(review, task)
+    found = await sides.record.find(finding)
+    assert found is not None
+    assert (found.status is FindingStatus.CLEARED) is examined

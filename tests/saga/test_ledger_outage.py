@@ -1,9 +1,10 @@
 """A ledger outage delays rows; it loses none, and neither a decision nor a compensation waits for it."""
 
+from contract.payloads import accepted_snapshot
 from contract.states import Decision, State
 from tests.saga.conftest import StartSaga
 from tests.support.polling import until
-from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
+from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from workflows.order_settlement import OrderSettlement
 
 
@@ -49,3 +50,16 @@ async def test_the_decision_is_the_same_however_often_and_late_it_is_asked_for(s
         await started.result()
         assert await started.handle.execute_update(OrderSettlement.decision, id="decision") == first
     assert first.decision is Decision.VOID
+
+
+async def test_what_another_write_made_superfluous_is_sent_again_with_the_next_one(saga: StartSaga) -> None:
+    """A ledger that is ahead (Temporal was set back) must not lose the calls that are made until it is overtaken."""
+    gate = Gate(UNKNOWN)
+    external = ScriptedExternalSystem(adjust=gate, cancels=[NOT_APPLIED, REVERSED])
+    async with saga(external) as started:
+        await gate.reached.wait()
+        ahead = accepted_snapshot(started.settlement).model_copy(update={"version": 3})
+        await started.ledger.record(started.settlement, ahead)
+        gate.opened.set()
+        snapshot = await started.result()
+    assert len(snapshot.calls) == 3

@@ -8,7 +8,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
 from contract import limits
-from contract.reconciliation import ReconciliationRound, RoundCarry
+from contract.reconciliation import ReconciliationRound, RoundCarry, Walked
 from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number
 from tests.support.rounds import Parts, looking_at, part
@@ -151,3 +151,22 @@ def test_the_limits_fit_into_each_other() -> None:
     assert limits.RECONCILE_PAGE / limits.RECONCILE_RATE_PER_S < limits.RECONCILE_PAGE_BUDGET_S
     assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PARTS_MAX
     assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PARTS_MAX
+
+
+@pytest.mark.parametrize(
+    ("ledger", "examined"),
+    [
+        ((part(100, "l1"), part(7)), True),
+        ((part(limits.RECONCILE_CHECKED_MAX, "l1"),), False),
+        ((part(100, "l1"), None), False),
+        ((part(100, failed=1),), False),
+    ],
+    ids=["to its end", "cut short", "not readable", "one of them in vain"],
+)
+async def test_findings_are_told_whether_the_round_has_examined_every_open_settlement(
+    environment: WorkflowEnvironment, ledger: tuple[Walked | None, ...], *, examined: bool
+) -> None:
+    """The limit of take-ups must not be lifted by a round that has not looked."""
+    parts = Parts(ledger=ledger)
+    await run(environment, parts)
+    assert [task.all_open_examined for task in parts.reviews] == [examined]

@@ -6,7 +6,10 @@ from contract.payloads import SettlementInput
 from contract.reply_record import ReplyRecord
 from contract.states import State
 from tests.saga.conftest import StartSaga
+from tests.support import lost
+from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
+from tests.support.sagas import settling
 from tests.support.scripted import REJECTED, UNKNOWN, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, aborted
 from workflows.order_settlement import OrderSettlement
@@ -82,3 +85,21 @@ async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowE
 def assert_no_personal_data(text: str, start: SettlementInput) -> None:
     for personal in (start.adjust.userName, start.adjust.thirdServerCode, start.adjust.ip):
         assert personal not in text
+
+
+async def test_a_run_that_continues_another_still_shows_how_to_act(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
+    """Temporal carries neither summary nor static details over."""
+    start = settlement(accepted_at=await environment.get_current_time())
+    known = lost.aborted(start)
+    await ledger.record(start, known)
+    external = ScriptedExternalSystem(adjust=AssertionError("adjusted again"))
+    async with settling(environment, ledger, external, start, lost.carried(known)) as saga:
+        await saga.reaches(State.ABORTED)
+        shown = str(await saga.handle.query("__temporal_workflow_metadata"))
+        assert "A person must act" in shown
+        assert "Send an Update" in shown
+        assert "reasonCode: BROKER_RECOVERED" in shown
+        await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+        await saga.result()

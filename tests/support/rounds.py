@@ -36,6 +36,7 @@ class Parts:
     ledger_is_away: bool = False
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     ends: list[RoundEnd] = field(default_factory=list)
+    reviews: list[WalkTask] = field(default_factory=list)
 
     @activity.defn(name="check_temporal")
     async def check_temporal(self, task: WalkTask) -> Walked:
@@ -50,6 +51,7 @@ class Parts:
     @activity.defn(name="review_findings")
     async def review_findings(self, task: WalkTask) -> Walked:
         """Answer with the next part of the findings."""
+        self.reviews.append(task)
         return self._next("findings", self.findings, task)
 
     @activity.defn(name="record_round")
