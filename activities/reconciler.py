@@ -162,6 +162,9 @@ class Reconciler:
             return None, str(error)
 
     async def _take_up(self, case: _Case) -> str:
+        if await self.findings.is_open(FindingKind.DECISION_CONFLICT, case.number):
+            message = "ledger and workflow had opposite decisions, and a cancel could take back what was settled"
+            raise NotRepairedError(message)
         accepted = await self._accepted(case)
         if case.own is None and not ledger_is_enough(accepted.snapshot, case.execution):
             state = case.execution.state if case.execution else None

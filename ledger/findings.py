@@ -63,6 +63,12 @@ class Findings:
         return await self._change(finding_id, status=status.value, repair=repair, closed_at=at)
 
     @ends_by_itself
+    async def is_open(self, kind: FindingKind, number: str) -> bool:
+        """Tell whether a finding of this kind about a settlement is open."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(queries.reconciliation.open_finding(kind, number))).first() is not None
+
+    @ends_by_itself
     async def find(self, finding_id: int) -> Finding | None:
         """Return a finding; None: there is none with this id."""
         async with self._engine.connect() as connection:

@@ -130,3 +130,16 @@ async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_a
     found = await sides.record.find(finding)
     assert found is not None
     assert (found.status is FindingStatus.CLEARED) is examined
+
+
+async def test_nothing_is_taken_up_while_opposite_decisions_wait_for_an_operator(sides: Sides) -> None:
+    """Temporal has forgotten the workflow that settled it; a cancel would take the money back."""
+    [order] = await lost(sides, 1)
+    number = order.adjust.requestUniqueNo
+    at = datetime.now(UTC)
+    conflict = await sides.record.see(FindingKind.DECISION_CONFLICT, number, "they differ", round_started_at=at)
+    await sides.round()
+    assert not await sides.is_known(order)
+    await sides.record.close(conflict, FindingStatus.CLOSED, "closed by ops-1: put right by hand", at)
+    await sides.round()
+    assert (MISSING, REPAIRED) in await sides.found()
