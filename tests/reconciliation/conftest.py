@@ -60,11 +60,13 @@ class Sides:
         """Return kind and status of all findings, oldest first."""
         return [(each.kind, each.status) for each in await self.findings()]
 
-    def working(self, external: ScriptedExternalSystem, *, cut_off: bool = False) -> AbstractAsyncContextManager[None]:
+    def working(
+        self, external: ScriptedExternalSystem, *, cut_off: bool = False, cached: int = 0
+    ) -> AbstractAsyncContextManager[None]:
         """Run the workers of settlements; if cut off, the ledger never hears of what they do."""
         ledger = FlakyLedger(self.engine)
         ledger.down = cut_off
-        return workers(self.temporal, external, ledger)
+        return workers(self.temporal, external, ledger, cached=cached)
 
     async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
         """Accept an order and start it, as a POST does."""

@@ -63,14 +63,16 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @asynccontextmanager
-async def workers(
+async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     client: Client,
     external: ExternalSystem,
     ledger: FlakyLedger,
     batches: Batches | None = None,
     bulkhead: Bulkhead = NO_BULKHEAD,
+    *,
+    cached: int = 0,
 ) -> AsyncIterator[None]:
-    """Run all workers. No workflow is kept in memory: every task replays the whole history so far."""
+    """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
     batches = batches or Batches(ledger.engine)
     async with (
         Worker(
@@ -79,7 +81,7 @@ async def workers(
             workflows=[OrderSettlement, BatchRetry],
             workflow_runner=workflow_runner(),
             activities=[Adjust(external, bulkhead).adjust],
-            max_cached_workflows=0,
+            max_cached_workflows=cached,
         ),
         Worker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(external).cancel_adjust]),
         Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
