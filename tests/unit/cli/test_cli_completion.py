@@ -100,7 +100,7 @@ async def test_it_is_shown_for_whoever_installs_it_by_hand(home: Path, shell: st
         (["settlement", "retry", "ORD-1", "--reason", "BROKER_R"], ["BROKER_RECOVERED"]),
         (["settlement", "resolve", "ORD-1", "--reason", "W"], ["WRITTEN_OFF"]),
         (["settlement", "keys", "create", "--role", "op"], ["operator"]),
-        (["settlement", "findings", "--status", "CLE"], ["CLEARED"]),
+        (["settlement", "findings", "--status", "CL"], ["CLEARED", "CLOSED"]),
         (["settlement", "submit", "--operation-type", "NO"], ["NORMAL_CLOSE"]),
     ],
     ids=lambda value: " ".join(value) if value and value[0] == "settlement" else "",

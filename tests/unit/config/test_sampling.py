@@ -52,14 +52,17 @@ def test_memory_is_bounded_however_many_kinds_there_are() -> None:
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Collect what a process prints as its log."""
-    printed, root = io.StringIO(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    printed, root, server = io.StringIO(), logging.getLogger(), logging.getLogger("uvicorn.error")
+    handlers, level, servers_level = root.handlers[:], root.level, server.level
+    # A simulator that another test has run in this process sets the level of uvicorn's logger, for good.
+    server.setLevel(logging.NOTSET)
     monkeypatch.setattr("sys.stderr", printed)
     configure_logging("json", "INFO")
     yield printed
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+    server.setLevel(servers_level)
 
 
 def test_warnings_of_the_http_server_are_sampled_and_nothing_else_of_it(
