@@ -42,7 +42,7 @@ async def healthz() -> Health:
 
 
 class Readiness:
-    """Whether the ledger and Temporal answer. Anybody may ask, so many questions cost one look."""
+    """Checks whether the ledger and Temporal answer. Anybody may ask, so probes share the result of one check."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services

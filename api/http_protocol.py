@@ -124,7 +124,7 @@ class LimitedProtocol(H11Protocol):
         return self.cycle
 
     def _note_phase(self) -> None:
-        """Note what the server waits for now, and since when; each request has a time of its own."""
+        """Record what the server waits for now, and since when. The time starts anew with each request."""
         phase = self._phase_now()
         if phase is not self._phase or self.cycle is not self._cycle:
             self._phase, self._cycle, self._since = phase, self.cycle, self.loop.time()

@@ -41,7 +41,7 @@ WITHOUT_COMMA = frozenset({"Content-Length", "Content-Type"})
 class StrictRequestMiddleware:
     """Answers 422 and names each header or parameter that is wrong; takes out those that are blank.
 
-    It stands behind `AccessMiddleware`: a caller without permission is told nothing of the rules.
+    It runs after `AccessMiddleware`, so that a caller without permission learns nothing of the rules.
     """
 
     def __init__(self, app: ASGIApp) -> None:

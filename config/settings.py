@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     @classmethod
     def _at_most_all(cls, value: int, info: ValidationInfo) -> int:
         whole = str(info.field_name).replace("per_client", "max")
-        # A wrong whole is not there; it has a line of its own.
+        # If the total itself is invalid, it is missing here, and its own error is reported.
         if value > info.data.get(whole, value):
             message = f"must not exceed {ENV_PREFIX}{whole.upper()}"
             raise ValueError(message)

@@ -31,7 +31,7 @@ class TraceCheck(StrEnum):
     STRICT = "strict"
     """A reply that carries a trace must carry that of its request; one that carries none is accepted."""
     IGNORE = "ignore"
-    """The trace of a reply is not compared: for an external system that answers a constant or one of its own."""
+    """The trace of a reply is not compared: for an external system that does not return the trace of the request."""
 
 
 class Rule(StrEnum):
