@@ -18,7 +18,7 @@ from config.files import owner_only
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from contract.ids import number_of
+from settlement.ids import number_of
 from workflows.replaying import Replayed, replay_open
 from workflows.runtime import DATA_CONVERTER
 

@@ -17,16 +17,12 @@ from yarl import URL
 
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
+from activities.batch_retry import EndBatch, RetrySettlements
 from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
-from activities.check_ledger import CheckLedger
-from activities.check_temporal import CheckTemporal
-from activities.end_batch import EndBatch
-from activities.reconciler import Reconciler
-from activities.record_round import RecordRound
+from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
+from activities.reconciliation.repair import Reconciler
 from activities.record_settlement import RecordSettlement
-from activities.retry_settlements import RetrySettlements
-from activities.review_findings import ReviewFindings
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
 from config.files import owner_only
@@ -36,13 +32,13 @@ from config.settings import Settings, load_settings
 from config.temporal import connect, register_search_attributes
 from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
-from contract.limits import ADJUST_START_TO_CLOSE
 from ledger import Batches, Ledger, open_engine
+from settlement.limits import ADJUST_START_TO_CLOSE
 from workflows import metrics as saga_metrics
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
-from workflows.reconciliation import Reconciliation
-from workflows.reconciliation_schedule import ensure_schedule
+from workflows.reconciliation.schedule import ensure_schedule
+from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
     CANCEL_TASK_QUEUE,

@@ -9,10 +9,11 @@ from temporalio import activity
 from activities.bulkhead import Bulkhead
 from activities.metrics import observe_call
 from connector import DEADLINES, CallHeaders, ExternalSystem
-from contract.calls import CallRecord, Operation, Rule, Verdict
-from contract.limits import PICKUP_DELAY_MAX_S
-from contract.payloads import AdjustTask
-from contract.states import Outcome
+from contract.operations import Operation
+from settlement.calls import CallRecord, Rule, Verdict
+from settlement.limits import PICKUP_DELAY_MAX_S
+from settlement.states import Outcome
+from settlement.tasks import AdjustTask
 
 log = structlog.get_logger()
 

@@ -10,12 +10,13 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.metrics import observe_call
 from connector import DEADLINES, CallHeaders, ExternalSystem
 from connector.classify import cancel_result
-from contract.calls import CallRecord, Operation, Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.payloads import CancelReport, CancelTask
-from contract.states import Outcome
-from contract.unreported_calls import CALLS, IN_FLIGHT, with_unreported
+from contract.operations import Operation
+from settlement.calls import CallRecord, Rule, Verdict
+from settlement.states import Outcome
+from settlement.tasks import CancelReport, CancelTask
+from settlement.unreported_calls import CALLS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
 

@@ -9,8 +9,7 @@ from opentelemetry import trace
 from temporalio import activity
 from temporalio.common import MetricMeter
 
-from contract.call_metrics import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, call_labels, outcome_labels
-from contract.calls import CallRecord
+from settlement.calls import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, CallRecord, call_labels, outcome_labels
 
 CALL_DURATION = "settlement_external_call_duration"
 """The exporter adds `_seconds` to a duration and `_total` to a counter."""

@@ -6,9 +6,9 @@ import structlog
 from temporalio import activity
 
 from activities.metrics import count_ledger_write
-from contract.payloads import RecordResult, RecordTask
-from contract.reconciliation import FindingKind
 from ledger import DecisionConflictError, Findings, Ledger
+from settlement.reconciliation import FindingKind
+from settlement.tasks import RecordResult, RecordTask
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClust
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.temporal_identity import TemporalIdentity
 from ledger import TemporalHome
+from settlement.temporal_identity import TemporalIdentity
 
 log = structlog.get_logger()
 

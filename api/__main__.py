@@ -12,8 +12,8 @@ from temporalio.service import RPCError
 
 from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
-from api.keys import Keys
-from api.server import configured
+from api.http.server import configured
+from api.keys.recognition import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.ending import Ending

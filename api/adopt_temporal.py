@@ -17,20 +17,20 @@ from activities.temporal_guard import ADOPT_COMMAND, identity_of
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from contract.limits import RECONCILE_TAKE_UPS_MAX
-from contract.temporal_identity import TemporalIdentity
 from ledger import Ledger, TemporalHome, open_engine
+from settlement.limits import RECONCILE_TAKE_UPS_MAX
+from settlement.temporal_identity import TemporalIdentity
 from workflows.runtime import DATA_CONVERTER
 
 
-class RefusedError(Exception):
+class AdoptionRefusedError(Exception):
     """Nothing was changed; the message says why, for a person."""
 
 
 async def adopt(settings: Settings, confirmed: str | None) -> str:
     """Adopt the Temporal that the settings lead to, if `confirmed` is its namespace's id; return what was done.
 
-    Repeating it changes nothing. Raises RefusedError, with what would happen where nothing was confirmed.
+    Repeating it changes nothing. Raises AdoptionRefusedError, with what would happen where nothing was confirmed.
     """
     engine = open_engine(settings.ledger_url)
     home = TemporalHome(engine)
@@ -43,12 +43,14 @@ async def adopt(settings: Settings, confirmed: str | None) -> str:
         if before.is_same_as(found):
             return f"nothing to do: the ledger belongs to {found}"
         if confirmed != found.namespace_id:
-            raise RefusedError(_what_would_happen(before, found, await _open_ones(Ledger(engine))))
+            raise AdoptionRefusedError(_what_would_happen(before, found, await _open_ones(Ledger(engine))))
         if not await home.move(before, found, _name(), datetime.now(UTC)):
-            raise RefusedError("nothing was changed: the ledger was given to another Temporal just now; look again")
+            raise AdoptionRefusedError(
+                "nothing was changed: the ledger was given to another Temporal just now; look again"
+            )
     except (SQLAlchemyError, OSError) as error:
         why = f"{type(error).__name__}; is it up, and has python -m ledger.migrate been run?"
-        raise RefusedError(f"the ledger cannot be read or written: {why}") from None
+        raise AdoptionRefusedError(f"the ledger cannot be read or written: {why}") from None
     finally:
         await engine.dispose()
     return f"the ledger belonged to {before}; now it belongs to {found}"
@@ -58,7 +60,9 @@ async def _found(settings: Settings) -> TemporalIdentity:
     try:
         return await identity_of(await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}"))
     except (RPCError, RuntimeError, TimeoutError) as error:
-        raise RefusedError(f"Temporal does not tell its identity: {str(error) or type(error).__name__}") from None
+        raise AdoptionRefusedError(
+            f"Temporal does not tell its identity: {str(error) or type(error).__name__}"
+        ) from None
 
 
 async def _open_ones(ledger: Ledger) -> str:
@@ -93,7 +97,7 @@ def main() -> int:
     configure_logging(settings.log_format, settings.log_level)
     try:
         print(asyncio.run(adopt(settings, arguments.confirm)))
-    except RefusedError as error:
+    except AdoptionRefusedError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

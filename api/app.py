@@ -10,29 +10,24 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from opentelemetry.trace import TracerProvider
 
-from api import (
-    api_keys,
-    batch_retries,
-    batch_starts,
-    explain_settlement,
-    get_exposure,
-    get_settlement,
-    health,
-    list_settlements,
-    metrics,
-    openapi,
-    operator_acts,
-    post_settlement,
-    problems,
-    reconciliation,
-    settlement_events,
-)
-from api.access import AccessMiddleware
-from api.body_limit import BodyLimitMiddleware
-from api.routes import RoutablePathMiddleware
+from api import exposure as get_exposure
+from api import health, metrics, reconciliation
+from api.batch_retry import routes as batch_retries
+from api.batch_retry import start as batch_starts
+from api.http import openapi, problems
+from api.http.access import AccessMiddleware
+from api.http.route_match import RoutablePathMiddleware
+from api.http.strict_body import BodyLimitMiddleware
+from api.http.strict_requests import StrictRequestMiddleware
+from api.keys import routes as api_keys
 from api.services import Services
-from api.streams import Streams
-from api.strict_requests import StrictRequestMiddleware
+from api.settlements import events as settlement_events
+from api.settlements import explain as explain_settlement
+from api.settlements import get as get_settlement
+from api.settlements import list as list_settlements
+from api.settlements import operator_actions
+from api.settlements import post as post_settlement
+from api.settlements.event_streams import Streams
 
 DESCRIPTION = """
 Settle the money side of an order at the broker's external system, durably.
@@ -92,7 +87,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         settlement_events,
         explain_settlement,
         get_exposure,
-        operator_acts,
+        operator_actions,
         batch_retries,
         reconciliation,
         api_keys,

@@ -10,50 +10,53 @@ import sys
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.keys import Keys
+from api.keys.recognition import Keys
 from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.settings import Settings, load_settings
-from contract.access import ACTIVE_KEYS_MAX, ApiKeyOrder, Role
 from ledger import KeyRing, open_engine
+from schemas.keys import ApiKeyRequest
+from settlement.keys import ACTIVE_KEYS_MAX, Role
 
 MADE_BY = "first-key"
 """Who the ledger says made such a key."""
 
 
-class RefusedError(Exception):
+class FirstKeyRefusedError(Exception):
     """No key was made; the message says why, for a person."""
 
 
 async def first_key(settings: Settings, owner: str, *, force: bool) -> str:
     """Make an admin key and return it in full; with `force` even where an active one exists.
 
-    Raises RefusedError; repeating it without `force` does so from the second time on.
+    Raises FirstKeyRefusedError; repeating it without `force` does so from the second time on.
     """
     try:
-        order = ApiKeyOrder(owner=owner, role=Role.ADMIN)
+        order = ApiKeyRequest(owner=owner, role=Role.ADMIN)
     except ValidationError as error:
-        raise RefusedError(f"OWNER: {error.errors()[0]['msg']}") from None
+        raise FirstKeyRefusedError(f"OWNER: {error.errors()[0]['msg']}") from None
     engine = open_engine(settings.ledger_url)
     keys = Keys(KeyRing(engine), load_pepper(settings))
     try:
         return await _make(keys, order, force=force)
     except (SQLAlchemyError, OSError) as error:
         why = f"{type(error).__name__}; is it up, and has python -m ledger.migrate been run?"
-        raise RefusedError(f"the ledger cannot be written: {why}") from None
+        raise FirstKeyRefusedError(f"the ledger cannot be written: {why}") from None
     finally:
         await engine.dispose()
 
 
-async def _make(keys: Keys, order: ApiKeyOrder, *, force: bool) -> str:
+async def _make(keys: Keys, order: ApiKeyRequest, *, force: bool) -> str:
     admins = [key for key in await keys.listed() if key.role is Role.ADMIN and key.revoked_at is None]
     if admins and not force:
         owners = ", ".join(sorted({key.owner for key in admins}))
-        raise RefusedError(f"an active admin key exists (of {owners}); make keys with it, or repeat with --force")
+        raise FirstKeyRefusedError(
+            f"an active admin key exists (of {owners}); make keys with it, or repeat with --force"
+        )
     made = await keys.make(order, MADE_BY)
     if made is None:
-        raise RefusedError(f"{order.owner} has {ACTIVE_KEYS_MAX} active keys already; take another name")
+        raise FirstKeyRefusedError(f"{order.owner} has {ACTIVE_KEYS_MAX} active keys already; take another name")
     return made.api_key
 
 
@@ -69,7 +72,7 @@ def main() -> int:
     configure_logging(settings.log_format, settings.log_level)
     try:
         key = asyncio.run(first_key(settings, arguments.owner, force=arguments.force))
-    except RefusedError as error:
+    except FirstKeyRefusedError as error:
         print(error, file=sys.stderr)
         return 1
     print(key)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from api.problems import documented
+from api.http.problems import documented
 from api.services import Services
 from api.temporal_access import Identity
 from config.sampling import SampledLog

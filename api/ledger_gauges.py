@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from contract.reconciliation import FindingKind
-from contract.states import END_STATES, State
 from ledger import Gauges
+from settlement.reconciliation import FindingKind
+from settlement.states import END_STATES, State
 
 OPEN_STATES = [state for state in State if state not in END_STATES]
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import ledger_gauges
-from api.access import Reader
+from api.http.access import Reader
 from api.services import Injected
 from ledger import Gauges, Ledger
 

@@ -11,25 +11,24 @@ from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.access import Actor, Reader
-from api.json_body import unambiguous_json
-from api.plain_integer import Plain, PlainInt
-from api.problems import ProblemError, documented
+from api.http.access import Actor, Reader
+from api.http.parameters import Plain, PlainInt
+from api.http.problems import ProblemError, documented
+from api.http.strict_body import unambiguous_json
 from api.services import Injected, Services
-from contract.errors import ErrorCode
-from contract.ids import RECONCILIATION_SCHEDULE
-from contract.reconciliation import (
+from ledger import Findings, TakeUps
+from ledger.reconciliation.findings import FINDING_PAGE_MAX
+from schemas.problems import ErrorCode
+from schemas.reconciliation import FindingClosingRequest, ReconciliationStatus
+from settlement.ids import RECONCILIATION_SCHEDULE
+from settlement.reconciliation import (
     CLOSED_BY_OPERATOR,
     Finding,
-    FindingClosing,
+    FindingPage,
     FindingStatus,
-    Reconciliation,
     TakeUpAllowance,
-    TakeUpOrder,
+    TakeUpRequest,
 )
-from contract.reconciliation import Findings as FindingPage
-from ledger import Findings, TakeUps
-from ledger.findings import FINDING_PAGE_MAX
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -53,7 +52,7 @@ class FindingQuery(BaseModel):
 
 
 @router.get(RECONCILIATION, responses=documented(ErrorCode.LEDGER_UNAVAILABLE))
-async def get_reconciliation(services: Injected, _: Reader) -> Reconciliation:
+async def get_reconciliation(services: Injected, _: Reader) -> ReconciliationStatus:
     """Read how the last round ended and how many findings wait for a person. Needs neither a worker nor Temporal."""
     return await _reconciliation(services)
 
@@ -63,7 +62,7 @@ async def get_reconciliation(services: Injected, _: Reader) -> Reconciliation:
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(ErrorCode.LEDGER_UNAVAILABLE, ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.WORKERS_UNAVAILABLE),
 )
-async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconciliation:
+async def post_reconciliation_round(services: Injected, caller: Actor) -> ReconciliationStatus:
     """Have a round run now. While one is running, one more is run after it; asking again then adds none.
 
     It has ended once `lastRound.roundId` is another one.
@@ -86,7 +85,7 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
         ErrorCode.LEDGER_UNAVAILABLE,
     ),
 )
-async def post_take_up_allowance(body: TakeUpOrder, services: Injected, caller: Actor) -> TakeUpAllowance:
+async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller: Actor) -> TakeUpAllowance:
     """Allow reconciliation to start lost workflows anew beyond the limit of a round, for one hour from now.
 
     Each of them sends its cancel adjust to the broker. Look at the finding TAKE_UP_LIMIT first. Repeating this
@@ -111,7 +110,7 @@ async def post_take_up_allowance(body: TakeUpOrder, services: Injected, caller: 
     ),
 )
 async def post_finding_closing(
-    finding_id: FindingId, body: FindingClosing, services: Injected, response: Response, caller: Actor
+    finding_id: FindingId, body: FindingClosingRequest, services: Injected, response: Response, caller: Actor
 ) -> Finding:
     """Close a finding that no round clears (DECISION_CONFLICT), once both sides and the broker's books were compared.
 
@@ -142,9 +141,9 @@ async def list_findings(services: Injected, query: Annotated[FindingQuery, Query
     return await _findings(services).page(status=query.status, before=query.before, limit=query.limit)
 
 
-async def _reconciliation(services: Services) -> Reconciliation:
+async def _reconciliation(services: Services) -> ReconciliationStatus:
     last_round = await _findings(services).last_round()
-    return Reconciliation(
+    return ReconciliationStatus(
         last_round=last_round,
         open_findings=last_round.open_findings if last_round else await _findings(services).count_open(),
         schedule=f"every {services.settings.reconcile_every_s} s",

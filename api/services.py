@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from api.keys import Keys
+from api.keys.recognition import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from ledger import Batches, Ledger

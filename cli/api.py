@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from cli.connection import Connection
+from cli.connection import ApiConnection
 from cli.exits import NoAnswerError
 from cli.network import network, proxys_own
 from cli.problem import error_of
@@ -30,7 +30,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """One successful answer."""
 
     status: int
@@ -61,14 +61,14 @@ def as_model(value: object, model: type[T]) -> T:
         return model.model_validate(value)
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
-        message = f"this version of the program cannot read the answer ({field}); --json shows it as it is"
+        message = f"this version of the program cannot read the answer ({field}); --json shows it is"
         raise NoAnswerError(message) from error
 
 
 class Api:
     """Sends requests. Every method raises RefusedError, NoAnswerError, or ReaderGoneError from `say`."""
 
-    def __init__(self, connection: Connection, say: Callable[[str], None]) -> None:
+    def __init__(self, connection: ApiConnection, say: Callable[[str], None]) -> None:
         self._timeout_s = connection.timeout_s
         self._say = say
         headers = {"User-Agent": f"settlement-cli/{version('order-settlement')}", "Accept": "application/json"}
@@ -91,7 +91,7 @@ class Api:
         """Close every connection."""
         self._http.close()
 
-    def get(self, path: str, params: Params | None = None) -> Answer:
+    def get(self, path: str, params: Params | None = None) -> ApiResponse:
         """Read; after a 503 again, at most `REPEATS_MAX` times."""
         return self._repeating(lambda: self._send("GET", path, params=_given(params)))
 
@@ -103,14 +103,14 @@ class Api:
         headers: Mapping[str, str] | None = None,
         wait_s: float = 0,
         repeatable: bool = False,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Ask for something to be done, with a JSON body or none; the API may take `wait_s` longer than the timeout.
 
         `repeatable` only where repeating is known to be doing it once: then a 503 has it sent again.
         """
         all_headers = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
 
-        def send() -> Answer:
+        def send() -> ApiResponse:
             return self._send("POST", path, content=content, headers=all_headers, wait_s=wait_s)
 
         return self._repeating(send) if repeatable else send()
@@ -128,7 +128,7 @@ class Api:
                 raise NoAnswerError(message)
             yield iter(source)
 
-    def _repeating(self, send: Callable[[], Answer]) -> Answer:
+    def _repeating(self, send: Callable[[], ApiResponse]) -> ApiResponse:
         for left in reversed(range(REPEATS_MAX + 1)):
             try:
                 return send()
@@ -139,7 +139,7 @@ class Api:
                 time.sleep(error.retry_after_s)
         raise AssertionError
 
-    def _send(self, method: str, path: str, *, wait_s: float = 0, **options: Any) -> Answer:  # noqa: ANN401 - httpx2's own options
+    def _send(self, method: str, path: str, *, wait_s: float = 0, **options: Any) -> ApiResponse:  # noqa: ANN401 - httpx2's own options
         limit_s = self._timeout_s + wait_s
         timeout = httpx2.Timeout(self._timeout_s, read=limit_s)
         with (
@@ -148,7 +148,7 @@ class Api:
         ):
             return self._read(response, limit_s)
 
-    def _read(self, response: httpx2.Response, limit_s: float) -> Answer:
+    def _read(self, response: httpx2.Response, limit_s: float) -> ApiResponse:
         text = _body(response, limit_s)
         if not response.is_success:
             stranger = proxys_own(self._connection, response.status_code)
@@ -158,7 +158,7 @@ class Api:
         except (ValueError, RecursionError):
             message = f"HTTP {response.status_code}, and not JSON; is {self._url} the API?"
             raise NoAnswerError(message) from None
-        return Answer(response.status_code, response.headers, text)
+        return ApiResponse(response.status_code, response.headers, text)
 
 
 def _body(response: httpx2.Response, limit_s: float) -> str:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import acts, batch_retry, events, exposure, keys, reconcile, settlements, submit
+from cli.commands import batch_retry, events, exposure, keys, settlements, submit
+from cli.commands import operator_actions as acts
+from cli.commands import reconciliation as reconcile
 from cli.connection import KEY_VARIABLE, TIMEOUT_DEFAULT_S, URL_DEFAULT, URL_VARIABLE, Given
 from cli.screen import Form
 from cli.session import Session, session_of

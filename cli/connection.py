@@ -24,7 +24,7 @@ _READABLE_BY_OTHERS = 0o077
 
 
 @dataclass(frozen=True)
-class Connection:
+class ApiConnection:
     """All that a client of the API is made from. The key is never shown, not even in a repr."""
 
     url: str
@@ -48,8 +48,8 @@ class Given:
     timeout_s: float = TIMEOUT_DEFAULT_S
 
 
-def connection(given: Given, environment: Mapping[str, str] = os.environ) -> Connection:
-    """Return the connection that options and environment ask for; an option goes before its variable.
+def api_connection(given: Given, environment: Mapping[str, str] = os.environ) -> ApiConnection:
+    """Return the api_connection that options and environment ask for; an option goes before its variable.
 
     An empty variable counts as not set. Raises UsageError, which names the option, file or variable and never
     shows a key.
@@ -59,7 +59,7 @@ def connection(given: Given, environment: Mapping[str, str] = os.environ) -> Con
     if key is not None and url.scheme == "http" and not _is_loopback(url.host):
         warnings.append(f"the API key travels unencrypted to {url.host}; use https")
     proxy = proxy_for(url, environment)
-    return Connection(str(url).rstrip("/"), key, _tls(given.ca_file), given.timeout_s, proxy, tuple(warnings))
+    return ApiConnection(str(url).rstrip("/"), key, _tls(given.ca_file), given.timeout_s, proxy, tuple(warnings))
 
 
 def _url(text: str) -> httpx2.URL:

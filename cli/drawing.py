@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cli.blocks import Block, Fields, Lines, Row, Table
 from cli.layout import PROSE, PROSE_WIDTH_MIN, fitted, longest_piece, wrapped
+from cli.rendering import Block, Fields, Lines, Row, Table
 from cli.text import cell
 
 _STYLES = {

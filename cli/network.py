@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import httpx2
 
-from cli.connection import Connection
+from cli.connection import ApiConnection
 from cli.exits import CliError, NoAnswerError
 from cli.text import clean
 
@@ -16,7 +16,7 @@ _BY_A_GATEWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPSta
 
 
 @contextmanager
-def network(connection: Connection) -> Iterator[None]:
+def network(connection: ApiConnection) -> Iterator[None]:
     """Raise NoAnswerError in place of whatever the network does; `never_sent` where no request can have left."""
     try:
         yield
@@ -32,7 +32,7 @@ def network(connection: Connection) -> Iterator[None]:
         raise NoAnswerError(message) from error
 
 
-def proxys_own(connection: Connection, status: int) -> str | None:
+def proxys_own(connection: ApiConnection, status: int) -> str | None:
     """Return what an answer means that is not the API's own and has passed a proxy; None: nothing of the proxy."""
     if connection.proxy is None:
         return None
@@ -43,7 +43,7 @@ def proxys_own(connection: Connection, status: int) -> str | None:
     return f"HTTP {status}, and not in the API's words; is the URL right, and the proxy {connection.proxy}?"
 
 
-def _not_reached(connection: Connection, error: Exception) -> str:
+def _not_reached(connection: ApiConnection, error: Exception) -> str:
     proxy = connection.proxy
     if proxy is None:
         return f"cannot reach {connection.url}: {_why(error)}"
@@ -63,7 +63,7 @@ def _is_about_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _way(connection: Connection) -> str:
+def _way(connection: ApiConnection) -> str:
     through = "" if connection.proxy is None else f" through the proxy {connection.proxy}"
     return f"{connection.url}{through}"
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from cli.text import clean
-from contract.calls import Rule
 from contract.fields import is_unique_no
-from contract.operator_rules import RetryReason
+from settlement.calls import Rule
+from settlement.operator_rules import RetryReason
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 _LOST_PLUS = re.compile(r"(?: |%2[Bb])[0-9]{2}(?::?[0-9]{2})?$")

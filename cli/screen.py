@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.api import Answer
-from cli.blocks import Block, Lines, Row, Table, plain, plain_row
+from cli.api import ApiResponse
 from cli.drawing import draw, draw_row
 from cli.exits import CliError
+from cli.rendering import Block, Lines, Row, Table, plain, plain_row
 from cli.text import clean
 
 
@@ -36,7 +36,7 @@ class Screen:
         _reconfigure(sys.stdout, "utf-8" if as_json else None)
         _reconfigure(sys.stderr, None)
 
-    def answer(self, answer: Answer, view: Callable[[], Sequence[Block]]) -> None:
+    def answer(self, answer: ApiResponse, view: Callable[[], Sequence[Block]]) -> None:
         """Print an answer: as JSON exactly as it came, else as the blocks that its view makes of it."""
         if self.form is Form.JSON:
             self._write(answer.text.rstrip("\n"))

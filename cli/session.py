@@ -5,7 +5,7 @@ from functools import cached_property
 import typer
 
 from cli.api import Api
-from cli.connection import Given, connection
+from cli.connection import Given, api_connection
 from cli.screen import Screen
 
 
@@ -19,7 +19,7 @@ class Session:
     @cached_property
     def api(self) -> Api:
         """The client; UsageError where the options and the environment do not lead to one."""
-        found = connection(self._given)
+        found = api_connection(self._given)
         for warning in found.warnings:
             self.screen.say(f"warning: {warning}")
         return Api(found, self.screen.say)

@@ -15,9 +15,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from yarl import URL
 
-from contract.audit_window import CANCEL_ATTEMPTS_MAX
-from contract.calls import CancelProtocol, TraceCheck
-from contract.payloads import SettlementPolicy
+from contract.operations import CancelProtocol, TraceCheck
+from settlement.audit_window import CANCEL_ATTEMPTS_MAX
+from settlement.policy import SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
 

@@ -10,12 +10,11 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.calls import DETAIL_LENGTH_MAX, Rule, Verdict
-from contract.json_text import RepeatedNameError, member_text, strict_json
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
-from contract.reply_record import ReplyRecord
-from contract.shown_text import shown
-from contract.states import CancelResult, Outcome
+from contract.strict_json import RepeatedNameError, member_text, strict_json
+from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
+from settlement.reply_record import ReplyRecord, shown
+from settlement.states import CancelResult, Outcome
 
 _EXCERPT_BYTES = 120
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import aiohttp
 from yarl import URL
 
-from contract.calls import Phase
-from contract.limits import ADJUST_DEADLINE_S, CONNECT_DEADLINE_S
+from settlement.calls import Phase
+from settlement.limits import ADJUST_DEADLINE_S, CONNECT_DEADLINE_S
 
 REPLY_BYTES_MAX = 64 * 1024
 

@@ -15,9 +15,10 @@ from connector.classify import classify
 from connector.clean_connector import CleanConnector
 from connector.exchange import Deadlines, exchange, progress_hooks
 from contract.adjust import AdjustBody
-from contract.calls import CancelProtocol, Operation, TraceCheck, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
+from contract.operations import CancelProtocol, Operation, TraceCheck
+from settlement.calls import Verdict
 
 _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers drop an idle connection. A POST on a connection that the

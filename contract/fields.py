@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import pycountry
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from contract.json_text import not_json
+from contract.strict_json import not_json
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 UNIQUE_NO_LENGTH_MAX = 48
@@ -208,3 +208,15 @@ Metadata = Annotated[
     Field(max_length=REMARK_LENGTH_MAX, description="JSON text", examples=['{"note":"vip"}']),
     AfterValidator(_json_text),
 ]
+
+
+def make_bounds_whole(node: object) -> None:
+    """Turn the bounds of integers under a node of a document back into integers, none beyond int64."""
+    if isinstance(node, dict):
+        for bound in ("minimum", "maximum"):
+            if node.get("type") == "integer" and isinstance(node.get(bound), float):
+                node[bound] = max(INT64_MIN, min(INT64_MAX, int(node[bound])))
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            make_bounds_whole(each)

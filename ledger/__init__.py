@@ -4,19 +4,18 @@
 opens SQLite or PostgreSQL; `migrate` brings a database to the current schema.
 """
 
-from ledger.api_keys import KeyRing, StoredKey
-from ledger.batches import Batches
+from ledger.batch_retry.batches import Batches
 from ledger.engine import open_engine
-from ledger.findings import Findings
+from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
-from ledger.ledger import Accepted, DecisionConflictError, Ledger, Page
-from ledger.settlement_filter import SettlementFilter
-from ledger.standings import Standing, Standings
-from ledger.take_ups import TakeUps
+from ledger.keys import KeyRing, StoredKey
+from ledger.reconciliation.findings import Findings
+from ledger.reconciliation.take_ups import TakeUps
+from ledger.settlements import DecisionConflictError, Ledger, Page, SettlementRecord
+from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_home import TemporalHome
 
 __all__ = [
-    "Accepted",
     "Batches",
     "DecisionConflictError",
     "Findings",
@@ -25,8 +24,9 @@ __all__ = [
     "Ledger",
     "Page",
     "SettlementFilter",
-    "Standing",
-    "Standings",
+    "SettlementRecord",
+    "SettlementSummaries",
+    "SettlementSummary",
     "StoredKey",
     "TakeUps",
     "TemporalHome",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contract.settlement import SettlementEvent
-from contract.states import END_STATES, State, decision_of
 from ledger import queries
+from settlement.snapshot import SettlementEvent
+from settlement.states import END_STATES, State, decision_of
 
 EVENTS_MAX = 500
 """Events read at once; whoever reads on gets the rest."""

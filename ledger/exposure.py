@@ -1,17 +1,19 @@
 """Money in doubt: what the external systems may hold although its order is void."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Context, Decimal, Inexact
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contract.calls import Rule
-from contract.exposure import Age, Exposure, ExposureBy, ExposureLine
-from contract.states import State
+from contract.fields import absolute
 from ledger import queries
-from ledger.totals import currency_totals, exact_sum
+from settlement.calls import Rule
+from settlement.exposure import Age, CurrencyTotal, Exposure, ExposureBy, ExposureLine
+from settlement.states import State
 
 
 async def read_exposure(connection: AsyncConnection, as_of: datetime, by: ExposureBy) -> Exposure:
@@ -49,3 +51,26 @@ def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool,
     currency, company_id, state, part = group[0]
     age = -list(Age).index(Age(part)) if part in set(Age) else 0
     return currency, company_id is not None, company_id or 0, state, age, part or ""
+
+
+_EXACT = Context(prec=200, traps=[Inexact])
+"""Far more digits than a sum of amounts can have; were one ever rounded, that is an error and no report."""
+
+
+def exact_sum(amounts: Iterable[tuple[str, int]]) -> str:
+    """Sum up (amount, how often), without signs, as a plain decimal string."""
+    total = Decimal()
+    for amount, count in amounts:
+        total = _EXACT.fma(Decimal(absolute(amount)), Decimal(count), total)
+    return f"{total:f}"
+
+
+def currency_totals(amounts: Iterable[tuple[str, str, int]]) -> tuple[CurrencyTotal, ...]:
+    """Sum up (currency, amount, how often), without signs, by currency in alphabetical order."""
+    by_currency: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for currency, amount, count in amounts:
+        by_currency[currency].append((amount, count))
+    return tuple(
+        CurrencyTotal(currency=currency, count=sum(count for _, count in counted), amount=exact_sum(counted))
+        for currency, counted in sorted(by_currency.items())
+    )

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from contract.calls import CallRecord, Verdict
-from contract.payloads import LeftOut, OperatorAct, SettlementInput, Snapshot, StateChange
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, Decision, Outcome, State
+from settlement.calls import CallRecord, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import LeftOut, OperatorAction, Snapshot, StateChange
+from settlement.start import SettlementInput
+from settlement.states import CancelResult, Decision, Outcome, State
 
 Values = dict[str, Any]
 
@@ -53,7 +54,7 @@ def snapshot_values(snapshot: Snapshot) -> Values:
             "decided_at": snapshot.decided_at,
             "updated_at": snapshot.updated_at,
             "in_doubt": is_in_doubt(snapshot),
-            "cancel_acts": [act.model_dump(mode="json") for act in snapshot.cancel_acts],
+            "cancel_intents": [act.model_dump(mode="json") for act in snapshot.cancel_intents],
         }
     )
     if snapshot.calls or not snapshot.left_out.calls:  # otherwise the last call is in the ledger already
@@ -92,7 +93,7 @@ def act_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
     """Return a row for each act that a snapshot carries; its position is its place in the whole audit, from 0."""
     return [
         _storable({"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)})
-        for position, act in enumerate(snapshot.acts, start=snapshot.left_out.acts)
+        for position, act in enumerate(snapshot.actions, start=snapshot.left_out.actions)
     ]
 
 
@@ -122,9 +123,9 @@ def to_snapshot(
         decided_at=row.decided_at,
         updated_at=row.updated_at,
         calls=tuple(_to_call(_fields(call)) for call in calls),
-        acts=tuple(OperatorAct.model_validate(_fields(act)) for act in acts),
+        actions=tuple(OperatorAction.model_validate(_fields(act)) for act in acts),
         state_changes=tuple(StateChange.model_validate(_fields(change)) for change in changes),
-        cancel_acts=row.cancel_acts,
+        cancel_intents=row.cancel_intents,
         left_out=_missing(calls, acts, changes),
     )
 
@@ -135,7 +136,7 @@ def _missing(calls: Sequence[Row[Any]], acts: Sequence[Row[Any]], changes: Seque
     adjust = _to_call(_fields(calls[0])).verdict if missing_calls and calls[0].kind is None else None
     return LeftOut(
         calls=missing_calls,
-        acts=acts[-1].position + 1 - len(acts) if acts else 0,
+        actions=acts[-1].position + 1 - len(acts) if acts else 0,
         state_changes=changes[-1].position - len(changes) if changes else 0,
         adjust=adjust,
     )

@@ -43,7 +43,7 @@ settlements = Table(
     Column("in_doubt", Boolean, nullable=False),
     # The rule of the last external call: why an aborted settlement was aborted.
     Column("last_rule", String(32)),
-    Column("cancel_acts", JSON, nullable=False),
+    Column("cancel_intents", JSON, nullable=False),
     # Listing goes by acceptance, with the number to tell equal moments apart; each filter needs its own.
     Index(None, "accepted_at", "request_unique_no"),
     Index(None, "state", "accepted_at"),
@@ -92,7 +92,7 @@ external_calls = Table(
     Column("rule", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     Column("http_status", Integer),
-    # The reply, as much of it as the audit keeps (contract.reply_record); all null where there was none to be read.
+    # The reply, as much of it as the audit keeps (settlement.reply_record); all null where there was none to be read.
     Column("code", String(64)),
     Column("msg", Text),
     Column("biz_code", String(64)),
@@ -108,8 +108,8 @@ external_calls = Table(
     # and a key that such an act can break would keep the whole settlement out of the ledger.
 )
 
-operator_acts = Table(
-    "operator_acts",
+operator_actions = Table(
+    "operator_actions",
     metadata,
     Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
     Column("position", Integer, primary_key=True),
@@ -122,7 +122,7 @@ operator_acts = Table(
     # No foreign key: an act may be written anew after a backup that does not have its batch was restored.
     Column("batch_id", String(36)),
     Index(
-        "ix_operator_acts_batch",
+        "ix_operator_actions_batch",
         "batch_id",
         "settlement_no",
         sqlite_where=text("batch_id IS NOT NULL"),

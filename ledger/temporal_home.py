@@ -4,26 +4,26 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.temporal_identity import TemporalIdentity
 from ledger import queries
 from ledger.tables import temporal_home
-from ledger.transactions import ends_by_itself, insert
+from ledger.transactions import insert, shielded_transaction
+from settlement.temporal_identity import TemporalIdentity
 
 
 class TemporalHome:
-    """At most one identity. Errors are as in `ledger.ledger.Ledger`."""
+    """At most one identity. Errors are as in `ledger.settlements.Ledger`."""
 
     def __init__(self, opened: AsyncEngine) -> None:
         self._engine = opened
 
-    @ends_by_itself
+    @shielded_transaction
     async def read(self) -> TemporalIdentity | None:
         """Return the Temporal that the ledger belongs to; None: no worker or API has ever started on it."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(queries.temporal.home())).first()
         return None if row is None else TemporalIdentity.model_validate(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
 
-    @ends_by_itself
+    @shielded_transaction
     async def adopt_first(self, identity: TemporalIdentity, by: str, at: datetime) -> TemporalIdentity:
         """Have the ledger belong to a Temporal unless it belongs to one; return the one that it belongs to.
 
@@ -39,7 +39,7 @@ class TemporalHome:
             row = (await connection.execute(queries.temporal.home())).one()
         return TemporalIdentity.model_validate(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
 
-    @ends_by_itself
+    @shielded_transaction
     async def move(self, before: TemporalIdentity, after: TemporalIdentity, by: str, at: datetime) -> bool:
         """Have the ledger belong to another Temporal; False: it does not belong to `before` any more, and stays.
 

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def ends_by_itself(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def shielded_transaction(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Let a transaction end whatever becomes of its caller, and let no caller wait for ever.
 
     A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's

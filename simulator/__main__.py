@@ -5,14 +5,14 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
+from simulator.instance import SimulatorSettings
 from simulator.logs import print_logs
-from simulator.office import Settings
 from simulator.server import build
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 and a usage line where it is wrong."""
-    defaults = Settings()
+    defaults = SimulatorSettings()
     parser = argparse.ArgumentParser(prog="python -m simulator", description="The reference external system.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100, help="0 lets the system choose")
@@ -25,9 +25,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace) -> SimulatorSettings:
     """Return the settings that the command line names."""
-    return Settings(
+    return SimulatorSettings(
         database=options.database,
         adjust_path=options.adjust_path,
         cancel_adjust_path=options.cancel_adjust_path,

@@ -10,19 +10,19 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from contract.calls import Operation
+from contract.fields import make_bounds_whole
+from contract.operations import Operation
 from contract.reply import ExternalReply
-from contract.whole_bounds import make_bounds_whole
 from simulator import inspection, openapi
+from simulator.call_journal import Request
 from simulator.connection import LINE, Line
 from simulator.delivery import Delivery
-from simulator.desk import BODY_SIZE_MAX
-from simulator.journal import Request
-from simulator.office import Office, Settings
+from simulator.instance import SimulatorInstance, SimulatorSettings
+from simulator.request_handler import BODY_SIZE_MAX
 from simulator.strict import StrictMiddleware, misread
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: SimulatorSettings) -> FastAPI:
     """Build the simulator's application; its database is open from startup to shutdown.
 
     It needs `SimulatorProtocol` under it (`server.py` sees to that).
@@ -30,9 +30,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        office = Office(settings)
-        app.state.office = office
-        async with office.open():
+        instance = SimulatorInstance(settings)
+        app.state.instance = instance
+        async with instance.open():
             yield
 
     app = FastAPI(
@@ -81,14 +81,14 @@ def _add(app: FastAPI, operation: Operation, path: str) -> None:
         description=openapi.description(operation),
         deprecated=operation is Operation.CANCEL_OPERATION,
         responses=responses,
-        # The bodies are read by the desk, which answers a broken rule by table 4; here they are only described.
+        # The bodies are read by the request handler, which answers a broken rule by table 4; here they are only described.
         openapi_extra=openapi.described(operation),
     )
 
 
 def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def endpoint(http: HttpRequest) -> Response:
-        office: Office = http.app.state.office
+        instance: SimulatorInstance = http.app.state.instance
         line: Line = http.scope["state"][LINE]
         received_ns = line.received_ns
         try:
@@ -96,14 +96,14 @@ def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Respons
         except ClientDisconnect:
             return Response()  # there is nobody to send it to
         request = Request(operation, received_ns, http.headers, body, tuple(misread(http.scope)))
-        call_id, answer = await office.handle(request)
-        return Delivery(office, request, line, call_id, answer)
+        call_id, answer = await instance.handle(request)
+        return Delivery(instance, request, line, call_id, answer)
 
     return endpoint
 
 
 async def _read(http: HttpRequest) -> bytes:
-    """Read the body, and stop one byte past the longest allowed: the desk refuses it then."""
+    """Read the body, and stop one byte past the longest allowed: the request handler refuses it then."""
     body = bytearray()
     async for chunk in http.stream():
         body += chunk

@@ -15,7 +15,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subno
 
 from contract.same_request import differences
 from simulator import replies
-from simulator.bookings import AccountView, Cancel, NumberState, NumberView, Receipt, ReceivedAdjust, Row
+from simulator.book_records import AccountView, Cancel, NumberState, NumberView, Receipt, ReceivedAdjust, Row
 from simulator.database import every, one, transaction
 from simulator.replies import Result
 

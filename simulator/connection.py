@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from simulator.journal import Ending
+from simulator.call_journal import ConnectionEnding
 
 LINE = "simulator_line"
 _LINGER_0 = struct.pack("ii", 1, 0)
@@ -27,7 +27,7 @@ class Line:
     """When bytes last came in: epoch, ns."""
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     lost_ns: int | None = None
-    broken_by_us: Ending | None = None
+    broken_by_us: ConnectionEnding | None = None
 
     def note_lost(self) -> None:
         """Stamp the loss of the connection, whoever caused it, and wake who waits for it."""
@@ -43,7 +43,7 @@ class Line:
             return False
         return True
 
-    def abort(self, ending: Ending) -> None:
+    def abort(self, ending: ConnectionEnding) -> None:
         """Close at once without flushing, with a reset instead of a farewell. The first reason stays."""
         if self.broken_by_us is None:
             self.broken_by_us = ending
@@ -53,17 +53,17 @@ class Line:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
         self.transport.abort()
 
-    def close(self, ending: Ending) -> None:
+    def close(self, ending: ConnectionEnding) -> None:
         """Send what was written so far, then close in order. The first reason stays."""
         if self.broken_by_us is None:
             self.broken_by_us = ending
         self.transport.close()
 
-    def ending(self) -> Ending:
+    def ending(self) -> ConnectionEnding:
         """Tell how the exchange ended as far as the connection knows: broken by either side, or replied."""
         if self.broken_by_us is not None:
             return self.broken_by_us
-        return Ending.REPLIED if self.lost_ns is None else Ending.CLIENT_DISCONNECTED
+        return ConnectionEnding.REPLIED if self.lost_ns is None else ConnectionEnding.CLIENT_DISCONNECTED
 
 
 class SimulatorProtocol(H11Protocol):
@@ -91,6 +91,6 @@ class SimulatorProtocol(H11Protocol):
         """Break a connection with a request in flight: a hanging request must not hold up the end."""
         in_flight = getattr(self.cycle, "response_complete", True) is False  # no cycle yet: uvicorn leaves None there
         if in_flight:
-            self.line.abort(Ending.SIMULATOR_STOPPED)
+            self.line.abort(ConnectionEnding.SIMULATOR_STOPPED)
         else:
             super().shutdown()

@@ -1,9 +1,11 @@
 """The one SQLite database behind books, journal and switches: its tables, its opening, its transactions."""
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 IN_MEMORY = ":memory:"
 BUSY_TIMEOUT_S = 5.0
@@ -79,3 +81,28 @@ def one(connection: sqlite3.Connection, statement: str, *values: object) -> sqli
 def every(connection: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
     """Return every row that the statement finds; the statement itself must carry a limit."""
     return connection.execute(statement, values).fetchall()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Store:
+    """The database and its only thread. Work is done in the order it was handed in.
+
+    A thread of its own because a commit waits for the disk: the event loop stays free to stamp the
+    next request the moment it arrives.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.connection = connect(path)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-store")
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` on the database's thread and return what it returns; what it raises is raised here."""
+        return await asyncio.wrap_future(self._thread.submit(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what was handed in, then close the database. Closing it again changes nothing."""
+        self._thread.shutdown()
+        self.connection.close()

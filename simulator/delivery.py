@@ -9,14 +9,14 @@ from functools import cached_property
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from simulator.call_journal import ConnectionEnding, Request
 from simulator.connection import Line
-from simulator.desk import Answer
 from simulator.faults import Manner
-from simulator.journal import Ending, Request
+from simulator.instance import SimulatorInstance
 from simulator.logs import log
-from simulator.office import Office
 from simulator.payloads import Payload, payload_of
 from simulator.replies import table_4
+from simulator.request_handler import HandledReply
 
 DRIP_INTERVAL_S = 0.5
 _CHUNK_SIZE = 65_536
@@ -29,7 +29,7 @@ class Exchange:
     send: Send
     line: Line
     request: Request
-    answer: Answer
+    answer: HandledReply
     status_sent: int | None = None
 
     @cached_property
@@ -81,14 +81,14 @@ async def _drip(exchange: Exchange) -> None:
 
 
 async def _reset(exchange: Exchange) -> None:
-    exchange.line.abort(Ending.RESET)
+    exchange.line.abort(ConnectionEnding.RESET)
     await exchange.line.lost.wait()
 
 
 async def _cut(exchange: Exchange) -> None:
     await exchange.start()
     await exchange.write(exchange.payload.content[: len(exchange.payload.content) // 2])
-    exchange.line.close(Ending.CUT)
+    exchange.line.close(ConnectionEnding.CUT)
     await exchange.line.lost.wait()
 
 
@@ -104,9 +104,11 @@ _ACTS: dict[Manner, Callable[[Exchange], Awaitable[None]]] = {
 class Delivery(Response):
     """One answer as an ASGI response. It ends when the client goes, and after `hold_max_s` in any case."""
 
-    def __init__(self, office: Office, request: Request, line: Line, call_id: int, answer: Answer) -> None:
+    def __init__(
+        self, instance: SimulatorInstance, request: Request, line: Line, call_id: int, answer: HandledReply
+    ) -> None:
         super().__init__()
-        self._office, self._request, self._line = office, request, line
+        self._instance, self._request, self._line = instance, request, line
         self._call_id, self._answer = call_id, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,17 +120,17 @@ class Delivery(Response):
 
     async def _carry_out(self, exchange: Exchange) -> None:
         try:
-            async with asyncio.timeout(self._office.settings.hold_max_s):
+            async with asyncio.timeout(self._instance.settings.hold_max_s):
                 await _ACTS.get(self._answer.manner, _whole)(exchange)
         except TimeoutError:
-            self._line.abort(Ending.TIMED_OUT)
+            self._line.abort(ConnectionEnding.TIMED_OUT)
             await self._line.lost.wait()
 
     async def _record(self, exchange: Exchange) -> None:
         ending, ended_ns = self._line.ending(), self._line.lost_ns or time.time_ns()
-        code = exchange.payload.code if ending is Ending.REPLIED else None
-        journal = self._office.desk.journal
-        await self._office.store.run(journal.end, self._call_id, ending, ended_ns, exchange.status_sent, code)
+        code = exchange.payload.code if ending is ConnectionEnding.REPLIED else None
+        journal = self._instance.handler.journal
+        await self._instance.store.run(journal.end, self._call_id, ending, ended_ns, exchange.status_sent, code)
         own, reverse = self._request.numbers()
         log.info(
             "call_ended",

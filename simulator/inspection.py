@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 
 from contract.fields import is_unique_no
 from contract.model import Model
-from contract.paths import number_in
-from simulator.bookings import AccountView, NumberView
-from simulator.journal import CallView
-from simulator.office import Office
+from contract.path_segments import number_in
+from simulator.book_records import AccountView, NumberView
+from simulator.call_journal import CallView
+from simulator.instance import SimulatorInstance
 from simulator.outages import Outage
 from simulator.replies import APPLIED, table_4
 
@@ -20,12 +20,12 @@ CALL_ID_MAX = 2**53
 router = APIRouter(prefix="/simulator", tags=["inspection"])
 
 
-def _office(request: Request) -> Office:
-    office: Office = request.app.state.office
-    return office
+def _instance(request: Request) -> SimulatorInstance:
+    instance: SimulatorInstance = request.app.state.instance
+    return instance
 
 
-OpenOffice = Annotated[Office, Depends(_office)]
+OpenInstance = Annotated[SimulatorInstance, Depends(_instance)]
 _NUMBER_IN_PATH = "Percent-encoded, a slash too; the numbers `.` and `..` are written `%7F.` and `%7F..`."
 _UNREADABLE_QUERY: dict[int | str, dict[str, Any]] = {
     422: {
@@ -49,13 +49,13 @@ class Calls(Model):
     calls: tuple[CallView, ...]
 
 
-class Outages(Model):
+class OutageList(Model):
     """The outages under way; empty when everything works."""
 
     outages: tuple[Outage, ...]
 
 
-class Health(Model):
+class SimulatorHealth(Model):
     """Whether the simulator works in full."""
 
     status: str
@@ -69,14 +69,14 @@ class Refusal(Model):
 
 @router.get(
     "/health",
-    responses={503: {"description": "Late adjusts no longer land", "model": Health}, **_UNREADABLE_QUERY},
+    responses={503: {"description": "Late adjusts no longer land", "model": SimulatorHealth}, **_UNREADABLE_QUERY},
 )
-async def health(office: OpenOffice, response: Response) -> Health:
+async def health(instance: OpenInstance, response: Response) -> SimulatorHealth:
     """Answer 200 while the simulator works, 503 once late adjusts no longer land."""
-    if office.healthy():
-        return Health(status="ok")
+    if instance.healthy():
+        return SimulatorHealth(status="ok")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return Health(status="landing stopped")
+    return SimulatorHealth(status="landing stopped")
 
 
 @router.get("/elsewhere", include_in_schema=False)
@@ -89,43 +89,43 @@ async def elsewhere() -> dict[str, object]:
     "/numbers/{number}",
     responses={404: {"description": "No number can look like this", "model": Refusal}},
 )
-async def number(number: Annotated[str, Path(description=_NUMBER_IN_PATH)], office: OpenOffice) -> NumberView:
+async def number(number: Annotated[str, Path(description=_NUMBER_IN_PATH)], instance: OpenInstance) -> NumberView:
     """Show what became of an adjust number; one never met is NEVER_RECEIVED, not 404."""
     named = number_in(number)
     if not is_unique_no(named):
         raise HTTPException(status.HTTP_404_NOT_FOUND, "no number can look like this")
-    return await office.store.run(office.desk.books.number, named)
+    return await instance.store.run(instance.handler.books.number, named)
 
 
 @router.get("/accounts")
 async def accounts(
-    office: OpenOffice,
+    instance: OpenInstance,
     customer: Annotated[str | None, Query(alias="thirdServerCode")] = None,
     limit: Limit = 1_000,
 ) -> Accounts:
     """Show balances, of one customer or of all."""
-    return Accounts(accounts=tuple(await office.store.run(office.desk.books.accounts, customer, limit)))
+    return Accounts(accounts=tuple(await instance.store.run(instance.handler.books.accounts, customer, limit)))
 
 
 @router.get("/calls")
 async def calls(
-    office: OpenOffice,
+    instance: OpenInstance,
     number: str | None = None,
     after: Annotated[int, Query(ge=0, le=CALL_ID_MAX)] = 0,
     limit: Limit = 1_000,
 ) -> Calls:
     """Show the requests that carry or reverse a number, or all; `after` is the last id seen, to page on."""
-    return Calls(calls=tuple(await office.store.run(office.desk.journal.calls, number, after, limit)))
+    return Calls(calls=tuple(await instance.store.run(instance.handler.journal.calls, number, after, limit)))
 
 
 @router.get("/outage", responses=_UNREADABLE_QUERY)
-async def outages(office: OpenOffice) -> Outages:
+async def outages(instance: OpenInstance) -> OutageList:
     """Show the outages under way."""
-    return Outages(outages=tuple(await office.store.run(office.desk.outages.under_way)))
+    return OutageList(outages=tuple(await instance.store.run(instance.handler.outages.under_way)))
 
 
 @router.put("/outage", responses={400: {"description": "The body cannot be read at all", "model": Refusal}})
-async def put_outage(outage: Outage, office: OpenOffice) -> Outages:
+async def put_outage(outage: Outage, instance: OpenInstance) -> OutageList:
     """Begin, change or end an outage; "off" without `companyId` ends every one. Requests in flight go on."""
-    await office.store.run(office.desk.outages.put, outage)
-    return Outages(outages=tuple(await office.store.run(office.desk.outages.under_way)))
+    await instance.store.run(instance.handler.outages.put, outage)
+    return OutageList(outages=tuple(await instance.store.run(instance.handler.outages.under_way)))

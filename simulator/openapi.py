@@ -1,14 +1,14 @@
-"""What the OpenAPI document says about the three operations: their bodies are read by the desk, not by FastAPI."""
+"""What the OpenAPI document says about the three operations: their bodies are read by the request handler, not by FastAPI."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
 from contract.adjust import AdjustRequest
-from contract.calls import Operation
 from contract.cancel_adjust import CancelAdjustRequest
 from contract.cancel_operation import CancelOperationRequest
 from contract.fields import INT64_MAX, INT64_MIN
+from contract.operations import Operation
 
 BODY_MODELS: dict[Operation, type[BaseModel]] = {
     Operation.ADJUST: AdjustRequest,

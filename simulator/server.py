@@ -8,7 +8,7 @@ import uvicorn
 
 from simulator.app import create_app
 from simulator.connection import SimulatorProtocol
-from simulator.office import Settings
+from simulator.instance import SimulatorSettings
 
 _KEEP_ALIVE_S = 75
 """Longer than clients keep idle connections, so that the close is never the server's and never a race."""
@@ -16,7 +16,7 @@ _START_S = 10.0
 _STOP_S = 5.0
 
 
-def build(settings: Settings, host: str, port: int) -> uvicorn.Server:
+def build(settings: SimulatorSettings, host: str, port: int) -> uvicorn.Server:
     """Return a server that is not started yet; port 0 lets the system choose one (`url_of` tells which).
 
     SIGTERM and SIGINT stop it within a second, whatever hangs.
@@ -44,12 +44,12 @@ def url_of(server: uvicorn.Server) -> str:
 
 
 @contextmanager
-def serving(settings: Settings | None = None) -> Iterator[str]:
+def serving(settings: SimulatorSettings | None = None) -> Iterator[str]:
     """Run a simulator in a thread of this process for the length of the block; yields its address.
 
     Raises `RuntimeError` if it does not start within 10 s or does not stop within 5 s.
     """
-    server = build(settings or Settings(), "127.0.0.1", 0)
+    server = build(settings or SimulatorSettings(), "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, name="simulator", daemon=True)
     thread.start()
     try:

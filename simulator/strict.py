@@ -1,4 +1,4 @@
-"""Requests that could be read in two ways: refused by name, as `contract.request_rules` says."""
+"""Requests that could be read in two ways: refused by name, as `contract.strict_requests` says."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contract.paths import routable
-from contract.request_rules import BrokenRule, header_problems, query_problems, without_blank_parameters
+from contract.path_segments import routable
+from contract.strict_requests import BrokenRule, header_problems, query_problems, without_blank_parameters
 from simulator import inspection
 
 CONTRACT_HEADERS = frozenset({"trace", "companyId", "timestamp", "token", "lang", "group", "version"})

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from config.settings import ENV_PREFIX, Settings, load_settings
 from contract.fields import absolute
-from contract.states import State
+from settlement.states import State
+from stack.demo_orders import EXPIRES, DemoOrder, OperatorStep, demo_orders
 from stack.parts import Stack
 from stack.ports import HOST, with_free_ports
 from stack.process import StackError
-from stack.report import Told, print_report
-from stack.story import EXPIRES, Chapter, Hand, chapters
+from stack.report import DemoResult, print_report
 
 FILE_WIDTH = 126
 """Columns of the output where it goes to no terminal."""
@@ -44,119 +44,119 @@ class Demo:
         self._run = f"DEMO-{time.strftime('%H%M%S')}"
         self.customer = f"customer-{self._run}"
 
-    def _say(self, chapter: Chapter, text: str) -> None:
-        at, number = time.strftime("%H:%M:%S"), self.number(chapter)
-        self._console.print(f"  [dim]{at}[/]  {number}  {chapter.title:<30}  {text}")
+    def _say(self, demo_order: DemoOrder, text: str) -> None:
+        at, number = time.strftime("%H:%M:%S"), self.number(demo_order)
+        self._console.print(f"  [dim]{at}[/]  {number}  {demo_order.title:<30}  {text}")
 
-    def number(self, chapter: Chapter) -> str:
-        """Return the requestUniqueNo of a chapter's order in this telling."""
-        return f"{self._run}-{chapter.key}"
+    def number(self, demo_order: DemoOrder) -> str:
+        """Return the requestUniqueNo of a demo_order's order in this telling."""
+        return f"{self._run}-{demo_order.key}"
 
-    async def tell(self) -> list[Told]:
+    async def tell(self) -> list[DemoResult]:
         """Live through the whole story; StackError where an order ends otherwise than it must."""
         policy = self._stack.settings.policy
-        story = chapters(policy.cancel_max_attempts, lands_after_s=3.0 + policy.confirm_after_s / 2)
+        story = demo_orders(policy.cancel_max_attempts, lands_after_s=3.0 + policy.confirm_after_s / 2)
         self._headline(f"{len(story)} orders at once; the external system …")
-        await asyncio.gather(*(self._live(chapter) for chapter in story))
+        await asyncio.gather(*(self._live(demo_order) for demo_order in story))
         self._headline("kill -9 of the worker; one more order; the worker comes back after its expiry")
         await self._live_without_worker(EXPIRES)
-        return [await self._look(chapter) for chapter in [*story, EXPIRES]]
+        return [await self._look(demo_order) for demo_order in [*story, EXPIRES]]
 
-    async def _live(self, chapter: Chapter) -> None:
+    async def _live(self, demo_order: DemoOrder) -> None:
         started = time.monotonic()
-        answer = await self._post(chapter, WAIT_S)
+        answer = await self._post(demo_order, WAIT_S)
         after_s = time.monotonic() - started
-        self._say(chapter, f"[bold]{answer['decision']}[/] after {after_s:.2f} s, {answer['state']}")
-        state = await self._follow(chapter, State(answer["state"]))
-        if state is State.ABORTED and chapter.hand is not Hand.NOBODY:
-            await self._put_right(chapter)
-            state = await self._follow(chapter, State.ABORTED, until_not={State.ABORTED})
-        if state is not chapter.ends:
-            message = f"order {self.number(chapter)} ended {state}, not {chapter.ends}"
+        self._say(demo_order, f"[bold]{answer['decision']}[/] after {after_s:.2f} s, {answer['state']}")
+        state = await self._follow(demo_order, State(answer["state"]))
+        if state is State.ABORTED and demo_order.hand is not OperatorStep.NOBODY:
+            await self._put_right(demo_order)
+            state = await self._follow(demo_order, State.ABORTED, until_not={State.ABORTED})
+        if state is not demo_order.ends:
+            message = f"order {self.number(demo_order)} ended {state}, not {demo_order.ends}"
             raise StackError(message)
 
-    async def _live_without_worker(self, chapter: Chapter) -> None:
+    async def _live_without_worker(self, demo_order: DemoOrder) -> None:
         await self._stack.worker.kill()
-        answer = await self._post(chapter, wait_s=1)
-        self._say(chapter, f"202 accepted, {answer['state']}; nobody can work on it")
+        answer = await self._post(demo_order, wait_s=1)
+        self._say(demo_order, f"202 accepted, {answer['state']}; nobody can work on it")
         await asyncio.sleep(self._stack.settings.expire_after_s)
         await self._stack.worker.start()
-        await self._follow(chapter, State.ADJUSTING)
+        await self._follow(demo_order, State.ADJUSTING)
 
-    async def _put_right(self, chapter: Chapter) -> None:
-        if chapter.hand is Hand.OPERATOR_RETRIES:
+    async def _put_right(self, demo_order: DemoOrder) -> None:
+        if demo_order.hand is OperatorStep.OPERATOR_RETRIES:
             act, body = "cancel-adjust-retries", {"reasonCode": "BROKER_RECOVERED", "note": "the broker is back"}
         else:
-            await self._reverse_at_the_broker(chapter)
+            await self._reverse_at_the_broker(demo_order)
             act, body = (
                 "resolution",
                 {"reasonCode": "REVERSED_BY_BROKER", "note": "by hand", "brokerReference": "ticket 4711"},
             )
-        url = f"{self._stack.api_url}/v1/settlements/{self.number(chapter)}/{act}"
+        url = f"{self._stack.api_url}/v1/settlements/{self.number(demo_order)}/{act}"
         async with self._session.post(url, json=body) as response:
             if not response.ok:
                 raise StackError(f"{act} was refused: {await response.text()}")
-        self._say(chapter, f"operator: [cyan]{act}[/]")
+        self._say(demo_order, f"operator: [cyan]{act}[/]")
 
-    async def _reverse_at_the_broker(self, chapter: Chapter) -> None:
+    async def _reverse_at_the_broker(self, demo_order: DemoOrder) -> None:
         """Do what a clerk at the broker does by hand: give the amount back under a number of their own."""
-        order = self._order(chapter)
+        order = self._order(demo_order)
         kept = {name: value for name, value in order.items() if name not in {"operationType", "metadata"}}
         body = kept | {
-            "requestUniqueNo": f"CLERK-{self.number(chapter)}",
+            "requestUniqueNo": f"CLERK-{self.number(demo_order)}",
             "reverseRequestUniqueNo": order["requestUniqueNo"],
-            "amount": absolute(chapter.amount),
+            "amount": absolute(demo_order.amount),
             "cancelRemark": "by hand",
         }
         headers = {"trace": "clerk", "timestamp": str(time.time_ns() // 1_000_000)}
         url = self._stack.external_url + self._stack.settings.external_cancel_adjust_path
         async with self._session.post(url, json=body, headers=headers) as response:
             reply = await response.json()
-        self._say(chapter, f"broker's clerk reverses it by hand: code {reply['code']}")
+        self._say(demo_order, f"broker's clerk reverses it by hand: code {reply['code']}")
 
-    async def _follow(self, chapter: Chapter, state: State, until_not: set[State] = UNDER_WAY) -> State:
+    async def _follow(self, demo_order: DemoOrder, state: State, until_not: set[State] = UNDER_WAY) -> State:
         """Say every change of state until none is due by itself."""
         async with asyncio.timeout(QUIET_LIMIT_S):
             while state in until_not | UNDER_WAY:
                 await asyncio.sleep(0.1)
-                found = State((await self._get(chapter))["state"])
+                found = State((await self._get(demo_order))["state"])
                 if found is not state:
-                    self._say(chapter, f"→ {found}")
+                    self._say(demo_order, f"→ {found}")
                     state, until_not = found, UNDER_WAY
         return state
 
-    def _order(self, chapter: Chapter) -> dict[str, Any]:
+    def _order(self, demo_order: DemoOrder) -> dict[str, Any]:
         order = {
             "thirdServerCode": self.customer,
             "userName": "demo",
             "currency": "USD",
             "bizType": 1,
-            "operationType": "ABNORMAL_OVERTRADING" if chapter.amount.startswith("-") else "OPEN_POSITION",
-            "amount": chapter.amount,
+            "operationType": "ABNORMAL_OVERTRADING" if demo_order.amount.startswith("-") else "OPEN_POSITION",
+            "amount": demo_order.amount,
             "amountDigits": 2,
-            "orderId": int(chapter.key),
-            "requestUniqueNo": self.number(chapter),
+            "orderId": int(demo_order.key),
+            "requestUniqueNo": self.number(demo_order),
             "requestTime": time.time_ns() // 1_000_000,
             "ip": "203.0.113.7",
         }
-        return order | ({"metadata": chapter.metadata} if chapter.metadata else {})
+        return order | ({"metadata": demo_order.metadata} if demo_order.metadata else {})
 
-    async def _post(self, chapter: Chapter, wait_s: int) -> dict[str, Any]:
+    async def _post(self, demo_order: DemoOrder, wait_s: int) -> dict[str, Any]:
         url = f"{self._stack.api_url}/v1/settlements"
         headers = {"Prefer": f"wait={wait_s}", "companyId": "7"}
-        async with self._session.post(url, json=self._order(chapter), headers=headers) as response:
+        async with self._session.post(url, json=self._order(demo_order), headers=headers) as response:
             if not response.ok:
                 raise StackError(f"POST was refused: {await response.text()}")
             return dict(await response.json())
 
-    async def _get(self, chapter: Chapter) -> dict[str, Any]:
-        async with self._session.get(f"{self._stack.api_url}/v1/settlements/{self.number(chapter)}") as response:
+    async def _get(self, demo_order: DemoOrder) -> dict[str, Any]:
+        async with self._session.get(f"{self._stack.api_url}/v1/settlements/{self.number(demo_order)}") as response:
             return dict(await response.json())
 
-    async def _look(self, chapter: Chapter) -> Told:
-        url = f"{self._stack.external_url}/simulator/numbers/{self.number(chapter)}"
+    async def _look(self, demo_order: DemoOrder) -> DemoResult:
+        url = f"{self._stack.external_url}/simulator/numbers/{self.number(demo_order)}"
         async with self._session.get(url) as response:
-            return Told(chapter, await self._get(chapter), dict(await response.json()))
+            return DemoResult(demo_order, await self._get(demo_order), dict(await response.json()))
 
     async def balance(self) -> Decimal:
         """Return what the broker's own books say the customer has been given, all in all."""

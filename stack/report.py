@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.blocks import Row, Table
 from cli.drawing import draw
-from contract.states import State
+from cli.rendering import Row, Table
+from settlement.states import State
+from stack.demo_orders import DemoOrder
 from stack.process import StackError
-from stack.story import Chapter
 
 _COLUMNS = (
     "settlement",
@@ -25,17 +25,17 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Told:
+class DemoResult:
     """One order at the end: our view of it and the external system's."""
 
-    chapter: Chapter
+    demo_order: DemoOrder
     ours: dict[str, Any]
     theirs: dict[str, Any]
 
     @property
     def amount(self) -> Decimal:
         """The amount as a number; only for adding up, never sent anywhere."""
-        return Decimal(self.chapter.amount)
+        return Decimal(self.demo_order.amount)
 
     @property
     def held(self) -> bool:
@@ -45,23 +45,25 @@ class Told:
     @property
     def left_open(self) -> bool:
         """Whether an operator must still act."""
-        return self.chapter.ends is State.ABORTED
+        return self.demo_order.ends is State.ABORTED
 
     def check(self) -> None:
         """Raise StackError if it did not end as it must, here or there."""
-        expected = (self.chapter.ends, self.chapter.cancel_result)
+        expected = (self.demo_order.ends, self.demo_order.cancel_result)
         if (self.ours["state"], self.ours["cancelResult"]) != expected:
-            message = f"order {self.chapter.key} ended {self.ours['state']} {self.ours['cancelResult']}, not {expected}"
+            message = (
+                f"order {self.demo_order.key} ended {self.ours['state']} {self.ours['cancelResult']}, not {expected}"
+            )
             raise StackError(message)
         if max(self.theirs["timesApplied"], self.theirs["timesReversed"]) > 1:
-            message = f"order {self.chapter.key} was applied or reversed more than once there"
+            message = f"order {self.demo_order.key} was applied or reversed more than once there"
             raise StackError(message)
-        if self.held is not (self.chapter.ends in {State.SETTLED, State.ABORTED}):
-            message = f"order {self.chapter.key} is {self.ours['state']} here and {self.theirs['state']} there"
+        if self.held is not (self.demo_order.ends in {State.SETTLED, State.ABORTED}):
+            message = f"order {self.demo_order.key} is {self.ours['state']} here and {self.theirs['state']} there"
             raise StackError(message)
 
 
-def print_report(console: Console, told: list[Told], balance: Decimal) -> None:
+def print_report(console: Console, told: list[DemoResult], balance: Decimal) -> None:
     """Print both tables; StackError if the two sides do not agree."""
     settled, in_doubt = _total(told, State.SETTLED), _total(told, State.ABORTED)
     money = [("settled", settled, ""), ("aborted, in doubt", in_doubt, ""), ("sum", settled + in_doubt, balance)]
@@ -79,12 +81,12 @@ def print_report(console: Console, told: list[Told], balance: Decimal) -> None:
     console.print("[green]Both sides agree on every order and on the sum.[/]")
 
 
-def _order(told: Told) -> Row:
+def _order(told: DemoResult) -> Row:
     """Return an order's row under `_COLUMNS`."""
     return (
         told.ours["requestUniqueNo"],
-        told.chapter.title,
-        told.chapter.amount,
+        told.demo_order.title,
+        told.demo_order.amount,
         told.ours["state"],
         told.ours["decision"],
         told.ours["cancelResult"],
@@ -93,5 +95,5 @@ def _order(told: Told) -> Row:
     )
 
 
-def _total(told: list[Told], state: State) -> Decimal:
-    return sum((each.amount for each in told if each.chapter.ends is state), Decimal(0))
+def _total(told: list[DemoResult], state: State) -> Decimal:
+    return sum((each.amount for each in told if each.demo_order.ends is state), Decimal(0))

@@ -9,17 +9,11 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.record_settlement import RecordSettlement
-    from contract.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
-    from contract.limits import RECORD_START_TO_CLOSE
-    from contract.payloads import (
-        AuditCounts,
-        Carried,
-        RecordResult,
-        RecordTask,
-        SettlementStart,
-        Snapshot,
-        accepted_input,
-    )
+    from settlement.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
+    from settlement.limits import RECORD_START_TO_CLOSE
+    from settlement.snapshot import AuditCounts, Snapshot
+    from settlement.start import Carried, SettlementStart, accepted_input
+    from settlement.tasks import RecordResult, RecordTask
 
 from workflows.runtime import LEDGER_TASK_QUEUE
 from workflows.saga_state import SagaState

@@ -7,12 +7,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, RetryState, T
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from contract.calls import CallRecord, Operation, Rule, Verdict
-    from contract.payloads import CancelTask, SettlementInput, Snapshot
-    from contract.states import Outcome, State
-    from contract.unreported_calls import CALLS, with_unreported
+    from contract.operations import Operation
+    from settlement.calls import CallRecord, Rule, Verdict
+    from settlement.snapshot import Snapshot
+    from settlement.start import SettlementInput
+    from settlement.states import Outcome, State
+    from settlement.tasks import CancelTask
+    from settlement.unreported_calls import CALLS, with_unreported
 
-from workflows.cancel_plan import attempts_begun, cancel_task
+from workflows.compensation import attempts_begun, cancel_task
 
 LOST_WITH_ITS_WORKFLOW = Verdict(
     outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="may have been sent before its workflow was lost"
@@ -79,9 +82,9 @@ def calls_of_lost_round(
     A round tells of its attempts when it ends. None of one that was cut short is known, only how many of them
     there was time for; the audit must not know of fewer calls than the external system.
     """
-    if known.state is not State.CANCELLING or not known.cancel_acts:
+    if known.state is not State.CANCELLING or not known.cancel_intents:
         return ()
-    act = known.cancel_acts[-1]
+    act = known.cancel_intents[-1]
     # While a round is under way nothing changes, so it began at the last change, or when its cancel was due.
     began_at = max(known.updated_at, act.due_at)
     attempts = attempts_begun(settlement.policy, lost_at - began_at)

@@ -10,10 +10,10 @@ from temporalio import workflow
 from temporalio.common import MetricMeter
 
 with workflow.unsafe.imports_passed_through():
-    from contract.call_metrics import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, call_labels
-    from contract.calls import CallRecord
-    from contract.payloads import SettlementInput, Snapshot
-    from contract.states import END_STATES, State
+    from settlement.calls import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, CallRecord, call_labels
+    from settlement.snapshot import Snapshot
+    from settlement.start import SettlementInput
+    from settlement.states import END_STATES, State
 
 ACCEPTED_TO_DECIDED = "settlement_accepted_to_decided"
 CANCEL_ATTEMPTS = "settlement_cancel_attempts"

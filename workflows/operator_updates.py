@@ -5,8 +5,8 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contract.operator_rules import PLACEHOLDERS
-    from contract.payloads import OperatorRequest
+    from settlement.operator_rules import PLACEHOLDERS
+    from settlement.snapshot import OperatorRequest
 
 NOTHING_FILLED_IN = OperatorRequest()
 """The default of both Updates. It never passes their rules: it is there so that the refusal names what is missing."""

@@ -10,33 +10,20 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.adjust import Adjust
     from activities.cancel_adjust import CancelAdjust
-    from contract.calls import CallRecord
-    from contract.ids import CancelKind
-    from contract.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
-    from contract.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
-    from contract.payloads import (
-        ActKind,
-        AdjustTask,
-        CancelAct,
-        CancelReport,
-        CancelTask,
-        OperatorRequest,
-        SettlementStart,
-        Snapshot,
-        TakeUp,
-        UpdateResult,
-        accepted_input,
-        known_at_start,
-    )
-    from contract.states import END_STATES, CancelResult, Outcome, State
+    from settlement.calls import CallRecord
+    from settlement.ids import CancelKind
+    from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
+    from settlement.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
+    from settlement.snapshot import ActionKind, CancelIntent, OperatorRequest, Snapshot
+    from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
+    from settlement.states import END_STATES, CancelResult, Outcome, State
+    from settlement.tasks import AdjustTask, CancelReport, CancelTask, UpdateResult
 
-from workflows import history
-from workflows.cancel_plan import cancel_act, cancel_retry, cancel_task, needs_confirming
-from workflows.fairness import fairness
+from workflows.compensation import cancel_intent, cancel_retry, cancel_task, needs_confirming
 from workflows.journal import Journal
 from workflows.lost_calls import calls_of_failed_cancel, calls_of_lost_round, lost_adjust, unreported_adjust
 from workflows.operator_updates import NOTHING_FILLED_IN, must_hold
-from workflows.runtime import CANCEL_TASK_QUEUE
+from workflows.runtime import CANCEL_TASK_QUEUE, fairness, history_is_long
 from workflows.saga_state import SagaState
 from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 
@@ -48,7 +35,7 @@ ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 class OrderSettlement:
     """One settlement. Its id is derived from requestUniqueNo; it has no execution or run timeout.
 
-    It ends in an end state of `contract.states`, and in no other way: asked to stop, it compensates.
+    It ends in an end state of `settlement.states`, and in no other way: asked to stop, it compensates.
     """
 
     @workflow.init
@@ -95,7 +82,7 @@ class OrderSettlement:
 
     async def _take_up(self, taken_up: TakeUp) -> None:
         """Do what is left to do for a settlement whose workflow was lost; an aborted one waits as it did."""
-        self._saga.act(ActKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
+        self._saga.act(ActionKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
         if self._saga.state is State.ADJUSTING:
             lost = unreported_adjust(self._settlement, taken_up.reason, self._settlement.accepted_at)
             self._saga.enter(State.CANCELLING, f"adjust {lost.verdict.outcome}; {taken_up.reason}", calls=(lost,))
@@ -174,15 +161,15 @@ class OrderSettlement:
         if result is not None:
             self._saga.enter(State.CANCELLED, f"consistent again: {result}", cancel_result=result)
 
-    def _begun(self, kind: CancelKind, reason: str, in_s: float = 0) -> CancelAct:
+    def _begun(self, kind: CancelKind, reason: str, in_s: float = 0) -> CancelIntent:
         """Return the cancel of a kind as it was begun; begin it, to be sent in so many seconds, if it was not."""
-        act = self._saga.cancel_act(kind)
+        act = self._saga.cancel_intent(kind)
         if act is None:
-            act = cancel_act(kind, reason, _epoch_ms(workflow.now() + timedelta(seconds=in_s)))
+            act = cancel_intent(kind, reason, _epoch_ms(workflow.now() + timedelta(seconds=in_s)))
             self._saga.begin(act)
         return act
 
-    async def _cancel_until_consistent(self, act: CancelAct) -> CancelResult | None:
+    async def _cancel_until_consistent(self, act: CancelIntent) -> CancelResult | None:
         """Send one cancel, in as many rounds as operators ask for; None: an operator resolved it by hand.
 
         One that was answered to a lost predecessor is not sent again.
@@ -190,7 +177,7 @@ class OrderSettlement:
         if (known := self._saga.snapshot.cancel_result_of(act.kind)) is not None:
             return known
         while True:
-            if self._saga.state is State.ABORTED and await self._operator_acts() is State.RESOLVED:
+            if self._saga.state is State.ABORTED and await self._operator_actions() is State.RESOLVED:
                 return None
             task, scheduled_at = cancel_task(self._settlement, act, self._saga.round), workflow.now()
             try:
@@ -203,12 +190,12 @@ class OrderSettlement:
                 self._saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
                 return report.result
 
-    async def _operator_acts(self) -> State:
+    async def _operator_actions(self) -> State:
         """Wait, for as long as it takes, until an operator leads out of ABORTED; return where to.
 
         Each round of cancels comes by here, so that a history never grows by more than one round beyond its limit.
         """
-        if history.is_long():
+        if history_is_long():
             start = accepted_input(self._settlement)
             workflow.continue_as_new(SettlementStart(**dict(start), carried=self._journal.carry()))
         await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
@@ -235,9 +222,9 @@ class OrderSettlement:
         request = OperatorRequest(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:
             self._stop_requested = True
-            self._saga.act(ActKind.WORKFLOW_CANCELLATION, request)
+            self._saga.act(ActionKind.WORKFLOW_CANCELLATION, request)
         elif self._saga.state is State.ABORTED:
-            self._retry(ActKind.WORKFLOW_CANCELLATION, request)
+            self._retry(ActionKind.WORKFLOW_CANCELLATION, request)
 
     @workflow.update
     async def decision(self) -> Snapshot:
@@ -248,13 +235,13 @@ class OrderSettlement:
     @workflow.update(description=RETRY_DESCRIPTION)
     def retry_cancel_adjust(self, request: OperatorRequest = NOTHING_FILLED_IN) -> UpdateResult:
         """Take an ABORTED settlement back to CANCELLING. Refused in any other state."""
-        self._retry(ActKind.RETRY_CANCEL_ADJUST, request)
+        self._retry(ActionKind.RETRY_CANCEL_ADJUST, request)
         return self._saga.update_result()
 
     @workflow.update(description=RESOLVE_DESCRIPTION)
     def resolve(self, request: OperatorRequest = NOTHING_FILLED_IN) -> UpdateResult:
         """Close an ABORTED settlement with reason and evidence. Refused in any other state."""
-        self._saga.act(ActKind.RESOLVE, request)
+        self._saga.act(ActionKind.RESOLVE, request)
         self._saga.enter(State.RESOLVED, "resolved by hand; the acts say by whom and on what evidence")
         return self._saga.update_result()
 
@@ -273,7 +260,7 @@ class OrderSettlement:
         """Return the newest snapshot, without those entries of a long audit that only the ledger still has."""
         return self._saga.snapshot
 
-    def _retry(self, kind: ActKind, request: OperatorRequest) -> None:
+    def _retry(self, kind: ActionKind, request: OperatorRequest) -> None:
         self._saga.round += 1
         self._saga.act(kind, request)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the acts say by whom and why")

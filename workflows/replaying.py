@@ -10,9 +10,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
-from workflows.reconciliation import Reconciliation
+from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import workflow_runner
 
 WORKFLOWS: tuple[type, ...] = (OrderSettlement, BatchRetry, Reconciliation)

@@ -5,26 +5,26 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contract.audit_window import within_window
-    from contract.calls import CallRecord
-    from contract.ids import CancelKind
-    from contract.payloads import (
-        ActKind,
+    from settlement.audit_window import within_window
+    from settlement.calls import CallRecord
+    from settlement.ids import CancelKind
+    from settlement.snapshot import (
+        ActionKind,
         AuditCounts,
-        CancelAct,
-        OperatorAct,
+        CancelIntent,
+        OperatorAction,
         OperatorRequest,
-        SettlementInput,
         Snapshot,
         StateChange,
-        UpdateResult,
     )
-    from contract.states import TRANSITIONS, CancelResult, State, decision_of
+    from settlement.start import SettlementInput
+    from settlement.states import TRANSITIONS, CancelResult, State, decision_of
+    from settlement.tasks import UpdateResult
 
 from workflows.metrics import count_change
 from workflows.visibility import money, show
 
-_BEGINS_A_ROUND = frozenset({ActKind.RETRY_CANCEL_ADJUST, ActKind.WORKFLOW_CANCELLATION, ActKind.TAKE_UP})
+_BEGINS_A_ROUND = frozenset({ActionKind.RETRY_CANCEL_ADJUST, ActionKind.WORKFLOW_CANCELLATION, ActionKind.TAKE_UP})
 
 
 class SagaState:
@@ -96,18 +96,18 @@ class SagaState:
         """Take calls into the audit without leaving the state."""
         self._change(calls=(*self.snapshot.calls, *calls), reason=reason)
 
-    def act(self, kind: ActKind, request: OperatorRequest) -> None:
+    def act(self, kind: ActionKind, request: OperatorRequest) -> None:
         """Take an act into the audit. What follows from it is the caller's affair."""
-        act = OperatorAct(kind=kind, at=workflow.now(), **request.model_dump())
-        self._change(acts=(*self.snapshot.acts, act))
+        act = OperatorAction(kind=kind, at=workflow.now(), **request.model_dump())
+        self._change(actions=(*self.snapshot.actions, act))
 
-    def cancel_act(self, kind: CancelKind) -> CancelAct | None:
+    def cancel_intent(self, kind: CancelKind) -> CancelIntent | None:
         """Return the cancel of a kind if it was begun, however long ago."""
-        return next((act for act in self.snapshot.cancel_acts if act.kind is kind), None)
+        return next((act for act in self.snapshot.cancel_intents if act.kind is kind), None)
 
-    def begin(self, act: CancelAct) -> None:
+    def begin(self, act: CancelIntent) -> None:
         """Take a cancel into what is known before it is sent: a successor must send the same request."""
-        self._change(cancel_acts=(*self.snapshot.cancel_acts, act))
+        self._change(cancel_intents=(*self.snapshot.cancel_intents, act))
 
     def update_result(self) -> UpdateResult:
         """Return what an operator's Update answers: where the settlement stands now."""
@@ -128,5 +128,5 @@ def _next_round(known: Snapshot) -> int:
     """Return the number of the next round: above every one that was made, or begun and lost with its worker."""
     made = max((call.round + 1 for call in known.calls), default=0)
     # Those that are left out have begun a round each: no other act leaves a settlement open.
-    asked_for = known.left_out.acts + sum(act.kind in _BEGINS_A_ROUND for act in known.acts)
-    return max(made, asked_for + 1 if known.calls or known.cancel_acts else asked_for)
+    asked_for = known.left_out.actions + sum(act.kind in _BEGINS_A_ROUND for act in known.actions)
+    return max(made, asked_for + 1 if known.calls or known.cancel_intents else asked_for)

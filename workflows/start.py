@@ -6,12 +6,12 @@ from typing import Any
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from contract.ids import workflow_id
-from contract.payloads import SettlementInput, SettlementStart, Snapshot, TakeUp
-from contract.states import State
-from workflows.fairness import fairness
+from settlement.ids import workflow_id
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, SettlementStart, TakeUp
+from settlement.states import State
 from workflows.order_settlement import OrderSettlement
-from workflows.runtime import SETTLEMENT_TASK_QUEUE
+from workflows.runtime import SETTLEMENT_TASK_QUEUE, fairness
 from workflows.visibility import HOW_TO_ACT, search_attributes, static_summary
 
 DECISION_UPDATE_ID = "decision"

@@ -6,10 +6,11 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
-    from contract.ids import STATE_ATTRIBUTE, cancel_unique_no
-    from contract.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
-    from contract.payloads import SettlementInput, Snapshot
-    from contract.states import State
+    from settlement.ids import STATE_ATTRIBUTE, cancel_unique_no
+    from settlement.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
+    from settlement.snapshot import Snapshot
+    from settlement.start import SettlementInput
+    from settlement.states import State
 
 SETTLEMENT_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 # Keywords, not Ints: the Temporal UI reads Ints as doubles, so above 2^53 it shows and searches for another number.
@@ -128,7 +129,7 @@ def _calls_in_short(snapshot: Snapshot) -> str:
     if snapshot.adjust is None:
         return ""
     text = f"Adjust: {snapshot.adjust.outcome} ({snapshot.adjust.rule})."
-    attempts = sum(snapshot.cancel_attempts(act.kind) for act in snapshot.cancel_acts)
+    attempts = sum(snapshot.cancel_attempts(act.kind) for act in snapshot.cancel_intents)
     if attempts:
         last = snapshot.calls[-1].verdict
         text += f" Cancel attempts: {attempts}; the last one: {last.outcome} ({last.rule})."
@@ -146,7 +147,9 @@ def code_span(text: str) -> str:
 def _numbers_sent(settlement: SettlementInput, snapshot: Snapshot) -> str:
     """Return the numbers by which the external system knows this settlement's calls."""
     number = settlement.adjust.requestUniqueNo
-    cancels = (cancel_unique_no(number, act.kind) for act in snapshot.cancel_acts if snapshot.cancel_attempts(act.kind))
+    cancels = (
+        cancel_unique_no(number, act.kind) for act in snapshot.cancel_intents if snapshot.cancel_attempts(act.kind)
+    )
     return "Numbers at the external system:\n" + "\n".join(map(code_span, (number, *cancels)))
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.api import Answer, as_model
-from cli.commands.batch_progress import watch
-from cli.commands.batch_views import (
+from cli.api import ApiResponse, as_model
+from cli.commands.batch_retry_progress import watch
+from cli.commands.batch_retry_views import (
     BATCH_COLUMNS,
     ITEM_COLUMNS,
     batch_row,
@@ -17,14 +17,14 @@ from cli.commands.batch_views import (
     item_row,
     preview_view,
 )
-from cli.commands.views import LIST_COLUMNS, list_row
+from cli.commands.settlement_views import LIST_COLUMNS, list_row
 from cli.exits import CliError, NoAnswerError, UsageError
 from cli.options import BatchId, Cause, Company, From, Note, RetryWhy, To, iso
 from cli.pages import SETTLEMENTS, Pages, batch_items
 from cli.session import Session, session_of
-from contract.batch import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
-from contract.settlement import Settlement
-from contract.states import State
+from schemas.settlement import Settlement
+from settlement.batch_retry import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
+from settlement.states import State
 
 BATCHES = "/v1/batch-retries"
 PREVIEW = "/v1/batch-retry-preview"
@@ -174,7 +174,7 @@ def _ask(session: Session, count: int, *, yes: bool) -> None:
         raise CliError(message)
 
 
-def _begin(session: Session, content: bytes) -> Answer:
+def _begin(session: Session, content: bytes) -> ApiResponse:
     """Send it once: after no answer there may be a batch, and a second one must not be begun blindly."""
     try:
         return session.api.post(BATCHES, content)

@@ -6,14 +6,14 @@ from typing import Annotated
 import httpx2
 import typer
 
-from cli.commands.views import path_of
+from cli.commands.settlement_views import path_of
 from cli.exits import CliError, Exit, NoAnswerError
 from cli.options import Number
-from cli.patience import Patience
+from cli.retry_policy import RetryPolicy
 from cli.screen import Form
 from cli.session import Session, session_of
-from contract.settlement import SettlementEvent
-from contract.states import END_STATES
+from settlement.snapshot import SettlementEvent
+from settlement.states import END_STATES
 
 _COLUMNS = ("id", "at", "state", "decision", "reason")
 _WIDTHS = (3, 24, 10, 8)
@@ -31,12 +31,12 @@ def events(
     """
     session = session_of(context)
     follower = _Follower(session, number, after)
-    patience = Patience(session.screen.say)
+    retry_policy = RetryPolicy(session.screen.say)
     while not follower.ended:
         try:
-            follower.follow(patience)
+            follower.follow(retry_policy)
         except NoAnswerError as error:
-            patience.bear(error)
+            retry_policy.wait_or_raise(error)
 
 
 class _Follower:
@@ -50,21 +50,21 @@ class _Follower:
         self._nothing_more = False
         self.ended = False
 
-    def follow(self, patience: Patience) -> None:
+    def follow(self, retry_policy: RetryPolicy) -> None:
         """Read one stream to the settlement's end, or to where the API ends it; NoAnswerError where it breaks off."""
         last_event_id = str(self._last) if self._last >= 0 else None
         with self._session.api.events(path_of(self._number, "events"), last_event_id) as stream:
-            patience.reached()
+            retry_policy.reached()
             self._begin()
             for event in stream:
                 if event.data:
-                    patience.answered()
+                    retry_policy.answered()
                     self._take(event)
                 if self.ended:
                     return
         self._look_whether_more_will_come()
         if not self.ended:
-            patience.pause()
+            retry_policy.pause()
 
     def _look_whether_more_will_come(self) -> None:
         """End once a whole stream, begun after the settlement had ended, brought no end: `--after` lay behind it."""

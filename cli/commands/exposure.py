@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.blocks import Block, Fields, Table
 from cli.options import choice
+from cli.rendering import Block, Fields, Table
 from cli.session import session_of
-from contract.exposure import CurrencyTotal, Exposure, ExposureBy
+from settlement.exposure import CurrencyTotal, Exposure, ExposureBy
 
 
 def exposure(context: typer.Context, *, by: Annotated[ExposureBy, choice(ExposureBy, "WORD")] = ExposureBy.AGE) -> None:

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from cli.api import as_model
-from cli.blocks import Block, Fields, Row
 from cli.exits import NoAnswerError
 from cli.options import KeyId, choice
+from cli.rendering import Block, Fields, Row
 from cli.screen import Form
 from cli.session import session_of
-from contract.access import ApiKey, NewApiKey, Role
+from schemas.keys import NewApiKey
+from settlement.keys import ApiKey, Role
 
 KEYS = "/v1/api-keys"
 _COLUMNS = ("keyId", "owner", "role", "createdAt", "createdBy", "revokedAt", "revokedBy")

@@ -5,15 +5,15 @@ from typing import Annotated
 import typer
 
 from cli.api import as_model
-from cli.blocks import Block, Lines, Table
-from cli.commands.views import LIST_COLUMNS, list_row, path_of, whole
+from cli.commands.settlement_views import LIST_COLUMNS, list_row, path_of, whole
 from cli.options import Cause, Company, From, Number, To, choice, iso
 from cli.pages import SETTLEMENTS, Pages
+from cli.rendering import Block, Lines, Table
 from cli.session import session_of
 from cli.text import moment
-from contract.explanation import Explanation
-from contract.settlement import Settlement
-from contract.states import CancelResult, State
+from schemas.explanation import Explanation
+from schemas.settlement import Settlement
+from settlement.states import CancelResult, State
 
 
 def show(context: typer.Context, number: Number) -> None:

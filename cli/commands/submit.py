@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.api import Answer
-from cli.commands.views import PREFIX, summary
+from cli.api import ApiResponse
+from cli.commands.settlement_views import PREFIX, summary
 from cli.exits import Exit, NoAnswerError, RefusedError, UsageError
 from cli.options import Company, choice
 from cli.session import Session, session_of
 from cli.text import clean
-from contract.commands import command_on
 from contract.fields import OperationType, decimal_places
-from contract.settlement import Settlement
-from contract.states import Decision
+from schemas.explanation import command_on
+from schemas.settlement import Settlement
+from settlement.states import Decision
 
 WAIT_MAX_S = 60
 FILE_BYTES_MAX = 1024 * 1024
@@ -128,7 +128,7 @@ def _option(name: str) -> str:
     return "--" + "".join(f"-{each.lower()}" if each.isupper() else each for each in name)
 
 
-def _post(session: Session, content: bytes, headers: dict[str, str], wait: int) -> Answer:
+def _post(session: Session, content: bytes, headers: dict[str, str], wait: int) -> ApiResponse:
     """Post the order. Repeating it is safe, for it carries its number; so a 503 has it repeated."""
     if wait:
         headers["Prefer"] = f"wait={wait}"
@@ -155,7 +155,7 @@ def _how_to_tell(content: bytes) -> str:
     return clean(f"the same order again is safe and tells; or {show}")
 
 
-def _tell(session: Session, answer: Answer, wait: int) -> Exit:
+def _tell(session: Session, answer: ApiResponse, wait: int) -> Exit:
     settlement = answer.read(Settlement)
     screen = session.screen
     screen.answer(answer, lambda: [summary(settlement)])

@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, Update, delete, func, select, update
 
-from contract.reconciliation import FindingKind, FindingStatus
 from ledger.queries.table import listed
 from ledger.schema import OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
+from settlement.reconciliation import FindingKind, FindingStatus
 
 _AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

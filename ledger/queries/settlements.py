@@ -22,14 +22,13 @@ from sqlalchemy import (
     update,
 )
 
-from contract.calls import Rule
-from contract.exposure import AGE_LIMITS_S, Age, ExposureBy
-from contract.states import END_STATES, CancelResult, State
+from ledger.filters import SettlementFilter, residual
 from ledger.queries.table import listed
-from ledger.residual import residual
 from ledger.schema import OPEN
-from ledger.settlement_filter import SettlementFilter
-from ledger.tables import external_calls, operator_acts, settlements, state_changes
+from ledger.tables import external_calls, operator_actions, settlements, state_changes
+from settlement.calls import Rule
+from settlement.exposure import AGE_LIMITS_S, Age, ExposureBy
+from settlement.states import END_STATES, CancelResult, State
 
 Place = tuple[datetime, str]
 """Where a page ended: moment of acceptance and number."""
@@ -76,7 +75,7 @@ def settlement(number: str) -> Select[Any]:
     return select(settlements).where(settlements.c.request_unique_no == number)
 
 
-@listed(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_acts, state_changes)))
+@listed(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_actions, state_changes)))
 def parts(table: Table, numbers: Sequence[str]) -> Select[Any]:
     """Return the rows of settlements in a table of calls, acts or state changes, in order."""
     by = table.c
@@ -139,7 +138,7 @@ _STANDING = tuple(
 
 
 @listed((_AT, None, 100), (_AT, (_AT, "N-1"), 100))
-def open_standings(untouched_since: datetime, after: Place | None, limit: int) -> Select[Any]:
+def open_summaries(untouched_since: datetime, after: Place | None, limit: int) -> Select[Any]:
     """Return where settlements stand that have not ended and were not written to since, oldest first."""
     by = settlements.c
     query = select(*_STANDING).where(OPEN, by.updated_at < untouched_since)

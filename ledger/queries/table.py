@@ -19,14 +19,14 @@ Sample = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Listed:
+class QueryEntry:
     """One query of the table: what builds it, and samples of what it is built with."""
 
     build: Callable[..., Statement]
     samples: tuple[Sample, ...]
 
 
-QUERIES: dict[str, Listed] = {}
+QUERIES: dict[str, QueryEntry] = {}
 """Every query of the product, by module and function."""
 
 
@@ -36,7 +36,7 @@ def listed(*samples: Sample, more: Iterable[Sample] = ()) -> Callable[[Callable[
     def enter(build: Callable[P, S]) -> Callable[P, S]:
         given = (*samples, *more)
         assert given, "a query needs a sample of its arguments"  # noqa: S101 - a fault of the programmer
-        QUERIES[f"{build.__module__.rpartition('.')[2]}.{build.__name__}"] = Listed(build, given)
+        QUERIES[f"{build.__module__.rpartition('.')[2]}.{build.__name__}"] = QueryEntry(build, given)
         return build
 
     return enter

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator
 
-from contract.paths import routable
+from contract.path_segments import routable
 
 PROBLEM = "application/problem+json"
 TRACES_OF_INSIDES = ("Traceback", 'File "', "sqlalchemy", "sqlite3", "psycopg", "pydantic", "temporalio", "grpc")

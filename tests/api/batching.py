@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import settlement

@@ -13,16 +13,18 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.app import create_app
-from api.keys import Keys
+from api.keys.recognition import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from connector import ExternalSystem
-from contract.access import ApiKeyOrder, Role
-from contract.ids import workflow_id
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import State
 from ledger import Batches, KeyRing, Ledger
+from schemas.keys import ApiKeyRequest
+from settlement.ids import workflow_id
+from settlement.keys import Role
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.api.answers import Documented
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
@@ -76,7 +78,7 @@ class Door:
     async def key(self, role: Role, owner: str | None = None) -> str:
         """Make a key and return it as a caller sends it."""
         keys: Keys = self.app.state.services.keys
-        made = await keys.make(ApiKeyOrder(owner=owner or f"{role}-1", role=role), "the test")
+        made = await keys.make(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
         assert made is not None
         return made.api_key
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import Door
 from tests.support.orders import order
 from tests.support.scripted import UNKNOWN, Answer, ScriptedExternalSystem

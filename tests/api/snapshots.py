@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contract.calls import CallRecord, Operation, Verdict
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind, OperatorAct, SettlementInput, Snapshot, StateChange
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, State, decision_of
+from contract.operations import Operation
+from settlement.calls import CallRecord, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import ActionKind, OperatorAction, Snapshot, StateChange
+from settlement.start import SettlementInput
+from settlement.states import CancelResult, State, decision_of
 from tests.support.scripted import APPLIED, NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN
 
 
@@ -52,9 +54,11 @@ def long_story(settlement: SettlementInput) -> Snapshot:
     moments = [start + timedelta(seconds=each, microseconds=123456) for each in range(8)]
     first, confirming = CancelKind
     acts = (
-        OperatorAct(kind=ActKind.RETRY_CANCEL_ADJUST, operator="night-shift", note="broker is back", at=moments[3]),
-        OperatorAct(
-            kind=ActKind.RESOLVE, operator="day-shift", note="by hand", broker_reference="ticket 17", at=moments[7]
+        OperatorAction(
+            kind=ActionKind.RETRY_CANCEL_ADJUST, operator="night-shift", note="broker is back", at=moments[3]
+        ),
+        OperatorAction(
+            kind=ActionKind.RESOLVE, operator="day-shift", note="by hand", broker_reference="ticket 17", at=moments[7]
         ),
     )
     return Snapshot(
@@ -71,7 +75,7 @@ def long_story(settlement: SettlementInput) -> Snapshot:
             _cancel(settlement, first, moments[4], NEVER_RECEIVED, CancelResult.NEVER_RECEIVED, retried=1, attempt=2),
             _cancel(settlement, confirming, moments[6], REVERSED, CancelResult.REVERSED),
         ),
-        acts=acts,
+        actions=acts,
         state_changes=(
             StateChange(state=State.CANCELLING, at=moments[1], reason="adjust UNKNOWN (DEADLINE)"),
             StateChange(state=State.ABORTED, at=moments[2], reason="FIRST cancel adjust ran out of attempts"),

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from contract.access import PERMISSIONS, Role
+from settlement.keys import PERMISSIONS, Role
 from tests.api.answers import PROBLEM
 from tests.api.doors import Door, bearer
 from tests.api.who_may import BY_ROLES, EVERYBODY, GUARDED_ROUTES, NAMES, UNKNOWN_KEY, WHO_MAY, ask

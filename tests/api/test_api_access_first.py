@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from contract.access import Role
 from ledger import open_engine
+from settlement.keys import Role
 from tests.api.doors import GUARDED, SETTLEMENTS, Door, bearer, open_door
 from tests.api.who_may import GUARDED_ROUTES, NAMES, UNISSUED_KEY, UNKNOWN_KEY, ask
 from tests.api.wire import chunk, exchange, head, served

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from contract.fields import INT64_MAX
-from contract.operator_rules import NOTE_LENGTH_MAX
+from settlement.operator_rules import NOTE_LENGTH_MAX
 from tests.api.batching import BATCHES, PREVIEW, VALID, abort, begin, read
 from tests.api.doors import Door
 from tests.support.scripted import UNKNOWN

@@ -9,13 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from api import batch_starts
-from api.batch_starts import start_running
-from contract.access import Role
-from contract.batch import Batch, BatchProgress
-from contract.ids import batch_workflow_id
-from contract.states import State
+from api.batch_retry import start as batch_starts
+from api.batch_retry.start import start_running
 from ledger import Batches
+from settlement.batch_retry import Batch, BatchProgress
+from settlement.ids import batch_workflow_id
+from settlement.keys import Role
+from settlement.states import State
 from tests.api.batching import BATCHES, COMPANY, PREVIEW, abort, batch_of, becomes, begin, moment, read
 from tests.api.doors import UI_URL, Door, bearer
 from tests.api.wire import Line, served
@@ -107,7 +107,7 @@ async def test_selection_that_has_changed_begins_nothing(closed_door: Door, expe
 async def test_more_than_a_batch_may_have_is_said_and_not_counted(
     closed_door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("ledger.queries.batches", "api.batch_retries"):
+    for module in ("ledger.queries.batch_retry", "api.batch_retry.routes"):
         monkeypatch.setattr(f"{module}.BATCH_ITEMS_MAX", 2)
     await abort(closed_door, 4)
     answer = await begin(closed_door, 2)
@@ -227,7 +227,7 @@ async def test_batch_is_carried_out_and_reported(door: Door) -> None:
         done = await becomes(door, path, "DONE")
         for number in numbers:
             await door.reaches(number, State.CANCELLED)
-        acts = [(await door.get(number)).json()["operatorActs"] for number in numbers]
+        acts = [(await door.get(number)).json()["operatorActions"] for number in numbers]
         stopped = (await door.http.post(f"{path}/stop")).json()
     assert done["outcomes"] == {"RETRIED": 4}
     report = (await read(door, f"{path}/items"))["items"]
@@ -251,7 +251,7 @@ async def test_stop_ends_the_workflow_of_a_batch(door: Door, temporal: Client) -
         assert (await handle.result()).pending == 2
         for number in numbers:
             resource = (await door.get(number)).json()
-            assert (resource["state"], resource["operatorActs"]) == ("ABORTED", [])
+            assert (resource["state"], resource["operatorActions"]) == ("ABORTED", [])
 
 
 async def test_batch_that_was_begun_without_temporal_is_carried_out_when_it_is_back(

@@ -9,13 +9,13 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from api.prefer import WAIT_MAX_S
-from api.resource import SETTLEMENTS
+from api.settlements.decision import WAIT_MAX_S
+from api.settlements.resource import SETTLEMENTS
 from cli.commands import submit
 from cli.pages import PAGE
-from contract.access import Role
-from contract.states import State
-from ledger.ledger import PAGE_LIMIT_MAX
+from ledger.settlements import PAGE_LIMIT_MAX
+from settlement.keys import Role
+from settlement.states import State
 from tests.api.doors import Door, accept
 from tests.api.snapshots import rejected
 from tests.api.wire import HOST, served
@@ -204,7 +204,7 @@ async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: s
     there = await answer(url, f"{SETTLEMENTS}/{number}")
     assert (retried.code, retried.json()["state"]) == (0, "CANCELLING")
     assert (resolved.code, resolved.fields()["state"], there["state"]) == (0, "RESOLVED", "RESOLVED")
-    acts = [(act["kind"], act["reasonCode"], act["note"], act["brokerReference"]) for act in there["operatorActs"]]
+    acts = [(act["kind"], act["reasonCode"], act["note"], act["brokerReference"]) for act in there["operatorActions"]]
     assert acts == [
         ("RETRY_CANCEL_ADJUST", "BROKER_RECOVERED", "outage ended 03:10", None),
         ("RESOLVE", "REVERSED_BY_BROKER", "by hand", "ticket 17"),

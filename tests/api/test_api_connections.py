@@ -12,8 +12,8 @@ import pytest_asyncio
 from fastapi import FastAPI, Response
 from prometheus_client import REGISTRY
 
-from api import connections as connections_module
-from api.connections import Reason, client_of
+from api.http import connections as connections_module
+from api.http.connections import Reason, client_of
 from config.settings import Settings
 from tests.api.doors import SETTLEMENTS, Door
 from tests.api.test_api_wire import code
@@ -254,7 +254,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch: py
         sent.set()
         return Response(b"x" * 50_000_000)
 
-    monkeypatch.setattr("api.http_protocol.WRITE_STALL_S", 0.5)
+    monkeypatch.setattr("api.http.protocol.WRITE_STALL_S", 0.5)
     before = closed(Reason.ANSWER_NOT_READ)
     async with served(app, QUICK) as port:
         with socket.create_connection((HOST, port)) as client:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from contract.payloads import Snapshot
-from contract.states import State
+from settlement.snapshot import Snapshot
+from settlement.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import long_story
 from tests.support.orders import settlement

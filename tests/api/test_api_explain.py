@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.explain_next import next_step, round_lasts_at_most
-from api.explain_settlement import timeline
-from contract.calls import Phase, Rule
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind, CancelAct, OperatorAct, StateChange, accepted_snapshot
-from contract.rules_in_words import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
-from contract.states import CancelResult, State
+from api.settlements.explain import timeline
+from api.settlements.explain_next import next_step, round_lasts_at_most
+from schemas.explanation import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
+from settlement.calls import Phase, Rule
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, StateChange
+from settlement.start import accepted_snapshot
+from settlement.states import CancelResult, State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import long_story, rejected, stands
 from tests.support import lost
@@ -102,17 +103,17 @@ def test_the_round_of_one_that_is_taken_up_ends_counted_from_there() -> None:
     order = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1))
     known = lost.cancelling(order)
     taken_up_at = order.accepted_at + timedelta(minutes=10)
-    act = OperatorAct(kind=ActKind.TAKE_UP, operator="reconciliation", note=lost.REASON, at=taken_up_at)
-    step = next_step(order, known.model_copy(update={"acts": (act,)}))
+    act = OperatorAction(kind=ActionKind.TAKE_UP, operator="reconciliation", note=lost.REASON, at=taken_up_at)
+    step = next_step(order, known.model_copy(update={"actions": (act,)}))
     assert (step.who, step.at) == ("automation", taken_up_at + round_lasts_at_most(QUICK_POLICY))
 
 
 def test_in_the_quarantine_the_confirming_cancel_is_due_when_it_was_planned() -> None:
     order = settlement()
     story = long_story(order)
-    act = CancelAct(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
+    act = CancelIntent(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
     snapshot = story.model_copy(
-        update={"state": State.CANCELLING, "calls": story.calls[:3], "cancel_acts": (act,)},
+        update={"state": State.CANCELLING, "calls": story.calls[:3], "cancel_intents": (act,)},
     )
     step = next_step(order, snapshot)
     assert (step.who, step.at) == ("automation", datetime.fromtimestamp(1_767_605_400.5, UTC))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import settlement

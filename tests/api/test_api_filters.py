@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.ledger.samples import NOON

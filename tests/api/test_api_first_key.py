@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.first_key import RefusedError, first_key
-from api.key_text import KeyText
+from api.first_key import FirstKeyRefusedError, first_key
+from api.keys.text import KeyText
 from config.settings import Settings
-from contract.access import Role
+from settlement.keys import Role
 from tests.api.doors import PEPPER, Door, bearer
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ async def test_the_key_manages_keys_and_says_who_made_it(settings: Settings, gua
 
 async def test_one_is_enough(settings: Settings) -> None:
     await first_key(settings, "boss", force=False)
-    with pytest.raises(RefusedError, match=r"an active admin key exists \(of boss\)"):
+    with pytest.raises(FirstKeyRefusedError, match=r"an active admin key exists \(of boss\)"):
         await first_key(settings, "deputy", force=False)
 
 
@@ -52,20 +52,20 @@ async def test_keys_of_other_roles_and_revoked_ones_do_not_count(settings: Setti
 async def test_with_force_another_is_made_up_to_the_limit(settings: Settings) -> None:
     keys = [await first_key(settings, "boss", force=True) for _ in range(2)]
     assert len(set(keys)) == 2
-    with pytest.raises(RefusedError, match="boss has 2 active keys already"):
+    with pytest.raises(FirstKeyRefusedError, match="boss has 2 active keys already"):
         await first_key(settings, "boss", force=True)
 
 
 @pytest.mark.parametrize("owner", ["", "Boss", "first-key", "o" * 65])
 async def test_an_owner_keeps_the_rules(settings: Settings, owner: str) -> None:
-    with pytest.raises(RefusedError, match="OWNER: "):
+    with pytest.raises(FirstKeyRefusedError, match="OWNER: "):
         await first_key(settings, owner, force=False)
 
 
 @pytest.mark.parametrize("path", ["{folder}/not-migrated.db", "{folder}/gone/ledger.db"])
 async def test_a_ledger_that_is_none_is_named(settings: Settings, tmp_path: Path, path: str) -> None:
     elsewhere = settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{path.format(folder=tmp_path)}")})
-    with pytest.raises(RefusedError, match=r"the ledger cannot be written: OperationalError.*ledger\.migrate"):
+    with pytest.raises(FirstKeyRefusedError, match=r"the ledger cannot be written: OperationalError.*ledger\.migrate"):
         await first_key(elsewhere, "boss", force=False)
 
 

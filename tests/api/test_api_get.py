@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from contract.audit_window import leave_out
 from contract.fields import is_unique_no
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import AuditCounts
-from contract.states import State
+from settlement.audit_window import leave_out
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import AuditCounts
+from settlement.states import State
 from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door
 from tests.api.snapshots import long_story, rejected, stands
 from tests.support import lost
@@ -110,7 +110,7 @@ async def test_everything_that_is_known_is_shown(closed_door: Door) -> None:
             call(4, first, NEVER_RECEIVED, round=1, attempt=2, cancelResult="NEVER_RECEIVED"),
             call(6, confirming, APPLIED, kind="CONFIRMING", cancelResult="REVERSED"),
         ],
-        "operatorActs": [
+        "operatorActions": [
             act(3, "RETRY_CANCEL_ADJUST", "night-shift", "broker is back", None),
             act(7, "RESOLVE", "day-shift", "by hand", "ticket 17"),
         ],

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.body_limit import BODY_BYTES_MAX
-from api.problems import ERRORS_MAX, FIELD_LENGTH_MAX
+from api.http.problems import ERRORS_MAX, FIELD_LENGTH_MAX
+from api.http.strict_body import BODY_BYTES_MAX
 from tests.api.doors import SETTLEMENTS, Door
 from tests.support.orders import order
 

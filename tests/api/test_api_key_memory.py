@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api import keys as keys_module
-from api.key_text import KeyText
-from api.keys import REMEMBERED_S, Keys
-from contract.access import ApiKeyOrder, NewApiKey, Role
+from api.keys import recognition as keys_module
+from api.keys.recognition import REMEMBERED_S, Keys
+from api.keys.text import KeyText
 from ledger import KeyRing, StoredKey
+from schemas.keys import ApiKeyRequest, NewApiKey
+from settlement.keys import Role
 from tests.api.doors import PEPPER
 
 
@@ -62,7 +63,7 @@ def keys(ring: WatchedRing, clock: Clock) -> Keys:
 
 async def make(keys: Keys, owner: str = "ops-1") -> NewApiKey:
     """Make a key."""
-    made = await keys.make(ApiKeyOrder(owner=owner, role=Role.VIEWER), "boss")
+    made = await keys.make(ApiKeyRequest(owner=owner, role=Role.VIEWER), "boss")
     assert made is not None
     return made
 

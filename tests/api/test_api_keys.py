@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.key_text import KeyText
-from contract.access import RESERVED_OWNERS, Role
+from api.keys.text import KeyText
 from ledger.tables import api_keys
+from settlement.keys import RESERVED_OWNERS, Role
 from tests.api.doors import PEPPER, SETTLEMENTS, Door, bearer
 
 API_KEYS = "/v1/api-keys"

@@ -12,11 +12,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import State
-from ledger import Accepted, Page, open_engine
+from ledger import Page, SettlementRecord, open_engine
 from ledger import engine as ledger_engine
-from ledger.transactions import ends_by_itself
+from ledger.transactions import shielded_transaction
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.api.doors import Door, open_door, open_real_door, timed
 from tests.api.wire import HOST, line
 from tests.support.ledgers import FlakyLedger
@@ -44,11 +45,11 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
 class UnreachableLedger(FlakyLedger):
     """Raises what a database may raise that is lost below SQLAlchemy, as `Ledger` documents it."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
         """Fail."""
         raise self._lost
 
-    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
         """Fail."""
         raise self._lost
 
@@ -64,17 +65,17 @@ class UnreachableLedger(FlakyLedger):
 class SilentLedger(FlakyLedger):
     """Has open connections to a database that does not answer any more, and does not hang up either."""
 
-    @ends_by_itself
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+    @shielded_transaction
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
-    @ends_by_itself
-    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+    @shielded_transaction
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
-    @ends_by_itself
+    @shielded_transaction
     async def page(self, *_: object, **__: object) -> Page:
         """Hang, for as long as the real one would."""
         return await _for_ever()
@@ -83,8 +84,8 @@ class SilentLedger(FlakyLedger):
 class HalfSilentLedger(FlakyLedger):
     """Accepts, and then falls silent."""
 
-    @ends_by_itself
-    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+    @shielded_transaction
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
@@ -92,7 +93,7 @@ class HalfSilentLedger(FlakyLedger):
 class LateLedger(FlakyLedger):
     """Accepts when the caller's second is over, on a machine too busy to notice in time."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
         """Accept, and stop the clockwork meanwhile."""
         accepted = await super().accept(settlement, snapshot)
         time.sleep(1.2)  # noqa: ASYNC251 - the very thing
@@ -107,7 +108,7 @@ async def _for_ever() -> NoReturn:
 class BrokenLedger(FlakyLedger):
     """Has a bug."""
 
-    async def find(self, request_unique_no: str) -> Accepted | None:
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:
         """Fail as no database does."""
         raise ZeroDivisionError(PASSWORD, request_unique_no)
 
@@ -115,7 +116,7 @@ class BrokenLedger(FlakyLedger):
 class ForgetfulLedger(FlakyLedger):
     """Accepts, and then cannot be read: the database went away while the caller waited."""
 
-    async def find(self, request_unique_no: str) -> Accepted | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
         """Fail."""
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 
@@ -259,7 +260,7 @@ async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(
 class RefusingLedger(FlakyLedger):
     """Has a database that answers, and refuses what is written."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[Accepted, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
         """Fail, as a row that breaks a rule of the database does."""
         raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contract.states import State
-from ledger.ledger import PAGE_LIMIT_MAX
+from ledger.settlements import PAGE_LIMIT_MAX
+from settlement.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import settlement

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from contract.reconciliation import FindingKind
-from contract.states import State
 from ledger import Gauges, open_engine
-from ledger.transactions import ends_by_itself
+from ledger.transactions import shielded_transaction
+from settlement.reconciliation import FindingKind
+from settlement.states import State
 from tests.api.doors import Door, accept, open_door
 from tests.api.snapshots import stands
 from tests.support.ledgers import FlakyLedger
@@ -174,7 +174,7 @@ async def test_open_settlements_are_counted_by_state(door: Door) -> None:
 class SilentCount(FlakyLedger):
     """Has an open connection to a database that does not answer any more."""
 
-    @ends_by_itself
+    @shielded_transaction
     async def gauges(self) -> Gauges:
         """Hang, for as long as the real one would."""
         await asyncio.Event().wait()

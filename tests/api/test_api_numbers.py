@@ -2,8 +2,8 @@
 
 import pytest
 
-from contract.paths import segment_of
-from contract.states import State
+from contract.path_segments import segment_of
+from settlement.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.api.wire import exchange, head, served

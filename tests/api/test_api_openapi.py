@@ -8,9 +8,9 @@ import httpx2
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from contract.errors import STATUS_OF, ErrorCode
 from contract.fields import INT64_MAX, INT64_MIN
-from contract.states import State
+from schemas.problems import STATUS_OF, ErrorCode
+from settlement.states import State
 from tests.api.answers import PROBLEM, Documented
 from tests.api.doors import Door, accept, documented
 from tests.api.refusals import FIELDS, REQUIRED, RULES

@@ -85,12 +85,14 @@ def test_every_integer_in_a_parameter_has_bounds(document: Schema) -> None:
 @pytest.mark.parametrize("selection", [{}, {"companyId": None}, {"cause": None, "from": None}])
 def test_schema_of_a_batch_refuses_a_selection_of_everything(document: Schema, selection: Schema) -> None:
     with pytest.raises(ValidationError):
-        Documented(document).validate({"$ref": "#/components/schemas/BatchOrder"}, VALID | {"selection": selection})
+        Documented(document).validate(
+            {"$ref": "#/components/schemas/BatchRetryRequest"}, VALID | {"selection": selection}
+        )
 
 
 @pytest.mark.parametrize("selection", [{"companyId": 7}, {"to": "2026-01-05T12:00:00Z", "companyId": None}])
 def test_schema_of_a_batch_takes_what_names_one_thing(document: Schema, selection: Schema) -> None:
-    Documented(document).validate({"$ref": "#/components/schemas/BatchOrder"}, VALID | {"selection": selection})
+    Documented(document).validate({"$ref": "#/components/schemas/BatchRetryRequest"}, VALID | {"selection": selection})
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x00", "\x7f", "a\x9f"])

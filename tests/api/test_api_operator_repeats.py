@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from temporalio.client import Client
 
-from contract.access import Role
-from contract.ids import workflow_id
-from contract.states import State
-from ledger import Accepted
+from ledger import SettlementRecord
+from settlement.ids import workflow_id
+from settlement.keys import Role
+from settlement.states import State
 from tests.api.doors import GUARDED, Door, bearer, open_real_door
 from tests.api.operating import BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, story
 from tests.support.ledgers import FlakyLedger
@@ -25,10 +25,10 @@ async def test_of_equal_calls_at_once_all_are_answered_alike_and_one_act_is_kept
         answers = await asyncio.gather(*(door.act(number, kind, EVIDENCE) for _ in range(4)))
         gate.opened.set()
         await door.reaches(number, ends)
-        acts = (await door.get(number)).json()["operatorActs"]
+        acts = (await door.get(number)).json()["operatorActions"]
     assert [answer.status_code for answer in answers] == [status] * 4
     assert len({answer.content for answer in answers}) == 1
-    assert answers[0].json()["operatorActs"] == acts
+    assert answers[0].json()["operatorActions"] == acts
     assert len(acts) == 1
 
 
@@ -39,7 +39,7 @@ async def test_of_different_calls_at_once_one_acts_and_the_other_is_refused(door
         answers = await asyncio.gather(*(door.act(number, RETRY, body) for body in bodies))
         gate.opened.set()
         await door.reaches(number, State.CANCELLED)
-        acts = (await door.get(number)).json()["operatorActs"]
+        acts = (await door.get(number)).json()["operatorActions"]
     assert sorted(answer.status_code for answer in answers) == [202, 409]
     (note,) = [body["note"] for body, answer in zip(bodies, answers, strict=True) if answer.status_code == 202]
     assert [act["note"] for act in acts] == [note]
@@ -60,7 +60,7 @@ async def test_a_repeated_call_answers_the_same_however_far_the_settlement_has_g
     for answer in (again, at_the_end):
         assert (answer.status_code, answer.headers["idempotent-replayed"]) == (202, "true")
         assert answer.headers["location"] == first.headers["location"]
-    assert len(shown["operatorActs"]) == 1
+    assert len(shown["operatorActions"]) == 1
 
 
 async def test_the_same_words_are_a_new_act_when_it_is_aborted_again(door: Door) -> None:
@@ -71,7 +71,7 @@ async def test_the_same_words_are_a_new_act_when_it_is_aborted_again(door: Door)
         assert "idempotent-replayed" not in answer.headers
         await door.reaches(number, State.CANCELLED)
         shown = (await door.get(number)).json()
-    assert len(shown["operatorActs"]) == 2
+    assert len(shown["operatorActions"]) == 2
     assert story(shown)[-1] == ("CANCEL_ADJUST", 2, 1)
 
 
@@ -99,7 +99,7 @@ async def test_a_repeated_call_answers_the_same_though_the_ledger_has_not_heard_
         assert (again.status_code, again.json()) == (200, first.json())
         door.ledger.down = False
         await door.reaches(number, State.RESOLVED)
-        assert len((await door.get(number)).json()["operatorActs"]) == 1
+        assert len((await door.get(number)).json()["operatorActions"]) == 1
 
 
 async def test_a_repeated_call_that_finds_its_workflow_closed_in_between_answers_the_same(
@@ -113,13 +113,13 @@ async def test_a_repeated_call_that_finds_its_workflow_closed_in_between_answers
     reads = iter([before])
     find = door.ledger.find
 
-    async def late_reader(request_unique_no: str) -> Accepted | None:
+    async def late_reader(request_unique_no: str) -> SettlementRecord | None:
         return next(reads, None) or await find(request_unique_no)
 
     monkeypatch.setattr(door.ledger, "find", late_reader)
     answer = await door.act(number, RESOLUTION, EVIDENCE)
     assert (answer.status_code, answer.json()["state"]) == (200, "RESOLVED")
-    assert len(answer.json()["operatorActs"]) == 1
+    assert len(answer.json()["operatorActions"]) == 1
 
 
 async def workflow_closes(door: Door, number: str) -> None:
@@ -138,7 +138,7 @@ async def test_an_act_is_kept_under_the_keys_owner_and_only_that_owner_repeats_i
             repeated = await door.act(number, RESOLUTION, EVIDENCE, **first)
             other = await door.act(number, RESOLUTION, EVIDENCE, **second)
         assert [answer.status_code for answer in (acted, repeated, other)] == [200, 200, 409]
-        assert [act["operator"] for act in repeated.json()["operatorActs"]] == ["ops-1"]
+        assert [act["operator"] for act in repeated.json()["operatorActions"]] == ["ops-1"]
 
 
 async def test_of_two_operators_with_the_same_words_at_once_one_acts(ledger: FlakyLedger, temporal: Client) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from api import operator_acts
+from api.settlements import operator_actions
 from tests.api.doors import QUICK_SETTINGS, Door, accept, timed
 from tests.api.wire import Line
 from tests.support.orders import settlement
@@ -33,7 +33,7 @@ def cases() -> Iterator[Any]:
 
 @pytest.fixture
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_acts, "ACT_LIMIT_S", 0.5)
+    monkeypatch.setattr(operator_actions, "ACT_LIMIT_S", 0.5)
 
 
 async def named(door: Door, kind: str, body: object) -> list[str]:
@@ -102,7 +102,7 @@ async def test_without_a_worker_the_act_is_not_confirmed_in_time(door: Door, kin
     assert (answer.status_code, answer.json()["code"]) == (503, "workers-unavailable")
     assert int(answer.headers["retry-after"]) > 0
     assert took_s < 3
-    assert (await door.get(number)).json()["operatorActs"] == []
+    assert (await door.get(number)).json()["operatorActions"] == []
 
 
 @pytest.mark.parametrize("kind", ACTS)

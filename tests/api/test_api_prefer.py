@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import order, settlement

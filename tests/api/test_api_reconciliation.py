@@ -7,15 +7,15 @@ import httpx2
 import pytest
 from temporalio.client import Client
 
-from contract.ids import RECONCILIATION_SCHEDULE
-from contract.reconciliation import CLOSED_BY_OPERATOR, FindingKind, FindingStatus, ReconciliationRound
 from ledger import Findings
-from ledger.findings import FINDING_PAGE_MAX
+from ledger.reconciliation.findings import FINDING_PAGE_MAX
+from settlement.ids import RECONCILIATION_SCHEDULE
+from settlement.reconciliation import CLOSED_BY_OPERATOR, FindingKind, FindingStatus, ReconciliationRound
 from tests.api.doors import Door
 from tests.support.orders import new_number
 from tests.support.polling import until
 from tests.support.rounds import Parts, looking_at
-from workflows.reconciliation_schedule import ensure_schedule
+from workflows.reconciliation.schedule import ensure_schedule
 
 RECONCILIATION = "/v1/reconciliation"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

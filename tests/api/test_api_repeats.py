@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from contract.payloads import SettlementInput
-from contract.states import State
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.api.doors import Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import order, settlement

@@ -10,15 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from api.app import create_app
-from api.keys import REVOKED_WITHIN_S, Keys
+from api.keys.recognition import REVOKED_WITHIN_S, Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from contract.access import Role
-from contract.payloads import SettlementInput, accepted_snapshot
-from contract.states import State
 from ledger import Batches, KeyRing
 from ledger.events import Events
+from settlement.keys import Role
+from settlement.start import SettlementInput, accepted_snapshot
+from settlement.states import State
 from tests.api.doors import GUARDED, PEPPER, QUICK_SETTINGS, SETTLEMENTS, Door, accept, bearer, open_door
 from tests.api.test_api_key_memory import WatchedRing
 from tests.api.wire import HOST, head, served

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from api.strict_requests import STANDARD_HEADERS
+from api.http.strict_requests import STANDARD_HEADERS
 from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.support.orders import order, settlement
 

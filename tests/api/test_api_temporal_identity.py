@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from activities.temporal_guard import identity_of
-from api.adopt_temporal import RefusedError, adopt
+from api.adopt_temporal import AdoptionRefusedError, adopt
 from config.settings import Settings
-from contract.temporal_identity import TemporalIdentity
 from ledger import TemporalHome
+from settlement.temporal_identity import TemporalIdentity
 from tests.api.batching import abort, begin
 from tests.api.doors import Door, open_real_door
 from tests.support.ledgers import FlakyLedger
@@ -169,5 +169,5 @@ async def test_the_command_says_which_side_does_not_answer(tmp_path: Path, ledge
     settings = Settings(database_url=SecretStr(str(ledger.engine.url)), state_dir=tmp_path, temporal_port=dead_port)
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("TEMPORAL_ADDRESS", raising=False)
-        with pytest.raises(RefusedError, match="Temporal does not tell its identity"):
+        with pytest.raises(AdoptionRefusedError, match="Temporal does not tell its identity"):
             await adopt(settings, None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from contract.states import State
+from settlement.states import State
 from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door, timed
 from tests.api.wire import Line
 from tests.support.ledgers import FlakyLedger

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from api.body_limit import BODY_BYTES_MAX
-from contract.states import State
+from api.http.strict_body import BODY_BYTES_MAX
+from settlement.states import State
 from tests.api.answers import PROBLEM
 from tests.api.doors import SETTLEMENTS, Door, documented
 from tests.api.wire import HOST, RawAnswer, chunk, exchange, head, served

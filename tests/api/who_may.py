@@ -4,8 +4,8 @@ import re
 
 import httpx2
 
-from api.key_text import KeyText
-from contract.access import Permission
+from api.keys.text import KeyText
+from settlement.keys import Permission
 from tests.api.doors import PEPPER, Door
 
 EVERYBODY = None

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api.server import configured
+from api.http.server import configured
 from config.settings import Settings
 from tests.support.polling import until
 from tests.support.sagas import IDENTITY

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from contract.states import Decision
+from settlement.states import Decision
 from tests.chaos.orders import Order
 from tests.e2e.conftest import Answer, System
 

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 import aiohttp
 
-from contract.reconciliation import FindingKind
-from contract.states import State
+from settlement.reconciliation import FindingKind
+from settlement.states import State
 from tests.e2e.conftest import System
 
 EVERY_S = 3.0
@@ -24,7 +24,7 @@ class Operators:
         self._system = system
         self._rng = rng
         self._seen: set[str] = set()
-        self.acts = 0
+        self.actions = 0
 
     async def work(self) -> None:
         """Look again and again until cancelled; what cannot be reached now is looked at later."""
@@ -57,4 +57,4 @@ class Operators:
         act, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
         if act is not None:
             answer = await self._system.act(number, act, body)
-            self.acts += answer.status == HTTPStatus.OK
+            self.actions += answer.status == HTTPStatus.OK

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
-from contract.states import State
+from settlement.states import State
 from tests.chaos.storm import Storm
 from tests.chaos.strikes import Struck
 

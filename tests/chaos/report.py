@@ -26,7 +26,7 @@ def _lines(storm: Storm) -> Iterator[str]:
         f"at rest {storm.at_rest_s - storm.over_s:.0f} s after the last answer."
     )
     yield f"Settlements: {_counted(Counter(verdict.states.values()))}; not accepted: {not_accepted}."
-    yield f"External calls received: {verdict.calls}. Operator acts: {storm.operator_acts}."
+    yield f"External calls received: {verdict.calls}. Operator acts: {storm.operator_actions}."
     yield f"Answers to POST: {_counted(storm.answers)} (0: the connection broke)."
     met = {fault: count for fault, count in storm.network.items() if fault is not NetworkFault.NONE}
     yield f"Network: {_counted(met)}; {storm.network[NetworkFault.NONE]} exchanges undisturbed."

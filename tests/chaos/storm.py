@@ -68,7 +68,7 @@ class Storm:
     placings: list[Placing]
     answers: Counter[int]
     network: Counter[NetworkFault]
-    operator_acts: int
+    operator_actions: int
     verdict: Verdict
 
 
@@ -104,7 +104,7 @@ async def storm(plan: StormPlan, home: Path, tell: Tell) -> Storm:
             _placings(callers, strikes),
             callers.answers,
             weather.met,
-            operators.acts,
+            operators.actions,
             verdict,
         )
 

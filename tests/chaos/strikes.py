@@ -14,8 +14,8 @@ from typing import TypeVar
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contract.ids import SETTLEMENT_WORKFLOW
-from contract.states import Decision
+from settlement.ids import SETTLEMENT_WORKFLOW
+from settlement.states import Decision
 from stack.process import Process
 from tests.chaos.callers import Callers
 from tests.chaos.ground import Ground

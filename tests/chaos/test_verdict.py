@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from contract.states import State
-from simulator.bookings import AccountView, CancelView, NumberState, NumberView
+from settlement.states import State
+from simulator.book_records import AccountView, CancelView, NumberState, NumberView
 from tests.chaos.callers import Callers, Placed
 from tests.chaos.ground import LedgerKind
 from tests.chaos.network_faults import NetworkFault
@@ -47,7 +47,7 @@ CALM = Storm(
     placings=[Placing("ORD-1", 1), Placing("ORD-2", 2)],
     answers=Counter({201: 2, 0: 1}),
     network=Counter({NetworkFault.NONE: 5, NetworkFault.DRIP: 1}),
-    operator_acts=0,
+    operator_actions=0,
     verdict=Verdict({"ORD-1": State.SETTLED, "ORD-2": State.ABORTED}, 6, []),
 )
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from contract.states import State
-from simulator.bookings import NumberState, NumberView
+from settlement.states import State
+from simulator.book_records import NumberState, NumberView
 from tests.chaos.callers import Callers, Placed
 from tests.chaos.witnesses import Witnesses
 from tests.simulation.broken import Broken, Violation

@@ -8,13 +8,13 @@ from http import HTTPStatus
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.ids import workflow_id
-from contract.payloads import Snapshot
-from contract.settlement import Settlement
-from contract.states import State
-from ledger import Accepted, Ledger
-from simulator.bookings import AccountView, NumberView
-from simulator.journal import CallView
+from ledger import Ledger, SettlementRecord
+from schemas.settlement import Settlement
+from settlement.ids import workflow_id
+from settlement.snapshot import Snapshot
+from settlement.states import State
+from simulator.book_records import AccountView, NumberView
+from simulator.call_journal import CallView
 from tests.chaos.callers import Placed
 from tests.e2e.conftest import System
 from tests.simulation.evidence import Evidence, Story
@@ -77,7 +77,7 @@ class Witnesses:
             decisions=placed.decisions,
         )
 
-    async def _stories(self, number: str, accepted: Accepted) -> dict[str, Story]:
+    async def _stories(self, number: str, accepted: SettlementRecord) -> dict[str, Story]:
         stories = {"ledger": Story.of_snapshot(accepted.snapshot)}
         answer = await self._system.get(number)
         if answer.status == HTTPStatus.OK:

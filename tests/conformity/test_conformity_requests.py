@@ -13,8 +13,8 @@ from contract.adjust import AdjustRequest
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.fields import BizType
-from contract.ids import CancelKind, cancel_unique_no
-from contract.states import Outcome
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.states import Outcome
 from tests.conformity.reading import ADJUST, CANCEL_ADJUST, CANCEL_OPERATION, Published
 from tests.unit.connector.raw_broker import PATIENT, Broker, Request, broker, reply, sending
 

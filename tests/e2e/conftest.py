@@ -13,7 +13,7 @@ import pytest_asyncio
 from multidict import CIMultiDictProxy
 
 from config.settings import Settings
-from contract.states import State
+from settlement.states import State
 from stack.parts import Stack
 from stack.ports import PORT_SETTINGS, free_port
 from tests.support.orders import order

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from contract.states import State
+from settlement.states import State
 from stack.parts import ROOT
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.orders import order
@@ -85,7 +85,7 @@ async def test_from_the_first_key_to_an_audited_act(locked: System) -> None:
     for caller, status in ((nobody, 401), (viewer, 403), (platform, 403), (admin, 403), (operator, 202)):
         assert (await caller.ask("POST", retry, RETRY))[0] == status
     ended = await viewer.sees(number, State.CANCELLED)
-    assert [act["operator"] for act in ended["operatorActs"]] == ["operator-1"]
+    assert [act["operator"] for act in ended["operatorActions"]] == ["operator-1"]
     assert (await admin.ask("GET", f"/v1/settlements/{number}"))[0] == 403
     await _ends(admin, platform)
 

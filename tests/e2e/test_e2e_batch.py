@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contract.ids import CancelKind, cancel_unique_no
-from contract.states import CancelResult, State
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.states import CancelResult, State
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.orders import order
 from tests.support.polling import until
@@ -139,7 +139,7 @@ async def acts(system: System, number: str, result: CancelResult) -> None:
     """Check that a settlement ended so, after one act of the batch."""
     resource = (await system.get(number)).body
     assert (resource["state"], resource["cancelResult"]) == (State.CANCELLED, result)
-    assert [act["kind"] for act in resource["operatorActs"]] == ["RETRY_CANCEL_ADJUST"]
+    assert [act["kind"] for act in resource["operatorActions"]] == ["RETRY_CANCEL_ADJUST"]
     assert {call["round"] for call in resource["calls"]} == {0, 1}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contract.states import State
+from settlement.states import State
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.cli import Ran, settlement
 

@@ -13,8 +13,8 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contract.ids import workflow_id
-from contract.states import CancelResult, Decision, State
+from settlement.ids import workflow_id
+from settlement.states import CancelResult, Decision, State
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.orders import order
 from tests.support.polling import until

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contract.states import Decision, State
+from settlement.states import Decision, State
 from tests.e2e.conftest import System, faulty
 
 AT_ONCE = 100

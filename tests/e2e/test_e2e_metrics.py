@@ -9,7 +9,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
-from contract.states import State
+from settlement.states import State
 from tests.e2e.conftest import System, faulty
 from tests.support.monitoring import ROOT, Question, questions
 from tests.support.orders import new_number, order

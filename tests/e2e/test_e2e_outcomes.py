@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from contract.ids import CancelKind, cancel_unique_no
-from contract.states import CancelResult, State
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.states import CancelResult, State
 from tests.e2e.conftest import System, faulty
 from tests.support.orders import order
 
@@ -112,7 +112,7 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     cancels = await system.cancels(number)
     assert [call["requestUniqueNo"] for call in cancels] == [expected] * (attempts + 1)
     assert len({call["body"] for call in cancels}) == 1
-    assert [act["operator"] for act in ended["operatorActs"]] == ["local"]
+    assert [act["operator"] for act in ended["operatorActions"]] == ["local"]
 
 
 @pytest.mark.parametrize("fault", ["wrong_trace", "constant_trace"])

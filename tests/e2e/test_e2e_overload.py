@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contract.calls import Rule
-from contract.states import Decision, State
+from settlement.calls import Rule
+from settlement.states import Decision, State
 from tests.e2e.conftest import Answer, System, e2e_settings, faulty, running
 from tests.support.orders import order
 from tests.support.polling import until

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from contract.states import CancelResult, State
+from settlement.states import CancelResult, State
 from tests.e2e.conftest import e2e_settings, faulty, running
 from tests.support.orders import order
 from tests.support.polling import until

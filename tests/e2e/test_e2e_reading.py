@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from contract.states import State
+from settlement.states import State
 from stack.ports import HOST
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.orders import order

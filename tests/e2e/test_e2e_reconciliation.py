@@ -11,8 +11,8 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 
-from contract.ids import workflow_id
-from contract.states import CancelResult, State
+from settlement.ids import workflow_id
+from settlement.states import CancelResult, State
 from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.support.binaries import beside_python
 from tests.support.polling import until
@@ -80,7 +80,7 @@ async def ends_consistent(system: System, number: str) -> None:
     """Check that it ends CANCELLED with one adjust, one reversal, one cancel number with one body, and all audited."""
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
-    assert [act["kind"] for act in ended["operatorActs"]] == ["TAKE_UP"]
+    assert [act["kind"] for act in ended["operatorActions"]] == ["TAKE_UP"]
     books = await system.books(number)
     assert (books["timesApplied"], books["timesReversed"]) == (1, 1)
     assert len(await system.adjusts(number)) == 1
@@ -115,7 +115,7 @@ async def test_a_row_that_a_restored_backup_lacks_is_written_anew(own_system: Sy
     before = await own_system.ends(number)
     assert before["state"] == State.ABORTED
     with sqlite3.connect(own_system.stack.state_dir / "ledger.db", timeout=30) as database:
-        for table in ("external_calls", "operator_acts", "state_changes"):
+        for table in ("external_calls", "operator_actions", "state_changes"):
             database.execute(f"DELETE FROM {table} WHERE settlement_no = ?", (number,))  # noqa: S608 - fixed names
         database.execute("DELETE FROM settlements WHERE request_unique_no = ?", (number,))
     database.close()

@@ -13,8 +13,8 @@ import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
-from contract.ids import workflow_id
-from contract.states import CancelResult, State
+from settlement.ids import workflow_id
+from settlement.states import CancelResult, State
 from stack.ui import ui_app
 from tests.e2e.conftest import System, faulty
 from tests.support.orders import order
@@ -111,7 +111,7 @@ async def test_an_abort_is_found_opened_retried_and_ends_cancelled_in_the_browse
 
     ended = await until(lambda: _ended(system, number), what="the retried settlement to end")
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
-    [act] = ended["operatorActs"]
+    [act] = ended["operatorActions"]
     assert (act["operator"], act["reasonCode"], act["note"]) == tuple(RETRY.values())
     assert (await system.books(number))["timesReversed"] == 1
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from config.tracing import ENDPOINTS, KEPT_ATTRIBUTES
-from contract.states import CancelResult, Decision, State
+from settlement.states import CancelResult, Decision, State
 from tests.e2e.conftest import Answer, System, e2e_settings, running
 from tests.support.collector import Collector, collecting
 from tests.support.orders import order

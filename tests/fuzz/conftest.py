@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api import settlement_events
+from api.settlements import events as settlement_events
 from tests.fuzz.attack import Attack
 from tests.fuzz.front_door import front_door
 from tests.fuzz.service import Service, serving_api

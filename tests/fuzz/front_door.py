@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 from schemathesis import Response
 
 from api.app import create_app
-from contract.access import Permission
-from contract.settlement import SettlementEvent
+from settlement.keys import Permission
+from settlement.snapshot import SettlementEvent
 from tests.fuzz.attack import (
     NEGATIVE,
     POSITIVE,

@@ -14,18 +14,19 @@ import httpx2
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.keys import Keys
+from api.keys.recognition import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
-from contract.access import ApiKeyOrder, Permission, Role
 from contract.adjust import AdjustBody
-from contract.calls import Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.fields import OperationType
 from ledger import Batches, KeyRing, open_engine
 from ledger.migrate import migrate
+from schemas.keys import ApiKeyRequest
+from settlement.calls import Verdict
+from settlement.keys import Permission, Role
 from tests.api.doors import GUARDED, PEPPER
 from tests.api.wire import served
 from tests.support.dev_server import dev_server
@@ -33,7 +34,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import workers
 from tests.support.scripted import APPLIED, UNKNOWN
 from tests.support.stories import FAILED
-from workflows.reconciliation_schedule import ensure_schedule
+from workflows.reconciliation.schedule import ensure_schedule
 
 START_LIMIT_S = 60.0
 
@@ -130,7 +131,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    made = await keys.make(ApiKeyOrder(owner=f"fuzz-{role}", role=role), "the test")
+    made = await keys.make(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
     assert made is not None
     return made.api_key
 

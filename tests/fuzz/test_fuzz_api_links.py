@@ -6,9 +6,9 @@ from typing import Any
 from requests.structures import CaseInsensitiveDict
 from schemathesis import Response
 
-from contract.access import Permission
 from contract.fields import OperationType
-from contract.states import State
+from settlement.keys import Permission
+from settlement.states import State
 from tests.fuzz.attack import Attack, Case, Story, sequences
 from tests.fuzz.front_door import SCHEMA
 from tests.fuzz.service import Service

@@ -8,7 +8,7 @@ import pytest
 from schemathesis import Response
 
 from simulator.app import create_app
-from simulator.office import Settings
+from simulator.instance import SimulatorSettings
 from simulator.replies import CODE_BROKEN_RULE
 from simulator.server import serving
 from tests.fuzz.attack import (
@@ -23,9 +23,14 @@ from tests.fuzz.attack import (
     sequences,
 )
 
-SCHEMA = described(create_app(Settings()).openapi())
+SCHEMA = described(create_app(SimulatorSettings()).openapi())
 CONTRACT = {
-    f"POST {path}" for path in (Settings.adjust_path, Settings.cancel_adjust_path, Settings.cancel_operation_path)
+    f"POST {path}"
+    for path in (
+        SimulatorSettings.adjust_path,
+        SimulatorSettings.cancel_adjust_path,
+        SimulatorSettings.cancel_operation_path,
+    )
 }
 
 LOOKS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")

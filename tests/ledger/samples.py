@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
-from contract.ids import CancelKind
-from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, Decision, Outcome, State
+from contract.operations import Operation
+from settlement.calls import CallRecord, Phase, Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, Snapshot, StateChange
+from settlement.states import CancelResult, Decision, Outcome, State
 
 Fields = dict[str, Any]
 
@@ -61,21 +62,21 @@ def full_call(attempt: int = 1) -> CallRecord:
     )
 
 
-def act(**fields: Any) -> OperatorAct:  # noqa: ANN401 - any field of OperatorAct
+def act(**fields: Any) -> OperatorAction:  # noqa: ANN401 - any field of OperatorAction
     """Return an operator act without a reference."""
     least: Fields = {
-        "kind": ActKind.RETRY_CANCEL_ADJUST,
+        "kind": ActionKind.RETRY_CANCEL_ADJUST,
         "operator": "night-shift",
         "note": "broker is back",
         "at": NOON,
     }
-    return OperatorAct(**least | fields)
+    return OperatorAction(**least | fields)
 
 
-def full_act() -> OperatorAct:
+def full_act() -> OperatorAction:
     """Return an operator act with every field set and as long as it may be."""
     return act(
-        kind=ActKind.WORKFLOW_CANCELLATION,
+        kind=ActionKind.WORKFLOW_CANCELLATION,
         operator="🧾" * 64,
         reason_code="R" * 32,
         note=WIDE_TEXT,
@@ -93,12 +94,12 @@ def resolved(version: int, **fields: Any) -> Snapshot:  # noqa: ANN401 - any fie
         "decided_at": NOON.astimezone(EAST),
         "updated_at": NOON + timedelta(microseconds=1),
         "calls": (call(), full_call(1), full_call(2)),
-        "acts": (act(), full_act()),
+        "actions": (act(), full_act()),
         "state_changes": (
             StateChange(state=State.CANCELLING, at=NOON.astimezone(EAST), reason=WIDE_TEXT),
             StateChange(state=State.ABORTED, at=NOON, reason=""),
         ),
-        "cancel_acts": (CancelAct(kind=CancelKind.FIRST, request_time_ms=1_767_571_200_000, remark=WIDE_TEXT),),
+        "cancel_intents": (CancelIntent(kind=CancelKind.FIRST, request_time_ms=1_767_571_200_000, remark=WIDE_TEXT),),
     }
     return Snapshot(**whole | {"version": version} | fields)
 
@@ -118,5 +119,5 @@ def growing(version: int) -> Snapshot:
         decided_at=NOON,
         updated_at=NOON + timedelta(seconds=version),
         calls=calls,
-        acts=acts,
+        actions=acts,
     )

@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contract.calls import CallRecord, Operation, Phase, Rule, Verdict
-from contract.ids import CancelKind
 from contract.model import Model
-from contract.payloads import ActKind, CancelAct, OperatorAct, Snapshot, StateChange
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, Decision, Outcome, State
+from contract.operations import Operation
+from settlement.calls import CallRecord, Phase, Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, Snapshot, StateChange
+from settlement.states import CancelResult, Decision, Outcome, State
 
 M = TypeVar("M", bound=Model)
 
@@ -67,8 +68,8 @@ calls = models(
     cancel_result=st.none() | st.sampled_from(CancelResult),
 )
 acts = models(
-    OperatorAct,
-    kind=st.sampled_from(ActKind),
+    OperatorAction,
+    kind=st.sampled_from(ActionKind),
     operator=texts(64),
     reason_code=st.none() | texts(32),
     note=texts(500),
@@ -76,8 +77,8 @@ acts = models(
     at=moments,
 )
 state_changes = models(StateChange, state=st.sampled_from(State), at=moments, reason=texts(500))
-cancel_acts = models(
-    CancelAct, kind=st.sampled_from(CancelKind), request_time_ms=st.integers(0, 2**53), remark=texts(200)
+cancel_intents = models(
+    CancelIntent, kind=st.sampled_from(CancelKind), request_time_ms=st.integers(0, 2**53), remark=texts(200)
 )
 snapshots = models(
     Snapshot,
@@ -89,7 +90,7 @@ snapshots = models(
     decided_at=st.none() | moments,
     updated_at=moments,
     calls=st.lists(calls, max_size=4).map(tuple),
-    acts=st.lists(acts, max_size=3).map(tuple),
+    actions=st.lists(acts, max_size=3).map(tuple),
     state_changes=st.lists(state_changes, max_size=4).map(tuple),
-    cancel_acts=st.lists(cancel_acts, max_size=2).map(tuple),
+    cancel_intents=st.lists(cancel_intents, max_size=2).map(tuple),
 )

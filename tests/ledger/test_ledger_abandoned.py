@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ledger.transactions import ends_by_itself
+from ledger.transactions import shielded_transaction
 from tests.support.polling import until
 
 
@@ -24,7 +24,7 @@ class Record:
         self.go_on = asyncio.Event()
         self.error: Exception | None = None
 
-    @ends_by_itself
+    @shielded_transaction
     async def write(self) -> str:
         """Wait, then fail or not."""
         await self.go_on.wait()

@@ -2,8 +2,8 @@
 
 from hypothesis import HealthCheck, given, settings
 
-from contract.payloads import Snapshot
 from ledger import Ledger
+from settlement.snapshot import Snapshot
 from tests.ledger.strategies import snapshots
 from tests.support.orders import settlement
 

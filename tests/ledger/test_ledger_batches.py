@@ -10,16 +10,16 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.batch import BATCH_ITEMS_MAX, BatchOrder, BatchSelection, BatchState, ItemOutcome
-from contract.calls import Rule
-from contract.exposure import CurrencyTotal
-from contract.operator_rules import RetryReason
-from contract.payloads import Snapshot
-from contract.states import CancelResult, State
 from ledger import Batches, Ledger
-from ledger.batches import BATCH_PAGE_MAX, Begun, KeyReusedError, SelectionChangedError
+from ledger.batch_retry.batches import BATCH_PAGE_MAX, Begun, KeyReusedError, SelectionChangedError
 from ledger.rows import settlement_values
 from ledger.tables import batch_items, settlements
+from settlement.batch_retry import BATCH_ITEMS_MAX, BatchRetryRequest, BatchSelection, BatchState, ItemOutcome
+from settlement.calls import Rule
+from settlement.exposure import CurrencyTotal
+from settlement.operator_rules import RetryReason
+from settlement.snapshot import Snapshot
+from settlement.states import CancelResult, State
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON, Fields, act
 from tests.support.orders import new_number, settlement
@@ -49,9 +49,9 @@ async def fill(engine: AsyncEngine, rows: Iterable[dict[str, Any]]) -> list[str]
     return [each["request_unique_no"] for each in values]
 
 
-def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchOrder:  # noqa: ANN401
+def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchRetryRequest:  # noqa: ANN401
     least: Fields = {"reason_code": RetryReason.BROKER_RECOVERED, "note": "broker is back", "rate_per_s": 2.5}
-    return BatchOrder(selection=selection, expected_count=count, **least | fields)
+    return BatchRetryRequest(selection=selection, expected_count=count, **least | fields)
 
 
 async def begun(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401
@@ -147,7 +147,7 @@ async def test_another_count_than_expected_begins_nothing(batches: Batches, engi
 async def test_more_than_a_batch_may_have_begin_nothing(
     batches: Batches, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.queries.batches.BATCH_ITEMS_MAX", 3)
+    monkeypatch.setattr("ledger.queries.batch_retry.BATCH_ITEMS_MAX", 3)
     await fill(engine, [row() for _ in range(5)])
     with pytest.raises(SelectionChangedError) as refused:
         await batches.begin(order_of(3), "ops-1", NOON)
@@ -192,7 +192,7 @@ async def test_without_a_key_or_with_another_operators_each_order_is_another_bat
     ],
 )
 async def test_another_order_under_a_key_is_refused_by_name(
-    batches: Batches, engine: AsyncEngine, other: BatchOrder, fields: tuple[str, ...]
+    batches: Batches, engine: AsyncEngine, other: BatchRetryRequest, fields: tuple[str, ...]
 ) -> None:
     await fill(engine, [row()])
     first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
@@ -217,7 +217,7 @@ async def test_what_breaks_another_rule_of_the_database_is_an_error_and_no_repea
     """Read as "it exists already", a batch that was never begun would be answered for."""
     await fill(engine, [row()])
     first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
-    monkeypatch.setattr("ledger.batches.new_batch_id", lambda: first.batch_id)
+    monkeypatch.setattr("ledger.batch_retry.batches.new_batch_id", lambda: first.batch_id)
     with pytest.raises(IntegrityError):
         await batches.begin(order_of(1), "ops-1", LATER, key="another")
 
@@ -309,10 +309,10 @@ async def test_an_item_whose_audit_has_the_batchs_act_is_known_as_retried(
     await fill(engine, [settlement_values(order, before) | {"company_id": COMPANY} for order in orders])
     batch, other = await begun(batches, 2), await begun(batches, 2)
     by_hand, by_batch = act(note=f"broker is back (batch {batch})"), act(note="broker is back", batch_id=batch)
-    done = Snapshot(version=2, state=State.ABORTED, updated_at=NOON, acts=(by_hand,))
+    done = Snapshot(version=2, state=State.ABORTED, updated_at=NOON, actions=(by_hand,))
     await Ledger(engine).record(orders[0], done)
     assert [each.retried for each in await batches.pending(batch, 10)] == [False, False]
-    done = Snapshot(version=3, state=State.ABORTED, updated_at=NOON, acts=(by_hand, by_batch))
+    done = Snapshot(version=3, state=State.ABORTED, updated_at=NOON, actions=(by_hand, by_batch))
     await Ledger(engine).record(orders[0], done)
     assert [each.retried for each in await batches.pending(batch, 10)] == [True, False]
     assert [each.retried for each in await batches.pending(other, 10)] == [False, False]

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import Decision, State
 from ledger import Ledger
-from ledger.ledger import DecisionConflictError
+from ledger.settlements import DecisionConflictError
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import Decision, State
 from tests.ledger.samples import NOON, accepted, growing
 from tests.support.orders import settlement
 

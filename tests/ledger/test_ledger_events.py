@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from contract.payloads import StateChange
-from contract.states import Decision, State
 from ledger import Ledger
+from settlement.snapshot import StateChange
+from settlement.states import Decision, State
 from tests.ledger.samples import NOON, accepted, resolved
 from tests.support.orders import settlement
 

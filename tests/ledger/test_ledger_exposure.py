@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from contract.calls import Rule, Verdict
-from contract.exposure import Age
-from contract.states import Outcome, State, decision_of
 from ledger import Ledger
+from settlement.calls import Rule, Verdict
+from settlement.exposure import Age
+from settlement.states import Outcome, State, decision_of
 from tests.ledger.samples import NOON, accepted, call, resolved
 from tests.support.orders import settlement
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.calls import Rule
-from contract.states import CancelResult, State
 from ledger import Ledger, SettlementFilter
 from ledger.rows import settlement_values
 from ledger.tables import settlements
+from settlement.calls import Rule
+from settlement.states import CancelResult, State
 from tests.ledger.samples import EAST, NOON, accepted
 from tests.support.orders import settlement
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.reconciliation import FindingKind, FindingStatus, ReconciliationRound
 from ledger import Findings
-from ledger.findings import FINDING_PAGE_MAX, ROUNDS_KEPT
+from ledger.reconciliation.findings import FINDING_PAGE_MAX, ROUNDS_KEPT
+from settlement.reconciliation import FindingKind, FindingStatus, ReconciliationRound
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON
 

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Select, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contract.calls import Rule, Verdict
-from contract.payloads import Snapshot
-from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import END_STATES, Outcome, State
 from ledger import Findings, Gauges, Ledger, gauges
 from ledger.tables import reconciliation_rounds
+from settlement.calls import Rule, Verdict
+from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.snapshot import Snapshot
+from settlement.states import END_STATES, Outcome, State
 from tests.ledger.samples import NOON, accepted, call
 from tests.support.orders import settlement
 

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.payloads import SettlementInput
-from ledger import Findings, Ledger, Standings
+from ledger import Findings, Ledger, SettlementSummaries
+from settlement.start import SettlementInput
 from tests.ledger.conftest import OpenEngine, at_rest, at_work
 from tests.ledger.samples import accepted, growing
 from tests.support.orders import settlement
@@ -77,7 +77,7 @@ async def test_readers_wait_for_no_writer(ledger: Ledger, database_url: str) -> 
         async with asyncio.timeout(PROMPT_S):
             assert await ledger.find(first.number) == first
             assert (await ledger.page(limit=10)).settlements == (first,)
-            assert await Standings(ledger.engine).of([first.number])
+            assert await SettlementSummaries(ledger.engine).of([first.number])
             assert await Findings(ledger.engine).last_round() is None
             await ledger.check()
 

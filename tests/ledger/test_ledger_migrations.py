@@ -25,7 +25,7 @@ from tests.support.orders import settlement
 from tests.support.polling import until
 
 ROOT = Path(__file__).parent.parent.parent
-LAST_TABLE = "CREATE TABLE operator_acts"
+LAST_TABLE = "CREATE TABLE operator_actions"
 
 
 async def tables(engine: AsyncEngine) -> set[str]:

@@ -18,10 +18,10 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.batch import BatchOrder, BatchSelection, BatchState
-from contract.operator_rules import RetryReason
-from contract.reconciliation import FindingKind
-from ledger import Batches, Findings, Ledger, Standings
+from ledger import Batches, Findings, Ledger, SettlementSummaries
+from settlement.batch_retry import BatchRetryRequest, BatchSelection, BatchState
+from settlement.operator_rules import RetryReason
+from settlement.reconciliation import FindingKind
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
 from tests.support.orders import settlement
@@ -29,7 +29,7 @@ from tests.support.postgres import HOST, Postgres, account, free_port, public_fo
 
 AT_ONCE_S = 3.0
 SELECTION = BatchSelection(company_id=7)
-BATCH = BatchOrder(
+BATCH = BatchRetryRequest(
     selection=SELECTION, reason_code=RetryReason.OTHER, note="broker is back", expected_count=1, rate_per_s=1
 )
 
@@ -37,8 +37,8 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
     "page": lambda ledger: ledger.page(limit=10),
     "gauges": lambda ledger: ledger.gauges(),
-    "open_ones": lambda ledger: Standings(ledger.engine).open_ones(NOON, 10),
-    "of": lambda ledger: Standings(ledger.engine).of(["N-1"]),
+    "open_ones": lambda ledger: SettlementSummaries(ledger.engine).open_ones(NOON, 10),
+    "of": lambda ledger: SettlementSummaries(ledger.engine).of(["N-1"]),
     "findings": lambda ledger: Findings(ledger.engine).page(status=None, before=None, limit=10),
     "last_round": lambda ledger: Findings(ledger.engine).last_round(),
     "check": lambda ledger: ledger.check(),

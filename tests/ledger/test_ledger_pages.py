@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import State
 from ledger import Ledger, Page, SettlementFilter
-from ledger.ledger import PAGE_LIMIT_MAX
 from ledger.rows import settlement_values
+from ledger.settlements import PAGE_LIMIT_MAX
 from ledger.tables import settlements
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.ledger.samples import EAST, NOON, accepted, growing, resolved
 from tests.support.orders import new_number, settlement
 

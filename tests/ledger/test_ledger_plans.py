@@ -8,10 +8,6 @@ import pytest
 from sqlalchemy import Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.batch import BatchState, ItemOutcome
-from contract.calls import Rule
-from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import CancelResult, State
 from ledger import SettlementFilter
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
@@ -23,13 +19,17 @@ from ledger.tables import (
     external_calls,
     finding_counts,
     findings,
-    operator_acts,
+    operator_actions,
     reconciliation_rounds,
     settlements,
     state_changes,
     take_up_allowances,
     take_up_counts,
 )
+from settlement.batch_retry import BatchState, ItemOutcome
+from settlement.calls import Rule
+from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.states import CancelResult, State
 from tests.ledger.samples import NOON, accepted, resolved
 from tests.support.orders import settlement
 from tests.support.plans import faults, plan_of
@@ -74,7 +74,7 @@ def settled() -> Iterable[dict[str, Any]]:
 def parts_of_settlements() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     numbers, whole = [f"N-{index}" for index in range(MANY // 2)], resolved(1)
     yield external_calls, (row for number in numbers for row in call_values(number, whole))
-    yield operator_acts, (row for number in numbers for row in act_values(number, whole))
+    yield operator_actions, (row for number in numbers for row in act_values(number, whole))
     yield state_changes, (row for number in numbers for row in state_change_values(number, whole))
 
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
-from contract.payloads import accepted_snapshot
-from contract.states import State
 from ledger import Ledger
+from settlement.start import accepted_snapshot
+from settlement.states import State
 from tests.ledger.conftest import OpenEngine
 from tests.support.orders import settlement
 

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
-from contract.payloads import Snapshot
 from ledger import Ledger
+from settlement.snapshot import Snapshot
 from tests.ledger.samples import accepted, growing, resolved
 from tests.support.orders import settlement
 
@@ -134,11 +134,11 @@ async def test_a_record_that_fails_halfway_leaves_nothing_behind(ledger: Ledger,
     order = settlement()
     await ledger.record(order, growing(1))
     async with engine.begin() as connection:
-        await connection.execute(text("ALTER TABLE operator_acts RENAME TO out_of_reach"))
+        await connection.execute(text("ALTER TABLE operator_actions RENAME TO out_of_reach"))
     with pytest.raises(SQLAlchemyError):
         await ledger.record(order, growing(2))
     async with engine.begin() as connection:
-        await connection.execute(text("ALTER TABLE out_of_reach RENAME TO operator_acts"))
+        await connection.execute(text("ALTER TABLE out_of_reach RENAME TO operator_actions"))
     assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(1)
     assert await ledger.record(order, growing(2))
 

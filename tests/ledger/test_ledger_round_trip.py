@@ -7,13 +7,14 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.calls import Rule, Verdict
 from contract.fields import INT64_MAX, INT64_MIN
-from contract.payloads import SettlementInput, Snapshot
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome
 from ledger import Ledger
 from ledger.tables import settlements
+from settlement.calls import Rule, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import Outcome
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON, accepted, act, call, resolved
 from tests.support.orders import settlement
@@ -46,7 +47,7 @@ async def test_what_people_search_by_stands_in_columns_of_its_own(ledger: Ledger
 
 async def test_every_absent_field_comes_back_absent(ledger: Ledger) -> None:
     order = settlement().model_copy(update={"company_id": None})
-    bare = accepted(version=1, reason="", calls=(call(),), acts=(act(),))
+    bare = accepted(version=1, reason="", calls=(call(),), actions=(act(),))
     assert await given_back(ledger, order, bare) == (order, bare)
 
 
@@ -94,10 +95,10 @@ async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger, engine: Async
     """By their place and by nothing else: clocks go back, attempts count anew, rows move as they are written again."""
     calls = tuple(call(attempt % 3, sent_at=NOON - timedelta(seconds=attempt)) for attempt in range(25))
     acts = tuple(act(at=NOON - timedelta(seconds=index), note=f"act {index}") for index in range(12))
-    order, snapshot = settlement(), resolved(1, calls=calls, acts=acts)
+    order, snapshot = settlement(), resolved(1, calls=calls, actions=acts)
     await ledger.record(order, snapshot)
     async with engine.begin() as connection:
-        for table in ("external_calls", "operator_acts"):
+        for table in ("external_calls", "operator_actions"):
             await connection.execute(text(f"UPDATE {table} SET position = position WHERE position < 7"))  # noqa: S608
         await connection.execute(text("ANALYZE"))
     found = await ledger.find(order.adjust.requestUniqueNo)
@@ -111,7 +112,7 @@ async def test_a_moment_without_a_zone_is_refused_and_nothing_is_written(ledger:
         (settlement(), accepted(version=1, updated_at=NAIVE)),
         (settlement(), accepted(version=1, decided_at=NAIVE)),
         (settlement(), accepted(version=1, calls=(call(), call(sent_at=NAIVE)))),
-        (settlement(), accepted(version=1, acts=(act(), act(at=NAIVE)))),
+        (settlement(), accepted(version=1, actions=(act(), act(at=NAIVE)))),
     ]
     for order, snapshot in naive:
         with pytest.raises(StatementError, match="a moment needs a time zone"):
@@ -133,7 +134,7 @@ def with_text(text: str) -> Snapshot:
         version=1,
         reason=text,
         calls=(call(verdict=verdict),),
-        acts=(act(operator=text, note=text, broker_reference=text),),
+        actions=(act(operator=text, note=text, broker_reference=text),),
     )
 
 

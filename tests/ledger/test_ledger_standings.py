@@ -7,10 +7,11 @@ from sqlalchemy import update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import END_STATES, State
-from ledger import Ledger, Standings
+from ledger import Ledger, SettlementSummaries
 from ledger.tables import settlements
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import END_STATES, State
 from tests.ledger.samples import EAST, NOON, accepted, growing
 from tests.support.orders import settlement
 
@@ -20,8 +21,8 @@ LATER = NOON + timedelta(days=1)
 
 
 @pytest.fixture
-def standings(engine: AsyncEngine) -> Standings:
-    return Standings(engine)
+def standings(engine: AsyncEngine) -> SettlementSummaries:
+    return SettlementSummaries(engine)
 
 
 def place(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, str] | None:
@@ -29,7 +30,9 @@ def place(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetim
     return (orders[found[-1]].accepted_at.astimezone(EAST), found[-1]) if found else None
 
 
-async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(ledger: Ledger, standings: Standings) -> None:
+async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(
+    ledger: Ledger, standings: SettlementSummaries
+) -> None:
     orders = {
         f"N-{second}-{index}": settlement(accepted_at=NOON + second * SECOND, requestUniqueNo=f"N-{second}-{index}")
         for second in range(3)
@@ -46,19 +49,19 @@ async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(ledger
 
 
 @pytest.mark.parametrize("state", State)
-async def test_what_has_ended_is_not_gone_through(ledger: Ledger, standings: Standings, state: State) -> None:
+async def test_what_has_ended_is_not_gone_through(ledger: Ledger, standings: SettlementSummaries, state: State) -> None:
     await ledger.record(settlement(), Snapshot(version=1, state=state, updated_at=NOON))
     assert len(await standings.open_ones(LATER, 10)) == (state not in END_STATES)
 
 
-async def test_what_was_written_since_is_at_work(ledger: Ledger, standings: Standings) -> None:
+async def test_what_was_written_since_is_at_work(ledger: Ledger, standings: SettlementSummaries) -> None:
     await ledger.record(settlement(), accepted(version=1, updated_at=NOON))
     assert await standings.open_ones(NOON, 10) == []
     assert len(await standings.open_ones(NOON + timedelta(microseconds=1), 10)) == 1
 
 
 async def test_a_standing_says_where_the_settlement_stands_and_when_it_expires(
-    ledger: Ledger, standings: Standings
+    ledger: Ledger, standings: SettlementSummaries
 ) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.record(order, growing(3))
@@ -70,7 +73,7 @@ async def test_a_standing_says_where_the_settlement_stands_and_when_it_expires(
 
 
 async def test_one_row_that_cannot_be_read_keeps_no_other_away(
-    ledger: Ledger, standings: Standings, engine: AsyncEngine
+    ledger: Ledger, standings: SettlementSummaries, engine: AsyncEngine
 ) -> None:
     broken, whole = (settlement(accepted_at=NOON) for _ in range(2))
     for order in (broken, whole):
@@ -85,7 +88,7 @@ async def test_one_row_that_cannot_be_read_keeps_no_other_away(
         _ = found[broken.adjust.requestUniqueNo].expires_at
 
 
-async def test_moments_asked_for_need_a_zone(standings: Standings) -> None:
+async def test_moments_asked_for_need_a_zone(standings: SettlementSummaries) -> None:
     with pytest.raises(StatementError, match="a moment needs a time zone"):
         await standings.open_ones(NAIVE, 100)
     with pytest.raises(StatementError, match="a moment needs a time zone"):

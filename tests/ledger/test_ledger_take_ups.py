@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.reconciliation import FindingKind, FindingStatus, TakeUpOrder
 from ledger import Findings, Ledger, TakeUps
-from ledger.take_ups import ALLOWANCE_LASTS
+from ledger.reconciliation.take_ups import ALLOWANCE_LASTS
+from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
 from tests.ledger.samples import NOON
 
 NEXT = NOON + timedelta(minutes=1)
-TWO_MORE = TakeUpOrder(count=2, note="Temporal's disk was lost")
+TWO_MORE = TakeUpRequest(count=2, note="Temporal's disk was lost")
 
 
 @pytest.fixture

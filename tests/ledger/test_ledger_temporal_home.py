@@ -2,8 +2,8 @@
 
 import asyncio
 
-from contract.temporal_identity import TemporalIdentity
 from ledger import Ledger, TemporalHome
+from settlement.temporal_identity import TemporalIdentity
 from tests.ledger.samples import NOON
 
 OURS = TemporalIdentity(cluster_id="c-1", namespace="default", namespace_id="n-1")

@@ -9,10 +9,10 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.payloads import SettlementInput
-from contract.states import State
-from ledger import Accepted, Ledger
+from ledger import Ledger, SettlementRecord
 from ledger.migrate import alembic_config, migrate
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.ledger.conftest import OpenEngine
 from tests.support.orders import settlement
 
@@ -26,7 +26,7 @@ CALL = text(
     "outcome, rule, detail) VALUES (:number, :position, 'ADJUST', :number, 0, 1, :at, :outcome, :rule, '')"
 )
 ACT = text(
-    "INSERT INTO operator_acts (settlement_no, position, kind, operator, reason, evidence, at) "
+    "INSERT INTO operator_actions (settlement_no, position, kind, operator, reason, evidence, at) "
     "VALUES (:number, 0, 'RESOLVE', 'ops-1', 'by hand', 'ticket 17', :at)"
 )
 
@@ -55,7 +55,7 @@ def write(connection: Connection, order: SettlementInput, state: State, *outcome
     connection.execute(ACT, common)
 
 
-async def carried_over(engine: AsyncEngine, state: State, *outcomes: tuple[str, str]) -> tuple[Accepted, Any]:
+async def carried_over(engine: AsyncEngine, state: State, *outcomes: tuple[str, str]) -> tuple[SettlementRecord, Any]:
     """Write under the first schema, migrate, and return what is read, and the new columns."""
     order = settlement(amount="0.10")
     await first_schema(engine)
@@ -71,11 +71,11 @@ async def carried_over(engine: AsyncEngine, state: State, *outcomes: tuple[str, 
 
 async def test_acts_amounts_and_states_are_kept(old_engine: AsyncEngine) -> None:
     found, row = await carried_over(old_engine, State.RESOLVED, ("UNKNOWN", "DEADLINE"), ("UNKNOWN", "HTTP_STATUS"))
-    (act,) = found.snapshot.acts
+    (act,) = found.snapshot.actions
     assert (act.operator, act.note, act.broker_reference, act.reason_code) == ("ops-1", "by hand", "ticket 17", None)
     assert [(each.state, each.reason) for each in found.snapshot.state_changes] == [(State.RESOLVED, "why")]
     assert (row.amount, bool(row.in_doubt), row.last_rule) == ("0.10", False, "HTTP_STATUS")
-    assert found.snapshot.cancel_acts == ()
+    assert found.snapshot.cancel_intents == ()
 
 
 @pytest.mark.parametrize(

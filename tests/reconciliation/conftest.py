@@ -11,12 +11,13 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
 
-from contract.ids import workflow_id
-from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
-from contract.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound, RoundCarry
-from contract.states import State
 from ledger import Findings, open_engine
 from ledger.migrate import migrate
+from settlement.ids import workflow_id
+from settlement.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound, RoundCursors
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, accepted_snapshot
+from settlement.states import State
 from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger, forget
 from tests.support.polling import until
@@ -24,7 +25,7 @@ from tests.support.sagas import workers
 from tests.support.scripted import ScriptedExternalSystem
 from worker import reconciliation_worker
 from workflows.order_settlement import OrderSettlement
-from workflows.reconciliation import Reconciliation
+from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE
 from workflows.start import start_workflow
 
@@ -47,7 +48,7 @@ class Sides:
         carry = await self.temporal.execute_workflow(
             Reconciliation.run, id=f"round-{uuid.uuid4()}", task_queue=RECONCILIATION_TASK_QUEUE
         )
-        assert carry == RoundCarry()
+        assert carry == RoundCursors()
         ended = await self.record.last_round()
         assert ended is not None
         return ended
@@ -136,13 +137,13 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every difference seriously at once; `tests/unit/activities` says how long the real limits wait."""
     for limit in ("UNTOUCHED_S", "START_SLACK_S", "BEHIND_S"):
-        monkeypatch.setattr(f"contract.limits.RECONCILE_{limit}", 0.0)
+        monkeypatch.setattr(f"settlement.limits.RECONCILE_{limit}", 0.0)
 
 
 @pytest.fixture
 def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for a worker that is not there."""
-    monkeypatch.setattr("contract.limits.RECONCILE_QUERY_S", 0.5)
+    monkeypatch.setattr("settlement.limits.RECONCILE_QUERY_S", 0.5)
 
 
 @pytest_asyncio.fixture

@@ -7,11 +7,12 @@ from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.diagnosis import Execution
-from activities.settlement_workflows import SettlementWorkflows
-from contract.payloads import SettlementStart, Snapshot, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import CancelResult, Decision, State, decision_of
+from activities.reconciliation.diagnose import Execution
+from activities.reconciliation.temporal_workflows import SettlementWorkflows
+from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementStart, accepted_snapshot
+from settlement.states import CancelResult, Decision, State, decision_of
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import QUICK_POLICY, settlement
@@ -171,7 +172,7 @@ async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_resto
     However long ago that backup was made: the round before it is the last one that the ledger remembers.
     """
     for window in ("RECONCILE_LIST_SLACK", "RECONCILE_FIRST_WINDOW"):
-        monkeypatch.setattr(f"contract.limits.{window}", timedelta(0))
+        monkeypatch.setattr(f"settlement.limits.{window}", timedelta(0))
     accepted = settlement()
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
@@ -200,7 +201,7 @@ async def test_one_whose_task_fails_again_and_again_is_open_until_the_code_is_me
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fifth attempt comes after most of a minute.
-    monkeypatch.setattr("contract.limits.RECONCILE_STUCK_ATTEMPTS", 2)
+    monkeypatch.setattr("settlement.limits.RECONCILE_STUCK_ATTEMPTS", 2)
     accepted = settlement()
     handle = await sides.start(accepted)
     broken = Worker(

@@ -7,9 +7,10 @@ import os
 
 import pytest
 
-from contract.audit_window import CANCEL_ATTEMPTS_MAX, PAYLOAD_BYTES_MAX
-from contract.payloads import ActKind, OperatorRequest, SettlementInput, accepted_snapshot
-from contract.states import State
+from settlement.audit_window import CANCEL_ATTEMPTS_MAX, PAYLOAD_BYTES_MAX
+from settlement.snapshot import ActionKind, OperatorRequest
+from settlement.start import SettlementInput, accepted_snapshot
+from settlement.states import State
 from tests.reconciliation.conftest import Sides
 from tests.support.history_sizes import Sizes, sizes_of
 from tests.support.longest import LONGEST_RETRY, LONGEST_SETTLEMENT, LONGEST_VERDICT
@@ -96,7 +97,7 @@ async def the_audit_is_complete(sides: Sides, accepted: SettlementInput, attempt
         *((round_, attempt) for round_ in range(rounds) for attempt in range(1, attempts + 1)),
         (rounds, 1),
     ]
-    assert [act.kind for act in recorded.acts] == [ActKind.RETRY_CANCEL_ADJUST] * rounds
+    assert [act.kind for act in recorded.actions] == [ActionKind.RETRY_CANCEL_ADJUST] * rounds
     assert [change.state for change in recorded.state_changes] == [
         *([State.CANCELLING, State.ABORTED] * rounds),
         State.CANCELLING,

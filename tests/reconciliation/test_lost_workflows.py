@@ -7,10 +7,11 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from contract.ids import workflow_id
-from contract.payloads import ActKind, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import CancelResult, Decision, State
+from settlement.ids import workflow_id
+from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.snapshot import ActionKind
+from settlement.start import accepted_snapshot
+from settlement.states import CancelResult, Decision, State
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.dev_server import delete_workflow
@@ -57,7 +58,7 @@ async def test_one_that_was_terminated_while_cancelling_is_taken_up_and_cancelle
     assert (finding.kind, finding.status) == (ENDED, REPAIRED)
     assert "TERMINATED" in finding.detail
     assert "CANCELLING" in finding.repair
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP]
     assert await sides.recorded(accepted) == snapshot
 
 
@@ -176,7 +177,7 @@ async def test_one_that_is_at_work_is_untouched(sides: Sides) -> None:
         gate.opened.set()
         snapshot = await sides.handle(accepted).result()
     assert (ended.ledger_checked, ended.found, ended.complete) == (1, 0, True)
-    assert (snapshot.state, snapshot.acts, len(external.adjusts)) == (State.SETTLED, (), 1)
+    assert (snapshot.state, snapshot.actions, len(external.adjusts)) == (State.SETTLED, (), 1)
 
 
 async def test_many_rounds_at_once_take_it_up_once(sides: Sides) -> None:
@@ -186,7 +187,7 @@ async def test_many_rounds_at_once_take_it_up_once(sides: Sides) -> None:
     async with sides.working(external):
         await asyncio.gather(*(sides.round() for _ in range(3)))
         snapshot = await sides.handle(accepted).result()
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP]
     assert len(external.cancels) == 1
 
 

@@ -8,12 +8,12 @@ from sqlalchemy import update
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
-from activities.reconciler import Reconciler
-from activities.review_findings import ReviewFindings
-from contract.payloads import SettlementInput, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus, WalkTask
-from contract.states import State
+from activities.reconciliation.compare import ReviewFindings
+from activities.reconciliation.repair import Reconciler
 from ledger.tables import settlements
+from settlement.reconciliation import FindingKind, FindingStatus, ScanTask
+from settlement.start import SettlementInput, accepted_snapshot
+from settlement.states import State
 from tests.reconciliation.conftest import Sides
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.polling import until
@@ -41,8 +41,8 @@ async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands, by the real limits; here a part is three."""
-    monkeypatch.setattr("contract.limits.RECONCILE_PAGE", 3)
-    monkeypatch.setattr("contract.limits.RECONCILE_SIDE_BY_SIDE", 2)
+    monkeypatch.setattr("settlement.limits.RECONCILE_PAGE", 3)
+    monkeypatch.setattr("settlement.limits.RECONCILE_CONCURRENCY", 2)
     orders = await lost(sides, 8)
     ended = await sides.round()
     assert (ended.ledger_checked, ended.repaired, ended.complete) == (8, 8, True)
@@ -56,8 +56,8 @@ async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_
 async def test_a_part_whose_time_is_over_is_gone_on_from_where_it_ended(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contract.limits.RECONCILE_PAGE_BUDGET_S", 0)
-    monkeypatch.setattr("contract.limits.RECONCILE_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr("settlement.limits.RECONCILE_PAGE_BUDGET_S", 0)
+    monkeypatch.setattr("settlement.limits.RECONCILE_CONCURRENCY", 1)
     await lost(sides, 3)
     ended = await sides.round()
     assert (ended.ledger_checked, ended.repaired) == (3, 3)
@@ -101,8 +101,8 @@ async def test_a_round_while_the_ledger_is_away_fails_and_the_next_one_makes_up_
 
 
 async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contract.limits.RECONCILE_LIST_PAGE", 2)
-    monkeypatch.setattr("contract.limits.RECONCILE_QUERY_S", 0.2)
+    monkeypatch.setattr("settlement.limits.RECONCILE_LIST_PAGE", 2)
+    monkeypatch.setattr("settlement.limits.RECONCILE_QUERY_S", 0.2)
     orders = [settlement() for _ in range(5)]
     for order in orders:
         await sides.start(order)
@@ -125,7 +125,7 @@ async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_a
     earlier = datetime.now(UTC) - timedelta(minutes=1)
     finding = await sides.record.see(FindingKind.TAKE_UP_LIMIT, None, "too many", round_started_at=earlier)
     review = ReviewFindings(Reconciler(sides.temporal, sides.engine, take_up)).review_findings
-    task = WalkTask(round_started_at=datetime.now(UTC), all_open_examined=examined)
+    task = ScanTask(round_started_at=datetime.now(UTC), all_open_examined=examined)
     await ActivityEnvironment().run(review, task)
     found = await sides.record.find(finding)
     assert found is not None

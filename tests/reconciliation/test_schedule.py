@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract import limits
-from contract.ids import RECONCILIATION_SCHEDULE
+from settlement import limits
+from settlement.ids import RECONCILIATION_SCHEDULE
 from tests.support.dev_server import dev_server
 from tests.support.polling import until
 from tests.support.rounds import Parts, looking_at, part
-from workflows.reconciliation_schedule import ensure_schedule
+from workflows.reconciliation.schedule import ensure_schedule
 
 SELDOM_S = 3600
 OFTEN_S = 1

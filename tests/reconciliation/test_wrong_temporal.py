@@ -7,9 +7,9 @@ import pytest
 from temporalio.client import Client
 
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
-from contract.payloads import SettlementInput, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus, TakeUpOrder
 from ledger import TakeUps, TemporalHome
+from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
+from settlement.start import SettlementInput, accepted_snapshot
 from tests.reconciliation.conftest import Sides
 from tests.support.dev_server import dev_server
 from tests.support.orders import settlement
@@ -102,17 +102,17 @@ async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides
 async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_a_person(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contract.limits.RECONCILE_TAKE_UPS_MAX", 3)
+    monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 3)
     orders = await lost(sides, 8)
     ended = await sides.round()
     assert (ended.found, ended.repaired) == (8, 3)
     assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 3, (LIMIT, OPEN)])
     assert (await sides.round()).repaired == 0, "a second round must not go on where the first one stopped"
-    await TakeUps(sides.engine).allow(TakeUpOrder(count=4, note="its disk was lost"), "ops-1", datetime.now(UTC))
+    await TakeUps(sides.engine).allow(TakeUpRequest(count=4, note="its disk was lost"), "ops-1", datetime.now(UTC))
     assert (await sides.round()).repaired == 4
     assert (await sides.round()).repaired == 0, "what was allowed is used up"
     assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 7, (LIMIT, OPEN)])
-    await TakeUps(sides.engine).allow(TakeUpOrder(count=9, note="its disk was lost"), "ops-1", datetime.now(UTC))
+    await TakeUps(sides.engine).allow(TakeUpRequest(count=9, note="its disk was lost"), "ops-1", datetime.now(UTC))
     assert (await sides.round()).repaired == 1
     assert (await sides.round()).found == 0
     assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 8, (LIMIT, CLEARED)])

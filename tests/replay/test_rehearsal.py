@@ -14,7 +14,8 @@ from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from contract.payloads import SettlementStart, Snapshot
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementStart
 from tests.support.dev_server import dev_server
 from tests.support.orders import settlement
 from tests.support.polling import until

@@ -9,15 +9,16 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
-from contract.ids import batch_workflow_id, workflow_id
-from contract.payloads import SettlementStart, Snapshot
+from settlement.ids import batch_workflow_id, workflow_id
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementStart
 from tests.support.batch_stories import batch_stories
 from tests.support.histories import HISTORIES, RELEASE
 from tests.support.rounds import round_stories
 from tests.support.stories import stories
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
-from workflows.reconciliation import Reconciliation
+from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import DATA_CONVERTER, workflow_runner
 
 RECORDED = sorted(HISTORIES.glob("*/*.json"))

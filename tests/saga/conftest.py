@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
-from contract.payloads import SettlementInput
 from ledger import open_engine
 from ledger.migrate import migrate
+from settlement.start import SettlementInput
 from tests.support.batches import Bench, bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement

@@ -7,12 +7,12 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import Rule, Verdict
-from contract.ids import CancelKind, cancel_unique_no
-from contract.operator_rules import PLACEHOLDERS, RetryReason
-from contract.payloads import ActKind, OperatorRequest
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, Decision, Outcome, State
+from settlement.calls import Rule, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.operator_rules import PLACEHOLDERS, RetryReason
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import ActionKind, OperatorRequest
+from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
 from tests.support.scripted import NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
@@ -59,8 +59,8 @@ async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
     assert len(set(external.cancel_numbers)) == 1
     assert len({body.model_dump_json() for body in external.cancels}) == 1
     assert [(call.round, call.attempt) for call in snapshot.calls[1:]] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
-    assert [(act.kind, act.operator, act.reason_code, act.note) for act in snapshot.acts] == [
-        (ActKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason_code, RETRY.note)
+    assert [(act.kind, act.operator, act.reason_code, act.note) for act in snapshot.actions] == [
+        (ActionKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason_code, RETRY.note)
     ]
 
 
@@ -91,7 +91,7 @@ async def test_an_act_sent_from_the_ui_without_who_and_why_is_refused_and_names_
         await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
         await started.result()
     said = str(refused.value.cause)
-    assert (snapshot.state, snapshot.acts) == (State.ABORTED, ())
+    assert (snapshot.state, snapshot.actions) == (State.ABORTED, ())
     assert [name for name in PLACEHOLDERS if f"{name} is missing: fill in {PLACEHOLDERS[name]}" in said] == missing
     assert "\n" not in said
 
@@ -119,7 +119,7 @@ async def test_a_second_abort_waits_for_the_operator_again(saga: StartSaga, envi
         await started.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
         snapshot = await started.result()
     assert snapshot.calls[-1].round == 2
-    assert len(snapshot.acts) == 2
+    assert len(snapshot.actions) == 2
 
 
 async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
@@ -131,14 +131,14 @@ async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
         await started.handle.execute_update(OrderSettlement.resolve, RESOLVE)
         snapshot = await started.result()
     assert (snapshot.state, snapshot.decision) == (State.RESOLVED, Decision.VOID)
-    assert [(act.kind, act.reason_code, act.note, act.broker_reference) for act in snapshot.acts] == [
-        (ActKind.RESOLVE, RESOLVE.reason_code, RESOLVE.note, RESOLVE.broker_reference)
+    assert [(act.kind, act.reason_code, act.note, act.broker_reference) for act in snapshot.actions] == [
+        (ActionKind.RESOLVE, RESOLVE.reason_code, RESOLVE.note, RESOLVE.broker_reference)
     ]
     assert len(external.cancels) == ATTEMPTS
 
 
 @pytest.mark.parametrize("update", ["retry_cancel_adjust", "resolve"])
-async def test_operator_acts_are_refused_in_any_other_state(saga: StartSaga, update: str) -> None:
+async def test_operator_actions_are_refused_in_any_other_state(saga: StartSaga, update: str) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])
     async with saga(external) as started:
@@ -150,7 +150,7 @@ async def test_operator_acts_are_refused_in_any_other_state(saga: StartSaga, upd
     assert isinstance(refused.value.cause, ApplicationError)
     assert refused.value.cause.type == "WRONG_STATE"
     assert State.CANCELLING in refused.value.cause.message
-    assert snapshot.acts == ()
+    assert snapshot.actions == ()
 
 
 async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(

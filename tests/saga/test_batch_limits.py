@@ -2,10 +2,10 @@
 
 from temporalio.testing import WorkflowEnvironment
 
-from contract.batch import BatchInput
+from settlement.batch_retry import BatchInput
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench
 from tests.support.limits import OF_A_BATCH, limits_in, timers_in
-from workflows.batch_visibility import batch_details
+from workflows.batch_retry.visibility import batch_details
 from workflows.visibility import COMPANY_ID
 
 

@@ -5,11 +5,11 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from contract import limits
-from contract.batch import BatchProgress, BatchState, ItemOutcome
-from contract.ids import workflow_id
-from contract.payloads import SettlementStart
-from contract.states import State
+from settlement import limits
+from settlement.batch_retry import BatchProgress, BatchState, ItemOutcome
+from settlement.ids import workflow_id
+from settlement.start import SettlementStart
+from settlement.states import State
 from tests.support.batches import Bench, bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number, settlement

@@ -4,17 +4,17 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from contract.batch import BatchInput, BatchProgress, BatchState, ItemOutcome
-from contract.ids import batch_workflow_id, workflow_id
-from contract.payloads import TakeUp
-from contract.states import State
-from ledger import Accepted
+from ledger import SettlementRecord
+from settlement.batch_retry import BatchInput, BatchProgress, BatchState, ItemOutcome
+from settlement.ids import batch_workflow_id, workflow_id
+from settlement.start import TakeUp
+from settlement.states import State
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, bench, has_pending
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number
 from tests.support.polling import until
-from workflows import history
-from workflows.batch_retry import BatchRetry
+from workflows import runtime as history
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.start import take_up
 
 RETRIED, REFUSED = ItemOutcome.RETRIED, ItemOutcome.REFUSED
@@ -57,7 +57,7 @@ async def test_a_settlement_that_aborts_again_is_not_retried_by_the_same_batch_a
     await until(repeated)
     at_work.batches.down = False
     assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=1)
-    assert len(await at_work.acts(number)) == 1
+    assert len(await at_work.actions(number)) == 1
     assert (await at_work.stands(number, State.ABORTED)).snapshot.calls[-1].round == 1
 
 
@@ -71,9 +71,9 @@ async def test_a_settlement_that_was_taken_up_anew_is_not_retried_by_the_same_ba
         batch = await at_work.begin(1)
         handle = await at_work.run(batch)
 
-        async def aborted_again() -> Accepted | None:
+        async def aborted_again() -> SettlementRecord | None:
             found = await ledger.find(number)
-            return found if found and found.snapshot.state is State.ABORTED and found.snapshot.acts else None
+            return found if found and found.snapshot.state is State.ABORTED and found.snapshot.actions else None
 
         found = await until(aborted_again)
         await at_work.client.get_workflow_handle(workflow_id(number)).terminate()
@@ -86,7 +86,7 @@ async def test_a_settlement_that_was_taken_up_anew_is_not_retried_by_the_same_ba
         await until(repeated)
         at_work.batches.down = False
         assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=1)
-        assert [act[-1] for act in await at_work.acts(number)].count(batch) == 1
+        assert [act[-1] for act in await at_work.actions(number)].count(batch) == 1
 
 
 async def test_two_batches_over_the_same_settlements_retry_each_once(

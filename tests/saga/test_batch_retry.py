@@ -6,12 +6,12 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from contract.batch import BatchProgress, BatchState, ItemOutcome
-from contract.ids import batch_update_id, workflow_id
-from contract.states import State
+from settlement.batch_retry import BatchProgress, BatchState, ItemOutcome
+from settlement.ids import batch_update_id, workflow_id
+from settlement.states import State
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, has_pending
 from tests.support.polling import until
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 
 RETRIED, PENDING = ItemOutcome.RETRIED, ItemOutcome.PENDING
 
@@ -33,7 +33,7 @@ async def test_a_batch_retries_every_settlement_once_under_its_operators_name(
     assert progress == BatchProgress(state=BatchState.DONE, retried=5)
     await at_work.reversed_once(numbers)
     for number in numbers:
-        assert await at_work.acts(number) == [("ops-1", "BROKER_RECOVERED", "broker is back", batch)]
+        assert await at_work.actions(number) == [("ops-1", "BROKER_RECOVERED", "broker is back", batch)]
         assert await update_ids(environment.client, number) == [batch_update_id(batch, number)]
     found = await at_work.batches.find(batch)
     assert found is not None
@@ -51,7 +51,7 @@ async def test_a_batch_keeps_to_its_rate(at_work: Bench, environment: WorkflowEn
     await environment.sleep(timedelta(seconds=9))
     await has_pending(handle, 3)
     await handle.result()
-    acts = [(await at_work.stands(number, State.CANCELLED)).snapshot.acts[0].at for number in numbers]
+    acts = [(await at_work.stands(number, State.CANCELLED)).snapshot.actions[0].at for number in numbers]
     for earlier, later in itertools.pairwise(acts):
         assert later - earlier >= timedelta(seconds=9.9)
 
@@ -74,7 +74,7 @@ async def test_a_stop_ends_it_at_once_and_leaves_the_rest_as_it_is(
     await at_work.reversed_once(numbers[:1])
     for number in numbers[1:]:
         await at_work.stands(number, State.ABORTED)
-        assert await at_work.acts(number) == []
+        assert await at_work.actions(number) == []
 
 
 async def test_a_batch_that_the_ledger_has_as_stopped_retries_nothing_more(

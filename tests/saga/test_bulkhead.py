@@ -10,16 +10,17 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.bulkhead import Bulkhead
 from connector import ExternalSystem
-from contract.calls import Rule
-from contract.ids import CancelKind
-from contract.payloads import CancelReport, CancelTask, Snapshot
-from contract.states import CancelResult, Decision, Outcome, State
+from settlement.calls import Rule
+from settlement.ids import CancelKind
+from settlement.snapshot import Snapshot
+from settlement.states import CancelResult, Decision, Outcome, State
+from settlement.tasks import CancelReport, CancelTask
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number, settlement
 from tests.support.sagas import workers
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from worker import settlement_worker
-from workflows.cancel_plan import cancel_act, cancel_task
+from workflows.compensation import cancel_intent, cancel_task
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
 from workflows.start import start_workflow
 
@@ -125,7 +126,7 @@ class OfTheReleaseBefore:
 async def test_a_cancel_that_waits_on_the_queue_of_the_release_before_is_sent(environment: WorkflowEnvironment) -> None:
     """Else every cancel that was due during the upgrade would fail, and use up its attempts."""
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
-    task = cancel_task(settlement(), cancel_act(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), 0)
+    task = cancel_task(settlement(), cancel_intent(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), 0)
     before = Worker(
         environment.client,
         task_queue="release-before",

@@ -2,10 +2,11 @@
 
 from temporalio.testing import WorkflowEnvironment
 
-from contract.payloads import SettlementInput, Snapshot, accepted_snapshot
-from contract.reconciliation import FindingKind, FindingStatus
-from contract.states import Decision, State
 from ledger import Findings
+from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, accepted_snapshot
+from settlement.states import Decision, State
 from tests.support.ledgers import FlakyLedger, forget
 from tests.support.orders import settlement
 from tests.support.polling import until
@@ -73,7 +74,7 @@ async def test_a_ledger_that_was_restored_gets_everything_again(
 
         async def in_quarantine() -> bool:
             recorded = await saga.recorded()
-            return recorded is not None and len(recorded.cancel_acts) == 2
+            return recorded is not None and len(recorded.cancel_intents) == 2
 
         await until(in_quarantine)
         await forget(ledger.engine, order.adjust.requestUniqueNo)

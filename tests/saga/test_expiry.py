@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
-from contract.states import Decision, State
+from settlement.states import Decision, State
 from tests.saga.conftest import StartSaga
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement

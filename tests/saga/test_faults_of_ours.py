@@ -8,9 +8,10 @@ from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.workflowservice.v1 import RespondActivityTaskFailedByIdRequest
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import Rule
-from contract.payloads import SettlementInput, Snapshot
-from contract.states import CancelResult, State
+from settlement.calls import Rule
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import CancelResult, State
 from tests.saga.conftest import StartSaga
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until

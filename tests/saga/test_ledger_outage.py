@@ -1,7 +1,7 @@
 """A ledger outage delays rows; it loses none, and neither a decision nor a compensation waits for it."""
 
-from contract.payloads import accepted_snapshot
-from contract.states import Decision, State
+from settlement.start import accepted_snapshot
+from settlement.states import Decision, State
 from tests.saga.conftest import StartSaga
 from tests.support.polling import until
 from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem

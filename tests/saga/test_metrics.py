@@ -9,9 +9,9 @@ from temporalio.client import Client
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import Phase, Rule, Verdict
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome, State
+from settlement.calls import Phase, Rule, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.states import Outcome, State
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.polling import until

@@ -3,9 +3,10 @@
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import CancelProtocol, Operation, Rule, Verdict
-from contract.ids import CancelKind, cancel_unique_no
-from contract.states import CancelResult, Decision, Outcome, State
+from contract.operations import CancelProtocol, Operation
+from settlement.calls import Rule, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.scripted import (

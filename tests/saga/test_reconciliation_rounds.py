@@ -7,16 +7,16 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
-from contract import limits
-from contract.reconciliation import ReconciliationRound, RoundCarry, Walked
+from settlement import limits
+from settlement.reconciliation import ReconciliationRound, RoundCursors, ScanResult
 from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number
 from tests.support.rounds import Parts, looking_at, part
-from workflows.reconciliation import PARTS_MAX, Reconciliation
+from workflows.reconciliation.workflow import PARTS_MAX, Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE
 
 
-async def run(environment: WorkflowEnvironment, parts: Parts) -> RoundCarry:
+async def run(environment: WorkflowEnvironment, parts: Parts) -> RoundCursors:
     """Run one round; return what the next one begins with."""
     async with looking_at(environment.client, parts):
         return await environment.client.execute_workflow(
@@ -42,7 +42,7 @@ async def test_every_part_is_gone_on_from_where_the_one_before_ended(environment
     assert counts(end.ended) == (207, 520, 4, 3)
     assert (end.ended.complete, end.listed_to) == (True, end.ended.started_at)
     assert end.ended.started_at <= end.ended.ended_at
-    assert carry == RoundCarry()
+    assert carry == RoundCursors()
 
 
 async def test_temporal_is_looked_at_before_the_ledger_and_open_findings_last(environment: WorkflowEnvironment) -> None:
@@ -88,7 +88,7 @@ async def test_one_side_that_cannot_be_read_keeps_nobody_from_the_others(
     (end,) = parts.ends
     assert not end.ended.complete
     assert (end.listed_to is None) == (broken == "temporal")
-    assert carry == RoundCarry()
+    assert carry == RoundCursors()
 
 
 async def test_what_fails_for_a_moment_is_tried_again(environment: WorkflowEnvironment) -> None:
@@ -164,7 +164,7 @@ def test_the_limits_fit_into_each_other() -> None:
     ids=["to its end", "cut short", "not readable", "one of them in vain"],
 )
 async def test_findings_are_told_whether_the_round_has_examined_every_open_settlement(
-    environment: WorkflowEnvironment, ledger: tuple[Walked | None, ...], *, examined: bool
+    environment: WorkflowEnvironment, ledger: tuple[ScanResult | None, ...], *, examined: bool
 ) -> None:
     """The limit of take-ups must not be lifted by a round that has not looked."""
     parts = Parts(ledger=ledger)

@@ -10,11 +10,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import CallRecord
 from contract.cancel_adjust import CancelAdjustBody
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind, SettlementInput, Snapshot
-from contract.states import END_STATES, CancelResult, Decision, Outcome, State, decision_of
+from settlement.calls import CallRecord
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import ActionKind, Snapshot
+from settlement.start import SettlementInput
+from settlement.states import END_STATES, CancelResult, Decision, Outcome, State, decision_of
 from tests.saga.conftest import StartSaga
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger
@@ -156,7 +157,7 @@ async def test_each_workflow_that_goes_on_makes_rounds_of_its_own(
     assert {round_ for round_, _ in cancels} == {0, 1, 2}
     assert cancels[-2:] == [(2, 1), (2, 2)]
     assert len(set(cancels)) == len(cancels)
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP, ActKind.TAKE_UP]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.TAKE_UP]
 
 
 @pytest.mark.parametrize(("after_s", "begun"), [(0, 1), (0.5, 1), (1, 2), (2.5, 2), (3, ATTEMPTS), (3600, ATTEMPTS)])
@@ -180,8 +181,8 @@ async def test_whatever_the_lost_workflow_may_have_sent_is_in_the_audit(
 async def test_the_audit_says_who_took_it_up_and_why(taking_up: TakeItUp, accepted: SettlementInput) -> None:
     async with taking_up(accepted, lost.cancelling(accepted), script(REVERSED)) as saga:
         snapshot = await saga.result()
-    (act,) = snapshot.acts
-    assert (act.kind, act.operator, act.note) == (ActKind.TAKE_UP, "reconciliation", lost.REASON)
+    (act,) = snapshot.actions
+    assert (act.kind, act.operator, act.note) == (ActionKind.TAKE_UP, "reconciliation", lost.REASON)
 
 
 KNOWN: dict[str, Callable[[SettlementInput], Snapshot]] = {
@@ -207,7 +208,7 @@ async def test_versions_go_on_above_the_ledgers(
 
         after = await until(recorded, what="a write above the ledger's version")
         await saga.handle.terminate()
-    assert after.acts[-1].kind is ActKind.TAKE_UP
+    assert after.actions[-1].kind is ActionKind.TAKE_UP
     assert after.calls[: len(before.calls)] == before.calls
 
 
@@ -221,9 +222,9 @@ async def test_the_quarantine_ends_when_it_was_due_and_the_answered_cancel_is_no
         snapshot = await saga.result()
         ended_at = await environment.get_current_time()
     (body,) = bodies(external)
-    assert ended_at.timestamp() * 1000 >= known.cancel_acts[1].request_time_ms
+    assert ended_at.timestamp() * 1000 >= known.cancel_intents[1].request_time_ms
     assert body.requestUniqueNo == cancel_unique_no(accepted.adjust.requestUniqueNo, CancelKind.CONFIRMING)
-    assert (body.requestTime, body.cancelRemark) == (known.cancel_acts[1].request_time_ms, lost.REMARK)
+    assert (body.requestTime, body.cancelRemark) == (known.cancel_intents[1].request_time_ms, lost.REMARK)
     assert snapshot.cancel_result is CancelResult.REVERSED
     assert [call.kind for call in snapshot.calls] == [None, CancelKind.FIRST, CancelKind.CONFIRMING]
     assert unheard(snapshot) == []
@@ -260,12 +261,12 @@ async def test_an_aborted_one_waits_as_it_did_and_a_retry_repeats_its_cancel(
         await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
         snapshot = await saga.result()
     (body,) = bodies(external)
-    (began,) = [act for act in before.cancel_acts if act.kind is kind]
+    (began,) = [act for act in before.cancel_intents if act.kind is kind]
     assert body.requestUniqueNo == cancel_unique_no(accepted.adjust.requestUniqueNo, kind)
     assert (body.requestTime, body.cancelRemark) == (began.request_time_ms, began.remark)
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert snapshot.calls[-1].round > max(call.round for call in before.calls)
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP, ActKind.RETRY_CANCEL_ADJUST]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.RETRY_CANCEL_ADJUST]
 
 
 async def test_an_aborted_one_can_be_resolved(taking_up: TakeItUp, accepted: SettlementInput) -> None:
@@ -274,7 +275,7 @@ async def test_an_aborted_one_can_be_resolved(taking_up: TakeItUp, accepted: Set
         await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
         snapshot = await saga.result()
     assert (snapshot.state, external.cancels) == (State.RESOLVED, [])
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP, ActKind.RESOLVE]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.RESOLVE]
 
 
 async def test_one_that_is_taken_up_can_abort(
@@ -337,7 +338,7 @@ async def test_workflow_cancellation_of_an_aborted_one_is_one_more_round(
         await saga.handle.cancel(reason="maintenance")
         snapshot = await saga.result()
     assert snapshot.state is State.CANCELLED
-    assert [act.kind for act in snapshot.acts] == [ActKind.TAKE_UP, ActKind.WORKFLOW_CANCELLATION]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.WORKFLOW_CANCELLATION]
 
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
@@ -354,7 +355,7 @@ async def test_workflow_cancellation_before_the_first_task_still_compensates(
     async with workers(environment.client, external, ledger):
         snapshot = await handle.result()
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
-    assert ActKind.TAKE_UP in [act.kind for act in snapshot.acts]
+    assert ActionKind.TAKE_UP in [act.kind for act in snapshot.actions]
 
 
 async def test_one_that_is_running_is_joined_and_nothing_else(
@@ -367,7 +368,7 @@ async def test_one_that_is_running_is_joined_and_nothing_else(
         await take_up(environment.client, started.settlement, lost.taken_up(lost.adjusting(started.settlement)))
         gate.opened.set()
         snapshot = await started.result()
-    assert (snapshot.state, snapshot.acts) == (State.SETTLED, ())
+    assert (snapshot.state, snapshot.actions) == (State.SETTLED, ())
 
 
 async def test_one_that_came_to_its_end_is_never_followed(saga: StartSaga, environment: WorkflowEnvironment) -> None:

@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import worker
-from contract import limits
+from settlement import limits
 from tests.saga.conftest import StartSaga
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger

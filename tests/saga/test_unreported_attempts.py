@@ -6,18 +6,19 @@ import pytest
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
-from contract.calls import CallRecord, Operation, Rule
-from contract.ids import CancelKind
-from contract.payloads import CancelTask
-from contract.states import Outcome
-from contract.unreported_calls import CALLS, with_unreported
+from contract.operations import Operation
+from settlement.calls import CallRecord, Rule
+from settlement.ids import CancelKind
+from settlement.states import Outcome
+from settlement.tasks import CancelTask
+from settlement.unreported_calls import CALLS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.stories import ATTEMPTS, FAILED
-from workflows.cancel_plan import cancel_act, cancel_task
+from workflows.compensation import cancel_intent, cancel_task
 from workflows.lost_calls import calls_of_failed_cancel
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-TASK: CancelTask = cancel_task(settlement(), cancel_act(CancelKind.FIRST, "why", 1), round_=2)
+TASK: CancelTask = cancel_task(settlement(), cancel_intent(CancelKind.FIRST, "why", 1), round_=2)
 
 
 def attempt(number: int, operation: Operation = Operation.CANCEL_OPERATION) -> CallRecord:

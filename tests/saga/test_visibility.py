@@ -2,9 +2,9 @@
 
 from temporalio.testing import WorkflowEnvironment
 
-from contract.payloads import SettlementInput
-from contract.reply_record import ReplyRecord
-from contract.states import State
+from settlement.reply_record import ReplyRecord
+from settlement.start import SettlementInput
+from settlement.states import State
 from tests.saga.conftest import StartSaga
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger

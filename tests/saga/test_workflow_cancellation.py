@@ -4,9 +4,9 @@ import pytest
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import Verdict
-from contract.payloads import ActKind
-from contract.states import CancelResult, Decision, State
+from settlement.calls import Verdict
+from settlement.snapshot import ActionKind
+from settlement.states import CancelResult, Decision, State
 from tests.saga.conftest import StartSaga
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
@@ -71,7 +71,7 @@ async def test_during_adjust_the_call_ends_by_itself_and_its_success_no_longer_c
         gate.opened.set()
         snapshot = await started.result()
     assert (snapshot.state, snapshot.decision) == (end, Decision.VOID)
-    assert [act.kind for act in snapshot.acts] == [ActKind.WORKFLOW_CANCELLATION]
+    assert [act.kind for act in snapshot.actions] == [ActionKind.WORKFLOW_CANCELLATION]
     assert snapshot.calls[0].verdict == answer
 
 
@@ -139,7 +139,7 @@ async def test_when_aborted_it_is_one_more_round_of_compensation(
         snapshot = await started.result()
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert len(set(external.cancel_numbers)) == 1
-    assert [(act.kind, act.note) for act in snapshot.acts] == [(ActKind.WORKFLOW_CANCELLATION, "maintenance")]
+    assert [(act.kind, act.note) for act in snapshot.actions] == [(ActionKind.WORKFLOW_CANCELLATION, "maintenance")]
 
 
 async def test_after_the_decision_to_proceed_it_changes_nothing(saga: StartSaga) -> None:

@@ -14,11 +14,12 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.reconciler import Reconciler
-from contract import limits
-from contract.payloads import SettlementInput, Snapshot, TakeUp
-from contract.states import END_STATES
+from activities.reconciliation.repair import Reconciler
 from ledger import Ledger
+from settlement import limits
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, TakeUp
+from settlement.states import END_STATES
 from tests.simulation.life import Life
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement

@@ -14,15 +14,16 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
-from contract.calls import CancelProtocol, Operation, Verdict
-from contract.ids import number_of
+from contract.operations import CancelProtocol, Operation
+from settlement.calls import Verdict
+from settlement.ids import number_of
 from simulator import replies
-from simulator.bookings import NumberView, ReceivedAdjust
+from simulator.book_records import NumberView, ReceivedAdjust
+from simulator.call_journal import CallView, ConnectionEnding, Request
 from simulator.database import IN_MEMORY, connect
-from simulator.desk import Desk
-from simulator.journal import CallView, Ending, Request
 from simulator.replies import Result
-from tests.simulation.fates import Answer, Fate
+from simulator.request_handler import RequestHandler
+from tests.simulation.call_outcomes import Answer, Fate
 from tests.simulation.network import reply_of
 
 LATE_S = 4.0
@@ -54,7 +55,7 @@ class Broker(ExternalSystem):
 
     def __init__(self) -> None:
         super().__init__(ExternalSystemConfig("http://broker"))
-        self.desk = Desk(connect(IN_MEMORY))
+        self.handler = RequestHandler(connect(IN_MEMORY))
         self._lines: dict[str, Line] = {}
         self._stamps = itertools.count(time.time_ns() // 1_000_000)
         self._operations = {
@@ -86,11 +87,11 @@ class Broker(ExternalSystem):
 
     def books(self, number: str) -> NumberView:
         """Return what the books say of a number."""
-        return self.desk.books.number(number)
+        return self.handler.books.number(number)
 
     def received(self, number: str) -> list[CallView]:
         """Return every request received for a number."""
-        return self.desk.journal.calls(number, 0, 1_000)
+        return self.handler.journal.calls(number, 0, 1_000)
 
     async def _call(self, path: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> Verdict:
         operation = self._operations[path]
@@ -117,20 +118,20 @@ class Broker(ExternalSystem):
         call_id, result = self._deal_with(line, request, carried_out=answer is not Answer.WRONG_CODE)
         reply = reply_of(result, answer, trace=request.trace or "", received_ns=request.received_ns)
         ended_ns = request.received_ns + int(latency_s * 1e9)
-        self.desk.journal.end(call_id, Ending.REPLIED, ended_ns, reply.status, None)
+        self.handler.journal.end(call_id, ConnectionEnding.REPLIED, ended_ns, reply.status, None)
         return reply
 
     def _deal_with(self, line: Line, request: Request, *, carried_out: bool) -> tuple[int, Result]:
-        """Let the desk deal with a request, or only its journal where nothing is carried out."""
+        """Let the request handler deal with a request, or only its journal where nothing is carried out."""
         if not carried_out:
-            return self.desk.journal.begin(request, "wrong code"), replies.FAILED
+            return self.handler.journal.begin(request, "wrong code"), replies.FAILED
         if request.operation is Operation.ADJUST and not line.guarded:
             adjust = AdjustRequest.model_validate_json(request.body)
             received = ReceivedAdjust(**adjust.model_dump(mode="json"), company_id=request.company)
-            return self.desk.journal.begin(request, None), self.desk.books.adjust(
+            return self.handler.journal.begin(request, None), self.handler.books.adjust(
                 received, applies=adjust.metadata is None, guarded=False
             )
-        call_id, answer = self.desk.handle(request)
+        call_id, answer = self.handler.handle(request)
         return call_id, answer.result
 
     def _land(self, line: Line, now: float) -> None:

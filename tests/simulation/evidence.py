@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from contract.calls import CallRecord
-from contract.payloads import OperatorAct, SettlementInput, Snapshot, StateChange
-from contract.settlement import Settlement
-from contract.states import CancelResult, Decision, State
-from simulator.bookings import NumberView
-from simulator.journal import CallView
+from schemas.settlement import Settlement
+from settlement.calls import CallRecord
+from settlement.snapshot import OperatorAction, Snapshot, StateChange
+from settlement.start import SettlementInput
+from settlement.states import CancelResult, Decision, State
+from simulator.book_records import NumberView
+from simulator.call_journal import CallView
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Story:
     decision: Decision | None
     cancel_result: CancelResult | None
     calls: tuple[CallRecord, ...]
-    acts: tuple[OperatorAct, ...]
+    actions: tuple[OperatorAction, ...]
     state_changes: tuple[StateChange, ...]
 
     @classmethod
@@ -31,7 +32,7 @@ class Story:
             decision=snapshot.decision,
             cancel_result=snapshot.cancel_result,
             calls=snapshot.calls,
-            acts=snapshot.acts,
+            actions=snapshot.actions,
             state_changes=snapshot.state_changes,
         )
 
@@ -43,7 +44,7 @@ class Story:
             decision=resource.decision,
             cancel_result=resource.cancel_result,
             calls=resource.calls,
-            acts=resource.operator_acts,
+            actions=resource.operator_actions,
             state_changes=resource.state_changes,
         )
 

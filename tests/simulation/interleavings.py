@@ -2,7 +2,7 @@
 
 The saga's own part is a model of its decisions; whatever of it is a pure function of the product is called,
 not copied. Schedules that lead to the same state go on together, so that all of them are counted and none
-is walked twice.
+is scanned twice.
 
 Bounds: one adjust; two copies of a request at most; as many attempts and rounds as `Bounds` says; an operator
 who retries once at most, resolves, or does nothing; one workflow cancellation, while adjusting.
@@ -17,21 +17,21 @@ from typing import NamedTuple
 
 from connector.classify import cancel_result, classify
 from connector.exchange import Exchange, NoReply, NotSent
-from contract.calls import Verdict
-from contract.ids import CancelKind
-from contract.states import Outcome, State
+from settlement.calls import Verdict
+from settlement.ids import CancelKind
+from settlement.states import Outcome, State
 from simulator import replies
-from simulator.bookings import NumberView
+from simulator.book_records import NumberView
 from simulator.replies import Result
 from tests.simulation.broken import Broken
-from tests.simulation.fates import Answer, Crash, Fate
+from tests.simulation.call_outcomes import Answer, Crash, Fate
 from tests.simulation.invariant import violations
 from tests.simulation.machine import ADJUST, ALL_KEPT, SETTLEMENT, Machine, Message, Obligation
 from tests.simulation.model_evidence import audit, evidence_of
 from tests.simulation.network import reply_of
 from tests.simulation.plan import Plan
 from tests.simulation.schedule import CALLING, FATES, FORETOLD, At, Bounds, Phase
-from workflows.cancel_plan import needs_confirming
+from workflows.compensation import needs_confirming
 
 _read = cache(reply_of)
 

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from contract.calls import CallRecord, Operation
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import ActKind
-from contract.states import CancelResult, Decision, Outcome, State, decision_of
-from simulator.bookings import AccountView, NumberState
-from simulator.journal import CallView
+from contract.operations import Operation
+from settlement.calls import CallRecord
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import ActionKind
+from settlement.states import CancelResult, Decision, Outcome, State, decision_of
+from simulator.book_records import AccountView, NumberState
+from simulator.call_journal import CallView
 from tests.simulation.broken import Broken, Violation
 from tests.simulation.evidence import Evidence
 
@@ -127,8 +128,8 @@ def _listed(evidence: Evidence) -> Iterator[str]:
 
 def _resolved_by_somebody(evidence: Evidence) -> Iterator[str]:
     if evidence.story.state is State.RESOLVED:
-        last = evidence.story.acts[-1] if evidence.story.acts else None
-        if last is None or last.kind is not ActKind.RESOLVE or not (last.operator and last.note):
+        last = evidence.story.actions[-1] if evidence.story.actions else None
+        if last is None or last.kind is not ActionKind.RESOLVE or not (last.operator and last.note):
             yield f"the last act is {last}"
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from temporalio.client import WorkflowHandle
 
-from contract.calls import Rule
-from contract.payloads import ActKind, RecordResult, SettlementInput, Snapshot
-from contract.states import Decision, State
 from ledger import Ledger, SettlementFilter
-from tests.simulation.auditor import Told
+from settlement.calls import Rule
+from settlement.snapshot import ActionKind, Snapshot
+from settlement.start import SettlementInput
+from settlement.states import Decision, State
+from settlement.tasks import RecordResult
+from tests.simulation.auditor import DemoResult
 from tests.simulation.evidence import Story
 from tests.simulation.plan import Moment, Plan
 from workflows.lost_calls import LOST_WITH_ITS_WORKFLOW
@@ -33,7 +35,7 @@ class Life:
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     acted: list[Moment] = field(default_factory=list)
     """Every moment that came at which the plan wanted something done."""
-    told: list[Told] = field(default_factory=list)
+    told: list[DemoResult] = field(default_factory=list)
     stopped_at: list[int] = field(default_factory=list)
     """How many attempts had begun at each workflow cancellation."""
     decisions: list[Decision] = field(default_factory=list)
@@ -56,7 +58,9 @@ class Life:
 
     def overtaken(self, story: Story) -> bool:
         """Tell whether a living worker was called lost, on a slow machine: then it was told less than it seems."""
-        by_take_up = {act.note for act in story.acts if act.kind is ActKind.TAKE_UP} | {LOST_WITH_ITS_WORKFLOW.detail}
+        by_take_up = {act.note for act in story.actions if act.kind is ActionKind.TAKE_UP} | {
+            LOST_WITH_ITS_WORKFLOW.detail
+        }
         lost = [call.verdict for call in story.calls if call.verdict.rule is Rule.WORKER_LOST]
         return sum(each.detail not in by_take_up for each in lost) > sum(told.record is None for told in self.told)
 

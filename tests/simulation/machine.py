@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from contract.cancel_adjust import CancelAdjustBody
-from contract.ids import CancelKind
+from settlement.ids import CancelKind
 from simulator import replies
-from simulator.bookings import Cancel, NumberState, NumberView, ReceivedAdjust, Row
+from simulator.book_records import Cancel, NumberState, NumberView, ReceivedAdjust, Row
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect, every, transaction
 from simulator.replies import Result
 from tests.support.orders import settlement
-from workflows.cancel_plan import cancel_act, cancel_task
+from workflows.compensation import cancel_intent, cancel_task
 
 ADJUST = "ADJUST"
 NUMBER = "ORD-1"
@@ -41,7 +41,7 @@ class Obligation(StrEnum):
 ALL_KEPT = frozenset(Obligation)
 
 
-TASKS = {kind: cancel_task(SETTLEMENT, cancel_act(kind, "why", 1), round_=0) for kind in CancelKind}
+TASKS = {kind: cancel_task(SETTLEMENT, cancel_intent(kind, "why", 1), round_=0) for kind in CancelKind}
 """The two cancels of the settlement, as the workflow makes them."""
 
 

@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 
-from contract.calls import CallRecord, Operation, Rule, Verdict
-from contract.ids import CancelKind
-from contract.payloads import ActKind, OperatorAct, SettlementInput, StateChange
-from contract.states import State, decision_of
-from contract.unreported_calls import IN_FLIGHT, with_unreported
-from simulator.bookings import NumberView
-from simulator.journal import CallView
+from contract.operations import Operation
+from settlement.calls import CallRecord, Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.snapshot import ActionKind, OperatorAction, StateChange
+from settlement.start import SettlementInput
+from settlement.states import State, decision_of
+from settlement.unreported_calls import IN_FLIGHT, with_unreported
+from simulator.book_records import NumberView
+from simulator.call_journal import CallView
 from tests.simulation.evidence import Evidence, Story
 from tests.simulation.machine import ADJUST, NUMBER, TASKS, Message
 from tests.simulation.schedule import At
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-RESOLVED = OperatorAct(kind=ActKind.RESOLVE, at=AT, operator="ops", note="by hand")
+RESOLVED = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="ops", note="by hand")
 
 
 def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evidence:
@@ -26,7 +28,7 @@ def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evide
         decision=decision_of(at.state),
         cancel_result=at.result,
         calls=tuple(_calls(at)),
-        acts=(RESOLVED,) if at.state is State.RESOLVED else (),
+        actions=(RESOLVED,) if at.state is State.RESOLVED else (),
         state_changes=tuple(StateChange(state=state, at=AT, reason="") for state in at.path[1:]),
     )
     return Evidence(

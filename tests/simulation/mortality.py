@@ -16,10 +16,10 @@ from temporalio.worker import (
 )
 
 from activities.cancel_adjust import IncorrectCancelReplyError
-from contract.calls import CallRecord
-from contract.payloads import AdjustTask, CancelReport, CancelTask
-from tests.simulation.auditor import Told
-from tests.simulation.fates import Crash, Fate
+from settlement.calls import CallRecord
+from settlement.tasks import AdjustTask, CancelReport, CancelTask
+from tests.simulation.auditor import DemoResult
+from tests.simulation.call_outcomes import Crash, Fate
 
 _HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
 """How many heartbeats get through before the worker dies; the first one precedes the call."""
@@ -28,7 +28,7 @@ _HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
 class Director(Protocol):
     """Who knows what befalls each attempt."""
 
-    def begin(self, number: str, told: Told) -> Fate:
+    def begin(self, number: str, told: DemoResult) -> Fate:
         """Begin the next attempt of a settlement's external call and return what befalls it.
 
         `told` is what our side is told of it, once it is told anything.
@@ -80,12 +80,12 @@ class _Mortal(ActivityInboundInterceptor):
         return result
 
 
-def _nothing_yet(task: AdjustTask | CancelTask) -> Told:
+def _nothing_yet(task: AdjustTask | CancelTask) -> DemoResult:
     run = activity.info().workflow_run_id or ""
-    return Told(task.kind, task.round, run=run) if isinstance(task, CancelTask) else Told(None, 0, run=run)
+    return DemoResult(task.kind, task.round, run=run) if isinstance(task, CancelTask) else DemoResult(None, 0, run=run)
 
 
-def _live_or_die(crash: Crash, told: Told, record: CallRecord) -> None:
+def _live_or_die(crash: Crash, told: DemoResult, record: CallRecord) -> None:
     if crash is not Crash.NONE:
         activity.raise_complete_async()
     told.record = record

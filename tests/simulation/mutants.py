@@ -20,14 +20,16 @@ from activities import cancel_adjust as cancel_activity
 from activities.cancel_adjust import CancelAdjust
 from connector import Deadlines, classify
 from connector.exchange import Reply
-from contract.calls import CallRecord, Verdict
 from contract.cancel_adjust import CancelAdjustBody
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import AdjustTask, CancelAct, CancelTask
-from contract.states import CancelResult, Decision, Outcome, State, decision_of
+from settlement.calls import CallRecord, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import CancelIntent
+from settlement.states import CancelResult, Decision, Outcome, State, decision_of
+from settlement.tasks import AdjustTask, CancelTask
 from tests.simulation.broken import Broken
-from workflows import cancel_plan, lost_calls, order_settlement, saga_state
-from workflows.cancel_plan import cancel_task
+from workflows import compensation as cancel_plan
+from workflows import lost_calls, order_settlement, saga_state
+from workflows.compensation import cancel_task
 from workflows.journal import Journal
 from workflows.order_settlement import OrderSettlement
 from workflows.saga_state import SagaState
@@ -50,7 +52,7 @@ class Mutant:
     """Whether its settlements come to rest at all."""
 
 
-async def _swallow(self: OrderSettlement, act: CancelAct) -> CancelResult | None:
+async def _swallow(self: OrderSettlement, act: CancelIntent) -> CancelResult | None:
     """Take a compensation that ran out of attempts for one that found nothing to undo."""
     saga = self._saga
     try:
@@ -63,7 +65,7 @@ async def _swallow(self: OrderSettlement, act: CancelAct) -> CancelResult | None
     return report.result
 
 
-async def _give_up_unseen(self: OrderSettlement, act: CancelAct) -> CancelResult:
+async def _give_up_unseen(self: OrderSettlement, act: CancelIntent) -> CancelResult:
     """Let a compensation that ran out of attempts rest where no one sees it: neither aborted nor at its end."""
     try:
         report = await self._cancel_round(cancel_task(self._settlement, act, self._saga.round))

@@ -5,7 +5,7 @@ from simulator import replies
 from simulator.faults import Manner
 from simulator.payloads import payload_of
 from simulator.replies import Result, table_4
-from tests.simulation.fates import BROKEN, Answer
+from tests.simulation.call_outcomes import BROKEN, Answer
 
 ANOTHERS_TRACE = "trace-of-another-call"
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from contract.calls import CancelProtocol
-from contract.payloads import SettlementPolicy
-from tests.simulation.fates import HONEST, Fate
+from contract.operations import CancelProtocol
+from settlement.policy import SettlementPolicy
+from tests.simulation.call_outcomes import HONEST, Fate
 
 POLICY = SettlementPolicy(
     cancel_max_attempts=3,
@@ -58,7 +58,7 @@ class Plan:
     adjust: Fate = HONEST
     cancels: tuple[Fate, ...] = ()
     """Of the attempts at any cancel, in order; those beyond are honest."""
-    acts: tuple[tuple[Moment, Act], ...] = ()
+    actions: tuple[tuple[Moment, Act], ...] = ()
     lost_writes: frozenset[int] = field(default=frozenset())
     """Which attempts at ledger writes fail."""
     repeated_writes: frozenset[int] = field(default=frozenset())
@@ -84,16 +84,16 @@ class Plan:
 
     def acts_at(self, moment: Moment) -> list[Act]:
         """Return what is done at a moment."""
-        return [act for when, act in self.acts if when == moment]
+        return [act for when, act in self.actions if when == moment]
 
-    def operator_acts(self) -> int:
+    def operator_actions(self) -> int:
         """Count the times that somebody waits for it to abort."""
-        return len({when.n for when, _ in self.acts if when.where is Where.ABORT})
+        return len({when.n for when, _ in self.actions if when.where is Where.ABORT})
 
     def in_words(self) -> str:
         """Say what befalls it, in a few words."""
         calls = [each.in_words() for each in (self.adjust, *self.cancels)]
-        acts = [f"{act} at {when.where} {when.n}" for when, act in self.acts]
+        acts = [f"{act} at {when.where} {when.n}" for when, act in self.actions]
         traits = {
             "refused": self.refuses,
             "numbers not burnt": not self.guarded,

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.states import State
 from ledger import open_engine
 from ledger.migrate import migrate
+from settlement.states import State
 from tests.simulation.broken import Violation
 from tests.simulation.life import PlannedLedger
 from tests.simulation.seeds import plans_of

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from contract.ids import CancelKind
-from contract.states import TRANSITIONS, CancelResult, Outcome, State
-from tests.simulation.fates import AT_ONCE, NEVER, Answer, Crash, Fate
+from settlement.ids import CancelKind
+from settlement.states import TRANSITIONS, CancelResult, Outcome, State
+from tests.simulation.call_outcomes import AT_ONCE, NEVER, Answer, Crash, Fate
 from tests.simulation.machine import ADJUST, NOTHING, Message, Obligation
 
 LATER = (0.5,)

@@ -3,8 +3,8 @@
 import random
 from dataclasses import replace
 
-from contract.calls import CancelProtocol
-from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, Crash, Fate
+from contract.operations import CancelProtocol
+from tests.simulation.call_outcomes import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, Crash, Fate
 from tests.simulation.plan import POLICY, Act, Moment, Plan, Where
 
 ORDERS = 12
@@ -47,7 +47,7 @@ def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
         # Most adjusts go wrong here: an order that is simply settled shows little.
         adjust=_fate(rng, max(storm, 0.7)),
         cancels=_outage(rng) if out else tuple(_fate(rng, storm) for _ in range(rng.randrange(8))),
-        acts=_acts(rng) if rng.random() < 0.5 else (),
+        actions=_acts(rng) if rng.random() < 0.5 else (),
         lost_writes=frozenset(rng.sample(range(8), rng.randrange(5))) if rng.random() < storm else frozenset(),
         refuses=rng.random() < 0.1,
         taken_up=taken_up,
@@ -68,7 +68,7 @@ def _with_accidents(rng: random.Random, plan: Plan) -> Plan:
         adjust=adjust,
         cancels=tuple(cancels),
         # Where numbers are not burnt, what arrives later than one life's second look cannot be caught.
-        acts=(*plan.acts, *losses) if plan.guarded else plan.acts,
+        actions=(*plan.actions, *losses) if plan.guarded else plan.actions,
         repeated_writes=frozenset(repeated) - plan.lost_writes,
         protocol=CancelProtocol.CANCEL_OPERATION if old else CancelProtocol.CANCEL_ADJUST,
     )
@@ -113,9 +113,9 @@ def _outage(rng: random.Random) -> tuple[Fate, ...]:
 
 
 def _acts(rng: random.Random) -> tuple[tuple[Moment, Act], ...]:
-    acts: list[tuple[Moment, Act]] = []
+    actions: list[tuple[Moment, Act]] = []
     for _ in range(rng.randrange(1, 4)):
         where = rng.choice((*Where, Where.ABORT))
-        n = {Where.START: 0, Where.ABORT: len(acts) % 2}.get(where, rng.randrange(5))
-        acts.append((Moment(where, n), rng.choice(_ACTS_AT[where])))
-    return tuple(acts)
+        n = {Where.START: 0, Where.ABORT: len(actions) % 2}.get(where, rng.randrange(5))
+        actions.append((Moment(where, n), rng.choice(_ACTS_AT[where])))
+    return tuple(actions)

@@ -14,9 +14,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 
 import workflows
-from contract.ids import CancelKind
-from contract.payloads import CancelTask
-from tests.simulation.fates import AT_ONCE, LOST, Answer, Fate
+from settlement.ids import CancelKind
+from settlement.tasks import CancelTask
+from tests.simulation.call_outcomes import AT_ONCE, LOST, Answer, Fate
 from tests.simulation.plan import Act, Moment, Plan, Where
 from workflows.runtime import DATA_CONVERTER
 
@@ -60,7 +60,7 @@ class Step:
 
     def with_act(self, moment: Moment, act: Act) -> Plan:
         """Return the plan that leads here and has something done at one of its moments."""
-        return replace(self.plan, acts=(*self.plan.acts, (moment, act)))
+        return replace(self.plan, actions=(*self.plan.actions, (moment, act)))
 
 
 UNKNOWN = Plan(adjust=LOST)
@@ -102,7 +102,7 @@ STEPS = (
     ),
     Step(
         "operator",
-        Site(SAGA, "_operator_acts", "wait_condition"),
+        Site(SAGA, "_operator_actions", "wait_condition"),
         plan=ABORTED,
         moments=(Moment(Where.ABORT, 0),),
     ),
@@ -110,7 +110,7 @@ STEPS = (
         "cancel adjust, retried",
         CANCEL,
         command=f"cancel_adjust {CancelKind.FIRST}",
-        plan=replace(ABORTED, acts=((Moment(Where.ABORT, 0), Act.RETRY),)),
+        plan=replace(ABORTED, actions=((Moment(Where.ABORT, 0), Act.RETRY),)),
         attempt=4,
         moments=(Moment(Where.CALL, 4),),
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos import test_verdict
 from tests.simulation.broken import Broken
-from tests.simulation.fates import AT_ONCE, LOST, Answer, Crash, Fate
+from tests.simulation.call_outcomes import AT_ONCE, LOST, Answer, Crash, Fate
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import Act, Moment, Plan, Where
 from tests.simulation.run import new_world
@@ -26,13 +26,13 @@ GAUNTLET = (
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS)),
     Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND),
     Plan(adjust=Fate(AT_ONCE, Answer.DENIED), cancels=ROUND),
-    Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND, acts=((Moment(Where.ABORT), Act.RESOLVE),)),
+    Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND, actions=((Moment(Where.ABORT), Act.RESOLVE),)),
     Plan(adjust=Fate(AT_ONCE, Answer.LATE)),
     Plan(adjust=Fate((1.5,), Answer.LOST), guarded=False),
     Plan(adjust=Fate(crash=Crash.BEFORE_SEND)),
     Plan(adjust=Fate(crash=Crash.AFTER_SEND)),
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS, Fate(crash=Crash.UNHEARD))),
-    Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS), acts=((Moment(Where.CALL, 2), Act.LOSE),)),
+    Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS), actions=((Moment(Where.CALL, 2), Act.LOSE),)),
     Plan(adjust=Fate(AT_ONCE, Answer.CROSSED), refuses=True),
 )
 
@@ -42,14 +42,14 @@ RESTLESS_S = 6
 """Real time after which a planted bug that lets nothing come to rest is judged."""
 
 
-async def through_the_gauntlet(world: World, limit_s: float) -> Counter[Broken]:
+async def broken_invariants(world: World, limit_s: float) -> Counter[Broken]:
     found = await world.judge(await world.live(GAUNTLET, "gauntlet", limit_s=limit_s))
     return Counter(each.name for each in (*found, *await world.judge_sum()))
 
 
 async def test_the_product_passes_the_gauntlet() -> None:
     async with new_world() as world:
-        assert await through_the_gauntlet(world, LIFE_LIMIT_S) == Counter()
+        assert await broken_invariants(world, LIFE_LIMIT_S) == Counter()
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
@@ -57,7 +57,7 @@ async def test_a_planted_bug_is_caught_by_name(mutant: str, say: Callable[[str],
     planted = MUTANTS[mutant]
     async with new_world(sandboxed=False, lost_after=LOST_AFTER) as world:
         with planted.plant():
-            found = await through_the_gauntlet(world, LIFE_LIMIT_S if planted.rests else RESTLESS_S)
+            found = await broken_invariants(world, LIFE_LIMIT_S if planted.rests else RESTLESS_S)
     names = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
     say(f"planted bug, {mutant}: caught by {names or 'nothing'}")
     assert found.keys() >= planted.caught_by

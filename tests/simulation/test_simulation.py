@@ -6,8 +6,8 @@
 import random
 from collections.abc import Callable
 
-from contract.calls import CancelProtocol
-from tests.simulation.fates import Answer, Crash
+from contract.operations import CancelProtocol
+from tests.simulation.call_outcomes import Answer, Crash
 from tests.simulation.plan import Act, Where
 from tests.simulation.run import replay_line, run_seeds
 from tests.simulation.seeds import ORDERS, plans_of
@@ -39,11 +39,11 @@ def test_seeds_reach_every_kind_of_fault() -> None:
     assert {fate.answer for fate in fates} == set(Answer)
     assert {fate.crash for fate in fates} == set(Crash)
     assert {len(fate.arrives) for fate in fates} == {0, 1, 2}
-    assert {act for plan in plans for _, act in plan.acts} == set(Act)
-    assert {when.where for plan in plans for when, _ in plan.acts} == set(Where)
+    assert {act for plan in plans for _, act in plan.actions} == set(Act)
+    assert {when.where for plan in plans for when, _ in plan.actions} == set(Where)
     for trait in ("refuses", "taken_up", "stale", "lost_writes", "repeated_writes"):
         assert any(getattr(plan, trait) for plan in plans), trait
     assert not all(plan.guarded for plan in plans)
     assert {plan.protocol for plan in plans} == set(CancelProtocol)
-    lost_at = {when.where for plan in plans for when, act in plan.acts if act is Act.LOSE}
+    lost_at = {when.where for plan in plans for when, act in plan.actions if act is Act.LOSE}
     assert lost_at == set(Where)

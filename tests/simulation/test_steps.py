@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowHistory
 
-from contract.states import State
+from settlement.states import State
 from tests.simulation.broken import Violation
+from tests.simulation.call_outcomes import AT_ONCE, BROKEN, NEVER, REPEATED, TWICE, Answer, Fate
 from tests.simulation.evidence import Evidence
-from tests.simulation.fates import AT_ONCE, BROKEN, NEVER, REPEATED, TWICE, Answer, Fate
 from tests.simulation.interleavings import Exploration
 from tests.simulation.life import Life
 from tests.simulation.plan import POLICY, Act, Plan
@@ -116,10 +116,10 @@ async def every(small_world: World, lives: dict[str, Life]) -> dict[str, Evidenc
 @pytest.mark.parametrize("name", PLANS)
 def test_the_invariant_holds(name: str, lives: dict[str, Life], found: list[Violation]) -> None:
     assert [each for each in found if each.number == lives[name].number] == []
-    assert set(lives[name].acted) == {when for when, _ in PLANS[name].acts}, "a moment never came"
+    assert set(lives[name].acted) == {when for when, _ in PLANS[name].actions}, "a moment never came"
 
 
-@pytest.mark.parametrize("name", [name for name, plan in FORETOLD.items() if not plan.acts])
+@pytest.mark.parametrize("name", [name for name, plan in FORETOLD.items() if not plan.actions])
 def test_it_ends_where_the_model_of_the_interleavings_says(name: str, every: dict[str, Evidence]) -> None:
     """So what was counted there holds for the workflow itself."""
     plan = PLANS[name]

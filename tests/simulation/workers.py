@@ -10,7 +10,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
 from activities.record_settlement import RecordSettlement
-from contract import limits
+from settlement import limits
 from tests.simulation.accidents import looked_at_whatever_its_age
 from tests.simulation.life import PlannedLedger
 from tests.simulation.mortality import MortalWorkers

@@ -14,14 +14,15 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from connector import DEADLINES, CallHeaders
-from contract.payloads import SettlementInput, Snapshot, TakeUp, accepted_snapshot
-from contract.states import State
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, TakeUp, accepted_snapshot
+from settlement.states import State
 from tests.simulation.accidents import Accidents
-from tests.simulation.auditor import Told, contradictions
+from tests.simulation.auditor import DemoResult, contradictions
 from tests.simulation.broken import Broken, Violation
 from tests.simulation.broker import Broker
+from tests.simulation.call_outcomes import Crash, Fate
 from tests.simulation.evidence import Evidence, Story
-from tests.simulation.fates import Crash, Fate
 from tests.simulation.invariant import sum_violations, violations
 from tests.simulation.life import Life, PlannedLedger
 from tests.simulation.plan import Act, Moment, Plan, Where
@@ -96,9 +97,9 @@ class World:
     async def judge_sum(self) -> list[Violation]:
         """Hold all settlements of this world, together, against the external system's accounts."""
         every = await self.evidence(list(self.lives.values()))
-        return sum_violations(every.values(), self.broker.desk.books.accounts(limit=100_000))
+        return sum_violations(every.values(), self.broker.handler.books.accounts(limit=100_000))
 
-    def begin(self, number: str, told: Told) -> Fate:
+    def begin(self, number: str, told: DemoResult) -> Fate:
         """Begin the next attempt at an external call."""
         life = self.lives[number]
         life.told.append(told)
@@ -160,7 +161,7 @@ class World:
             if ended.done():
                 life.ended = ended.result()
                 return
-            if life.aborts >= life.plan.operator_acts():
+            if life.aborts >= life.plan.operator_actions():
                 break
             await self._at_abort(life)
         ended.cancel()
@@ -206,7 +207,7 @@ class World:
 
     async def _lose_the_first_workflow(self, life: Life) -> TakeUp:
         """Send the adjust as a workflow did that is gone by now."""
-        fate = self.begin(life.number, Told(None, 0))
+        fate = self.begin(life.number, DemoResult(None, 0))
         if fate.crash is not Crash.BEFORE_SEND:
             await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), DEADLINES)
         return TakeUp(snapshot=accepted_snapshot(life.settlement), reason="its workflow was lost")

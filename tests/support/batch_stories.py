@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from contract.batch import BatchProgress, BatchState
+from settlement.batch_retry import BatchProgress, BatchState
 from tests.support.batches import ONE_IN_TEN_SECONDS, bench, has_pending
 from tests.support.histories import without_stack_traces
 from tests.support.ledgers import FlakyLedger
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 
 Handle = WorkflowHandle[BatchRetry, BatchProgress]
 SETTLEMENTS = 3

@@ -11,23 +11,23 @@ from temporalio.testing import WorkflowEnvironment
 
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
-from contract.batch import BatchItem, BatchOrder, BatchProgress, BatchSelection, ItemOutcome
-from contract.calls import Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.ids import CancelKind, cancel_unique_no
-from contract.operator_rules import RetryReason
-from contract.payloads import SettlementInput
-from contract.states import CancelResult, Outcome, State
-from ledger import Accepted, Batches
+from ledger import Batches, SettlementRecord
+from settlement.batch_retry import BatchItem, BatchProgress, BatchRetryRequest, BatchSelection, ItemOutcome
+from settlement.calls import Rule, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.operator_rules import RetryReason
+from settlement.start import SettlementInput
+from settlement.states import CancelResult, Outcome, State
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, new_number, settlement
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import REVERSED, UNKNOWN
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.start import start_batch
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.start import start_workflow
-from workflows.start_batch import start_batch
 
 _companies = itertools.count(1_001)
 ONE_IN_TEN_SECONDS = 0.1
@@ -110,10 +110,10 @@ class Bench:
             await self.stands(number, State.ABORTED)
         return numbers
 
-    async def stands(self, number: str, state: State) -> Accepted:
+    async def stands(self, number: str, state: State) -> SettlementRecord:
         """Wait until the ledger has a settlement in a state."""
 
-        async def probe() -> Accepted | None:
+        async def probe() -> SettlementRecord | None:
             found = await self.ledger.find(number)
             return found if found and found.snapshot.state is state else None
 
@@ -127,11 +127,11 @@ class Bench:
             assert snapshot.cancel_result is CancelResult.REVERSED
             assert {call.request_unique_no for call in cancels} == {cancel_unique_no(number, CancelKind.FIRST)}
             assert [(call.round, call.attempt) for call in cancels] == [(0, 1), (1, 1)]
-            assert len(snapshot.acts) == 1
+            assert len(snapshot.actions) == 1
 
     async def begin(self, count: int, rate_per_s: float = 100) -> str:
         """Write a batch over all aborted settlements of the company; return its id."""
-        order = BatchOrder(
+        order = BatchRetryRequest(
             selection=BatchSelection(company_id=self.company),
             reason_code=RetryReason.BROKER_RECOVERED,
             note="broker is back",
@@ -154,11 +154,11 @@ class Bench:
         """Return the outcomes of all items of a batch, in order."""
         return [item.outcome for item in await self.report(batch)]
 
-    async def acts(self, number: str) -> list[tuple[str, str | None, str, str | None]]:
+    async def actions(self, number: str) -> list[tuple[str, str | None, str, str | None]]:
         """Return operator, reason, note and batch of every act on a settlement."""
         found = await self.ledger.find(number)
         assert found is not None
-        return [(act.operator, act.reason_code, act.note, act.batch_id) for act in found.snapshot.acts]
+        return [(act.operator, act.reason_code, act.note, act.batch_id) for act in found.snapshot.actions]
 
 
 async def has_pending(handle: WorkflowHandle[BatchRetry, BatchProgress], count: int) -> None:

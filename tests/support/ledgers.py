@@ -2,9 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contract.payloads import RecordResult, SettlementInput, Snapshot
 from ledger import Ledger
-from ledger.tables import external_calls, operator_acts, settlements, state_changes
+from ledger.tables import external_calls, operator_actions, settlements, state_changes
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.tasks import RecordResult
 
 
 class FlakyLedger(Ledger):
@@ -31,6 +33,6 @@ class FlakyLedger(Ledger):
 async def forget(engine: AsyncEngine, number: str) -> None:
     """Lose a settlement's rows, as a restored backup does."""
     async with engine.begin() as connection:
-        for part in (external_calls, operator_acts, state_changes):
+        for part in (external_calls, operator_actions, state_changes):
             await connection.execute(part.delete().where(part.c.settlement_no == number))
         await connection.execute(settlements.delete().where(settlements.c.request_unique_no == number))

@@ -1,6 +1,6 @@
 """Timeouts and retry policies of every activity, as they reach Temporal: the snapshot, and how they are read.
 
-Replay does not notice when they change, so a change stands here, beside its reason in `contract/limits.py`.
+Replay does not notice when they change, so a change stands here, beside its reason in `settlement/limits.py`.
 """
 
 from typing import NamedTuple

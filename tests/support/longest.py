@@ -3,13 +3,15 @@
 from datetime import UTC, datetime
 
 from contract.adjust import AdjustBody
-from contract.calls import DETAIL_LENGTH_MAX, CallRecord, Operation, Phase, Rule, Verdict
 from contract.fields import AMOUNT_LENGTH_MAX, INT64_MIN, REMARK_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from contract.ids import CancelKind
-from contract.operator_rules import NOTE_LENGTH_MAX, RetryReason
-from contract.payloads import ActKind, OperatorAct, OperatorRequest, SettlementInput
-from contract.reply_record import CODE_LENGTH_MAX, DATA_LENGTH_MAX, MSG_LENGTH_MAX, TRACE_LENGTH_MAX, ReplyRecord
-from contract.states import Outcome
+from contract.operations import Operation
+from settlement.calls import DETAIL_LENGTH_MAX, CallRecord, Phase, Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.operator_rules import NOTE_LENGTH_MAX, RetryReason
+from settlement.reply_record import CODE_LENGTH_MAX, DATA_LENGTH_MAX, MSG_LENGTH_MAX, TRACE_LENGTH_MAX, ReplyRecord
+from settlement.snapshot import ActionKind, OperatorAction, OperatorRequest
+from settlement.start import SettlementInput
+from settlement.states import Outcome
 from tests.support.orders import QUICK_POLICY
 
 AT = datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC)
@@ -54,7 +56,7 @@ LONGEST_RETRY = OperatorRequest(
     note=longest(NOTE_LENGTH_MAX),
     broker_reference=longest(NOTE_LENGTH_MAX),
 )
-LONGEST_ACT = OperatorAct(kind=ActKind.WORKFLOW_CANCELLATION, at=AT, **LONGEST_RETRY.model_dump())
+LONGEST_ACT = OperatorAction(kind=ActionKind.WORKFLOW_CANCELLATION, at=AT, **LONGEST_RETRY.model_dump())
 LONGEST_SETTLEMENT = SettlementInput(
     adjust=AdjustBody(
         thirdServerCode=longest(256),

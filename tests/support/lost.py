@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from contract.audit_window import counts
-from contract.calls import CallRecord, Operation, Verdict
-from contract.ids import CancelKind, cancel_unique_no
-from contract.payloads import CancelAct, Carried, SettlementInput, Snapshot, StateChange, TakeUp, accepted_snapshot
-from contract.states import CancelResult, Decision, State
+from contract.operations import Operation
+from settlement.audit_window import counts
+from settlement.calls import CallRecord, Verdict
+from settlement.ids import CancelKind, cancel_unique_no
+from settlement.snapshot import CancelIntent, Snapshot, StateChange
+from settlement.start import Carried, SettlementInput, TakeUp, accepted_snapshot
+from settlement.states import CancelResult, Decision, State
 from tests.support.scripted import NOT_APPLIED, UNKNOWN
 
 REASON = "its workflow was terminated"
@@ -31,7 +33,7 @@ def cancelling(settlement: SettlementInput) -> Snapshot:
         updated_at=at,
         calls=(_adjust(settlement, UNKNOWN),),
         state_changes=(StateChange(state=State.CANCELLING, at=at, reason=REMARK),),
-        cancel_acts=(_act(settlement, CancelKind.FIRST, 3),),
+        cancel_intents=(_act(settlement, CancelKind.FIRST, 3),),
     )
 
 
@@ -43,7 +45,7 @@ def quarantined(settlement: SettlementInput) -> Snapshot:
         update={
             "version": 4,
             "calls": (*before.calls, cancel(settlement, CancelKind.FIRST, NOT_APPLIED, CancelResult.NOT_APPLIED)),
-            "cancel_acts": (*before.cancel_acts, _act(settlement, CancelKind.CONFIRMING, due_s)),
+            "cancel_intents": (*before.cancel_intents, _act(settlement, CancelKind.CONFIRMING, due_s)),
         }
     )
 
@@ -103,6 +105,6 @@ def _adjust(settlement: SettlementInput, verdict: Verdict) -> CallRecord:
     return CallRecord(operation=Operation.ADJUST, request_unique_no=number, sent_at=sent_at, verdict=verdict)
 
 
-def _act(settlement: SettlementInput, kind: CancelKind, after_s: float) -> CancelAct:
+def _act(settlement: SettlementInput, kind: CancelKind, after_s: float) -> CancelIntent:
     moment = settlement.accepted_at + timedelta(seconds=after_s)
-    return CancelAct(kind=kind, request_time_ms=round(moment.timestamp() * 1000), remark=REMARK)
+    return CancelIntent(kind=kind, request_time_ms=round(moment.timestamp() * 1000), remark=REMARK)

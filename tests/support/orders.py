@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contract.adjust import AdjustBody
-from contract.payloads import SettlementInput, SettlementPolicy
+from settlement.policy import SettlementPolicy
+from settlement.start import SettlementInput
 
 _numbers = itertools.count(1)
 _RUN = f"{time.time_ns():x}"

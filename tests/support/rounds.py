@@ -11,19 +11,21 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from contract import limits
-from contract.reconciliation import RoundEnd, Walked, WalkTask
+from settlement import limits
+from settlement.reconciliation import RoundEnd, ScanResult, ScanTask
 from tests.support.histories import without_stack_traces
-from workflows.reconciliation import Reconciliation
+from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE, workflow_runner
 
-Part = Walked | None
+Part = ScanResult | None
 """None: it cannot be read."""
 
 
-def part(checked: int = 1, after: str | None = None, *, found: int = 0, repaired: int = 0, failed: int = 0) -> Walked:
+def part(
+    checked: int = 1, after: str | None = None, *, found: int = 0, repaired: int = 0, failed: int = 0
+) -> ScanResult:
     """Return what one part comes to."""
-    return Walked(checked=checked, found=found, repaired=repaired, failed=failed, after=after)
+    return ScanResult(checked=checked, found=found, repaired=repaired, failed=failed, after=after)
 
 
 @dataclass
@@ -36,20 +38,20 @@ class Parts:
     ledger_is_away: bool = False
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     ends: list[RoundEnd] = field(default_factory=list)
-    reviews: list[WalkTask] = field(default_factory=list)
+    reviews: list[ScanTask] = field(default_factory=list)
 
     @activity.defn(name="check_temporal")
-    async def check_temporal(self, task: WalkTask) -> Walked:
+    async def check_temporal(self, task: ScanTask) -> ScanResult:
         """Answer with the next part of Temporal."""
         return self._next("temporal", self.temporal, task)
 
     @activity.defn(name="check_ledger")
-    async def check_ledger(self, task: WalkTask) -> Walked:
+    async def check_ledger(self, task: ScanTask) -> ScanResult:
         """Answer with the next part of the ledger."""
         return self._next("ledger", self.ledger, task)
 
     @activity.defn(name="review_findings")
-    async def review_findings(self, task: WalkTask) -> Walked:
+    async def review_findings(self, task: ScanTask) -> ScanResult:
         """Answer with the next part of the findings."""
         self.reviews.append(task)
         return self._next("findings", self.findings, task)
@@ -66,7 +68,7 @@ class Parts:
         """Return from where on one way was asked to go."""
         return [after for each, after in self.asked if each == way]
 
-    def _next(self, way: str, answers: Sequence[Part], task: WalkTask) -> Walked:
+    def _next(self, way: str, answers: Sequence[Part], task: ScanTask) -> ScanResult:
         answer = answers[min(len(self.asked_after(way)), len(answers) - 1)]
         self.asked.append((way, task.after))
         if answer is None:

@@ -10,23 +10,23 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.adjust import Adjust
+from activities.batch_retry import EndBatch, RetrySettlements
 from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
-from activities.end_batch import EndBatch
-from activities.reconciler import Reconciler
+from activities.reconciliation.repair import Reconciler
 from activities.record_settlement import RecordSettlement
-from activities.retry_settlements import RetrySettlements
 from config.temporal import TYPE_OF
 from connector import ExternalSystem
-from contract.ids import workflow_id
-from contract.payloads import Carried, SettlementInput, SettlementStart, Snapshot, TakeUp
-from contract.states import State
 from ledger import Batches
+from settlement.ids import workflow_id
+from settlement.snapshot import Snapshot
+from settlement.start import Carried, SettlementInput, SettlementStart, TakeUp
+from settlement.states import State
 from tests.support.binaries import beside_python
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.scripted import ScriptedExternalSystem
-from workflows.batch_retry import BatchRetry
+from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import (
     BATCH_TASK_QUEUE,

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
-from contract.calls import CancelProtocol, Rule, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome
+from contract.operations import CancelProtocol
+from settlement.calls import Rule, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.states import Outcome
 
 Answer = Verdict | Exception | Callable[[], Awaitable[Verdict]]
 

@@ -12,13 +12,14 @@ from datetime import timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
-from contract.calls import Rule, Verdict
-from contract.ids import CancelKind
-from contract.operator_rules import ResolveReason, RetryReason
-from contract.payloads import Carried, OperatorRequest, SettlementInput, Snapshot, TakeUp
-from contract.states import Outcome, State
 from ledger import open_engine
 from ledger.migrate import migrate
+from settlement.calls import Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.operator_rules import ResolveReason, RetryReason
+from settlement.snapshot import OperatorRequest, Snapshot
+from settlement.start import Carried, SettlementInput, TakeUp
+from settlement.states import Outcome, State
 from tests.support import lost
 from tests.support.batch_stories import batch_stories, tell_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
@@ -93,7 +94,7 @@ async def _stopped_when_aborted(environment: WorkflowEnvironment, saga: Saga) ->
 
 async def _stopped_in_quarantine(_: WorkflowEnvironment, saga: Saga) -> None:
     async def begun() -> bool:
-        return len((await saga.snapshot()).cancel_acts) == len(CancelKind)
+        return len((await saga.snapshot()).cancel_intents) == len(CancelKind)
 
     await until(begun, what="the quarantine")
     await saga.handle.cancel()

@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_external_calls")),
     )
     op.create_table(
-        "operator_acts",
+        "operator_actions",
         sa.Column("settlement_no", sa.String(length=48), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("evidence", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_operator_acts_settlement_no")
+            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_operator_actions_settlement_no")
         ),
-        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_operator_acts")),
+        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_operator_actions")),
     )

@@ -29,7 +29,7 @@ def _change_settlements() -> None:
     op.add_column("settlements", sa.Column("amount", sa.String(length=40), nullable=False, server_default=""))
     op.add_column("settlements", sa.Column("in_doubt", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("settlements", sa.Column("last_rule", sa.String(length=32), nullable=True))
-    op.add_column("settlements", sa.Column("cancel_acts", sa.JSON(), nullable=False, server_default="[]"))
+    op.add_column("settlements", sa.Column("cancel_intents", sa.JSON(), nullable=False, server_default="[]"))
     _fill_amounts()
     calls = "FROM external_calls WHERE settlement_no = settlements.request_unique_no"
     last = f"(SELECT rule {calls} ORDER BY position DESC LIMIT 1)"
@@ -88,9 +88,9 @@ def _fill_amounts() -> None:
 
 
 def _change_acts_and_calls() -> None:
-    op.add_column("operator_acts", sa.Column("reason_code", sa.String(length=32), nullable=True))
-    op.execute("ALTER TABLE operator_acts RENAME COLUMN reason TO note")
-    op.execute("ALTER TABLE operator_acts RENAME COLUMN evidence TO broker_reference")
+    op.add_column("operator_actions", sa.Column("reason_code", sa.String(length=32), nullable=True))
+    op.execute("ALTER TABLE operator_actions RENAME COLUMN reason TO note")
+    op.execute("ALTER TABLE operator_actions RENAME COLUMN evidence TO broker_reference")
     op.add_column("external_calls", sa.Column("phase", sa.String(length=16), nullable=True))
 
 

@@ -55,8 +55,8 @@ def _change_batches() -> None:
     op.create_index(
         op.f("uq_batches_operator_idempotency_key"), "batches", ["operator", "idempotency_key"], unique=True
     )
-    op.add_column("operator_acts", sa.Column("batch_id", sa.String(length=36), nullable=True))
-    _index("ix_operator_acts_batch", "operator_acts", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
+    op.add_column("operator_actions", sa.Column("batch_id", sa.String(length=36), nullable=True))
+    _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
 
 
 def _add_temporal_home() -> None:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.diagnosis import Cure, Execution, diagnose
-from contract import limits
-from contract.reconciliation import FindingKind
-from contract.states import END_STATES, State, decision_of
-from ledger import Standing
+from activities.reconciliation.diagnose import Execution, Repair, diagnose
+from ledger import SettlementSummary
+from settlement import limits
+from settlement.reconciliation import FindingKind
+from settlement.states import END_STATES, State, decision_of
 from tests.support.orders import QUICK_POLICY, settlement
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -19,13 +19,13 @@ FROM_OUTSIDE = ["TERMINATED", "TIMED_OUT", "FAILED", "CANCELED", "UNKNOWN"]
 AGREES = {state: State.SETTLED if state is State.SETTLED else State.CANCELLING for state in END_STATES}
 """For each end a state whose decision is the same."""
 
-What = tuple[FindingKind, Cure] | None
+What = tuple[FindingKind, Repair] | None
 
 
-def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None = None) -> Standing:
+def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None = None) -> SettlementSummary:
     """Return a row that was accepted so long ago and written to last so long ago."""
     order = settlement(accepted_at=NOW - age)
-    return Standing(
+    return SettlementSummary(
         number=order.adjust.requestUniqueNo,
         state=state,
         version=1,
@@ -43,7 +43,7 @@ def closed(status: str, state: State | None = State.CANCELLING) -> Execution:
     return Execution(run_id="r", status=status, closed_at=NOW, state=state, task_attempt=0)
 
 
-def what(known: Standing | None, execution: Execution | None) -> What:
+def what(known: SettlementSummary | None, execution: Execution | None) -> What:
     """Return the kind of what does not fit, and its cure."""
     found = diagnose(known, execution, NOW)
     return (found.kind, found.cure) if found else None
@@ -64,7 +64,7 @@ def test_an_open_one_whose_workflow_closed_in_any_other_way_than_by_its_end_is_t
     state: State, status: str
 ) -> None:
     """However young it is: whoever ended the workflow, its POST can start no other."""
-    expected = (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, Cure.TAKE_UP)
+    expected = (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, Repair.TAKE_UP)
     assert what(row(state), closed(status)) == expected
     young = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S)
     assert what(row(state, age=young), closed(status)) == expected
@@ -72,14 +72,14 @@ def test_an_open_one_whose_workflow_closed_in_any_other_way_than_by_its_end_is_t
 
 @pytest.mark.parametrize("state", OPEN_STATES)
 def test_an_open_one_whose_workflow_came_to_its_end_is_recorded(state: State) -> None:
-    assert what(row(state), closed("COMPLETED")) == (FindingKind.LEDGER_BEHIND, Cure.RECORD)
+    assert what(row(state), closed("COMPLETED")) == (FindingKind.LEDGER_BEHIND, Repair.RECORD)
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
 def test_an_open_one_without_a_workflow_is_taken_up_once_its_post_can_not_send_it_any_more(state: State) -> None:
     expired = timedelta(seconds=QUICK_POLICY.expire_after_s + limits.RECONCILE_START_SLACK_S)
     just_not = expired - timedelta(microseconds=1)
-    assert what(row(state, age=expired), None) == (FindingKind.WORKFLOW_MISSING, Cure.TAKE_UP)
+    assert what(row(state, age=expired), None) == (FindingKind.WORKFLOW_MISSING, Repair.TAKE_UP)
     assert what(row(state, age=just_not), None) is None
 
 
@@ -92,7 +92,7 @@ def test_one_that_the_ledger_just_heard_of_is_left_in_peace(state: State, execut
 
 def test_a_workflow_task_that_fails_again_and_again_is_for_a_person() -> None:
     most = limits.RECONCILE_STUCK_ATTEMPTS
-    assert what(row(State.CANCELLING), running(State.CANCELLING, most)) == (FindingKind.WORKFLOW_STUCK, Cure.NONE)
+    assert what(row(State.CANCELLING), running(State.CANCELLING, most)) == (FindingKind.WORKFLOW_STUCK, Repair.NONE)
     assert what(row(State.CANCELLING), running(State.CANCELLING, most - 1)) is None
     found = diagnose(row(State.CANCELLING), running(State.CANCELLING, most), NOW)
     assert found is not None
@@ -101,7 +101,7 @@ def test_a_workflow_task_that_fails_again_and_again_is_for_a_person() -> None:
 
 def test_a_state_that_the_ledger_has_not_heard_of_is_recorded_once_its_write_should_have_come() -> None:
     late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
-    expected = (FindingKind.LEDGER_BEHIND, Cure.RECORD)
+    expected = (FindingKind.LEDGER_BEHIND, Repair.RECORD)
     assert what(row(State.CANCELLING, untouched=late), running(State.ABORTED)) == expected
     in_time = late - timedelta(microseconds=1)
     assert what(row(State.CANCELLING, untouched=in_time), running(State.ABORTED)) is None
@@ -116,7 +116,7 @@ def test_the_ledgers_writes_have_arrived_before_it_counts_as_behind() -> None:
 @pytest.mark.parametrize("state", sorted(END_STATES))
 def test_an_end_with_an_open_workflow_is_for_a_person_once_that_should_have_closed(state: State) -> None:
     late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
-    assert what(row(state, untouched=late), running(AGREES[state])) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
+    assert what(row(state, untouched=late), running(AGREES[state])) == (FindingKind.LEDGER_AHEAD, Repair.NONE)
     assert what(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
 
 
@@ -134,7 +134,7 @@ def test_opposite_decisions_are_a_conflict_for_an_operator_whatever_the_states(
     ledgers: State, own: State, *, is_open: bool
 ) -> None:
     execution = running(own) if is_open else closed("COMPLETED", own)
-    conflict = what(row(ledgers), execution) == (FindingKind.DECISION_CONFLICT, Cure.NONE)
+    conflict = what(row(ledgers), execution) == (FindingKind.DECISION_CONFLICT, Repair.NONE)
     assert conflict is (decision_of(ledgers) is not decision_of(own))
 
 
@@ -142,12 +142,12 @@ def test_a_workflow_without_a_decision_is_no_conflict() -> None:
     late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
     in_time = late - timedelta(microseconds=1)
     assert what(row(State.SETTLED, untouched=in_time), running(State.ADJUSTING)) is None
-    assert what(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (FindingKind.LEDGER_AHEAD, Cure.NONE)
+    assert what(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (FindingKind.LEDGER_AHEAD, Repair.NONE)
 
 
 @pytest.mark.parametrize("execution", [running(State.ADJUSTING), closed("TERMINATED"), closed("COMPLETED")])
 def test_a_workflow_without_a_row_gets_one(execution: Execution) -> None:
-    assert what(None, execution) == (FindingKind.LEDGER_MISSING, Cure.WRITE_ROW)
+    assert what(None, execution) == (FindingKind.LEDGER_MISSING, Repair.WRITE_ROW)
 
 
 def test_no_detail_holds_personal_data() -> None:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from starlette.responses import Response
 
 from tests.api.wire import HOST, line, served
-from tests.unit.cli.night import COMPANY, ENDED
+from tests.unit.cli.api_answers import COMPANY, ENDED
 from tests.unit.cli.scripted_api import Scripted
 from tests.unit.cli.world import World, world_app
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.calls import Rule
-from contract.states import State
+from settlement.calls import Rule
+from settlement.states import State
 from tests.support.cli import ROOT, environment
 from tests.support.polling import until
 

@@ -5,8 +5,8 @@ import json
 from starlette.responses import Response
 
 from tests.support.cli import settlement, terminal
+from tests.unit.cli.api_answers import ENDED, EVENTS, problem
 from tests.unit.cli.conftest import Script
-from tests.unit.cli.night import ENDED, EVENTS, problem
 from tests.unit.cli.scripted_api import json_answer, stream, unavailable
 
 

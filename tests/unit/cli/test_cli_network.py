@@ -8,8 +8,8 @@ from starlette.responses import Response
 from cli.api import REPEATS_MAX
 from tests.support.cli import settlement
 from tests.support.orders import order
+from tests.unit.cli.api_answers import EXPOSURE, problem
 from tests.unit.cli.conftest import Script
-from tests.unit.cli.night import EXPOSURE, problem
 from tests.unit.cli.scripted_api import dripping, hanging, json_answer, unavailable
 
 GOOD = EXPOSURE.model_dump_json()

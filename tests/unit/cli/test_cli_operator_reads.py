@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from contract.explanation import Explanation
-from contract.exposure import Exposure
-from contract.settlement import SettlementEvent
-from contract.states import END_STATES
+from schemas.explanation import Explanation
+from settlement.exposure import Exposure
+from settlement.snapshot import SettlementEvent
+from settlement.states import END_STATES
 from tests.support.cli import settlement, terminal
 from tests.unit.cli.conftest import Place
 

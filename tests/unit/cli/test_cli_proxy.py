@@ -11,8 +11,8 @@ import pytest_asyncio
 from cli.exits import UsageError
 from cli.proxy import proxy_for
 from tests.support.cli import settlement
+from tests.unit.cli.api_answers import EXPOSURE
 from tests.unit.cli.conftest import Script
-from tests.unit.cli.night import EXPOSURE
 from tests.unit.cli.scripted_api import json_answer
 
 API = "http://api.example.invalid:8000"

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.support.cli import PROGRAM, ROOT, Ran, environment
+from tests.unit.cli.api_answers import EXPOSURE
 from tests.unit.cli.conftest import Place, Script
-from tests.unit.cli.night import EXPOSURE
 from tests.unit.cli.scripted_api import json_answer, stream
 
 GOOD = EXPOSURE.model_dump_json()

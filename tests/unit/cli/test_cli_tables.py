@@ -10,24 +10,36 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.blocks import Block, Table
-from cli.commands import batch_views, exposure, keys, reconcile, settlements, views
+from cli.commands import batch_retry_views as batch_views
+from cli.commands import exposure, keys, settlements
+from cli.commands import reconciliation as reconcile
+from cli.commands import settlement_views as views
 from cli.drawing import draw, draw_row
+from cli.rendering import Block, Table
 from cli.text import cell
-from contract.access import ApiKey, Role
-from contract.batch import Batch, BatchItem, BatchPreview, BatchPreviewLine, BatchSelection, BatchState, ItemOutcome
-from contract.calls import CallRecord, Operation, Rule, Verdict
-from contract.explanation import Explanation, NextStep, TimelineEntry
-from contract.exposure import Age, CurrencyTotal, Exposure, ExposureBy, ExposureLine
-from contract.ids import CancelKind
-from contract.operator_rules import RetryReason
-from contract.payloads import ActKind, OperatorAct, StateChange
-from contract.reconciliation import Finding, FindingKind, FindingStatus
-from contract.reply_record import ReplyRecord
-from contract.settlement import Settlement
-from contract.states import CancelResult, Decision, Outcome, State
-from stack.report import Told, print_report
-from stack.story import EXPIRES
+from contract.operations import Operation
+from schemas.explanation import Explanation, NextStep, TimelineEntry
+from schemas.settlement import Settlement
+from settlement.batch_retry import (
+    Batch,
+    BatchItem,
+    BatchPreview,
+    BatchPreviewLine,
+    BatchSelection,
+    BatchState,
+    ItemOutcome,
+)
+from settlement.calls import CallRecord, Rule, Verdict
+from settlement.exposure import Age, CurrencyTotal, Exposure, ExposureBy, ExposureLine
+from settlement.ids import CancelKind
+from settlement.keys import ApiKey, Role
+from settlement.operator_rules import RetryReason
+from settlement.reconciliation import Finding, FindingKind, FindingStatus
+from settlement.reply_record import ReplyRecord
+from settlement.snapshot import ActionKind, OperatorAction, StateChange
+from settlement.states import CancelResult, Decision, Outcome, State
+from stack.demo_orders import EXPIRES
+from stack.report import DemoResult, print_report
 from tests.support.orders import settlement
 
 WIDTHS = [60, 80, 120]
@@ -62,8 +74,8 @@ def resource(number: str) -> Settlement:
         verdict=verdict,
         cancel_result=max(CancelResult, key=len),
     )
-    act = OperatorAct(
-        kind=max(ActKind, key=len), operator="o" * 64, reason_code="BROKER_RECOVERED", note=PROSE, at=T0,
+    act = OperatorAction(
+        kind=max(ActionKind, key=len), operator="o" * 64, reason_code="BROKER_RECOVERED", note=PROSE, at=T0,
         broker_reference=PROSE,
     )  # fmt: skip
     return Settlement(
@@ -82,7 +94,7 @@ def resource(number: str) -> Settlement:
         updated_at=T0,
         order=ORDER,
         calls=(call,),
-        operator_acts=(act,),
+        operator_actions=(act,),
         state_changes=(StateChange(state=STATE, at=T0, reason=PROSE),),
         temporal_ui_url=None,
     )
@@ -217,7 +229,7 @@ def test_the_demos_tables_are_drawn_the_same_way(width: int) -> None:
     }
     theirs = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
     console = Console(width=width, file=io.StringIO(), highlight=False)
-    print_report(console, [Told(EXPIRES, ours, theirs)] * 15, Decimal(0))
+    print_report(console, [DemoResult(EXPIRES, ours, theirs)] * 15, Decimal(0))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert sum("NEVER_RECEIVED" in line for line in lines) == 15

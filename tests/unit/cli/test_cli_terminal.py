@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.support.cli import terminal
+from tests.unit.cli.api_answers import settlement_at_its_end
 from tests.unit.cli.conftest import Script
-from tests.unit.cli.night import settlement_at_its_end
 from tests.unit.cli.scripted_api import json_answer
 
 

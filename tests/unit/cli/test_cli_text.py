@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.blocks import Fields, Lines, Table, plain
 from cli.drawing import styled
+from cli.rendering import Fields, Lines, Table, plain
 from cli.text import cell, clean, counts, moment
 
 ANY = st.text(st.characters(codec=None))

@@ -15,20 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.app import app
-from cli.commands.reconcile import Wanted
+from cli.commands.reconciliation import Wanted
 from cli.options import FLAGS, VALUED, hoisted
-from contract.access import Role
 from contract.adjust import AdjustRequest
-from contract.calls import Rule
-from contract.exposure import ExposureBy
 from contract.fields import OperationType
-from contract.operator_rules import ResolveReason, RetryReason
-from contract.paths import segment_of
-from contract.states import CancelResult, State
+from contract.path_segments import segment_of
+from settlement.calls import Rule
+from settlement.exposure import ExposureBy
+from settlement.keys import Role
+from settlement.operator_rules import ResolveReason, RetryReason
+from settlement.states import CancelResult, State
 from tests.support.cli import PROGRAM, ROOT, environment, settlement, terminal
 from tests.support.orders import order
+from tests.unit.cli.api_answers import EXPOSURE
 from tests.unit.cli.conftest import Script
-from tests.unit.cli.night import EXPOSURE
 from tests.unit.cli.scripted_api import hanging, json_answer
 
 KEY = "k1.a-secret-that-nobody-may-see"

@@ -7,11 +7,20 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from contract.batch import Batch, BatchItem, BatchItems, BatchOrder, BatchPreview, BatchState, ItemOutcome
-from contract.explanation import Explanation, NextStep, TimelineEntry
-from contract.reconciliation import Findings, FindingStatus, Reconciliation, ReconciliationRound
-from contract.states import CancelResult, Decision, State
-from tests.unit.cli.night import (
+from schemas.explanation import Explanation, NextStep, TimelineEntry
+from schemas.reconciliation import ReconciliationStatus
+from settlement.batch_retry import (
+    Batch,
+    BatchItem,
+    BatchItems,
+    BatchPreview,
+    BatchRetryRequest,
+    BatchState,
+    ItemOutcome,
+)
+from settlement.reconciliation import FindingPage, FindingStatus, ReconciliationRound
+from settlement.states import CancelResult, Decision, State
+from tests.unit.cli.api_answers import (
     ABORTED,
     EVENTS,
     EXPOSURE,
@@ -53,7 +62,7 @@ class World:
         """Change a batch."""
         self.batches = [each.model_copy(update=fields) if each.batch_id == batch_id else each for each in self.batches]
 
-    def begin(self, order: BatchOrder) -> Batch:
+    def begin(self, order: BatchRetryRequest) -> Batch:
         """Begin a batch."""
         self._looks = 0
         batch = Batch(
@@ -78,7 +87,7 @@ class World:
         """Count what a batch would touch."""
         return sum(state is State.ABORTED for state in self.states.values())
 
-    def round(self) -> Reconciliation:
+    def round(self) -> ReconciliationStatus:
         """Return the last round; one that was asked for ends after a few looks."""
         self._looks += 1
         if self._looks == self.looks_needed:
@@ -94,9 +103,9 @@ class World:
             open_findings=1,
             complete=True,
         )
-        return Reconciliation(last_round=last, open_findings=1, schedule="every 60 s")
+        return ReconciliationStatus(last_round=last, open_findings=1, schedule="every 60 s")
 
-    def ask_for_round(self) -> Reconciliation:
+    def ask_for_round(self) -> ReconciliationStatus:
         """Have a round begun."""
         self._looks = 0
         return self.round()
@@ -155,7 +164,7 @@ def findings(status: FindingStatus | None = None, before: int = 1_000_000, limit
     """Answer a page of findings."""
     fit = [each for each in FINDINGS if each.finding_id < before and status in (None, each.status)]
     page = fit[: min(limit, PAGE_MAX)]
-    return sent(Findings(items=tuple(page), next_before=page[-1].finding_id if len(fit) > len(page) else None))
+    return sent(FindingPage(items=tuple(page), next_before=page[-1].finding_id if len(fit) > len(page) else None))
 
 
 def _add_batches(app: FastAPI, world: World) -> None:
@@ -166,7 +175,7 @@ def _add_batches(app: FastAPI, world: World) -> None:
         return sent(full if count else empty)
 
     async def begin(request: Request) -> Response:
-        order = BatchOrder.model_validate_json(await request.body())
+        order = BatchRetryRequest.model_validate_json(await request.body())
         if order.expected_count != world.count():
             return problem(409, "selection-changed")
         return sent(world.begin(order), 202)

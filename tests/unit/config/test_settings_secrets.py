@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from cli.connection import Connection
+from cli.connection import ApiConnection
 from config.settings import ENV_PREFIX, Settings
 from connector import ExternalSystemConfig
-from contract.access import NewApiKey, Role
+from schemas.keys import NewApiKey
+from settlement.keys import Role
 from stack.parts import Stack
 from worker import external_config
 
@@ -50,7 +51,7 @@ def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
     "held",
     [
         ExternalSystemConfig(base_url=MAY_HOLD_ONE["external_base_url"]),
-        Connection("https://settlement.example", SECRET, tls=ssl.create_default_context(), timeout_s=1),
+        ApiConnection("https://settlement.example", SECRET, tls=ssl.create_default_context(), timeout_s=1),
         NewApiKey(
             key_id="k", owner="o", role=Role.ADMIN, created_at=datetime.now(UTC), created_by="o", api_key=f"k.{SECRET}"
         ),

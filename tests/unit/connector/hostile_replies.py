@@ -2,7 +2,7 @@
 
 import gzip
 
-from contract.calls import Rule
+from settlement.calls import Rule
 from tests.unit.connector.raw_broker import FAILURE, SUCCESS, Answer, Peer, closing_after, reply, sending
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from connector import CallHeaders, Deadlines, ExternalSystem
 from contract.adjust import AdjustBody
-from contract.calls import Verdict
+from settlement.calls import Verdict
 
 PATIENT = Deadlines(connect_s=10, reply_s=10)
 """For tests in which something is to come back; the machine may be busy."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from connector.classify import classify
 from connector.exchange import Reply
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 
 TYPES: dict[str, type] = {
     "bizCode": str,

@@ -4,9 +4,9 @@ import pytest
 
 from connector.classify import cancel_result, classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.calls import Rule, Verdict
-from contract.reply_record import ReplyRecord
-from contract.states import CancelResult, Outcome
+from settlement.calls import Rule, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.states import CancelResult, Outcome
 
 CORRECT = {
     "0": CancelResult.REVERSED,

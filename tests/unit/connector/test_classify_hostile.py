@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from connector.classify import classify
 from connector.exchange import REPLY_BYTES_MAX, Reply
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 from tests.unit.connector.second_reading import check
 
 SUCCESS = '{"code":"0","msg":"r\u00e9gl\u00e9","ok":true,"fail":false}'

@@ -8,8 +8,8 @@ import pytest
 
 from connector.classify import classify
 from connector.exchange import Reply
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 
 SUCCESS = '{"code":"0","ok":true,"fail":false}'
 DEPTH = 100_000

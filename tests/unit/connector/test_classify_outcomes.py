@@ -4,9 +4,9 @@ import pytest
 
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.calls import Rule, Verdict
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome
+from settlement.calls import Rule, Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.states import Outcome
 
 APPLIED, REJECTED, UNKNOWN, NOT_SENT = Outcome.APPLIED, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.NOT_SENT
 

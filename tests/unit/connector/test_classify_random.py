@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector.classify import classify
 from connector.exchange import REPLY_BYTES_MAX, NoReply, NotSent
-from contract.states import Outcome
+from settlement.states import Outcome
 from tests.unit.connector.second_reading import TYPES, check
 
 scalars = st.one_of(

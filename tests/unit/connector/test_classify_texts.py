@@ -6,9 +6,9 @@ import pytest
 
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.calls import Verdict
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome
+from settlement.calls import Verdict
+from settlement.reply_record import ReplyRecord
+from settlement.states import Outcome
 
 NASTY = "a\x00b\x1b[2Jc\r\nd\x7fe\x85f\u202eg\u2028h\ud800i"
 

@@ -10,8 +10,8 @@ from yarl import URL
 
 from connector import ExternalSystem, ExternalSystemConfig
 from connector.exchange import REPLY_BYTES_MAX, Reply, exchange, progress_hooks
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
     PATIENT,
     SUCCESS,

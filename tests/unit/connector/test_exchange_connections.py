@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from connector import ExternalSystem, ExternalSystemConfig
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
     BRIEF,
     HASTY,

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from connector import ExternalSystem, ExternalSystemConfig
-from contract.calls import Rule
-from contract.reply_record import ReplyRecord
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.reply_record import ReplyRecord
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
     BRIEF,
     SUCCESS,

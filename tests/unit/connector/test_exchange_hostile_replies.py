@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
-from contract.calls import Rule, Verdict
-from contract.states import Outcome
+from settlement.calls import Rule, Verdict
+from settlement.states import Outcome
 from tests.unit.connector.hostile_replies import CHUNKS, COMPRESSED, ENDLESS, HEADS, LENGTHS, SOUND
 from tests.unit.connector.raw_broker import BRIEF, PATIENT, Answer, adjust, broker, closing_after, reply
 

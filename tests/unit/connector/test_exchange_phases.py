@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
-from contract.calls import Phase, Rule, Verdict
+from settlement.calls import Phase, Rule, Verdict
 from tests.unit.connector.raw_broker import (
     BRIEF,
     HASTY,

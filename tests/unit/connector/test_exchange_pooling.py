@@ -3,8 +3,8 @@
 import asyncio
 
 from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
     BRIEF,
     ORDER,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
-from contract.states import Outcome
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import Peer, adjust, broker, reply
 
 SOUND = [

@@ -8,10 +8,11 @@ import pytest
 
 from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
-from contract.calls import CancelProtocol, Operation, Verdict
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.states import Outcome
+from contract.operations import CancelProtocol, Operation
+from settlement.calls import Verdict
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import ORDER, PATIENT, Request, broker, reply, sending
 
 CANCEL = CancelAdjustBody.undoing(ORDER, number="CA1-1", request_time_ms=1_760_000_003_000, remark="no reply in time")

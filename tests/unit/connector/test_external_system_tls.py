@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
-from contract.calls import Rule
-from contract.states import Outcome
+from settlement.calls import Rule
+from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
     BRIEF,
     HASTY,

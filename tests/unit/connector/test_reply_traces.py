@@ -8,9 +8,10 @@ from config.settings import Settings, load_settings
 from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
 from connector.classify import cancel_result, classify
 from connector.exchange import Reply
-from contract.calls import Rule, TraceCheck
 from contract.cancel_adjust import CancelAdjustBody
-from contract.states import CancelResult, Outcome
+from contract.operations import TraceCheck
+from settlement.calls import Rule
+from settlement.states import CancelResult, Outcome
 from tests.unit.connector.raw_broker import ORDER, PATIENT, Peer, broker, reply, sending
 from worker import external_config
 

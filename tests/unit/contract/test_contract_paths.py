@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contract.fields import is_unique_no
-from contract.paths import number_in, routable, segment_of
+from contract.path_segments import number_in, routable, segment_of
 from tests.unit.contract.test_contract_settlement_no import ACCEPTED
 
 numbers = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=48)

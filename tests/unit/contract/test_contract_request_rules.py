@@ -2,12 +2,7 @@
 
 import pytest
 
-from contract.request_rules import (
-    header_problems,
-    query_problems,
-    without_blank_headers,
-    without_blank_parameters,
-)
+from contract.strict_requests import header_problems, query_problems, without_blank_headers, without_blank_parameters
 
 SINGLE = ("companyId", "Content-Type", "trace")
 PLAIN = ("companyId", "trace")

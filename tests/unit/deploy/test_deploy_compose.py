@@ -13,7 +13,7 @@ import yaml
 from api.__main__ import DRAIN_S
 from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
 from config.settings import ENV_PREFIX, Settings, is_loopback
-from contract.limits import ADJUST_START_TO_CLOSE
+from settlement.limits import ADJUST_START_TO_CLOSE
 from worker import END_LIMIT_S, GRACE
 
 ROOT = Path(__file__).parents[3]

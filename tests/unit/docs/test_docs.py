@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from config.settings import ENV_PREFIX, Settings
-from contract.calls import Phase, Rule
-from contract.errors import STATUS_OF, ErrorCode
-from contract.states import State
+from schemas.problems import STATUS_OF, ErrorCode
+from settlement.calls import Phase, Rule
+from settlement.states import State
 
 ROOT = Path(__file__).parents[3]
 

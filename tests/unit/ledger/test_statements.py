@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.states import END_STATES
 from ledger import queries
 from ledger.schema import OPEN
+from settlement.states import END_STATES
 
 ROOT = Path(__file__).parents[3]
 PRODUCT = ("activities", "api", "bench", "cli", "config", "connector", "contract", "ledger", "stack", "workflows")
@@ -42,13 +42,13 @@ HARMLESS = {
 ALSO = {
     "ledger/tables.py": {"text"},
     "ledger/schema.py": {"text"},
-    "ledger/settlement_filter.py": {"TextClause"},
+    "ledger/filters.py": {"TextClause"},
     "ledger/transactions.py": {"postgresql", "sqlite"},
     "ledger/migrations/env.py": {"*"},
 }
 """What single modules may import beside: conditions of indexes and their type, and the databases' own INSERT."""
 HARMLESS_MODULES = {"sqlalchemy.exc", "sqlalchemy.ext.asyncio", "sqlalchemy.ext.compiler"}
-FUNCTION_ELEMENT = {"ledger/residual.py": {"sqlalchemy.sql.compiler", "sqlalchemy.sql.functions"}}
+FUNCTION_ELEMENT = {"ledger/filters.py": {"sqlalchemy.sql.compiler", "sqlalchemy.sql.functions"}}
 DRIVERS = {"aiosqlite", "psycopg", "sqlite3"}
 RAW = {"exec_driver_sql": {"ledger/engine.py", "ledger/migrate.py"}, "select": set[str](), "delete": set[str]()}
 """Methods that execute text, or build a statement from a table, and where they may stand."""

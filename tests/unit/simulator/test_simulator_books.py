@@ -9,7 +9,7 @@ import pytest
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
-from simulator.bookings import Cancel, NumberState, ReceivedAdjust
+from simulator.book_records import Cancel, NumberState, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import CODE_DANGLING, CODE_MISMATCH, CODE_NUMBER_REUSED, CODE_REFUSED, Result

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
-from simulator.bookings import Cancel, ReceivedAdjust
+from simulator.book_records import Cancel, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import CODE_DANGLING, CODE_NUMBER_REUSED, CODE_REFUSED

@@ -11,7 +11,7 @@ import pytest
 
 from contract.reply import ExternalReply
 from simulator.faults import ADJUST_PLANS, CANCEL_PLANS, AdjustFault, CancelFault
-from simulator.office import Settings
+from simulator.instance import SimulatorSettings
 from simulator.payloads import OVERSIZED_BYTES
 from simulator.server import serving
 
@@ -281,7 +281,7 @@ def test_metadata_that_asks_for_nothing_is_left_alone(client: httpx2.Client, adj
 
 def test_request_is_held_open_for_a_bounded_time(adjust_body: Maker) -> None:
     """A client without a timeout of its own is let go by a reset."""
-    with serving(Settings(hold_max_s=0.2)) as url, httpx2.Client(base_url=url, timeout=5) as http:
+    with serving(SimulatorSettings(hold_max_s=0.2)) as url, httpx2.Client(base_url=url, timeout=5) as http:
         http.headers.update({"trace": "t", "timestamp": "1760000000000"})
         assert sight(http, "/", adjust_body({"adjust": "hang"})) == "ReadError"
         assert http.get("/simulator/calls").json()["calls"][0]["ended"] == "timed_out"

@@ -1,6 +1,6 @@
 """The simulator over HTTP under any order of requests, faults, repeats and reuses: a few lines know what must be true.
 
-`test_simulator_books_machine.py` does the same with the books alone; here are the desk, the faults, the delivery and
+`test_simulator_books_machine.py` does the same with the books alone; here are the request handler, the faults, the delivery and
 the journal as well, and two requests at once.
 """
 
@@ -15,7 +15,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from simulator.office import Settings
+from simulator.instance import SimulatorSettings
 from simulator.server import serving
 from tests.unit.simulator.promised_broker import (
     ADJUST_FAULTS,
@@ -54,7 +54,7 @@ class HttpMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        url = self.stack.enter_context(serving(Settings(hold_max_s=0.05)))
+        url = self.stack.enter_context(serving(SimulatorSettings(hold_max_s=0.05)))
         self.http = self.stack.enter_context(httpx2.Client(base_url=url, headers=HEADERS, timeout=10))
         self.broker = PromisedBroker()
 

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from starlette.datastructures import Headers
 
-from contract.calls import Operation
-from contract.paths import segment_of
+from contract.operations import Operation
+from contract.path_segments import segment_of
+from simulator.call_journal import CallJournal, ConnectionEnding, Request
 from simulator.database import IN_MEMORY, connect
-from simulator.journal import Ending, Journal, Request
 
 CANCEL_PATH = "/get-user-amount"
 
@@ -57,7 +57,7 @@ def test_calls_can_be_paged(client: httpx2.Client, adjust_body: Maker, number: s
 
 def test_journal_is_bounded() -> None:
     """The oldest call gives way to the newest."""
-    journal = Journal(connect(IN_MEMORY), calls_max=3)
+    journal = CallJournal(connect(IN_MEMORY), calls_max=3)
     for number in range(5):
         body = json.dumps({"requestUniqueNo": f"N{number}"}).encode()
         journal.begin(Request(Operation.ADJUST, 1, Headers({}), body), None)
@@ -65,12 +65,12 @@ def test_journal_is_bounded() -> None:
 
 
 def test_call_that_a_killed_process_left_in_flight_is_marked() -> None:
-    journal = Journal(connect(IN_MEMORY))
+    journal = CallJournal(connect(IN_MEMORY))
     done, cut_off = (journal.begin(Request(Operation.ADJUST, 1, Headers({}), b"{}"), None) for _ in range(2))
-    journal.end(done, Ending.REPLIED, 2, 200, "0")
+    journal.end(done, ConnectionEnding.REPLIED, 2, 200, "0")
     journal.close_interrupted()
     found = {call.id: (call.ended, call.ended_at_ns) for call in journal.calls(None, 0, 10)}
-    assert found == {done: (Ending.REPLIED, 2), cut_off: (Ending.SIMULATOR_STOPPED, None)}
+    assert found == {done: (ConnectionEnding.REPLIED, 2), cut_off: (ConnectionEnding.SIMULATOR_STOPPED, None)}
 
 
 def test_accounts_show_exact_balances(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
@@ -189,7 +189,7 @@ def test_bounds_in_the_document_are_exact(client: httpx2.Client) -> None:
 
 
 def test_openapi_document_describes_the_operations(client: httpx2.Client) -> None:
-    """What each path takes is described, though the desk reads it by itself."""
+    """What each path takes is described, though the request handler reads it by itself."""
     document = client.get("/openapi.json").json()
     bodies = {path: spec["post"]["requestBody"] for path, spec in document["paths"].items() if "post" in spec}
     required = [body["content"]["application/json"]["schema"]["required"] for body in bodies.values()]

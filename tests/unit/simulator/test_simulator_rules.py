@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from simulator.desk import BODY_SIZE_MAX
+from simulator.request_handler import BODY_SIZE_MAX
 
 CANCEL_PATH = "/get-user-amount"
 OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"

@@ -1,0 +1,1 @@
+"""Activities of a reconciliation round: compare ledger and Temporal, diagnose, repair."""

@@ -1,0 +1,149 @@
+"""What Temporal knows of the settlements' workflows: asked with bounded patience, nothing is changed by it."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from pydantic import ValidationError
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.reconciliation.diagnose import Execution
+from contract.fields import is_unique_no
+from settlement import limits
+from settlement.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, number_of, workflow_id
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementStart
+from settlement.states import State
+
+log = structlog.get_logger()
+
+_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
+_RPC = timedelta(seconds=limits.RECONCILE_RPC_S)
+
+
+@dataclass(frozen=True)
+class WorkflowPage:
+    """One page of settlements that have a workflow in Temporal."""
+
+    open_ones: frozenset[str]
+    closed: frozenset[str]
+    """Of which a workflow has closed; a later one of theirs may be open."""
+    after: str | None
+
+
+class SettlementWorkflows:
+    """Holds the way to Temporal. Methods raise RPCError when it is out of reach."""
+
+    def __init__(self, temporal: Client) -> None:
+        self._temporal = temporal
+
+    async def execution(self, number: str) -> Execution | None:
+        """Return a settlement's newest workflow; None: Temporal knows none."""
+        try:
+            found = await self._temporal.get_workflow_handle(workflow_id(number)).describe(rpc_timeout=_RPC)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        return _to_execution(found)
+
+    async def snapshot(self, number: str, execution: Execution) -> Snapshot | None:
+        """Return what a workflow knows, or knew when it was ended; None: it does not answer.
+
+        One that came to its end has left it as its result. Any other is asked, for which a worker must run.
+        """
+        handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id, result_type=Snapshot)
+        try:
+            if execution.came_to_its_end:
+                ended: Snapshot = await handle.result(follow_runs=False, rpc_timeout=_RPC)
+                return ended
+            patience = timedelta(seconds=limits.RECONCILE_QUERY_S)
+            answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=patience)
+        except (
+            RPCError,
+            WorkflowFailureError,
+            WorkflowQueryFailedError,
+            WorkflowQueryRejectedError,
+            ValidationError,
+            RuntimeError,
+        ) as error:
+            log.warning("a workflow did not say what it knows", settlement=number, error=type(error).__name__)
+            return None
+        return answer
+
+    async def start_of(self, number: str, execution: Execution) -> SettlementStart | None:
+        """Return what a workflow was started with, from its history; None: that cannot be read."""
+        handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id)
+        async for event in handle.fetch_history_events(page_size=1, rpc_timeout=_RPC):
+            given = event.workflow_execution_started_event_attributes.input.payloads
+            try:
+                (start,) = await self._temporal.data_converter.decode(given, [SettlementStart])
+            except (ValueError, RuntimeError) as error:
+                log.warning("a workflow's start cannot be read", settlement=number, error=type(error).__name__)
+                return None
+            return start if isinstance(start, SettlementStart) else None
+        return None
+
+    async def page(self, size: int, closed_since: datetime, after: str | None) -> WorkflowPage:
+        """List settlements that have a workflow which is open, or has closed since, from where a page ended.
+
+        A place that Temporal does not know any more is the beginning.
+        """
+        try:
+            return await self._page(size, closed_since, _token(after))
+        except RPCError as error:
+            if after is None or error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            return await self._page(size, closed_since, None)
+
+    async def _page(self, size: int, closed_since: datetime, token: bytes | None) -> WorkflowPage:
+        query = (
+            f"WorkflowType = '{SETTLEMENT_WORKFLOW}' AND "
+            f"(ExecutionStatus = 'Running' OR CloseTime > '{closed_since.isoformat()}')"
+        )
+        pages = self._temporal.list_workflows(query, page_size=size, next_page_token=token, rpc_timeout=_RPC)
+        await pages.fetch_next_page()
+        found = pages.current_page or ()
+        following = pages.next_page_token
+        return WorkflowPage(
+            open_ones=_numbers(found, is_open=True),
+            closed=_numbers(found, is_open=False),
+            after=base64.urlsafe_b64encode(following).decode() if following else None,
+        )
+
+
+def _to_execution(found: WorkflowExecutionDescription) -> Execution:
+    state = found.typed_search_attributes.get(_STATE)
+    return Execution(
+        run_id=found.run_id,
+        status=found.status.name if found.status is not None else "UNKNOWN",
+        closed_at=found.close_time,
+        state=State(state) if state in set(State) else None,
+        task_attempt=found.raw_description.pending_workflow_task.attempt,
+    )
+
+
+def _numbers(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[str]:
+    numbers = (number_of(each.id) for each in found if (each.close_time is None) is is_open)
+    return frozenset(number for number in numbers if number is not None and is_unique_no(number))
+
+
+def _token(after: str | None) -> bytes | None:
+    if after is None:
+        return None
+    try:
+        return base64.urlsafe_b64decode(after)
+    except binascii.Error:
+        return None

@@ -1,0 +1,1 @@
+"""HTTP for every endpoint: problems, strict requests, access, limits of connections, OpenAPI."""

@@ -1,0 +1,185 @@
+"""Every error of the front door as RFC 9457 problem+json, with a stable code and nothing of our insides."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from config.sampling import SampledLog
+from schemas.problems import STATUS_OF, ErrorCode
+
+log = structlog.get_logger()
+sampled = SampledLog(structlog.get_logger())
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+ERRORS_MAX = 20
+"""Broken rules named in one answer: every unknown field is one, and a body has room for thousands."""
+FIELD_LENGTH_MAX = 300
+PATH_LOGGED_MAX = 200
+"""Characters of a request's path in a log line: a path may have thousands."""
+NOT_UTF_8 = "the body is not UTF-8"
+_LOST_PLUS = re.compile(r"[0-9-]{8,10}[Tt ][0-9:.]+ [0-9]{2}(:?[0-9]{2})?")
+"""A moment whose offset begins with a space: a + that was not encoded."""
+
+
+class FieldError(BaseModel):
+    """One broken rule."""
+
+    field: str = Field(examples=["amount"])
+    rule: str = Field(examples=["must be positive for operationType OPEN_POSITION"])
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is the stable word to switch on; `docs/errors.md` says what each means for the money."""
+
+    type: str = Field(examples=["urn:order-settlement:problem:validation-failed"])
+    title: str
+    status: int
+    code: ErrorCode
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+class ProblemError(Exception):
+    """Raised by any endpoint; becomes its `Problem`."""
+
+    def __init__(
+        self, code: ErrorCode, detail: str, *, errors: Sequence[FieldError] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            type=f"urn:order-settlement:problem:{code}",
+            title=code.replace("-", " ").capitalize(),
+            status=STATUS_OF[code],
+            code=code,
+            detail=detail,
+            errors=list(errors) or None,
+        )
+        self.headers = dict(headers or {})
+        if self.problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+
+    def response(self) -> JSONResponse:
+        """Return the HTTP answer."""
+        return JSONResponse(
+            self.problem.model_dump(mode="json", exclude_none=True),
+            status_code=self.problem.status,
+            headers=self.headers,
+            media_type=CONTENT_TYPE,
+        )
+
+
+def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of an endpoint that may raise these, and those that any may raise."""
+    by_status: dict[int, list[str]] = {}
+    for code in (*codes, ErrorCode.VALIDATION_FAILED, ErrorCode.INTERNAL):
+        names = by_status.setdefault(int(STATUS_OF[code]), [])
+        names += [] if code in names else [code]
+    return {
+        status: {
+            "model": Problem,
+            "description": " or ".join(names),
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, names in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Have every exception of the app answered as a problem."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    for unreachable in (SQLAlchemyError, OSError):
+        app.add_exception_handler(unreachable, _on_ledger)
+    # The database answers, and refuses what we write: a fault of ours, which repeating the request does not cure.
+    app.add_exception_handler(IntegrityError, _on_unexpected)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for this class only
+    return error.response()
+
+
+async def _on_validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    broken = error.errors()
+    if any(each["type"] == "json_invalid" for each in broken):
+        return ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is not JSON").response()
+    return validation_problem([_field_error(each) for each in broken]).response()
+
+
+def validation_problem(broken: Sequence[FieldError]) -> ProblemError:
+    """Return the problem that names broken rules, at most `ERRORS_MAX` of them."""
+    errors = [each.model_copy(update={"field": each.field[:FIELD_LENGTH_MAX]}) for each in broken[:ERRORS_MAX]]
+    detail = "; ".join(f"{each.field}: {each.rule}" for each in errors)
+    if len(broken) > ERRORS_MAX:
+        detail += f"; and {len(broken) - ERRORS_MAX} more"
+    return ProblemError(ErrorCode.VALIDATION_FAILED, detail, errors=errors)
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    """Name the field by its path without the part of the request that it stands in; never repeat its value."""
+    path = [str(part) for part in error["loc"][1:]]
+    rule = error["msg"].removeprefix("Value error, ")
+    if error["loc"][0] == "query" and _LOST_PLUS.fullmatch(str(error["input"])):
+        rule += "; in a query, the + of an offset is written %2B"
+    return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    code = {
+        HTTPStatus.NOT_FOUND: ErrorCode.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED: ErrorCode.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorCode.BODY_TOO_LARGE,
+    }.get(HTTPStatus(error.status_code), ErrorCode.MALFORMED_REQUEST)
+    headers = {"Allow": _allowed(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
+    detail = str(error.detail) if error.__cause__ is None else _unreadable(error.__cause__)
+    return ProblemError(code, detail, headers=headers).response()
+
+
+def _unreadable(cause: BaseException) -> str:
+    """Name what kept a body from being read. FastAPI says no more than that something did."""
+    match cause:
+        case UnicodeDecodeError():
+            return NOT_UTF_8
+        case RecursionError():
+            return "the body is nested too deeply"
+        case ValueError():
+            return "a number in the body has too many digits"
+    return "the body cannot be read"
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of every route at this path; Starlette itself names those of the first one only."""
+    routes = [*request.app.state.endpoints, *request.app.routes]
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
+
+
+async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
+    """Answer for a database that is away. Every way to Temporal turns its own failures into problems before this."""
+    return ledger_away(request.url.path, error).response()
+
+
+def ledger_away(path: str, error: Exception) -> ProblemError:
+    """Return the problem for a database that is away, and log what the caller is not told."""
+    sampled.error("ledger unavailable", path=path[:PATH_LOGGED_MAX], error=type(error).__name__)
+    return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached")
+
+
+async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", path=request.url.path[:PATH_LOGGED_MAX], exc_info=error)
+    return ProblemError(ErrorCode.INTERNAL, "an unexpected error; read the settlement's state").response()

@@ -1,0 +1,1 @@
+"""API keys: their text, the endpoints, and how a key is recognised."""

@@ -1,0 +1,138 @@
+"""Start a settlement's workflow and wait for its decision, for as long as the caller cares to."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from api.http.problems import ProblemError
+from api.temporal_access import TemporalAccess
+from schemas.problems import ErrorCode
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput, TakeUp
+from workflows.order_settlement import OrderSettlement
+from workflows.start import DECISION_UPDATE_ID, start_operation, start_workflow
+
+log = structlog.get_logger()
+
+START_LIMIT_S = 3.0
+"""How long a start may take when the caller does not wait for the decision."""
+CONFIRM_SHARE = 0.25
+CONFIRM_MAX_S = 1.0
+"""The end of the wait, kept back to find out whether a settlement without a decision was started at all."""
+
+RPC_SHARE = 0.95
+
+T = TypeVar("T")
+
+
+async def start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
+    """Start the workflow unless it has been, once Temporal has confirmed it; return whether it is open.
+
+    Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
+    """
+    return await _within(START_LIMIT_S, _start(temporal, settlement, taken_up))
+
+
+async def start_and_decide(
+    temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, wait_s: float
+) -> Snapshot | None:
+    """Start the workflow unless it has been, and return its decision; None: started, not decided in time.
+
+    Takes at most `wait_s` seconds. With no worker running, Temporal answers the wait only by running
+    out of it, although the workflow has started; so the end of the wait goes into asking for that.
+
+    Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
+    """
+    confirm_s = min(CONFIRM_MAX_S, wait_s * CONFIRM_SHARE)
+    decide_s = wait_s - confirm_s
+    operation = start_operation(settlement, taken_up)
+    try:
+        async with asyncio.timeout(decide_s):
+            client = await temporal.client()
+            decided: Snapshot = await client.execute_update_with_start_workflow(
+                OrderSettlement.decision,
+                id=DECISION_UPDATE_ID,
+                start_workflow_operation=operation,
+                # A little shorter, so that the call ends by itself: cut off, the client leaves an error nobody reads.
+                rpc_timeout=timedelta(seconds=decide_s * RPC_SHARE),
+            )
+            return decided
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await _within(confirm_s, _start(temporal, settlement, taken_up))
+    except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
+        # It has closed; if it closed by itself, its end is in the ledger.
+        return None
+    except (RPCError, RuntimeError) as error:
+        raise _unavailable(error) from error
+    finally:
+        await _read_start(operation)
+    return None
+
+
+async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Snapshot]) -> None:
+    """Read the start's own outcome, which the client keeps in a future: unread, a failure is logged as a traceback."""
+    started = asyncio.create_task(operation.workflow_handle())
+    started.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({started}, timeout=0.01)
+    started.cancel()
+
+
+async def _start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
+    try:
+        await start_workflow(await temporal.client(), settlement, taken_up)
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
+
+
+async def _within(limit_s: float, call: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(limit_s):
+            return await call
+    except (TimeoutError, RPCError, RuntimeError) as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> ProblemError:
+    """Turn whatever kept Temporal from answering into the one error a caller can act on.
+
+    RuntimeError is how the client reports that it could not connect at all.
+    """
+    log.error("temporal unavailable", error=str(error) or type(error).__name__)
+    return ProblemError(
+        ErrorCode.TEMPORAL_UNAVAILABLE,
+        "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state",
+    )
+
+
+WAIT_MAX_S = 60
+
+_PREFERENCES = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')
+"""Splits at commas outside quotes."""
+_WAIT = re.compile(r"wait\s*=\s*(\"?)([0-9]+)\1")
+_DIGITS_MAX = 9
+
+
+def wait_seconds(prefer: Sequence[str]) -> int:
+    """Return the wished wait in whole seconds, at most `WAIT_MAX_S`; 0 without one.
+
+    Takes the header's lines, which are read as one list. Of several waits only the first is considered; one that
+    cannot be read is ignored (RFC 7240, 2).
+    """
+    preferences = (each.split(";")[0].strip().lower() for line in prefer for each in _PREFERENCES.findall(line))
+    wait = next((each for each in preferences if each.split("=")[0].strip() == "wait"), "")
+    match = _WAIT.fullmatch(wait)
+    if match is None:
+        return 0
+    return WAIT_MAX_S if len(match[2]) > _DIGITS_MAX else min(int(match[2]), WAIT_MAX_S)

@@ -1,0 +1,83 @@
+"""Between models of batches and their rows: pure functions, the same for both databases."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+from sqlalchemy import Row
+
+from ledger.exposure import currency_totals, exact_sum
+from ledger.rows import Values
+from settlement.batch_retry import (
+    Batch,
+    BatchItem,
+    BatchPreviewLine,
+    BatchRetryRequest,
+    BatchSelection,
+    BatchState,
+    ItemOutcome,
+)
+from settlement.calls import Rule
+from settlement.states import State
+
+
+def begun_values(batch_id: str, order: BatchRetryRequest, operator: str, key: str | None, at: datetime) -> Values:
+    """Return the row of a batch that begins."""
+    return {
+        "idempotency_key": key,
+        "expected_count": order.expected_count,
+        "batch_id": batch_id,
+        "state": BatchState.RUNNING.value,
+        "operator": operator,
+        "reason_code": order.reason_code.value,
+        "note": order.note,
+        "selection": order.selection.model_dump(mode="json"),
+        "rate_per_s": order.rate_per_s,
+        "created_at": at,
+    }
+
+
+def differences(row: Row[Any], order: BatchRetryRequest) -> tuple[str, ...]:
+    """Return the fields, as the request names them, in which an order differs from the one a batch was begun with."""
+    values = begun_values(row.batch_id, order, row.operator, row.idempotency_key, row.created_at)
+    names = {name: field.alias or to_camel(name) for name, field in BatchRetryRequest.model_fields.items()}
+    return tuple(alias for name, alias in names.items() if row._mapping[name] != values[name])  # noqa: SLF001
+
+
+def preview_lines(rows: Iterable[Any]) -> tuple[BatchPreviewLine, ...]:
+    """Sum up a preview's rows by company (none first), cause and currency."""
+    groups: defaultdict[tuple[int | None, str | None, str], list[tuple[str, int]]] = defaultdict(list)
+    for row in rows:
+        groups[row.company_id, row.last_rule, row.currency].append((row.amount, row.many))
+    ordered = sorted(groups.items(), key=lambda each: (each[0][0] is not None, each[0][0] or 0, str(each[0][1:])))
+    return tuple(
+        BatchPreviewLine(
+            company_id=company_id,
+            cause=Rule(rule) if rule else None,
+            currency=currency,
+            count=sum(count for _, count in amounts),
+            amount=exact_sum(amounts),
+        )
+        for (company_id, rule, currency), amounts in ordered
+    )
+
+
+def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:
+    """Return a batch from its row and its items, counted by outcome, state, currency and amount."""
+    outcomes: Counter[ItemOutcome] = Counter()
+    states: Counter[State] = Counter()
+    amounts: list[tuple[str, str, int]] = []
+    for count in counts:
+        outcomes[ItemOutcome(count.outcome)] += count.many
+        states[State(count.state)] += count.many
+        amounts.append((count.currency, count.amount, count.many))
+    fields = dict(row._mapping) | {"selection": BatchSelection.model_validate(row.selection)}  # noqa: SLF001
+    totals = currency_totals(amounts)
+    return Batch(**fields, count=outcomes.total(), totals=totals, outcomes=dict(outcomes), states=dict(states))
+
+
+def to_item(row: Row[Any]) -> BatchItem:
+    """Return an item from its row, which holds its settlement's state and cancel result too."""
+    return BatchItem(**dict(row._mapping), request_unique_no=row.settlement_no)  # noqa: SLF001

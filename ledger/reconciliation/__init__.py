@@ -1,0 +1,1 @@
+"""Records of reconciliation: findings, rounds, and how many workflows may be taken up."""

@@ -1,0 +1,147 @@
+"""A snapshot of any audit stays small; what it leaves out the ledger has, and nothing that is needed is lost."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.operations import Operation
+from settlement.audit_window import (
+    ACTS_BYTES,
+    CALLS_BYTES,
+    CANCEL_ATTEMPTS_MAX,
+    PAYLOAD_BYTES_MAX,
+    STATE_CHANGES_BYTES,
+    UNRECORDED_BYTES_MAX,
+    counts,
+    leave_out,
+    unrecorded_bytes,
+    within_window,
+)
+from settlement.calls import CALL_RECORD_BYTES_MAX, CallRecord, Rule, Verdict
+from settlement.ids import CancelKind
+from settlement.operator_rules import NOTE_LENGTH_MAX
+from settlement.snapshot import ActionKind, AuditCounts, OperatorAction, Snapshot, StateChange
+from settlement.states import CancelResult, Decision, Outcome, State
+from tests.support.longest import LONGEST_ACT, LONGEST_CALL, LONGEST_SETTLEMENT
+
+AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
+ADJUST = CallRecord(
+    operation=Operation.ADJUST,
+    request_unique_no="n",
+    sent_at=AT,
+    verdict=Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, detail="x"),
+)
+CHANGE = StateChange(state=State.ABORTED, at=AT, reason="FIRST cancel adjust ran out of attempts")
+ACT = OperatorAction(kind=ActionKind.RETRY_CANCEL_ADJUST, at=AT, operator="ops-1", note="again")
+
+
+def cancel(kind: CancelKind, attempt: int, result: CancelResult | None = None) -> CallRecord:
+    return CallRecord(
+        operation=Operation.CANCEL_ADJUST,
+        kind=kind,
+        request_unique_no="c",
+        attempt=attempt,
+        sent_at=AT,
+        verdict=Verdict(outcome=Outcome.UNKNOWN, rule=Rule.DEADLINE, detail="d" * 250),
+        cancel_result=result,
+    )
+
+
+def known(calls: int, actions: int, changes: int) -> Snapshot:
+    """Return a snapshot whose first cancel was answered early and whose confirming one fails on and on."""
+    first = cancel(CancelKind.FIRST, 1, CancelResult.NOT_APPLIED)
+    confirming = [cancel(CancelKind.CONFIRMING, n) for n in range(1, max(1, calls - 1))]
+    return Snapshot(
+        version=7,
+        state=State.ABORTED,
+        decision=Decision.VOID,
+        updated_at=AT,
+        calls=(ADJUST, first, *confirming)[:calls],
+        actions=(ACT,) * actions,
+        state_changes=(CHANGE,) * changes,
+    )
+
+
+SIZES = st.integers(0, 60)
+SNAPSHOTS = st.builds(known, SIZES, SIZES, SIZES)
+COUNTS = st.builds(AuditCounts, calls=SIZES, actions=SIZES, state_changes=SIZES)
+
+
+@given(SNAPSHOTS, COUNTS)
+def test_what_is_left_out_is_counted_and_the_rest_is_the_newest(snapshot: Snapshot, before: AuditCounts) -> None:
+    shorter = leave_out(snapshot, before)
+    assert counts(shorter) == counts(snapshot)
+    assert shorter.calls == snapshot.calls[before.calls :]
+    assert shorter.actions == snapshot.actions[before.actions :]
+    assert shorter.state_changes == snapshot.state_changes[before.state_changes :]
+
+
+@given(SNAPSHOTS, COUNTS, COUNTS)
+def test_leaving_out_in_two_steps_is_leaving_out_at_once(
+    snapshot: Snapshot, first: AuditCounts, second: AuditCounts
+) -> None:
+    both = AuditCounts(
+        calls=max(first.calls, second.calls),
+        actions=max(first.actions, second.actions),
+        state_changes=max(first.state_changes, second.state_changes),
+    )
+    assert leave_out(leave_out(snapshot, first), second) == leave_out(snapshot, both)
+
+
+@given(SNAPSHOTS, COUNTS)
+def test_the_saga_knows_the_same_of_a_shorter_snapshot(snapshot: Snapshot, before: AuditCounts) -> None:
+    shorter = leave_out(snapshot, before)
+    assert (shorter.adjust and shorter.adjust.outcome) == (snapshot.adjust and snapshot.adjust.outcome)
+    for kind in CancelKind:
+        assert shorter.cancel_attempts(kind) == snapshot.cancel_attempts(kind)
+        assert shorter.cancel_result_of(kind) is snapshot.cancel_result_of(kind)
+
+
+@given(SNAPSHOTS, COUNTS)
+def test_the_window_leaves_out_only_what_the_ledger_has_and_keeps_the_newest_of_each(
+    snapshot: Snapshot, recorded: AuditCounts
+) -> None:
+    shorter = within_window(snapshot, recorded)
+    assert shorter.left_out.calls <= recorded.calls
+    assert shorter.left_out.actions <= recorded.actions
+    assert shorter.left_out.state_changes <= recorded.state_changes
+    for entries, rest in ((snapshot.calls, shorter.calls), (snapshot.actions, shorter.actions)):
+        assert bool(entries) is bool(rest)
+    assert counts(shorter) == counts(snapshot)
+
+
+def test_a_usual_audit_fits_whole() -> None:
+    snapshot = known(calls=12, actions=3, changes=8)
+    assert within_window(snapshot, counts(snapshot)) == snapshot
+
+
+def test_a_long_audit_that_the_ledger_has_fits_into_the_window() -> None:
+    snapshot = Snapshot(
+        version=9,
+        state=State.ABORTED,
+        updated_at=AT,
+        calls=(LONGEST_CALL,) * 50,
+        actions=(LONGEST_ACT,) * 50,
+        state_changes=(CHANGE,) * 500,
+    )
+    shorter = within_window(snapshot, counts(snapshot))
+    assert len(shorter.model_dump_json().encode()) <= CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + 5_000
+
+
+def test_every_payload_stays_below_a_tenth_of_the_servers_limit() -> None:
+    """The window, what the ledger has not taken, one more round, and the order itself, each at its longest."""
+    size = CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + UNRECORDED_BYTES_MAX
+    a_round = CANCEL_ATTEMPTS_MAX * CALL_RECORD_BYTES_MAX
+    order = len(LONGEST_SETTLEMENT.model_dump_json().encode())
+    assert size + a_round + order + 2 * NOTE_LENGTH_MAX < PAYLOAD_BYTES_MAX == 2 * 1024 * 1024 // 10
+
+
+@pytest.mark.parametrize("recorded", [0, 1, 5])
+def test_what_the_ledger_has_not_taken_is_measured(recorded: int) -> None:
+    snapshot = known(calls=5, actions=0, changes=0)
+    new = snapshot.calls[recorded:]
+    assert unrecorded_bytes(snapshot, AuditCounts(calls=recorded)) == sum(
+        len(call.model_dump_json().encode()) for call in new
+    )
