@@ -81,7 +81,7 @@ def _add(app: FastAPI, operation: Operation, path: str) -> None:
         description=openapi.description(operation),
         deprecated=operation is Operation.CANCEL_OPERATION,
         responses=responses,
-        # The bodies are read by the request handler, which answers a broken rule by table 4; here they are only described.
+        # The request handler reads the bodies and answers a broken rule by table 4; here they are only described.
         openapi_extra=openapi.described(operation),
     )
 

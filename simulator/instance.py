@@ -1,4 +1,4 @@
-"""What one running simulator holds: its settings, its database, its request handler, and the late adjusts on their way."""
+"""One running simulator: its settings, its database, its request handler, and the late adjusts on their way."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about the three operations: their bodies are read by the request handler, not by FastAPI."""
+"""The three operations in the OpenAPI document: the request handler reads their bodies, not FastAPI."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     """
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "activities", "connector", "contract", "ledger", "pydantic", "pydantic_core"
+            "activities", "connector", "contract", "ledger", "pydantic", "pydantic_core", "settlement"
         )
     )
 

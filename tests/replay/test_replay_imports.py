@@ -8,7 +8,7 @@ import pytest
 
 import workflows
 
-MODULES = sorted(Path(workflows.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(workflows.__file__).parent.rglob("*.py"))
 
 
 def imported_from_activities(module: Path) -> list[tuple[str, str]]:
@@ -30,12 +30,14 @@ def declares_an_activity(module: str, name: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(Path(workflows.__file__).parent)))
 def test_a_workflow_imports_nothing_from_activities_but_their_declarations(module: Path) -> None:
     others = [each for each in imported_from_activities(module) if not declares_an_activity(*each)]
     assert others == []
 
 
 def test_the_check_sees_what_it_looks_for() -> None:
-    assert ("activities.adjust", "Adjust") in imported_from_activities(MODULES[0].parent / "order_settlement.py")
+    assert ("activities.adjust", "Adjust") in imported_from_activities(
+        Path(workflows.__file__).with_name("order_settlement.py")
+    )
     assert not declares_an_activity("activities.metrics", "count_call")

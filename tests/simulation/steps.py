@@ -145,8 +145,7 @@ COMPENSATIONS = tuple(step for step in CALLS if step.attempt)
 def sites() -> set[Site]:
     """Read every place where the saga waits from its code: the workflow's module and all that it is made of."""
     folder = Path(workflows.__file__).parent
-    others = {"batch_retry", "reconciliation", "reconciliation_schedule", "start", "start_batch"}
-    saga = [path for path in folder.glob("*.py") if path.stem not in others]
+    saga = [path for path in folder.glob("*.py") if path.stem != "start"]
     return {site for path in saga for site in _sites_of(path.stem, ast.parse(path.read_text()))}
 
 

@@ -16,7 +16,20 @@ from ledger.schema import OPEN
 from settlement.states import END_STATES
 
 ROOT = Path(__file__).parents[3]
-PRODUCT = ("activities", "api", "bench", "cli", "config", "connector", "contract", "ledger", "stack", "workflows")
+PRODUCT = (
+    "activities",
+    "api",
+    "bench",
+    "cli",
+    "config",
+    "connector",
+    "contract",
+    "ledger",
+    "schemas",
+    "settlement",
+    "stack",
+    "workflows",
+)
 SOURCES = sorted([ROOT / "worker.py", *itertools.chain(*((ROOT / part).rglob("*.py") for part in PRODUCT))])
 TABLE = ROOT / "ledger" / "queries"
 MIGRATIONS = ROOT / "ledger" / "migrations"

@@ -1,7 +1,7 @@
 """The simulator over HTTP under any order of requests, faults, repeats and reuses: a few lines know what must be true.
 
-`test_simulator_books_machine.py` does the same with the books alone; here are the request handler, the faults, the delivery and
-the journal as well, and two requests at once.
+`test_simulator_books_machine.py` does the same with the books alone; here are the request handler, the faults, the
+delivery and the journal as well, and two requests at once.
 """
 
 import json
