@@ -1,6 +1,6 @@
 """The one way a settlement's workflow is started, by whoever starts it and however often."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
@@ -79,6 +79,6 @@ def take_up_if_stale(settlement: SettlementInput, snapshot: Snapshot, now: datet
     still waits in Temporal is joined, whatever the start carries; one that was ended from outside is left to
     reconciliation.
     """
-    if now - settlement.accepted_at < timedelta(seconds=settlement.policy.expire_after_s):
+    if now < settlement.expires_at:
         return None
     return TakeUp(snapshot=snapshot, reason="it expired, and no workflow of it was found")

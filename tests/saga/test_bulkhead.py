@@ -20,7 +20,7 @@ from tests.support.orders import new_number, settlement
 from tests.support.sagas import workers
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from worker import settlement_worker
-from workflows.compensation import cancel_intent, cancel_task
+from workflows.compensation import cancel_intent
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
 from workflows.start import start_workflow
 
@@ -126,7 +126,9 @@ class OfTheReleaseBefore:
 async def test_a_cancel_that_waits_on_the_queue_of_the_release_before_is_sent(environment: WorkflowEnvironment) -> None:
     """Else every cancel that was due during the upgrade would fail, and use up its attempts."""
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
-    task = cancel_task(settlement(), cancel_intent(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), 0)
+    task = CancelTask(
+        settlement=settlement(), intent=cancel_intent(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), round=0
+    )
     before = Worker(
         environment.client,
         task_queue="release-before",
