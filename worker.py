@@ -146,7 +146,7 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
         adjust_path=settings.external_adjust_path,
         cancel_adjust_path=settings.external_cancel_adjust_path,
         cancel_operation_path=settings.external_cancel_operation_path,
-        cancel_protocol=settings.external_cancel_protocol,
+        cancel_operation=settings.external_cancel_protocol,
         trace_check=settings.external_trace,
         ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
         connections_max=2 * settings.worker_slots,  # adjusts and as many cancels

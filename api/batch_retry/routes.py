@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from api.http.access import Actor, Reader
 from api.http.parameters import PlainInt, PlainInt64
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
 from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
@@ -34,7 +34,7 @@ from settlement.ids import batch_workflow_id, is_batch_id
 from workflows.batch_retry.start import start_batch
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 PREVIEW = "/v1/batch-retry-preview"
 BATCHES = "/v1/batch-retries"
@@ -97,7 +97,6 @@ async def preview_batch_retry(
 
 @router.post(
     BATCHES,
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Batch, "description": "The same request again: its batch as it stands"},
