@@ -22,8 +22,8 @@ from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
 from activities.reconciliation.repair import Reconciler
+from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
-from activities.start_batches import StartBatches
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
 from config.files import owner_only

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.repair import Reconciler
-from activities.start_batches import StartBatches
+from activities.reconciliation.start_batches import StartBatches
 from ledger import Batches
 from settlement.batch_retry import BatchProgress
 from settlement.ids import batch_workflow_id

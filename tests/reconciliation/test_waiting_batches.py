@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.repair import Reconciler
-from activities.start_batches import StartBatches
+from activities.reconciliation.start_batches import StartBatches
 from settlement.batch_retry import Batch, BatchState
 from settlement.ids import batch_workflow_id
 from settlement.reconciliation import ScanResult, ScanTask

@@ -10,7 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
-from activities.start_batches import StartBatches
+from activities.reconciliation.start_batches import StartBatches
 from settlement.limits import (
     RECONCILE_BATCHES_MAX,
     RECONCILE_CHECKED_MAX,
