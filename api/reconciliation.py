@@ -112,7 +112,8 @@ async def post_finding_closing(
 ) -> Finding:
     """Close a finding that no round clears (DECISION_CONFLICT), once both sides and the broker's books were compared.
 
-    It moves no money. Repeating it changes nothing: who closed it first, and why, stays.
+    It moves no money. Repeating it changes nothing: who closed it first, and why, stays. It stays closed while later
+    rounds find the same; if a state has changed on either side, they open a new finding.
     """
     record = Findings(services.ledger.engine)
     found = await record.find(finding_id)

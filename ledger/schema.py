@@ -41,6 +41,8 @@ OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
 SQLite would prefer the index of a column that is compared with `=` or `IN`, and sort."""
 OPEN_FINDING = text("status = 'OPEN'")
 """Findings that are open, in the words of their index."""
+CLOSED_FINDING = text("status = 'CLOSED'")
+"""Findings that an operator has closed, in the words of their index."""
 RUNNING = text("batches.state = 'RUNNING'")
 """Batches that have not ended, in the words of their index but for the table's name, which joins need."""
 PENDING = text("batch_items.outcome = 'PENDING'")
