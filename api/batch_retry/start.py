@@ -9,8 +9,8 @@ import asyncio
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.services import Services
 from settlement.batch_retry import Batch
 from workflows.batch_retry.start import start_batch
@@ -34,12 +34,12 @@ async def run(services: Services) -> None:
 async def start(services: Services, batch: Batch) -> None:
     """Start a batch's workflow unless it runs; without Temporal, leave it to the next look at what is running."""
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with calling_temporal(START_LIMIT_S):
             await start_batch(await services.temporal.client(), batch)
     except WorkflowAlreadyStartedError:
         # It has come to its end since the ledger was read.
         return
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 
