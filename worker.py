@@ -24,6 +24,7 @@ from activities.reconciliation.compare import CheckLedger, CheckTemporal, Record
 from activities.reconciliation.repair import Reconciler
 from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
+from activities.temporal_calls import TemporalRefusedError, calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
 from config.files import owner_only
@@ -172,7 +173,7 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         )
         guard = TemporalGuard(client, engine, "worker")
         await check_at_start(guard)
-        await register_search_attributes(client, SEARCH_ATTRIBUTES)
+        await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
         slots, company_slots = settings.worker_slots, settings.slots_of_one_company
         bulkhead = Bulkhead(company_slots, settings.slots_of_a_lone_company)
@@ -197,10 +198,21 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
+async def _register_search_attributes(client: Client) -> None:
+    """Register those that are missing; where the server does not let us, say which an administrator must add."""
+    try:
+        async with calling_temporal():
+            await register_search_attributes(client, SEARCH_ATTRIBUTES)
+    except TemporalRefusedError as refused:
+        needed = sorted(key.name for key in SEARCH_ATTRIBUTES)
+        log.warning("search attributes not checked", needed=needed, error=str(refused))
+
+
 async def check_at_start(guard: TemporalGuard) -> None:
     """Raise WrongTemporalError where the ledger belongs to another Temporal, before anything is written there.
 
-    A ledger that is away says nothing, and must hold up no compensation: the worker starts, and asks again.
+    A ledger that is away says nothing, and must hold up no compensation: the worker starts, and asks again. Without
+    Temporal there is no work: raises another TemporalCallError, which ends the process.
     """
     try:
         await guard.check()

@@ -1,6 +1,5 @@
 """GET /v1/reconciliation, its findings, and POST …/rounds: what does not fit between ledger and Temporal."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -9,13 +8,14 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
 from api.http.access import Actor, Reader
 from api.http.parameters import Plain, PlainInt
 from api.http.problems import ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
+from api.temporal_access import unconfirmed
 from ledger import Findings, TakeUps
 from ledger.reconciliation.findings import FINDING_PAGE_MAX
 from schemas.problems import ErrorCode
@@ -155,22 +155,12 @@ def _findings(services: Services) -> Findings:
 
 async def _trigger(services: Services) -> None:
     try:
-        async with asyncio.timeout(TRIGGER_LIMIT_S):
+        async with calling_temporal(TRIGGER_LIMIT_S):
             handle = (await services.temporal.client()).get_schedule_handle(RECONCILIATION_SCHEDULE)
             # The schedule itself skips what overlaps; what a person asks for must not be lost that way.
             await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            detail = "there is no schedule yet: the first worker that starts makes it; no round was asked for"
-            raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
-        raise _unavailable(error) from error
-    except (TimeoutError, RuntimeError) as error:
-        # RuntimeError is how the client reports that it could not connect at all.
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ProblemError:
-    log.error("temporal unavailable", error=str(error) or type(error).__name__)
-    return ProblemError(
-        ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm; a round may still have been asked for"
-    )
+    except TemporalNotFoundError as error:
+        detail = "there is no schedule yet: the first worker that starts makes it; no round was asked for"
+        raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, "Temporal did not confirm; a round may still have been asked for") from error

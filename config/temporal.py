@@ -11,7 +11,6 @@ from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError, RPCStatusCode
 
 log = structlog.get_logger()
 
@@ -41,28 +40,23 @@ async def connect(
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
-    """Register the missing ones where the server lets us; where it does not, say which an administrator must add.
+    """Register the missing ones. Raises the client's own error where the server does not let us.
 
     Repeating it changes nothing. A settlement cannot start while one is missing or has another type: the server refuses
     it. So one of another type ends the process, with exit code 2 and one line; only an administrator can remove it.
     """
-    try:
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    needed = {key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys}
+    wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
+    if wrong:
+        remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
+        log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
+        raise SystemExit(2)
+    missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
         )
-        needed = {key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys}
-        wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
-        if wrong:
-            remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
-            log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
-            raise SystemExit(2)
-        missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
-        if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            )
-            log.info("search attributes registered", names=sorted(missing))
-    except RPCError as error:
-        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
-            raise
-        log.warning("search attributes not checked", needed=sorted(key.name for key in keys), error=error.message)
+        log.info("search attributes registered", names=sorted(missing))

@@ -3,6 +3,7 @@
 import fcntl
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -47,8 +48,8 @@ class Stack:
         """All parts in the order in which they start; they stop in the opposite one."""
         return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
 
-    async def start(self) -> None:
-        """Start every part, each when those it needs are ready. On failure what was started is stopped.
+    async def start(self, parts: Sequence[Process] | None = None) -> None:
+        """Start every part, or some, each when those it needs are ready. On failure what was started is stopped.
 
         Raises StackError if a part cannot be started, or the ledger's database cannot be migrated.
         """
@@ -59,7 +60,7 @@ class Stack:
             message = f"the ledger cannot be migrated: {error}"
             raise StackError(message) from error
         try:
-            for part in self.parts:
+            for part in self.parts if parts is None else parts:
                 await part.start()
         except BaseException:
             await self.stop()

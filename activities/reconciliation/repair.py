@@ -1,6 +1,5 @@
 """Look at one settlement on both sides, write down what does not fit, and put right what is safe."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from activities.reconciliation.diagnose import Diagnosis, Execution, Repair, diagnose
 from activities.reconciliation.snapshot_merge import NotRepairedError, above, ledger_is_enough, newest
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
+from activities.temporal_calls import calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from ledger import Findings, Ledger, Permit, SettlementRecord, SettlementSummaries, TakeUps
 from ledger.settlements import DecisionConflictError
@@ -221,7 +221,7 @@ class Reconciler:
         taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail, lost_at=lost_at)
         take_up.may_be_started = True
         try:
-            async with asyncio.timeout(limits.RECONCILE_RPC_S):
+            async with calling_temporal(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:
             take_up.may_be_started = False

@@ -1,6 +1,5 @@
 """/v1/batch-retries: have cancel adjust tried again for many aborted settlements; and look before, during and after."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -10,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.access import Actor, Reader
 from api.http.parameters import PlainInt, PlainInt64
 from api.http.problems import ProblemError, documented
@@ -190,12 +189,12 @@ async def _find_or_404(services: Services, batch: str) -> Batch:
 async def _start(services: Services, batch: Batch) -> None:
     """Start a batch's workflow unless it runs. If that fails, the next round of reconciliation starts it."""
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with calling_temporal(START_LIMIT_S):
             await start_batch(await services.temporal.client(), batch)
     except WorkflowAlreadyStartedError:
         # It has come to its end since the ledger was read.
         return
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 

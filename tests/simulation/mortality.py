@@ -45,7 +45,7 @@ class MortalWorkers(Interceptor):
     def __init__(self, director: Director) -> None:
         self._director = director
 
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's own name
         """Put ourselves before the real activity."""
         return _Mortal(next, self._director)
 

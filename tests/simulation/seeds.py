@@ -29,7 +29,7 @@ def plans_of(seed: int) -> list[Plan]:
     outage = range(rng.randrange(ORDERS), rng.randrange(ORDERS + 1))
     plans = [_plan(rng, storm, out=n in outage) for n in range(ORDERS)]
     # From a source of their own: what a seed gave before is what it gives now, and some of these on top.
-    accidents = random.Random(f"accidents of {seed}")  # noqa: S311
+    accidents = random.Random(f"accidents of {seed}")  # noqa: S311 - repeatable is the point
     return [_with_accidents(accidents, plan) for plan in plans]
 
 
