@@ -44,8 +44,8 @@ async def test_the_history_is_complete_and_in_order_of_time(closed_door: Door) -
     ]
     for part in expected:
         assert any(part in text for text in texts), part
-    moments = [datetime.fromisoformat(entry["at"]) for entry in explanation["timeline"][1:]]
-    assert moments == sorted(moments)
+    times = [datetime.fromisoformat(entry["at"]) for entry in explanation["timeline"][1:]]
+    assert times == sorted(times)
     assert (explanation["state"], explanation["decision"]) == ("CANCELLED", "VOID")
     assert explanation["money"] == MONEY_IN_WORDS[State.CANCELLED]
     assert (explanation["next"]["who"], explanation["next"]["at"]) == ("nobody", None)
