@@ -149,6 +149,12 @@ class Batch(Model):
     temporal_ui_url: str | None = None
 
 
+class BatchList(Model):
+    """Batches, newest first."""
+
+    items: tuple[Batch, ...]
+
+
 class BatchItems(Model):
     """One page of a batch's report, by position."""
 

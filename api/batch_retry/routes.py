@@ -18,12 +18,12 @@ from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
 from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
-from schemas.batch_retry import BatchList
 from schemas.problems import ErrorCode
 from settlement.batch_retry import (
     BATCH_ITEMS_MAX,
     Batch,
     BatchItems,
+    BatchList,
     BatchPreview,
     BatchRetryRequest,
     BatchSelection,
