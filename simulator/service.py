@@ -1,71 +1,86 @@
-"""One running simulator: its settings, its database, its request handler, and the late adjusts on their way."""
+"""One running simulator: its settings, its log, its database, its request handler and its delayed adjusts."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import structlog
+
 from simulator.call_journal import Request
-from simulator.database import IN_MEMORY, Store
-from simulator.logs import log
+from simulator.database import IN_MEMORY, DatabaseThread
 from simulator.request_handler import HandledReply, RequestHandler
 
 _NS_PER_S = 1_000_000_000
 
+# One JSON line per event, written only if the logger "simulator" is configured. It does not use the process-wide
+# structlog settings, because tests run a simulator in a process that configures those for itself.
+log = structlog.wrap_logger(
+    logging.getLogger("simulator"),
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.JSONRenderer(),
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+
 
 @dataclass(frozen=True)
 class SimulatorSettings:
-    """How one simulator runs. The paths are the published ones; they look like placeholders, so they can be set."""
+    """How one simulator runs. The default paths are the published ones; they can be changed."""
 
     database: str = IN_MEMORY
     adjust_path: str = "/"
     cancel_adjust_path: str = "/get-user-amount"
     cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
     hold_max_s: float = 60.0
-    """Longest time that a request is held open; then its connection is reset."""
+    """Longest time that a request is held open, in seconds; then its connection is reset."""
 
 
-class SimulatorInstance:
-    """One running simulator. Opening a database that a killed one left behind goes on where it stopped."""
+class SimulatorService:
+    """One running simulator. On the database of a killed simulator it continues where that one stopped."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
-        self.store = Store(settings.database)
-        self.handler = RequestHandler(self.store.connection)
-        self._landings_changed = asyncio.Event()
-        self._landing: asyncio.Task[None] | None = None
+        self.database = DatabaseThread(settings.database)
+        self.handler = RequestHandler(self.database.connection)
+        self._delays_changed = asyncio.Event()
+        self._delay_task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Take up what is pending, let late adjusts land as long as the block lasts, then close the database."""
-        await self.store.run(self.handler.journal.close_interrupted)
-        self._landing = asyncio.create_task(self._land_for_ever(), name="simulator-landing")
+        """Apply delayed adjusts when they are due, for the length of the block; then close the database."""
+        await self.database.run(self.handler.journal.close_interrupted)
+        self._delay_task = asyncio.create_task(self._apply_delayed_adjusts(), name="simulator-delayed-adjusts")
         try:
             yield
         finally:
-            self._landing.cancel()
+            self._delay_task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._landing
-            self.store.close()
+                await self._delay_task
+            self.database.close()
 
     async def handle(self, request: Request) -> tuple[int, HandledReply]:
-        """Deal with one request (`RequestHandler.handle`), after all that came before it."""
-        handled = await self.store.run(self.handler.handle, request)
-        self._landings_changed.set()
+        """Handle one request (`RequestHandler.handle`), after all that were received before it."""
+        handled = await self.database.run(self.handler.handle, request)
+        self._delays_changed.set()
         return handled
 
     def healthy(self) -> bool:
-        """Tell whether late adjusts still land; without that the simulator would lie by omission."""
-        return self._landing is not None and not self._landing.done()
+        """Tell whether delayed adjusts are still applied; if they are not, the books would be wrong."""
+        return self._delay_task is not None and not self._delay_task.done()
 
-    async def _land_for_ever(self) -> None:
+    async def _apply_delayed_adjusts(self) -> None:
         while True:
-            self._landings_changed.clear()
-            for number in await self.store.run(self.handler.books.land, time.time_ns()):
+            self._delays_changed.clear()
+            for number in await self.database.run(self.handler.books.apply_due, time.time_ns()):
                 log.info("adjust_landed", requestUniqueNo=number)
-            due_ns = await self.store.run(self.handler.books.next_landing_ns)
+            due_ns = await self.database.run(self.handler.books.next_due_ns)
             wait_s = None if due_ns is None else max(0.0, (due_ns - time.time_ns()) / _NS_PER_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._landings_changed.wait()
+                    await self._delays_changed.wait()
