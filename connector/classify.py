@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.strict_json import RepeatedNameError, member_text, strict_json
 from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
 from settlement.reply_record import ReplyRecord, shown
@@ -66,7 +66,7 @@ def _classify_reply(reply: Reply, own_trace: str | None) -> Verdict:
 
 
 def _classify_parsed(parsed: ExternalReply, reply: Reply, record: ReplyRecord) -> Verdict:
-    if not parsed.agrees_with_itself():
+    if not parsed.is_consistent():
         detail = f"code {record.code!r} with ok={parsed.ok} and fail={parsed.fail}"
         return _unknown(Rule.CONTRADICTORY, detail, reply, record)
     applied = parsed.code == CODE_SUCCESS

@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from contract.fields import make_bounds_whole
-from contract.operations import Operation
-from contract.reply import ExternalReply
+from contract.fields import restore_integer_bounds
+from contract.operations import ExternalReply, Operation
 from simulator import inspection, openapi
 from simulator.call_journal import Request
 from simulator.connection import CONNECTION_KEY, ClientConnection
@@ -55,7 +54,7 @@ def create_app(settings: SimulatorSettings) -> FastAPI:
     # FastAPI builds the document once and keeps it, so these changes stay.
     document = app.openapi()
     document["components"]["schemas"] |= openapi.schemas()
-    make_bounds_whole(document)
+    restore_integer_bounds(document)
     return app
 
 

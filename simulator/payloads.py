@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.reply import CODE_SUCCESS
+from contract.operations import CODE_SUCCESS
 from simulator.faults import ReplyMode
 
 OVERSIZED_BYTES = 8 * 1024 * 1024

@@ -3,7 +3,7 @@
 import time
 from typing import Any, NamedTuple
 
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
 
 MSG_LENGTH_MAX = 500
 BIZ_CODE = "SIMULATOR"

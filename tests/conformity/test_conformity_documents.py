@@ -11,7 +11,7 @@ from connector import ExternalSystemConfig
 from contract.adjust import AdjustBody, AdjustRequest
 from contract.cancel_adjust import CancelAdjustBody, CancelAdjustRequest
 from contract.cancel_operation import CancelOperationBody, CancelOperationRequest
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 from tests.conformity.reading import ADJUST, CANCEL_ADJUST, CANCEL_OPERATION, PUBLISHED, REFERENCE, Published, faults
 
 BODIES: list[tuple[Published, type[BaseModel]]] = [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 from tests.conformity.reading import ADJUST, PUBLISHED, Published, faults
 
 EXAMPLES: dict[str, dict[str, Any]] = {

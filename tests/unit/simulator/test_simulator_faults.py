@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 from simulator.faults import ADJUST_BEHAVIOURS, CANCEL_BEHAVIOURS, AdjustFault, CancelFault
 from simulator.payloads import OVERSIZED_BYTES
 from simulator.server import serving
@@ -85,7 +85,7 @@ def observe(client: httpx2.Client, path: str, body: dict[str, Any], timeout_s: f
         return "unreadable"
     if reply.trace not in {None, response.request.headers["trace"]}:
         return "another trace"
-    return f"code {reply.code}" if reply.agrees_with_itself() else "contradictory"
+    return f"code {reply.code}" if reply.is_consistent() else "contradictory"
 
 
 def expect_no_reply(client: httpx2.Client, path: str, body: dict[str, Any]) -> None:
