@@ -16,7 +16,7 @@ from contract.fields import BizType
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import Outcome
 from tests.conformity.reading import ADJUST, CANCEL_ADJUST, CANCEL_OPERATION, Published
-from tests.unit.connector.raw_broker import PATIENT, Broker, Request, broker, reply, sending
+from tests.unit.connector.raw_broker import LONG_DEADLINES, Broker, Request, broker, reply, sending
 
 REMARK_MAX = "r" * 200
 FULL = {
@@ -100,7 +100,7 @@ async def test_adjust_is_valid(
     system: ExternalSystem, there: Broker, changes: dict[str, Any], company: int | None
 ) -> None:
     placed = order(changes)
-    assert (await system.adjust(placed, CallHeaders("t-1", company), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.adjust(placed, CallHeaders("t-1", company), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], ADJUST)
     assert body == {name: value for name, value in {**FULL, **changes}.items() if value is not None}
 
@@ -113,7 +113,7 @@ async def test_cancel_adjust_is_valid(
     placed = order(changes)
     number = cancel_unique_no(placed.requestUniqueNo, kind)
     cancel = CancelAdjustBody.undoing(placed, number=number, request_time_ms=9_999_999_999_999, remark=REMARK_MAX)
-    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], CANCEL_ADJUST)
     assert body["reverseRequestUniqueNo"] == placed.requestUniqueNo
     assert not body["amount"].startswith("-")
@@ -127,7 +127,7 @@ async def test_cancel_operation_is_valid(
     placed = order(changes)
     number = cancel_unique_no(placed.requestUniqueNo, kind)
     cancel = CancelOperationBody.undoing(placed, number=number, request_time_ms=9_999_999_999_999, remark=REMARK_MAX)
-    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], CANCEL_OPERATION)
     assert body["tx_reverse_id"] == placed.requestUniqueNo
 
@@ -142,7 +142,7 @@ async def test_cancels_name_the_company_as_their_documents_do(
         (CancelOperationBody.undoing(placed, number="CA1-1", request_time_ms=at, remark="no reply"), CANCEL_OPERATION),
     ]
     for cancel, published in cancels:
-        await system.cancel_adjust(cancel, CallHeaders("t-1", company), PATIENT)
+        await system.cancel_adjust(cancel, CallHeaders("t-1", company), LONG_DEADLINES)
         valid(there.requests[-1], published)
         assert ("companyId" in there.requests[-1].headers) is (company is not None)
 
