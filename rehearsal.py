@@ -14,8 +14,8 @@ from typing import NoReturn
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
-from config.files import owner_only
 from config.logging import configure_logging
+from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect
 from settlement.ids import number_of
@@ -31,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rehearsal", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--limit", type=_positive, metavar="N", help="replay at most N workflows; default: all")
     arguments = parser.parse_args()
-    owner_only()
+    keep_files_private()
     settings = load_settings()
     # To standard error: on standard output is the report and nothing else.
     configure_logging(settings.log_format, settings.log_level)

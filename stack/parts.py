@@ -8,7 +8,7 @@ from typing import IO
 
 import aiohttp
 
-from config.files import owner_only
+from config.process import keep_files_private
 from config.settings import ENV_PREFIX, Settings, is_loopback
 from ledger.migrate import migrate_url
 from stack.ports import HOST, free_port
@@ -71,7 +71,7 @@ class Stack:
         All that is kept there is readable by its owner only: what this process and its children make from now on, and
         what an earlier one has left.
         """
-        owner_only()
+        keep_files_private()
         self.state_dir.mkdir(parents=True, exist_ok=True)
         for path in (self.state_dir, *self.state_dir.rglob("*")):
             path.chmod(0o700 if path.is_dir() else 0o600)

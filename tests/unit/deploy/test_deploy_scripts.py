@@ -21,7 +21,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from activities.bulkhead import Bulkhead
-from config.temporal import TYPE_OF
+from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
@@ -106,7 +106,7 @@ async def test_the_namespace_job_makes_what_is_missing_and_can_be_repeated(serve
     assert namespace.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=7)
     found = await server.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
     assert dict(found.custom_attributes) == {
-        key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
+        key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
     }
 
 
