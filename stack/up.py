@@ -1,7 +1,7 @@
-"""`make up`: run every part until SIGINT or SIGTERM.
+"""`make up`: runs every part until SIGINT or SIGTERM.
 
-A part that ends by itself is reported and not restarted: whoever tries out what happens without a worker
-must be able to be without one.
+A part that ends is reported and not restarted, so that a user can try what happens without it, for example without a
+worker.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from stack.process import Process
 
 
 async def up() -> None:
-    """Run the stack in the foreground; StackError if a part cannot be started."""
+    """Run the stack in the foreground; raises StackError if a part cannot be started."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stack = Stack(with_free_ports(load_settings()), hide_acts=True)
+    stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
     await _unless_stopped(stack.start(), stop)
     try:
@@ -36,7 +36,7 @@ async def up() -> None:
 
 
 def starting(stack: Stack) -> str:
-    """Return the line that names the parts that will be started."""
+    """Return the line that lists the parts that will be started."""
     return f"starting: {', '.join(part.name for part in stack.parts)} …"
 
 
@@ -52,7 +52,7 @@ async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event)
 
 
 async def _report_end(part: Process) -> None:
-    code = await part.ended()
+    code = await part.wait()
     command = " ".join(part.command)
     print(f"{part.name} has ended with code {code}; the rest goes on. To start it again: {command}", flush=True)
 
