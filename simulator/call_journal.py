@@ -28,9 +28,9 @@ class ConnectionEnding(StrEnum):
     """How one request ended."""
 
     REPLIED = "replied"
-    """The whole reply was handed to the network."""
+    """The complete reply was sent to the network."""
     CLIENT_DISCONNECTED = "client_disconnected"
-    """The client closed the connection before the whole reply was sent."""
+    """The client closed the connection before the complete reply was sent."""
     RESET = "reset"
     """The simulator reset the connection, because of a fault."""
     CUT = "cut"

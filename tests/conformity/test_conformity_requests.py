@@ -1,4 +1,4 @@
-"""What the connector really sends, captured over a socket, is valid under the published documents."""
+"""Requests of the connector, captured from a socket, are valid under the published documents."""
 
 import itertools
 import json
@@ -66,20 +66,20 @@ COMPANIES = {"no company": None, "company 0": 0, "largest company": 2**63 - 1, "
 
 
 def order(changes: dict[str, Any]) -> AdjustRequest:
-    """Return a valid order; the rules of table 1 are checked on the way."""
+    """Return an order that is valid under table 1."""
     return AdjustRequest.model_validate({**FULL, **changes})
 
 
 @pytest_asyncio.fixture(scope="module")
 async def there() -> AsyncIterator[Broker]:
-    """Run one broker that agrees to everything."""
+    """Run a broker that answers every request with success."""
     async with broker(sending(reply())) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module")
 async def system(there: Broker) -> AsyncIterator[ExternalSystem]:
-    """Return a client with nothing but a base URL configured."""
+    """Return a client that is configured with a base URL only."""
     async with ExternalSystem(ExternalSystemConfig(there.url)) as client:
         yield client
 
@@ -133,7 +133,7 @@ async def test_cancel_operation_is_valid(
 
 
 @pytest.mark.parametrize("company", COMPANIES.values(), ids=COMPANIES)
-async def test_cancels_name_the_company_as_their_documents_do(
+async def test_cancels_send_the_company_as_their_documents_say(
     system: ExternalSystem, there: Broker, company: int | None
 ) -> None:
     placed, at = order({}), 1_760_000_003_000
@@ -147,7 +147,7 @@ async def test_cancels_name_the_company_as_their_documents_do(
         assert ("companyId" in there.requests[-1].headers) is (company is not None)
 
 
-def test_grid_covers_every_field_at_two_values_at_least() -> None:
-    """A field added to the documents must be varied here, too."""
+def test_grid_has_at_least_two_values_of_every_field() -> None:
+    """A field added to the documents must be added to the grid too."""
     varied = set(itertools.chain.from_iterable(ORDERS.values()))
     assert set(ADJUST.body["properties"]) - varied == {"currency"}

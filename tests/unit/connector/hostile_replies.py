@@ -90,8 +90,8 @@ ACCEPTABLE: dict[str, Answer] = {
     "no reason": with_head(b"HTTP/1.1 200\r\n" + LENGTH),
     "a reason in Latin-1": with_head(b"HTTP/1.1 200 \xe9\xff\r\n" + LENGTH),
     "a header in Latin-1": with_head(OK + b"X: \xff\xfe\r\n" + LENGTH),
-    "a media type that is none": with_head(OK + b'Content-Type: ;;;="\r\n' + LENGTH),
-    "a charset that is none": with_head(OK + b"Content-Type: application/json; charset=no-such\r\n" + LENGTH),
+    "an invalid media type": with_head(OK + b'Content-Type: ;;;="\r\n' + LENGTH),
+    "an unknown charset": with_head(OK + b"Content-Type: application/json; charset=no-such\r\n" + LENGTH),
     **{
         f"a charset of {charset}": with_head(
             OK + b"Content-Type: application/json; charset=%b\r\n" % charset.encode() + LENGTH
@@ -100,8 +100,8 @@ ACCEPTABLE: dict[str, Answer] = {
     },
     "a media type of text": with_head(OK + b"Content-Type: text/html; charset=utf-8\r\n" + LENGTH),
     "a byte order mark": sending(reply(b"\xef\xbb\xbf" + SUCCESS, "Content-Type: application/json; charset=utf-8")),
-    "a byte order mark in a chunk of its own": sending(CHUNKED + b"3\r\n\xef\xbb\xbf\r\n" + CHUNK + b"0\r\n\r\n"),
-    "a cookie that is none": with_head(OK + b"Set-Cookie: \x80;;=\r\n" + LENGTH),
+    "a byte order mark in a separate chunk": sending(CHUNKED + b"3\r\n\xef\xbb\xbf\r\n" + CHUNK + b"0\r\n\r\n"),
+    "an invalid cookie": with_head(OK + b"Set-Cookie: \x80;;=\r\n" + LENGTH),
 }
 """Unusual replies that are complete and unambiguous."""
 

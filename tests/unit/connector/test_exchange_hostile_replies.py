@@ -84,7 +84,7 @@ async def test_reply_without_an_end_uses_no_memory(answer: Answer) -> None:
         client = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.unit.connector.measured_client", there.url, stdout=asyncio.subprocess.PIPE
         )
-        told, _ = await client.communicate()
-    measured: dict[str, Any] = json.loads(told)
+        output, _ = await client.communicate()
+    measured: dict[str, Any] = json.loads(output)
     assert measured["outcome"] == Outcome.UNKNOWN
     assert measured["bytes"] < BYTES_MAX

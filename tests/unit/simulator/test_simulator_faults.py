@@ -224,10 +224,10 @@ def test_late_reply_is_sent_after_the_given_seconds(
 
 def test_drip_defeats_a_timeout_for_each_read(url: str, adjust_body: Maker) -> None:
     """One byte arrives every 0.5 s, so a timeout of 1 s for each read never expires."""
-    with httpx2.Client(base_url=url, timeout=1.0) as patient:
+    with httpx2.Client(base_url=url, timeout=1.0) as client:
         headers = {"trace": "t", "timestamp": "1760000000000"}
-        request = patient.build_request("POST", "/", json=adjust_body({"adjust": "drip"}), headers=headers)
-        response = patient.send(request, stream=True)
+        request = client.build_request("POST", "/", json=adjust_body({"adjust": "drip"}), headers=headers)
+        response = client.send(request, stream=True)
         started = time.monotonic()
         chunks = response.iter_raw()
         first = [next(chunks) for _ in range(3)]
@@ -284,7 +284,7 @@ def test_metadata_without_a_fault_is_ignored(client: httpx2.Client, adjust_body:
 
 
 def test_request_is_held_open_for_a_bounded_time(adjust_body: Maker) -> None:
-    """A client without a timeout of its own gets a reset."""
+    """A client without a timeout gets a reset."""
     with serving(SimulatorSettings(hold_max_s=0.2)) as url, httpx2.Client(base_url=url, timeout=5) as http:
         http.headers.update({"trace": "t", "timestamp": "1760000000000"})
         assert observe(http, "/", adjust_body({"adjust": "hang"})) == "ReadError"
