@@ -11,9 +11,10 @@ import sys
 from collections import Counter
 from typing import NoReturn
 
+from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from config.logging import configure_logging
 from config.process import keep_files_private
 from config.settings import Settings, load_settings
@@ -37,7 +38,7 @@ def main() -> int:
     configure_logging(settings.log_format, settings.log_level)
     try:
         return asyncio.run(rehearse(settings, arguments.limit))
-    except (RPCError, RuntimeError) as error:
+    except TemporalCallError as error:
         print_progress(f"not finished: Temporal cannot be read ({' '.join(str(error).split())})")
         return NOT_DONE
     except KeyboardInterrupt:
@@ -48,7 +49,12 @@ async def rehearse(settings: Settings, limit: int | None) -> int:
     """Replay every open workflow and print each that this code cannot continue; return the exit code."""
     # The SDK's core would log to standard output, which must contain only the report. Results say the same.
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-    client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
+    async with calling_temporal():
+        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
+        return await _rehearse(client, quiet, limit)
+
+
+async def _rehearse(client: Client, quiet: Runtime, limit: int | None) -> int:
     replayed: Counter[bool] = Counter()
     async for each in replay_open(client, limit=limit, runtime=quiet):
         replayed[each.problem is None] += 1

@@ -72,17 +72,17 @@ class CancelAdjust:
     async def _send(self, task: CancelTask) -> Verdict:
         try:
             return await self._external_system.cancel_adjust(
-                self._body(task), CallHeaders(task.trace, task.company_id), DEADLINES
+                self._body(task), CallHeaders(task.settlement.trace, task.settlement.company_id), DEADLINES
             )
         except Exception as error:
             # No reply raises; this is a fault of ours. It counts as an attempt, and the audit keeps it.
-            log.exception("cancel adjust failed", settlement=task.adjust.requestUniqueNo)
+            log.exception("cancel adjust failed", settlement=task.settlement.adjust.requestUniqueNo)
             return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
     def _in_flight(self, task: CancelTask) -> CallRecord:
         return CallRecord(
             operation=self._external_system.cancel_operation,
-            kind=task.kind,
+            kind=task.intent.kind,
             request_unique_no=task.request_unique_no,
             round=task.round,
             attempt=activity.info().attempt,
@@ -103,16 +103,19 @@ class CancelAdjust:
             else CancelAdjustBody
         )
         return shape.undoing(
-            task.adjust, number=task.request_unique_no, request_time_ms=task.request_time_ms, remark=task.remark
+            task.settlement.adjust,
+            number=task.request_unique_no,
+            request_time_ms=task.intent.request_time_ms,
+            remark=task.intent.remark,
         )
 
 
 def _log(task: CancelTask, record: CallRecord) -> None:
     log.info(
         "cancel adjust",
-        settlement=task.adjust.requestUniqueNo,
-        trace=task.trace,
-        kind=task.kind,
+        settlement=task.settlement.adjust.requestUniqueNo,
+        trace=task.settlement.trace,
+        kind=task.intent.kind,
         number=task.request_unique_no,
         round=task.round,
         attempt=record.attempt,

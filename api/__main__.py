@@ -8,8 +8,8 @@ from types import FrameType
 import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
 from api.http.server import configured
@@ -102,7 +102,7 @@ async def _wrong_temporal(access: TemporalAccess) -> WrongTemporalError | None:
             await access.check()
     except WrongTemporalError as wrong:
         return wrong
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("Temporal's identity is checked later", error=str(error) or type(error).__name__)
     return None
 

@@ -11,8 +11,8 @@ import sys
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from activities.temporal_guard import ADOPT_COMMAND, identity_of
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
@@ -58,11 +58,10 @@ async def adopt(settings: Settings, confirmed: str | None) -> str:
 
 async def _found(settings: Settings) -> TemporalIdentity:
     try:
-        return await identity_of(await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}"))
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        raise AdoptionRefusedError(
-            f"Temporal does not tell its identity: {str(error) or type(error).__name__}"
-        ) from None
+        async with calling_temporal():
+            return await identity_of(await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}"))
+    except TemporalCallError as error:
+        raise AdoptionRefusedError(f"Temporal does not tell its identity: {error}") from None
 
 
 async def _open_ones(ledger: Ledger) -> str:

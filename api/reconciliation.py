@@ -1,21 +1,21 @@
 """GET /v1/reconciliation, its findings, and POST …/rounds: what does not fit between ledger and Temporal."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
 from api.http.access import Actor, Reader
 from api.http.parameters import Plain, PlainInt
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
+from api.temporal_access import unconfirmed
 from ledger import Findings, TakeUps
 from ledger.reconciliation.findings import FINDING_PAGE_MAX
 from schemas.problems import ErrorCode
@@ -31,7 +31,7 @@ from settlement.reconciliation import (
 )
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 RECONCILIATION = "/v1/reconciliation"
 TRIGGER_LIMIT_S = 3.0
@@ -75,7 +75,6 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
 
 @router.post(
     f"{RECONCILIATION}/take-up-allowances",
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.CREATED,
     responses=documented(
         ErrorCode.VALIDATION_FAILED,
@@ -98,7 +97,6 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
 
 @router.post(
     f"{RECONCILIATION}/findings/{{findingId}}/closing",
-    dependencies=[Depends(unambiguous_json)],
     responses=documented(
         ErrorCode.NOT_FOUND,
         ErrorCode.WRONG_STATE,
@@ -114,7 +112,8 @@ async def post_finding_closing(
 ) -> Finding:
     """Close a finding that no round clears (DECISION_CONFLICT), once both sides and the broker's books were compared.
 
-    It moves no money. Repeating it changes nothing: who closed it first, and why, stays.
+    It moves no money. Repeating it changes nothing: who closed it first, and why, stays. It stays closed while later
+    rounds find the same; if a state has changed on either side, they open a new finding.
     """
     record = Findings(services.ledger.engine)
     found = await record.find(finding_id)
@@ -156,22 +155,12 @@ def _findings(services: Services) -> Findings:
 
 async def _trigger(services: Services) -> None:
     try:
-        async with asyncio.timeout(TRIGGER_LIMIT_S):
+        async with calling_temporal(TRIGGER_LIMIT_S):
             handle = (await services.temporal.client()).get_schedule_handle(RECONCILIATION_SCHEDULE)
             # The schedule itself skips what overlaps; what a person asks for must not be lost that way.
             await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            detail = "there is no schedule yet: the first worker that starts makes it; no round was asked for"
-            raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
-        raise _unavailable(error) from error
-    except (TimeoutError, RuntimeError) as error:
-        # RuntimeError is how the client reports that it could not connect at all.
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ProblemError:
-    log.error("temporal unavailable", error=str(error) or type(error).__name__)
-    return ProblemError(
-        ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm; a round may still have been asked for"
-    )
+    except TemporalNotFoundError as error:
+        detail = "there is no schedule yet: the first worker that starts makes it; no round was asked for"
+        raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, "Temporal did not confirm; a round may still have been asked for") from error

@@ -26,6 +26,6 @@ def run(arguments: Sequence[str]) -> int:
         return error.code
     except Exception as error:  # noqa: BLE001 - whoever is on call gets a sentence, not a traceback
         where = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"error: a fault of this program: {type(error).__name__} at {where.name}:{where.lineno}", file=sys.stderr)  # noqa: T201
+        print(f"error: a fault of this program: {type(error).__name__} at {where.name}:{where.lineno}", file=sys.stderr)  # noqa: T201 - for whoever is on call
         return Exit.OURS
     return Exit.OK

@@ -12,7 +12,6 @@ from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.service import RPCError, RPCStatusCode
 
 from config.settings import ENV_PREFIX
 
@@ -44,31 +43,26 @@ async def connect(
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
-    """Register the search attributes that are missing. If that is not permitted, log which an administrator must add.
+    """Register the search attributes that are missing. Raises the client's own error if that is not permitted.
 
     Repeating it changes nothing. The server refuses to start a settlement while an attribute is missing or has another
     type. If one has another type, exit with 2 and one line: only an administrator can remove it.
     """
-    try:
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    needed = {key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in keys}
+    wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
+    if wrong:
+        remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
+        log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
+        raise SystemExit(2)
+    missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
         )
-        needed = {key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in keys}
-        wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
-        if wrong:
-            remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
-            log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
-            raise SystemExit(2)
-        missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
-        if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            )
-            log.info("search attributes registered", names=sorted(missing))
-    except RPCError as error:
-        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
-            raise
-        log.warning("search attributes not checked", needed=sorted(key.name for key in keys), error=error.message)
+        log.info("search attributes registered", names=sorted(missing))
 
 
 def prometheus_runtime(host: str, port: int, buckets: Mapping[str, Sequence[float]]) -> Runtime:

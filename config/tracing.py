@@ -78,7 +78,7 @@ class _ContinuingTracer(Tracer):
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def start_span(  # type: ignore[override]
+    def start_span(  # type: ignore[override] # its caller passes no other arguments
         self,
         name: str,
         context: Context | None = None,
@@ -86,7 +86,7 @@ class _ContinuingTracer(Tracer):
     ) -> Span:
         return self._within(context).start_span(name, context, **options)
 
-    def start_as_current_span(  # type: ignore[override]
+    def start_as_current_span(  # type: ignore[override] # its caller passes no other arguments
         self,
         name: str,
         context: Context | None = None,

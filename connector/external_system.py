@@ -15,8 +15,8 @@ from connector.exchange import Deadlines, exchange
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import CancelProtocol, Operation, TraceCheck
-from settlement.calls import Verdict
+from contract.operations import Operation, TraceCheck
+from settlement.calls import CancelOperation, Verdict
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,7 +33,7 @@ class ExternalSystemConfig:
     adjust_path: str = "/"
     cancel_adjust_path: str = "/get-user-amount"
     cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
-    cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
     trace_check: TraceCheck = TraceCheck.STRICT
     ca_file: str | None = None
     """PEM bundle that replaces the system's certificate authorities; verification cannot be turned off."""
@@ -68,13 +68,9 @@ class ExternalSystem:
             await self._session.close()
 
     @property
-    def cancel_operation(self) -> Operation:
+    def cancel_operation(self) -> CancelOperation:
         """Which operation `cancel_adjust` calls in this deployment."""
-        by_protocol = {
-            CancelProtocol.CANCEL_ADJUST: Operation.CANCEL_ADJUST,
-            CancelProtocol.CANCEL_OPERATION: Operation.CANCEL_OPERATION,
-        }
-        return by_protocol[self._config.cancel_protocol]
+        return self._config.cancel_operation
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:
         """Send one adjust (contract, table 1). UNKNOWN means that the credit may have been adjusted."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select
@@ -29,8 +29,7 @@ class SettlementSummary:
     def expires_at(self) -> datetime:
         """From when on it is not sent any more."""
         # Read only where it is asked for: one row that cannot be read must keep no page of others away.
-        policy = SettlementInput.model_validate(self.input).policy
-        return self.accepted_at + timedelta(seconds=policy.expire_after_s)
+        return SettlementInput.model_validate(self.input).expires_at
 
 
 class SettlementSummaries:

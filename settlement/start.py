@@ -3,7 +3,7 @@
 These types live on in workflow histories. CONTRIBUTING.md says how they may change.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contract.adjust import AdjustBody
 from contract.model import Model
@@ -13,7 +13,7 @@ from settlement.states import State
 
 
 class SettlementInput(Model):
-    """One accepted order."""
+    """One accepted order: argument of the workflow and input of the activity `adjust`."""
 
     adjust: AdjustBody
     trace: str
@@ -21,6 +21,11 @@ class SettlementInput(Model):
     company_id: int | None = None
     accepted_at: datetime
     policy: SettlementPolicy
+
+    @property
+    def expires_at(self) -> datetime:
+        """From this moment on the adjust is not sent any more."""
+        return self.accepted_at + timedelta(seconds=self.policy.expire_after_s)
 
 
 def accepted_snapshot(settlement: SettlementInput) -> Snapshot:

@@ -3,39 +3,27 @@
 These types live on in workflow histories. CONTRIBUTING.md says how they may change.
 """
 
-from datetime import datetime
 from enum import StrEnum
 
-from contract.adjust import AdjustBody
 from contract.model import Model
 from settlement.calls import CallRecord
-from settlement.ids import CancelKind
-from settlement.snapshot import Snapshot
+from settlement.ids import cancel_unique_no
+from settlement.snapshot import CancelIntent, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, State
 
 
-class AdjustTask(Model):
-    """Input of the activity `adjust`."""
-
-    adjust: AdjustBody
-    trace: str
-    company_id: int | None
-    expires_at: datetime
-
-
 class CancelTask(Model):
-    """Input of the activity `cancel_adjust`; equal for every attempt of one cancel, whoever retries it."""
+    """Input of the activity `cancel_adjust`: one round of one cancel. Every attempt of the round has the same input."""
 
-    adjust: AdjustBody
-    trace: str
-    company_id: int | None
-    kind: CancelKind
-    request_unique_no: str
-    request_time_ms: int
-    """Fixed at the first attempt: a repeated request is the same request, byte for byte."""
-    remark: str
+    settlement: SettlementInput
+    intent: CancelIntent
     round: int
+
+    @property
+    def request_unique_no(self) -> str:
+        """The cancel's own number. It is derived, so every round of this cancel sends the same number."""
+        return cancel_unique_no(self.settlement.adjust.requestUniqueNo, self.intent.kind)
 
 
 class CancelReport(Model):

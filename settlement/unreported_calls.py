@@ -34,7 +34,7 @@ def with_unreported(
     missing = (
         CallRecord(
             operation=operation,
-            kind=task.kind,
+            kind=task.intent.kind,
             request_unique_no=task.request_unique_no,
             round=task.round,
             attempt=attempt,

@@ -3,6 +3,7 @@
 import fcntl
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -10,7 +11,7 @@ import aiohttp
 
 from config.process import keep_files_private
 from config.settings import ENV_PREFIX, Settings, is_loopback
-from ledger.migrate import migrate_url
+from ledger.migrate import MigrationError, migrate_url
 from stack.ports import HOST, free_port
 from stack.process import Process, StackError
 from stack.ui import SETTINGS_PATH
@@ -47,12 +48,19 @@ class Stack:
         """All parts in the order in which they start; they stop in reverse order."""
         return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
 
-    async def start(self) -> None:
-        """Start the parts one after the other, each when the previous one is ready. On failure, stop them all."""
+    async def start(self, parts: Sequence[Process] | None = None) -> None:
+        """Start all parts, or some, one after the other, each when the previous one is ready. On failure, stop all.
+
+        Raises StackError if a part cannot be started, or the ledger's database cannot be migrated.
+        """
         self._lock_state_dir()
-        await migrate_url(self.settings.ledger_url)
         try:
-            for part in self.parts:
+            await migrate_url(self.settings.ledger_url)
+        except MigrationError as error:
+            message = f"the ledger cannot be migrated: {error}"
+            raise StackError(message) from error
+        try:
+            for part in self.parts if parts is None else parts:
                 await part.start()
         except BaseException:
             await self.stop()

@@ -1,4 +1,4 @@
-"""Record what the workflow knows in the ledger. A decision never waits for it."""
+"""Write the saga's snapshots to the ledger in the background. A decision never waits for these writes."""
 
 import asyncio
 from datetime import timedelta
@@ -7,23 +7,21 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.record_settlement import RecordSettlement
-    from settlement.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
-    from settlement.limits import RECORD_START_TO_CLOSE
-    from settlement.snapshot import AuditCounts, Snapshot
-    from settlement.start import Carried, SettlementStart, accepted_input
-    from settlement.tasks import RecordResult, RecordTask
-
+from activities.record_settlement import RecordSettlement
+from settlement.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
+from settlement.limits import RECORD_START_TO_CLOSE
+from settlement.snapshot import AuditCounts, Snapshot
+from settlement.start import Carried, SettlementStart, accepted_input
+from settlement.tasks import RecordResult, RecordTask
 from workflows.runtime import LEDGER_TASK_QUEUE
 from workflows.saga_state import SagaState
 
 RECORD_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
-"""Without an end: a ledger outage delays rows and loses none."""
+"""No limit on attempts: a ledger outage delays rows and loses none."""
 
 
 class Journal:
-    """Writes what is new in the snapshot, one write at a time; what changes meanwhile goes into the next one."""
+    """Writes what is new in the snapshot, one write at a time. A change during a write goes into the next write."""
 
     def __init__(self, settlement: SettlementStart, saga: SagaState) -> None:
         self._settlement = settlement
@@ -34,21 +32,21 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin to follow the saga in the background."""
+        """Start the background task that writes every change."""
         self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
-        """Wait until the newest snapshot is in the ledger, however long that takes."""
+        """Wait, without a time limit, until the ledger has the newest snapshot."""
         await workflow.wait_condition(lambda: not self._behind())
         if self._task is not None:
             self._task.cancel()
 
     def has_room(self) -> bool:
-        """Tell whether the ledger has taken enough of the audit for another round of cancels, or will take no more."""
+        """Return whether a payload has room for another round beside the audit that is not in the ledger yet."""
         return not self._behind() or unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
 
     def carry(self) -> Carried:
-        """Return what the next run of this workflow goes on from."""
+        """Return what the next run of this workflow starts from."""
         return Carried(
             snapshot=self._saga.snapshot,
             round=self._saga.round,
@@ -66,15 +64,15 @@ class Journal:
             try:
                 result = await self._write(snapshot)
             except ActivityError:
-                # Only a person can end it, from the UI or the command line. What they could not want is
-                # a settlement that the ledger never hears of again.
-                workflow.logger.exception("a ledger write was ended by hand; it begins anew")
+                # The retries have no limit, so only an operator can end this activity by hand. The ledger must still
+                # get the snapshot, so the write starts again.
+                workflow.logger.exception("a ledger write was ended by hand; it starts again")
             else:
-                self._learn(result, snapshot)
+                self._apply(result, snapshot)
 
-    def _learn(self, result: RecordResult, written: Snapshot) -> None:
+    def _apply(self, result: RecordResult, written: Snapshot) -> None:
         if result is RecordResult.LEDGER_BEHIND:
-            workflow.logger.warning("the ledger has lost what was written; all that is known is written again")
+            workflow.logger.warning("the ledger has lost rows; the whole snapshot is written again")
             self._recorded_version, self._recorded = 0, AuditCounts()
             return
         self._recorded_version = written.version
@@ -83,7 +81,7 @@ class Journal:
             self._saga.leave_out(self._recorded)
         elif result is RecordResult.DECISION_CONFLICT:
             self._saga.show_decision_conflict()
-        # NOT_NEWER: another write was there first. What this one carried goes with the next, in case that one had less.
+        # NOT_NEWER: another write came first and may have carried fewer entries, so the next write carries these again.
 
     async def _write(self, snapshot: Snapshot) -> RecordResult:
         return await workflow.execute_activity_method(

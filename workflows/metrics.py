@@ -1,7 +1,7 @@
-"""Metrics of settlements, told from how their snapshot changes; docs/metrics.md lists them all.
+"""Metrics of settlements, counted when the snapshot changes; docs/metrics.md lists them all.
 
-They add no command to a history and are not recorded during replay. A workflow task that is done again
-because its answer was lost counts again: they are for rates, and the ledger is for the books.
+They add no command to a history, and a replay does not count again. A workflow task that Temporal repeats, because its
+completion was lost, counts twice: use these metrics for rates and the ledger for exact numbers.
 """
 
 from datetime import timedelta
@@ -9,11 +9,10 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import MetricMeter
 
-with workflow.unsafe.imports_passed_through():
-    from settlement.calls import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, CallRecord, call_labels
-    from settlement.snapshot import Snapshot
-    from settlement.start import SettlementInput
-    from settlement.states import END_STATES, State
+from settlement.calls import EXTERNAL_CALLS, EXTERNAL_CALLS_HELP, CallRecord, call_labels
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import END_STATES, State
 
 ACCEPTED_TO_DECIDED = "settlement_accepted_to_decided"
 CANCEL_ATTEMPTS = "settlement_cancel_attempts"
@@ -43,10 +42,10 @@ BUCKETS = {
 
 
 def count_change(settlement: SettlementInput, before: Snapshot, after: Snapshot) -> None:
-    """Count what a change of the snapshot has brought. Never raises: a metric must not hold up a settlement."""
+    """Count the difference between two snapshots. Never raises: a metric must not stop a settlement."""
     meter = workflow.metric_meter()
     if after.decision is not None and before.decision is None:
-        # By two clocks, the API's and the server's; the meter refuses what is below zero.
+        # The two times come from two clocks, the API's and the server's. The meter rejects a negative duration.
         latency = max(workflow.now() - settlement.accepted_at, timedelta(0))
         meter.create_histogram_timedelta(ACCEPTED_TO_DECIDED, "From acceptance to the decision.").record(
             latency, {"decision": after.decision.value}

@@ -1,24 +1,23 @@
-"""The Updates that operators send: what each must hold, and how a refusal says what is missing."""
+"""Validation of the Updates that operators send, with errors that name each field and its rule."""
 
 from pydantic import BaseModel, ValidationError
-from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from settlement.operator_rules import PLACEHOLDERS
-    from settlement.snapshot import OperatorRequest
+from settlement.operator_rules import PLACEHOLDERS
+from settlement.snapshot import OperatorRequest
 
-NOTHING_FILLED_IN = OperatorRequest()
-"""The default of both Updates. It never passes their rules: it is there so that the refusal names what is missing."""
+EMPTY_REQUEST = OperatorRequest()
+"""Default argument of both Updates. It always fails validation, so an Update without input gets an error that names
+the missing fields."""
 
 
-def must_hold(rules: type[BaseModel], request: OperatorRequest) -> None:
+def check_rules(rules: type[BaseModel], request: OperatorRequest) -> None:
     """Raise ApplicationError INVALID_REQUEST, in one line that names each field and its rule, unless all rules hold.
 
     A field that is missing, empty, or still holds the template's placeholder is named with what to fill in.
 
-    Called by validators only, and not built into the type: a validator does not run on replay, so a rule may
-    be tightened while settlements are open.
+    Only validators call this. A validator does not run during a replay, so a rule can become stricter while
+    settlements are open.
     """
     given = request.model_dump(by_alias=True, exclude_none=True)
     filled_in = {name: value for name, value in given.items() if value not in {"", PLACEHOLDERS.get(name)}}

@@ -1,26 +1,24 @@
-"""All that one settlement knows, and the only place where it changes."""
+"""The state of one saga: its current snapshot, and the only code that changes it."""
 
 from typing import Any
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from settlement.audit_window import within_window
-    from settlement.calls import CallRecord
-    from settlement.ids import CancelKind
-    from settlement.snapshot import (
-        ActionKind,
-        AuditCounts,
-        CancelIntent,
-        OperatorAction,
-        OperatorRequest,
-        Snapshot,
-        StateChange,
-    )
-    from settlement.start import SettlementInput
-    from settlement.states import TRANSITIONS, CancelResult, State, decision_of
-    from settlement.tasks import UpdateResult
-
+from settlement.audit_window import within_window
+from settlement.calls import CallRecord
+from settlement.ids import CancelKind
+from settlement.snapshot import (
+    ActionKind,
+    AuditCounts,
+    CancelIntent,
+    OperatorAction,
+    OperatorRequest,
+    Snapshot,
+    StateChange,
+)
+from settlement.start import SettlementInput
+from settlement.states import TRANSITIONS, CancelResult, State, decision_of
+from settlement.tasks import UpdateResult
 from workflows.metrics import count_change
 from workflows.visibility import money, show
 
@@ -28,7 +26,7 @@ _BEGINS_A_ROUND = frozenset({ActionKind.RETRY_CANCEL_ADJUST, ActionKind.WORKFLOW
 
 
 class SagaState:
-    """The current snapshot, replaced as a whole by every change; versions count the changes."""
+    """Holds the current snapshot. Every change replaces the whole snapshot and adds 1 to its version."""
 
     def __init__(self, settlement: SettlementInput, known: Snapshot, round_: int | None = None) -> None:
         self._settlement = settlement
@@ -46,10 +44,7 @@ class SagaState:
 
     @property
     def decided(self) -> Snapshot:
-        """The snapshot in which the decision was taken: small, and the same whenever it is asked for.
-
-        The current one if another run took the decision.
-        """
+        """The snapshot at the decision, which stays small; the current snapshot if an earlier run decided."""
         return self._decided or self.snapshot
 
     def enter(
@@ -60,9 +55,9 @@ class SagaState:
         calls: tuple[CallRecord, ...] = (),
         cancel_result: CancelResult | None = None,
     ) -> None:
-        """Go to another state. Raises RuntimeError for a step that `TRANSITIONS` does not allow."""
+        """Enter another state. Raises RuntimeError for a transition that `TRANSITIONS` does not allow."""
         if state not in TRANSITIONS[self.state]:
-            message = f"no way from {self.state} to {state}"
+            message = f"transition from {self.state} to {state} is not allowed"
             raise RuntimeError(message)
         change = StateChange(state=state, at=workflow.now(), reason=reason)
         self._change(
@@ -79,42 +74,42 @@ class SagaState:
         self.show()
         if state is State.ABORTED:
             workflow.logger.error(
-                "aborted: a person must act",
+                "aborted: an operator must act",
                 extra={"settlement": self._settlement.adjust.requestUniqueNo, "money": money(self._settlement)},
             )
 
     def show(self) -> None:
-        """Bring what the Temporal UI shows up to the snapshot."""
+        """Update what the Temporal UI shows from the snapshot."""
         show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict, continued=self._continued)
 
     def show_decision_conflict(self) -> None:
-        """Say in the Temporal UI that the ledger has the opposite decision, from now on."""
+        """From now on show in the Temporal UI that the ledger has the opposite decision."""
         self._decision_conflict = True
         self.show()
 
-    def learn(self, calls: tuple[CallRecord, ...], reason: str) -> None:
-        """Take calls into the audit without leaving the state."""
+    def record_calls(self, calls: tuple[CallRecord, ...], reason: str) -> None:
+        """Add calls to the audit; the state stays the same."""
         self._change(calls=(*self.snapshot.calls, *calls), reason=reason)
 
-    def act(self, kind: ActionKind, request: OperatorRequest) -> None:
-        """Take an act into the audit. What follows from it is the caller's affair."""
-        act = OperatorAction(kind=kind, at=workflow.now(), **request.model_dump())
-        self._change(actions=(*self.snapshot.actions, act))
+    def record_action(self, kind: ActionKind, request: OperatorRequest) -> None:
+        """Add an operator action to the audit; the caller changes the state."""
+        action = OperatorAction(kind=kind, at=workflow.now(), **request.model_dump())
+        self._change(actions=(*self.snapshot.actions, action))
 
     def cancel_intent(self, kind: CancelKind) -> CancelIntent | None:
-        """Return the cancel of a kind if it was begun, however long ago."""
-        return next((act for act in self.snapshot.cancel_intents if act.kind is kind), None)
+        """Return the cancel intent of this kind; None if this cancel has not begun."""
+        return next((intent for intent in self.snapshot.cancel_intents if intent.kind is kind), None)
 
-    def begin(self, act: CancelIntent) -> None:
-        """Take a cancel into what is known before it is sent: a successor must send the same request."""
-        self._change(cancel_intents=(*self.snapshot.cancel_intents, act))
+    def record_intent(self, intent: CancelIntent) -> None:
+        """Add a cancel intent before its cancel is sent: a later run must send the same request."""
+        self._change(cancel_intents=(*self.snapshot.cancel_intents, intent))
 
     def update_result(self) -> UpdateResult:
-        """Return what an operator's Update answers: where the settlement stands now."""
+        """Return the result of an operator's Update: the current state and version."""
         return UpdateResult(state=self.state, version=self.snapshot.version)
 
     def leave_out(self, recorded: AuditCounts) -> None:
-        """Keep of what the ledger has only the newest entries of a long audit; nothing changes for a reader."""
+        """Drop the oldest entries of a long audit that the ledger has recorded. State and version stay the same."""
         self.snapshot = within_window(self.snapshot, recorded)
 
     def _change(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of Snapshot, each of its own type
@@ -125,8 +120,8 @@ class SagaState:
 
 
 def _next_round(known: Snapshot) -> int:
-    """Return the number of the next round: above every one that was made, or begun and lost with its worker."""
-    made = max((call.round + 1 for call in known.calls), default=0)
-    # Those that are left out have begun a round each: no other act leaves a settlement open.
-    asked_for = known.left_out.actions + sum(act.kind in _BEGINS_A_ROUND for act in known.actions)
-    return max(made, asked_for + 1 if known.calls or known.cancel_intents else asked_for)
+    """Return the number of the next round: above every round that has calls or was asked for."""
+    with_calls = max((call.round + 1 for call in known.calls), default=0)
+    # Each action that is left out began a round: the others end the settlement.
+    asked_for = known.left_out.actions + sum(action.kind in _BEGINS_A_ROUND for action in known.actions)
+    return max(with_calls, asked_for + 1 if known.calls or known.cancel_intents else asked_for)

@@ -1,16 +1,15 @@
-"""What an operator sees of a settlement in the Temporal UI. No personal data: it is not encrypted there."""
+"""What the Temporal UI shows of a settlement. No personal data, because these texts are not encrypted there."""
 
 import re
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-with workflow.unsafe.imports_passed_through():
-    from settlement.ids import STATE_ATTRIBUTE, cancel_unique_no
-    from settlement.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
-    from settlement.snapshot import Snapshot
-    from settlement.start import SettlementInput
-    from settlement.states import State
+from settlement.ids import STATE_ATTRIBUTE, cancel_unique_no
+from settlement.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
+from settlement.snapshot import Snapshot
+from settlement.start import SettlementInput
+from settlement.states import State
 
 SETTLEMENT_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 # Keywords, not Ints: the Temporal UI reads Ints as doubles, so above 2^53 it shows and searches for another number.
@@ -20,7 +19,7 @@ CURRENCY = SearchAttributeKey.for_keyword("Currency")
 OPERATION_TYPE = SearchAttributeKey.for_keyword("OperationType")
 
 SEARCH_ATTRIBUTES = (SETTLEMENT_STATE, ORDER_ID, COMPANY_ID, CURRENCY, OPERATION_TYPE)
-"""All that must be registered with the namespace before a settlement can start."""
+"""They must be registered with the namespace before a settlement can start."""
 
 _RETRY_TEMPLATE = f"""```json
 {{
@@ -29,7 +28,7 @@ _RETRY_TEMPLATE = f"""```json
   "note": "{PLACEHOLDERS["note"]}"
 }}
 ```
-reasonCode: {", ".join(RetryReason)}. Replace what stands in angle brackets; as it is, it is refused."""
+reasonCode: {", ".join(RetryReason)}. Replace the text in angle brackets; the template itself is rejected."""
 _RESOLVE_TEMPLATE = f"""```json
 {{
   "operator": "{PLACEHOLDERS["operator"]}",
@@ -39,21 +38,21 @@ _RESOLVE_TEMPLATE = f"""```json
 }}
 ```
 reasonCode: {", ".join(ResolveReason)}."""
-# The UI's form for an Update shows nothing but its name and description, so what to paste stands on the page.
+# The UI's form for an Update shows only a name and a description, so the input to paste is shown on the page.
 HOW_TO_ACT = f"""When this settlement is ABORTED: **More Actions → Send an Update**, choose a name, paste the input.
 
 **retry_cancel_adjust** sends cancel adjust again, under the same number, with a full round of attempts.
 {_RETRY_TEMPLATE}
 
-**resolve** sends nothing and closes the case: only when the broker has put it right by hand.
+**resolve** sends nothing and closes the case: only when the broker has corrected it by hand.
 {_RESOLVE_TEMPLATE}
 
 After an Update this page shows the old details until it is reloaded.
 
-If this workflow was terminated, it takes no Update. `settlement retry` and `settlement resolve` start it again and act.
-So does a round of reconciliation (`settlement reconcile`); its new run then takes Updates.
+If this workflow was terminated, it accepts no Update. `settlement retry` and `settlement resolve` start a new run and
+act on it. A reconciliation round (`settlement reconcile`) also starts a new run, which then accepts Updates.
 
-If *Current Details* are missing, no worker answers; the API still shows everything from the ledger."""
+If *Current Details* are missing, no worker answers. The API still shows everything from the ledger."""
 
 _PASTE = "Input to paste: User Metadata, Details."
 RETRY_DESCRIPTION = (
@@ -61,7 +60,7 @@ RETRY_DESCRIPTION = (
     f"reasonCode: {', '.join(RetryReason)}."
 )
 RESOLVE_DESCRIPTION = (
-    f"Close an aborted settlement that the broker has put right by hand; sends nothing. {_PASTE} "
+    f"Close an aborted settlement that the broker has corrected by hand; sends nothing. {_PASTE} "
     f"reasonCode: {', '.join(ResolveReason)}."
 )
 
@@ -69,20 +68,19 @@ _WHAT_NEXT = {
     State.ADJUSTING: "Waiting for the external system's answer to adjust.",
     State.SETTLED: "The credit is adjusted; the order may proceed. Nothing to do.",
     State.EXPIRED: "Adjust was never sent; the external system holds nothing. Nothing to do.",
-    State.CANCELLING: "The order is void. Cancel adjust is being sent until the external system is consistent.",
+    State.CANCELLING: "The order is void. Cancel adjust is retried until the external system is consistent.",
     State.CANCELLED: "The order is void and the external system is consistent. Nothing to do.",
     State.ABORTED: (
-        "**A person must act.** The order is void, but the external system may still hold the credit.\n\n"
+        "**An operator must act.** The order is void, but the external system may still hold the credit.\n\n"
         "Ask the broker for the state of the numbers below, or whether its outage is over. "
-        "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` or `resolve`; "
-        "what to paste stands under *Details* on the left."
+        "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` or `resolve`. "
+        "The input to paste is shown under *Details* on the left."
     ),
-    State.RESOLVED: "Closed by an operator; see the acts in the audit. Nothing to do.",
+    State.RESOLVED: "Closed by an operator; see the operator actions in the audit. Nothing to do.",
 }
 
-
 DECISION_CONFLICT = (
-    "**A person must act.** The ledger has the opposite decision for this settlement: two Temporal clusters have "
+    "**An operator must act.** The ledger has the opposite decision for this settlement: two Temporal clusters have "
     "worked on it, or one was restored. Compare the broker's books with what the platform was told; see the finding "
     "`DECISION_CONFLICT`."
 )
@@ -114,9 +112,9 @@ def static_summary(settlement: SettlementInput) -> str:
 
 
 def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool, continued: bool) -> None:
-    """Bring search attribute and current details up to the snapshot. Call it from the workflow only.
+    """Update search attribute and current details from the snapshot. Call it from the workflow only.
 
-    A run that continues another one has lost the static details of its start, so its current details have them.
+    Temporal drops the static details when a workflow continues as new, so such a run shows them here.
     """
     workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(snapshot.state.value)])
     how_to_act = HOW_TO_ACT if continued and snapshot.state is State.ABORTED else ""
@@ -129,7 +127,7 @@ def _calls_in_short(snapshot: Snapshot) -> str:
     if snapshot.adjust is None:
         return ""
     text = f"Adjust: {snapshot.adjust.outcome} ({snapshot.adjust.rule})."
-    attempts = sum(snapshot.cancel_attempts(act.kind) for act in snapshot.cancel_intents)
+    attempts = sum(snapshot.cancel_attempts(intent.kind) for intent in snapshot.cancel_intents)
     if attempts:
         last = snapshot.calls[-1].verdict
         text += f" Cancel attempts: {attempts}; the last one: {last.outcome} ({last.rule})."
@@ -148,7 +146,9 @@ def _numbers_sent(settlement: SettlementInput, snapshot: Snapshot) -> str:
     """Return the numbers by which the external system knows this settlement's calls."""
     number = settlement.adjust.requestUniqueNo
     cancels = (
-        cancel_unique_no(number, act.kind) for act in snapshot.cancel_intents if snapshot.cancel_attempts(act.kind)
+        cancel_unique_no(number, intent.kind)
+        for intent in snapshot.cancel_intents
+        if snapshot.cancel_attempts(intent.kind)
     )
     return "Numbers at the external system:\n" + "\n".join(map(code_span, (number, *cancels)))
 

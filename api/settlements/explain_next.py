@@ -32,7 +32,7 @@ def round_lasts_at_most(policy: SettlementPolicy) -> timedelta:
 
 
 def _decision(settlement: SettlementInput) -> NextStep:
-    expires_at = settlement.accepted_at + timedelta(seconds=settlement.policy.expire_after_s)
+    expires_at = settlement.expires_at
     return NextStep(
         text="The adjust is sent and answered, or the order expires unsent; the decision follows at once.",
         who=AUTOMATION,

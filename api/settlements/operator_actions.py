@@ -10,18 +10,19 @@ from http import HTTPStatus
 from weakref import WeakValueDictionary
 
 import structlog
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, TemporalTimeoutError, calling_temporal
 from api.http.access import Actor
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
+from api.temporal_access import unconfirmed
 from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
@@ -33,7 +34,7 @@ from settlement.tasks import UpdateResult
 from workflows.start import take_up
 
 log = structlog.get_logger()
-router = APIRouter(dependencies=[Depends(unambiguous_json)])
+router = APIRouter(route_class=StrictJsonRoute)
 
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""
@@ -143,34 +144,30 @@ def _act_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
 
 async def _execute(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> UpdateResult:
     try:
-        async with asyncio.timeout(ACT_LIMIT_S):
+        async with calling_temporal(ACT_LIMIT_S):
             try:
                 return await _send(services, found, update, body)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
+            except TemporalNotFoundError:
                 await _restart(services, found, update)
             return await _send(services, found, update, body)
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
         raise ProblemError(ErrorCode.WRONG_STATE, reason) from error
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+    except TemporalTimeoutError as error:
         detail = "no worker confirmed the act in time; it may still be carried out; read the settlement's state"
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            detail = f"{update} needs state ABORTED; its workflow has ended; settlement reconcile writes down how"
-            raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
-        raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
-    except RuntimeError as error:
-        # How the client reports that it could not connect at all.
-        raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal cannot be reached") from error
+    except TemporalNotFoundError as error:
+        detail = f"{update} needs state ABORTED; its workflow has ended; settlement reconcile writes down how"
+        raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, "Temporal did not confirm the act") from error
 
 
 async def _send(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> UpdateResult:
-    handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
     act_id = _act_id(update, found.snapshot, body)
-    result: UpdateResult = await handle.execute_update(update, body, id=act_id, result_type=UpdateResult)
+    async with calling_temporal():
+        handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
+        result: UpdateResult = await handle.execute_update(update, body, id=act_id, result_type=UpdateResult)
     return result
 
 

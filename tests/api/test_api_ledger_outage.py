@@ -45,11 +45,11 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
 class UnreachableLedger(FlakyLedger):
     """Raises what a database may raise that is lost below SQLAlchemy, as `Ledger` documents it."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
@@ -66,12 +66,12 @@ class SilentLedger(FlakyLedger):
     """Has open connections to a database that does not answer any more, and does not hang up either."""
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
@@ -85,7 +85,7 @@ class HalfSilentLedger(FlakyLedger):
     """Accepts, and then falls silent."""
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Hang, for as long as the real one would."""
         return await _for_ever()
 
@@ -116,7 +116,7 @@ class BrokenLedger(FlakyLedger):
 class ForgetfulLedger(FlakyLedger):
     """Accepts, and then cannot be read: the database went away while the caller waited."""
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 
@@ -124,7 +124,7 @@ class ForgetfulLedger(FlakyLedger):
 class SlowLedger(FlakyLedger):
     """Accepts, and then never gets a write done."""
 
-    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002 - a double has its original's parameters
         """Hang."""
         return await _for_ever()
 
@@ -260,7 +260,7 @@ async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(
 class RefusingLedger(FlakyLedger):
     """Has a database that answers, and refuses what is written."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Fail, as a row that breaks a rule of the database does."""
         raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
 

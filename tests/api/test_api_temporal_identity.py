@@ -36,7 +36,7 @@ async def home(ledger: FlakyLedger) -> TemporalHome:
 
 
 @pytest_asyncio.fixture
-async def wrong_door(home: TemporalHome, ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:  # noqa: ARG001
+async def wrong_door(home: TemporalHome, ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:  # noqa: ARG001 - it must be there first
     async with open_real_door(ledger, temporal) as opened:
         yield opened
 

@@ -33,7 +33,7 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk | None]:
     """Mount one on an empty folder for as long as the context is open; None where we may not mount."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0755", "ledger", str(folder)]
     try:
-        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0  # noqa: S603
+        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own command
     except FileNotFoundError:
         mounted = False
     if not mounted:
@@ -43,4 +43,4 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk | None]:
         yield SmallDisk(folder)
     finally:
         # Lazily: whoever still has a file open there is just being ended.
-        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S603, S607
+        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S603, S607 - our own command

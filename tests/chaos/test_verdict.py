@@ -100,7 +100,7 @@ class Rude(System):
     def __init__(self, *statuses: int) -> None:
         self._statuses = list(statuses)
 
-    async def post(self, body: dict[str, Any], **_: object) -> Answer:  # noqa: ARG002
+    async def post(self, body: dict[str, Any], **_: object) -> Answer:  # noqa: ARG002 - a double has its original's parameters
         """Give the next answer."""
         return Answer(self._statuses.pop(0), CIMultiDictProxy(CIMultiDict()), {"decision": "PROCEED"})
 
@@ -114,7 +114,7 @@ class Rude(System):
     ],
 )
 async def test_an_answer_that_must_never_be_given_is_named(statuses: list[int], names: set[Broken]) -> None:
-    callers = Callers(Rude(*statuses), random.Random(1))  # noqa: S311
+    callers = Callers(Rude(*statuses), random.Random(1))  # noqa: S311 - repeatable is the point
     assert (await callers.place(plain_order())).accepted
     assert {each.name for each in (await judge(Nothing(), callers)).violations} == names
 
@@ -147,7 +147,7 @@ def test_the_picture_is_xml_with_a_bar_for_every_strike_and_every_order() -> Non
 
 
 def test_kills_are_spread_evenly_and_all_else_comes_once() -> None:
-    drawn = Counter(drawn_strikes(random.Random(1), Strike, kills=12))  # noqa: S311
+    drawn = Counter(drawn_strikes(random.Random(1), Strike, kills=12))  # noqa: S311 - repeatable is the point
     assert {drawn[strike] for strike in Strike if strike.is_kill} == {2}
     assert {drawn[strike] for strike in Strike if not strike.is_kill} == {1}
 

@@ -14,17 +14,17 @@ from settlement.tasks import CancelTask
 from settlement.unreported_calls import CALLS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.stories import ATTEMPTS, FAILED
-from workflows.compensation import cancel_intent, cancel_task
+from workflows.compensation import cancel_intent
 from workflows.lost_calls import calls_of_failed_cancel
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-TASK: CancelTask = cancel_task(settlement(), cancel_intent(CancelKind.FIRST, "why", 1), round_=2)
+TASK = CancelTask(settlement=settlement(), intent=cancel_intent(CancelKind.FIRST, "why", 1), round=2)
 
 
 def attempt(number: int, operation: Operation = Operation.CANCEL_OPERATION) -> CallRecord:
     return CallRecord(
         operation=operation,
-        kind=TASK.kind,
+        kind=TASK.intent.kind,
         request_unique_no=TASK.request_unique_no,
         round=TASK.round,
         attempt=number,
@@ -58,7 +58,7 @@ def test_a_round_that_was_used_up_has_all_its_attempts_in_the_audit(heard: int) 
     calls = calls_of_failed_cancel(error, TASK, QUICK_POLICY.cancel_max_attempts, AT)
     assert [call.attempt for call in calls] == list(range(1, ATTEMPTS + 1))
     assert {(call.request_unique_no, call.kind, call.round) for call in calls} == {
-        (TASK.request_unique_no, TASK.kind, TASK.round)
+        (TASK.request_unique_no, TASK.intent.kind, TASK.round)
     }
     assert [call.verdict.rule for call in calls] == [FAILED.rule] * heard + [Rule.WORKER_LOST] * (ATTEMPTS - heard)
     assert {call.verdict.outcome for call in calls} == {Outcome.UNKNOWN}

@@ -98,7 +98,7 @@ async def test_a_run_that_continues_another_still_shows_how_to_act(
     async with settling(environment, ledger, external, start, lost.carried(known)) as saga:
         await saga.reaches(State.ABORTED)
         shown = str(await saga.handle.query("__temporal_workflow_metadata"))
-        assert "A person must act" in shown
+        assert "An operator must act" in shown
         assert "Send an Update" in shown
         assert "reasonCode: BROKER_RECOVERED" in shown
         await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)

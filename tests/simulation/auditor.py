@@ -20,7 +20,7 @@ WAITS_OR_CLOSED: frozenset[End] = frozenset({(State.ABORTED, None), (State.RESOL
 
 
 @dataclass
-class DemoResult:
+class Report:
     """What one attempt at an external call told our side."""
 
     kind: CancelKind | None
@@ -48,7 +48,7 @@ class DemoResult:
 
 
 def contradictions(
-    told: Sequence[DemoResult], story: Story, plan: Plan, *, stopped_early: bool, lost_runs: Sequence[str] = ()
+    told: Sequence[Report], story: Story, plan: Plan, *, stopped_early: bool, lost_runs: Sequence[str] = ()
 ) -> Iterator[str]:
     """Name what a settlement's story says against what it was told."""
     policy = plan.policy
@@ -64,7 +64,7 @@ def contradictions(
             yield f"{made} attempts at the {kind} cancel in round {round_}"
 
 
-def _heard(told: Sequence[DemoResult], lost_runs: Sequence[str]) -> Iterator[list[DemoResult]]:
+def _heard(told: Sequence[Report], lost_runs: Sequence[str]) -> Iterator[list[Report]]:
     """Yield what may have been heard of all that was told.
 
     A workflow that was ended from outside may or may not have heard of its last activity; and nobody can tell
@@ -76,16 +76,14 @@ def _heard(told: Sequence[DemoResult], lost_runs: Sequence[str]) -> Iterator[lis
         for unheard in combinations(doubtful, count):
             cancels = [each for each in told if each.kind and (each.run, each.activity) not in unheard]
             adjusts = [
-                DemoResult(None, 0) if (each.run, each.activity) in unheard else each
-                for each in told
-                if each.kind is None
+                Report(None, 0) if (each.run, each.activity) in unheard else each for each in told if each.kind is None
             ]
             yield [*adjusts, *cancels]
             if lost_runs and not adjusts:
-                yield [DemoResult(None, 0), *cancels]
+                yield [Report(None, 0), *cancels]
 
 
-def _ends(told: Sequence[DemoResult], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
+def _ends(told: Sequence[Report], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
     if not told:
         if plan.stale or stopped_early:
             yield EXPIRED
@@ -99,7 +97,7 @@ def _ends(told: Sequence[DemoResult], plan: Plan, *, stopped_early: bool) -> Ite
         yield from _compensated(adjust.outcome, cancels, plan.policy)
 
 
-def _compensated(adjust: Outcome, cancels: Sequence[DemoResult], policy: SettlementPolicy) -> Iterator[End]:
+def _compensated(adjust: Outcome, cancels: Sequence[Report], policy: SettlementPolicy) -> Iterator[End]:
     if not cancels:
         return
     last = cancels[-1]
@@ -116,6 +114,6 @@ def _compensated(adjust: Outcome, cancels: Sequence[DemoResult], policy: Settlem
         yield State.CANCELLED, result
 
 
-def _round_used_up(cancels: Sequence[DemoResult], policy: SettlementPolicy) -> bool:
+def _round_used_up(cancels: Sequence[Report], policy: SettlementPolicy) -> bool:
     last = cancels[-1]
     return sum(each.activity == last.activity for each in cancels) == policy.cancel_max_attempts

@@ -14,7 +14,7 @@ from settlement.snapshot import ActionKind, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Decision, State
 from settlement.tasks import RecordResult
-from tests.simulation.auditor import DemoResult
+from tests.simulation.auditor import Report
 from tests.simulation.evidence import Story
 from tests.simulation.plan import Moment, Plan
 from workflows.lost_calls import LOST_WITH_ITS_WORKFLOW
@@ -35,7 +35,7 @@ class Life:
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     acted: list[Moment] = field(default_factory=list)
     """Every moment that came at which the plan wanted something done."""
-    told: list[DemoResult] = field(default_factory=list)
+    told: list[Report] = field(default_factory=list)
     stopped_at: list[int] = field(default_factory=list)
     """How many attempts had begun at each workflow cancellation."""
     decisions: list[Decision] = field(default_factory=list)

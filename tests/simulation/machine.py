@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from contract.cancel_adjust import CancelAdjustBody
 from settlement.ids import CancelKind
+from settlement.tasks import CancelTask
 from simulator import replies
 from simulator.book_records import Cancel, NumberRow, NumberState, NumberView, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect, fetch_all, transaction
 from simulator.replies import Result
 from tests.support.orders import settlement
-from workflows.compensation import cancel_intent, cancel_task
+from workflows.compensation import cancel_intent
 
 ADJUST = "ADJUST"
 NUMBER = "ORD-1"
@@ -41,14 +42,17 @@ class Obligation(StrEnum):
 ALL_KEPT = frozenset(Obligation)
 
 
-TASKS = {kind: cancel_task(SETTLEMENT, cancel_intent(kind, "why", 1), round_=0) for kind in CancelKind}
+TASKS = {kind: CancelTask(settlement=SETTLEMENT, intent=cancel_intent(kind, "why", 1), round=0) for kind in CancelKind}
 """The two cancels of the settlement, as the workflow makes them."""
 
 
 def _cancel_of(kind: CancelKind) -> Cancel:
     task = TASKS[kind]
     body = CancelAdjustBody.undoing(
-        task.adjust, number=task.request_unique_no, request_time_ms=task.request_time_ms, remark=task.remark
+        SETTLEMENT.adjust,
+        number=task.request_unique_no,
+        request_time_ms=task.intent.request_time_ms,
+        remark=task.intent.remark,
     )
     return Cancel.by_cancel_adjust(body)
 

@@ -17,8 +17,9 @@ from temporalio.worker import (
 
 from activities.cancel_adjust import IncorrectCancelReplyError
 from settlement.calls import CallRecord
-from settlement.tasks import AdjustTask, CancelReport, CancelTask
-from tests.simulation.auditor import DemoResult
+from settlement.start import SettlementInput
+from settlement.tasks import CancelReport, CancelTask
+from tests.simulation.auditor import Report
 from tests.simulation.call_outcomes import Crash, Fate
 
 _HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
@@ -28,7 +29,7 @@ _HEARTBEATS = {Crash.UNHEARD: 0.0, Crash.AFTER_SEND: 1.0}
 class Director(Protocol):
     """Who knows what befalls each attempt."""
 
-    def begin(self, number: str, told: DemoResult) -> Fate:
+    def begin(self, number: str, told: Report) -> Fate:
         """Begin the next attempt of a settlement's external call and return what befalls it.
 
         `told` is what our side is told of it, once it is told anything.
@@ -44,7 +45,7 @@ class MortalWorkers(Interceptor):
     def __init__(self, director: Director) -> None:
         self._director = director
 
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's own name
         """Put ourselves before the real activity."""
         return _Mortal(next, self._director)
 
@@ -61,9 +62,10 @@ class _Mortal(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's own shape
         task = input.args[0]
-        if not isinstance(task, AdjustTask | CancelTask):
+        if not isinstance(task, SettlementInput | CancelTask):
             return await super().execute_activity(input)
-        number = task.adjust.requestUniqueNo
+        settlement = task.settlement if isinstance(task, CancelTask) else task
+        number = settlement.adjust.requestUniqueNo
         told = _nothing_yet(task)
         crash = self._director.begin(number, told).crash
         self._mute.heartbeats_left = _HEARTBEATS.get(crash, inf)
@@ -80,12 +82,12 @@ class _Mortal(ActivityInboundInterceptor):
         return result
 
 
-def _nothing_yet(task: AdjustTask | CancelTask) -> DemoResult:
+def _nothing_yet(task: SettlementInput | CancelTask) -> Report:
     run = activity.info().workflow_run_id or ""
-    return DemoResult(task.kind, task.round, run=run) if isinstance(task, CancelTask) else DemoResult(None, 0, run=run)
+    return Report(task.intent.kind, task.round, run=run) if isinstance(task, CancelTask) else Report(None, 0, run=run)
 
 
-def _live_or_die(crash: Crash, told: DemoResult, record: CallRecord) -> None:
+def _live_or_die(crash: Crash, told: Report, record: CallRecord) -> None:
     if crash is not Crash.NONE:
         activity.raise_complete_async()
     told.record = record

@@ -21,15 +21,15 @@ from activities.cancel_adjust import CancelAdjust
 from connector import Deadlines, classify
 from connector.exchange import Reply
 from contract.cancel_adjust import CancelAdjustBody
+from settlement import tasks
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import CancelIntent
+from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
-from settlement.tasks import AdjustTask, CancelTask
+from settlement.tasks import CancelTask
 from tests.simulation.broken import Broken
-from workflows import compensation as cancel_plan
 from workflows import lost_calls, order_settlement, saga_state
-from workflows.compensation import cancel_task
 from workflows.journal import Journal
 from workflows.order_settlement import OrderSettlement
 from workflows.saga_state import SagaState
@@ -52,31 +52,34 @@ class Mutant:
     """Whether its settlements come to rest at all."""
 
 
-async def _swallow(self: OrderSettlement, act: CancelIntent) -> CancelResult | None:
+async def _swallow(self: OrderSettlement, intent: CancelIntent) -> CancelResult | None:
     """Take a compensation that ran out of attempts for one that found nothing to undo."""
     saga = self._saga
     try:
-        report = await self._cancel_round(cancel_task(self._settlement, act, saga.round))
+        report = await self._cancel_round(CancelTask(settlement=self._settlement, intent=intent, round=saga.round))
     except ActivityError as error:
-        calls = lost_calls.calls_of_failed_cancel(error, cancel_task(self._settlement, act, 0), 3, workflow.now())
-        saga.learn(calls, "as if nothing had happened")
+        task = CancelTask(settlement=self._settlement, intent=intent, round=0)
+        calls = lost_calls.calls_of_failed_cancel(error, task, 3, workflow.now())
+        saga.record_calls(calls, "as if nothing had happened")
         return CancelResult.NOT_APPLIED
-    saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
+    saga.record_calls(report.calls, f"{intent.kind} cancel adjust answered {report.result}")
     return report.result
 
 
-async def _give_up_unseen(self: OrderSettlement, act: CancelIntent) -> CancelResult:
+async def _give_up_unseen(self: OrderSettlement, intent: CancelIntent) -> CancelResult:
     """Let a compensation that ran out of attempts rest where no one sees it: neither aborted nor at its end."""
     try:
-        report = await self._cancel_round(cancel_task(self._settlement, act, self._saga.round))
+        report = await self._cancel_round(
+            CancelTask(settlement=self._settlement, intent=intent, round=self._saga.round)
+        )
     except ActivityError:
         await workflow.wait_condition(lambda: False)
         raise
-    self._saga.learn(report.calls, f"{act.kind} cancel adjust answered {report.result}")
+    self._saga.record_calls(report.calls, f"{intent.kind} cancel adjust answered {report.result}")
     return report.result
 
 
-async def _send_again_renamed(self: adjust_activity.Adjust, task: AdjustTask) -> Verdict:
+async def _send_again_renamed(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
     """After an unknown adjust try another one under a number of its own; what it comes to is told to no one."""
     verdict: Verdict = await _send_adjust(self, task)
     if verdict.outcome is Outcome.UNKNOWN:
@@ -88,20 +91,23 @@ async def _send_again_renamed(self: adjust_activity.Adjust, task: AdjustTask) ->
 def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
     """Date each attempt anew, so that a repeated request is another request."""
     return CancelAdjustBody.undoing(
-        task.adjust, number=task.request_unique_no, request_time_ms=next(_other_times_ms), remark=task.remark
+        task.settlement.adjust,
+        number=task.request_unique_no,
+        request_time_ms=next(_other_times_ms),
+        remark=task.intent.remark,
     )
 
 
-def _firsts_number(number: str, kind: CancelKind) -> str:  # noqa: ARG001
+def _firsts_number(number: str, kind: CancelKind) -> str:  # noqa: ARG001 - the mutant has its original's parameters
     return cancel_unique_no(number, CancelKind.FIRST)
 
 
-def _lost_is(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401
+def _lost_is(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401 - passed on as it is
     record = _lost_adjust(*about)
     return record.model_copy(update={"verdict": record.verdict.model_copy(update={"outcome": outcome})})
 
 
-def _turned_result(*about: Any) -> CancelResult | None:  # noqa: ANN401
+def _turned_result(*about: Any) -> CancelResult | None:  # noqa: ANN401 - passed on as it is
     turned = {
         CancelResult.NOT_APPLIED: CancelResult.NEVER_RECEIVED,
         CancelResult.NEVER_RECEIVED: CancelResult.NOT_APPLIED,
@@ -157,7 +163,7 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({Broken.MONEY_DOES_NOT_ADD_UP}),
     ),
     "confirms under the first cancel's number": Mutant(
-        partial(patch.object, cancel_plan, "cancel_unique_no", _firsts_number),
+        partial(patch.object, tasks, "cancel_unique_no", _firsts_number),
         frozenset({Broken.WRONG_CANCEL_NUMBER, Broken.NUMBER_REUSED}),
     ),
     "sends another body under the same number": Mutant(
@@ -199,7 +205,7 @@ MUTANTS: dict[str, Mutant] = {
         rests=False,
     ),
     "keeps no act": Mutant(
-        partial(patch.object, SagaState, "act", _do_not_act), frozenset({Broken.RESOLVED_BY_NOBODY})
+        partial(patch.object, SagaState, "record_action", _do_not_act), frozenset({Broken.RESOLVED_BY_NOBODY})
     ),
     "closes before the ledger knows": Mutant(
         partial(patch.object, Journal, "close", _close_at_once),

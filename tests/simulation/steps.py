@@ -102,7 +102,7 @@ STEPS = (
     ),
     Step(
         "operator",
-        Site(SAGA, "_operator_actions", "wait_condition"),
+        Site(SAGA, "_wait_for_operator", "wait_condition"),
         plan=ABORTED,
         moments=(Moment(Where.ABORT, 0),),
     ),
@@ -175,5 +175,5 @@ async def _command(event: HistoryEvent) -> str | None:
         if attributes.activity_type.name != "cancel_adjust":
             return attributes.activity_type.name
         (task,) = await DATA_CONVERTER.decode(list(attributes.input.payloads), [CancelTask])
-        return f"cancel_adjust {task.kind}"
+        return f"cancel_adjust {task.intent.kind}"
     return None

@@ -18,7 +18,7 @@ from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp, accepted_snapshot
 from settlement.states import State
 from tests.simulation.accidents import Accidents
-from tests.simulation.auditor import DemoResult, contradictions
+from tests.simulation.auditor import Report, contradictions
 from tests.simulation.broken import Broken, Violation
 from tests.simulation.broker import Broker
 from tests.simulation.call_outcomes import Crash, Fate
@@ -99,7 +99,7 @@ class World:
         every = await self.evidence(list(self.lives.values()))
         return sum_violations(every.values(), self.broker.handler.books.accounts(limit=100_000))
 
-    def begin(self, number: str, told: DemoResult) -> Fate:
+    def begin(self, number: str, told: Report) -> Fate:
         """Begin the next attempt at an external call."""
         life = self.lives[number]
         life.told.append(told)
@@ -128,7 +128,7 @@ class World:
         life = Life(plan, accepted)
         self.lives[number] = life
         line = self.broker.line(number)
-        line.guarded, line.protocol = plan.guarded, plan.protocol
+        line.guarded, line.cancel_operation = plan.guarded, plan.cancel_operation
         await until(lambda: self._is_accepted(accepted), what="acceptance")
         return life
 
@@ -207,7 +207,7 @@ class World:
 
     async def _lose_the_first_workflow(self, life: Life) -> TakeUp:
         """Send the adjust as a workflow did that is gone by now."""
-        fate = self.begin(life.number, DemoResult(None, 0))
+        fate = self.begin(life.number, Report(None, 0))
         if fate.crash is not Crash.BEFORE_SEND:
             await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), DEADLINES)
         return TakeUp(snapshot=accepted_snapshot(life.settlement), reason="its workflow was lost")

@@ -41,7 +41,7 @@ def test_concurrent_processes_get_the_same_pepper(tmp_path: Path) -> None:
     code = "from config.pepper import *; from config.settings import Settings; print(load_pepper(Settings()).decode())"
     env = os.environ | {"SETTLEMENT_STATE_DIR": str(tmp_path / "state")}
     racers = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
         for _ in range(RACERS)
     ]
     peppers = {racer.communicate(timeout=60)[0] for racer in racers}

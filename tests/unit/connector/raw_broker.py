@@ -142,7 +142,7 @@ async def broker(
     """Run a broker on a free port of 127.0.0.1, or on a given listening socket."""
     running = Broker(answer)
     address: dict[str, object] = {"sock": listener} if listener else {"host": "127.0.0.1", "port": 0}
-    server = await asyncio.start_server(running.accept, ssl=tls, **address)  # type: ignore[arg-type]
+    server = await asyncio.start_server(running.accept, ssl=tls, **address)  # type: ignore[arg-type] # options by name
     running.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield running

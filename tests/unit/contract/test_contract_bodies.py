@@ -76,6 +76,15 @@ def test_body_in_a_history_is_readable_even_if_it_breaks_a_rule(model: type[Base
     assert body_type.model_validate({**body, "newField": 1}).model_dump(exclude_none=True) == body
 
 
+@pytest.mark.parametrize("body", [ADJUST, FULL_ADJUST], ids=["without metadata", "with metadata"])
+def test_the_shape_of_a_request_is_what_its_json_would_give(body: dict[str, Any]) -> None:
+    """Histories hold the shape: it has texts and integers where the request has enums."""
+    shape = AdjustRequest.model_validate(body).body()
+    assert shape == AdjustBody.model_validate(body)
+    assert {type(value) for _, value in shape} <= {str, int, type(None)}
+    assert shape.model_dump_json() == AdjustBody.model_validate(body).model_dump_json()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_body_and_request_have_the_same_fields(model: type[BaseModel]) -> None:
     assert set(BODIES[model].model_fields) == set(model.model_fields)

@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 from api.settlements.explain_next import round_lasts_at_most
 from settlement.limits import CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
-from workflows.compensation import CLOCKS_APART, attempts_begun, cancel_retry
+from workflows.compensation import CLOCK_TOLERANCE, attempts_begun, cancel_retry
 
 TEMPORALS_SHORTEST = timedelta(seconds=1)
 
@@ -61,7 +61,7 @@ def test_the_audit_counts_every_attempt_that_there_was_time_for(policy: Settleme
     due = [sum(waits[:index], timedelta()) for index in range(len(waits) + 1)]
     begun = attempts_begun(policy, within)
     assert begun >= sum(each <= within for each in due)
-    assert begun <= sum(each <= within + 2 * CLOCKS_APART for each in due)
+    assert begun <= sum(each <= within + 2 * CLOCK_TOLERANCE for each in due)
 
 
 def test_nothing_has_begun_before_it_was_due() -> None:

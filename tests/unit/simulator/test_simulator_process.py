@@ -34,7 +34,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], tuple[Process, httpx2.Client]
 
     def start() -> tuple[Process, httpx2.Client]:
         options = ["--port", str(port), "--database", str(tmp_path / "books.sqlite"), "--log-level", "warning"]
-        process = subprocess.Popen([sys.executable, "-m", "simulator", *options], cwd=ROOT)  # noqa: S603
+        process = subprocess.Popen([sys.executable, "-m", "simulator", *options], cwd=ROOT)  # noqa: S603 - our own command
         client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS, timeout=LIMIT_S)
         started.append((process, client))
         wait_until_ready(process, client)
