@@ -16,10 +16,9 @@ from api.http.server import configured
 from api.keys.recognition import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
-from config.ending import Ending
-from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
+from config.process import ShutdownLimit, keep_files_private
 from config.settings import load_api_settings
 from config.temporal import connect
 from config.tracing import open_tracing
@@ -39,11 +38,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._ending = Ending(END_LIMIT_S, lambda: [f"{len(self.server_state.tasks)} requests"])
+        self._shutdown_limit = ShutdownLimit(END_LIMIT_S, lambda: [f"{len(self.server_state.tasks)} requests"])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; a second signal ends the process at once."""
-        self._ending.signalled(sig)
+        self._shutdown_limit.on_signal(sig)
         super().handle_exit(sig, frame)
 
 
@@ -59,7 +58,7 @@ async def main() -> int:
     Return the exit code: 1 where the ledger belongs to another Temporal. While either of them is away the API starts,
     serves what it can read, starts no workflow, and compares them as soon as both answer.
     """
-    owner_only()
+    keep_files_private()
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)

@@ -1,4 +1,4 @@
-"""`python -m stack up`, `python -m stack dev` and `python -m stack demo`."""
+"""The commands `python -m stack up`, `python -m stack dev` and `python -m stack demo`."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from stack.up import up
 
 
 def main() -> int:
-    """Run the command; 0 if it did what it says, 1 with a message if not."""
+    """Run the command; return 0 on success, 1 with a message on failure, 130 on Ctrl-C."""
     parser = argparse.ArgumentParser(prog="stack", description="The whole system on this machine.")
     commands = {"up": up, "dev": dev, "demo": demo}
     parser.add_argument("command", choices=list(commands))

@@ -24,7 +24,7 @@ NOT_LOADED = frozenset({"bench", "cli", "simulator", "stack"})
 async def dev() -> None:
     """Run the stack in the foreground until SIGINT or SIGTERM; StackError if a part that goes on cannot be started."""
     stop = stop_signal()
-    stack = Stack(with_free_ports(load_settings()), hide_acts=True)
+    stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
     reloaded = Reloaded((stack.worker, stack.api))
     others = [part for part in stack.parts if part not in reloaded.parts]

@@ -1,7 +1,7 @@
-"""`make up`: run every part until SIGINT or SIGTERM.
+"""`make up`: runs every part until SIGINT or SIGTERM.
 
-A part that ends by itself is reported and not restarted: whoever tries out what happens without a worker
-must be able to be without one.
+A part that ends is reported and not restarted, so that a user can try what happens without it, for example without a
+worker.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from stack.process import Process
 
 
 async def up() -> None:
-    """Run the stack in the foreground; StackError if a part cannot be started."""
+    """Run the stack in the foreground; raises StackError if a part cannot be started."""
     stop = stop_signal()
-    stack = Stack(with_free_ports(load_settings()), hide_acts=True)
+    stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
     await unless_stopped(stack.start(), stop)
     try:
@@ -42,7 +42,7 @@ def stop_signal() -> asyncio.Event:
 
 
 def starting(stack: Stack) -> str:
-    """Return the line that names the parts that will be started."""
+    """Return the line that lists the parts that will be started."""
     return f"starting: {', '.join(part.name for part in stack.parts)} …"
 
 
@@ -59,8 +59,8 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
 
 
 async def report_end(part: Process) -> None:
-    """Wait until a part ends, and say so."""
-    code = await part.ended()
+    """Wait until a part ends, and print its exit code and the command that starts it again."""
+    code = await part.wait()
     command = " ".join(part.command)
     print(f"{part.name} has ended with code {code}; the rest goes on. To start it again: {command}", flush=True)
 

@@ -7,7 +7,7 @@ two calls, or after the last one. Nothing else could tell two moments apart: onl
 from enum import StrEnum
 from typing import NamedTuple
 
-from simulator.faults import Manner
+from simulator.faults import ReplyMode
 
 
 class Answer(StrEnum):
@@ -38,16 +38,16 @@ class Answer(StrEnum):
     """No connection: certainly nothing was sent."""
 
 
-BROKEN: dict[Answer, Manner] = {
-    Answer.HTTP_500: Manner.HTTP_500,
-    Answer.REDIRECT: Manner.REDIRECT,
-    Answer.NOT_JSON: Manner.NOT_JSON,
-    Answer.HTML_PAGE: Manner.HTML_PAGE,
-    Answer.CONTRADICTORY: Manner.CONTRADICTORY,
-    Answer.WRONG_TYPE: Manner.WRONG_TYPE,
-    Answer.OVERSIZED: Manner.OVERSIZED,
+BROKEN: dict[Answer, ReplyMode] = {
+    Answer.HTTP_500: ReplyMode.HTTP_500,
+    Answer.REDIRECT: ReplyMode.REDIRECT,
+    Answer.NOT_JSON: ReplyMode.NOT_JSON,
+    Answer.HTML_PAGE: ReplyMode.HTML_PAGE,
+    Answer.CONTRADICTORY: ReplyMode.CONTRADICTORY,
+    Answer.WRONG_TYPE: ReplyMode.WRONG_TYPE,
+    Answer.OVERSIZED: ReplyMode.OVERSIZED,
 }
-"""Replies that arrive and cannot be trusted, in the simulator's words."""
+"""Replies that arrive and cannot be trusted, as reply modes of the simulator."""
 
 
 class Crash(StrEnum):

@@ -37,7 +37,7 @@ from settlement.reconciliation import Finding, FindingKind, FindingStatus
 from settlement.reply_record import ReplyRecord
 from settlement.snapshot import ActionKind, OperatorAction, StateChange
 from settlement.states import CancelResult, Decision, Outcome, State
-from stack.demo_orders import EXPIRES
+from stack.demo_orders import EXPIRED_ORDER
 from stack.report import DemoResult, print_report
 from tests.support.orders import settlement
 
@@ -228,7 +228,7 @@ def test_the_tables_of_the_demo_are_drawn_the_same_way(width: int) -> None:
     }
     external_record = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
     console = Console(width=width, file=io.StringIO(), highlight=False)
-    print_report(console, [DemoResult(EXPIRES, settlement_json, external_record)] * 15, Decimal(0))
+    print_report(console, [DemoResult(EXPIRED_ORDER, settlement_json, external_record)] * 15, Decimal(0))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert sum("NEVER_RECEIVED" in line for line in lines) == 15

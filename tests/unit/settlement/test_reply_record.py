@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from connector.classify import classify
 from connector.exchange import REPLY_BYTES_MAX, Reply
-from contract.operations import Operation
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply, Operation
 from contract.strict_json import member_text
 from settlement.calls import CALL_RECORD_BYTES_MAX, CallRecord, Rule
 from settlement.ids import CancelKind
