@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.client import Client
 
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
 from ledger import TakeUps, TemporalHome
@@ -32,10 +31,10 @@ async def known_to_temporal(sides: Sides, orders: list[SettlementInput]) -> int:
     return sum([await sides.is_known(order) for order in orders])
 
 
-async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Client) -> None:
-    async with dev_server() as other:
-        ours, theirs = await identity_of(temporal), await identity_of(other)
-        assert ours.is_same_as(await identity_of(temporal))
+async def test_two_servers_are_told_apart_and_one_is_known_again() -> None:
+    async with dev_server() as one, dev_server() as other:
+        ours, theirs = await identity_of(one), await identity_of(other)
+        assert ours.is_same_as(await identity_of(one))
         assert not ours.is_same_as(theirs)
         assert ours.namespace == theirs.namespace
 

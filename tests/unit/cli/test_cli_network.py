@@ -82,7 +82,7 @@ async def test_a_long_pause_is_not_sat_out(scripted: Script) -> None:
         (json_answer("[]"), 3, "cannot read the answer"),
         (json_answer("{}"), 3, "cannot read the answer (asOf)"),
     ],
-    ids=str,
+    ids=lambda value: "answer" if isinstance(value, Response) else str(value),
 )
 async def test_every_answer_ends_in_a_sentence(scripted: Script, answer: Response, code: int, said: str) -> None:
     url, _ = await scripted(answer)
