@@ -18,7 +18,7 @@ from ledger.migrate import migrate
 from tests.api.doors import GUARDED, Door, open_door, open_real_door
 from tests.api.wire import Line, line, temporal_at
 from tests.support.dev_server import dev_server
-from tests.support.ledgers import FlakyLedger
+from tests.support.ledgers import FlakyLedger, end_hanging
 from tests.support.polling import until
 
 
@@ -28,6 +28,13 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, A
     monkeypatch.setattr(sampling, "INTERVAL_S", 0)
     with capture_logs() as entries:
         yield entries
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _nothing_hangs_on() -> AsyncIterator[None]:
+    """End what a test has left hanging at a silent ledger."""
+    yield
+    await end_hanging()
 
 
 @pytest_asyncio.fixture(scope="session", autouse=True)

@@ -1,7 +1,6 @@
 """The real front door in this process, without a socket."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -160,9 +159,3 @@ async def terminate(temporal: Client, number: str) -> None:
 def bearer(key: str) -> dict[str, str]:
     """Return the header that a key is sent in."""
     return {"authorization": f"Bearer {key}"}
-
-
-async def timed(request: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:
-    """Return an answer and how many seconds it took."""
-    started = time.monotonic()
-    return await request, time.monotonic() - started

@@ -7,10 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from ledger import open_engine
-from tests.api.doors import Door, open_door, timed
+from tests.api.doors import Door, open_door
 from tests.api.wire import HOST, Line, line
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
+from tests.support.stopwatch import timed
 
 LIMIT_S = 5.0
 """A probe's own patience is seldom longer."""

@@ -8,9 +8,10 @@ import pytest
 from temporalio.client import Client
 
 from api.settlements import operator_actions
-from tests.api.doors import QUICK_SETTINGS, Door, accept, timed
+from tests.api.doors import QUICK_SETTINGS, Door, accept
 from tests.api.wire import Line
 from tests.support.orders import settlement
+from tests.support.stopwatch import timed
 from workflows.start import start_workflow
 
 RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"

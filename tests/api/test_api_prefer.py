@@ -1,7 +1,5 @@
 """`Prefer: wait=N` (RFC 7240): which wait is understood and said to be applied, and what comes of waiting."""
 
-import time
-
 import pytest
 
 from settlement.states import State
@@ -9,6 +7,7 @@ from tests.api.doors import SETTLEMENTS, Door, accept
 from tests.api.snapshots import stands
 from tests.support.orders import order, settlement
 from tests.support.scripted import APPLIED, NOT_SENT, REJECTED, REVERSED, Gate, ScriptedExternalSystem
+from tests.support.stopwatch import timed
 
 UNDERSTOOD: dict[str, tuple[list[str], int]] = {
     "plain": (["wait=5"], 5),
@@ -86,9 +85,7 @@ async def test_decision_within_the_wait_is_201_at_once(door: Door, adjust: objec
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=adjust, cancels=[gate])  # type: ignore[arg-type] # parametrized
     async with door.workers(external):
-        started = time.monotonic()
-        answer = await door.post(body, prefer="wait=30")
-        took_s = time.monotonic() - started
+        answer, took_s = await timed(door.post(body, prefer="wait=30"))
         gate.opened.set()
         if adjust is REJECTED:
             await door.reaches(body["requestUniqueNo"], State.CANCELLED)

@@ -9,12 +9,13 @@ import pytest
 from temporalio.client import Client
 
 from settlement.states import State
-from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door, timed
+from tests.api.doors import QUICK_SETTINGS, SETTLEMENTS, Door, accept, open_door
 from tests.api.wire import Line
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order, settlement
 from tests.support.sagas import workers
 from tests.support.scripted import APPLIED, REVERSED, ScriptedExternalSystem
+from tests.support.stopwatch import timed
 from workflows.runtime import DATA_CONVERTER
 
 NO_WAIT: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A small storm in every run of the tests; `make chaos` is the long one."""
+"""A small storm in every `make prove`; `make chaos` is the long one."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.chaos.storm import StormPlan, storm
 SMALL = StormPlan(LedgerKind.SQLITE, settlements=40, kills=5, rate_per_s=2, seed=7, others=2)
 
 
+@pytest.mark.prove("storm")
 @pytest.mark.timeout(900)
 async def test_after_a_small_storm_no_promise_is_broken(tmp_path: Path) -> None:
     told: list[str] = []

@@ -1,7 +1,11 @@
 """Whatever its OpenAPI document lets one send, and more, the front door answers as that document says."""
 
+import pytest
+
 from tests.fuzz.attack import Attack, Case
 from tests.fuzz.front_door import SCHEMA
+
+pytestmark = pytest.mark.longer("fuzzing")
 
 
 @SCHEMA.parametrize()

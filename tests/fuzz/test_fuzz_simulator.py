@@ -23,6 +23,8 @@ from tests.fuzz.attack import (
     sequences,
 )
 
+pytestmark = pytest.mark.longer("fuzzing")
+
 SCHEMA = described(create_app(SimulatorSettings()).openapi())
 CONTRACT = {
     f"POST {path}"

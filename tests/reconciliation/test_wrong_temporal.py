@@ -36,10 +36,10 @@ async def known_to_temporal(sides: Sides, orders: list[SettlementInput]) -> int:
     return sum([await sides.is_known(order) for order in orders])
 
 
-async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Client) -> None:
-    async with dev_server() as other:
-        ours, theirs = await identity_of(temporal), await identity_of(other)
-        assert ours.is_same_as(await identity_of(temporal))
+async def test_two_servers_are_told_apart_and_one_is_known_again() -> None:
+    async with dev_server() as one, dev_server() as other:
+        ours, theirs = await identity_of(one), await identity_of(other)
+        assert ours.is_same_as(await identity_of(one))
         assert not ours.is_same_as(theirs)
         assert ours.namespace == theirs.namespace
 

@@ -42,6 +42,14 @@ RESTLESS_S = 6
 """Real time after which a planted bug that lets nothing come to rest is judged."""
 
 
+IN_EVERY_RUN = {
+    "retries the adjust",
+    "forgets the confirming cancel",
+    "sends another body under the same number",
+}
+"""Planted bugs that `make test` plants too: in the workflow, its plan and an activity. `make prove` plants all."""
+
+
 async def broken_invariants(world: World, limit_s: float) -> Counter[Broken]:
     found = await world.judge(await world.live(GAUNTLET, "gauntlet", limit_s=limit_s))
     return Counter(each.name for each in (*found, *await world.judge_sum()))
@@ -52,7 +60,10 @@ async def test_the_product_passes_the_gauntlet() -> None:
         assert await broken_invariants(world, LIFE_LIMIT_S) == Counter()
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize(
+    "mutant",
+    [each if each in IN_EVERY_RUN else pytest.param(each, marks=pytest.mark.prove("mutants")) for each in MUTANTS],
+)
 async def test_a_planted_bug_is_caught_by_name(mutant: str, say: Callable[[str], None]) -> None:
     planted = MUTANTS[mutant]
     async with new_world(sandboxed=False, lost_after=LOST_AFTER) as world:

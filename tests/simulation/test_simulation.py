@@ -1,16 +1,18 @@
 """A few seeds of the seeded simulation: fixed ones, those that have found something, and one that nobody has seen.
 
-`make simulate SEEDS=500` runs many; a line that a failure prints replays its seed.
+`make prove` runs more, `make simulate SEEDS=500` as many as one likes; a line that a failure prints replays its seed.
 """
 
 import random
 from collections.abc import Callable
 from typing import get_args
 
+import pytest
+
 from settlement.calls import CancelOperation
 from tests.simulation.call_outcomes import Answer, Crash
 from tests.simulation.plan import Act, Where
-from tests.simulation.run import replay_line, run_seeds
+from tests.simulation.run import SEEDS_AT_ONCE, new_world, replay_line, run_seeds
 from tests.simulation.seeds import ORDERS, plans_of
 from tests.simulation.world import World
 
@@ -18,6 +20,9 @@ FIXED = (1, 2, 3)
 REGRESSIONS = {
     35: "attempts whose heartbeat was lost together with their worker were not in the audit",
 }
+
+MANY = range(1_000, 1_000 + 8 * SEEDS_AT_ONCE, SEEDS_AT_ONCE)
+"""The first seeds of the batches that `make prove` runs."""
 
 
 async def test_no_seed_breaks_the_invariant(small_world: World, say: Callable[[str], None]) -> None:
@@ -27,6 +32,16 @@ async def test_no_seed_breaks_the_invariant(small_world: World, say: Callable[[s
     assert [replay_line(*each) for each in ran.violations] == []
     assert ran.settlements == ORDERS * len(seeds)
     assert await small_world.judge_sum() == []
+
+
+@pytest.mark.prove("seeds")
+@pytest.mark.parametrize("first", MANY)
+async def test_no_seed_of_many_breaks_the_invariant(first: int, say: Callable[[str], None]) -> None:
+    async with new_world(sandboxed=False) as world:
+        ran = await run_seeds(world, range(first, first + SEEDS_AT_ONCE))
+        assert [replay_line(*each) for each in ran.violations] == []
+        assert await world.judge_sum() == []
+    say(f"simulation: {ran.settlements} settlements of the seeds from {first}: {len(ran.violations)} violations")
 
 
 def test_a_seed_always_gives_the_same_plans() -> None:

@@ -85,7 +85,7 @@ async def test_the_command_does_not_wait_for_a_long_pause(serve_script: ServeScr
         (json_answer("[]"), 3, "cannot read the answer"),
         (json_answer("{}"), 3, "cannot read the answer (asOf)"),
     ],
-    ids=str,
+    ids=lambda value: "answer" if isinstance(value, Response) else str(value),
 )
 async def test_every_unusable_answer_has_an_error_message(
     serve_script: ServeScript, answer: Response, code: int, message: str
