@@ -63,7 +63,7 @@ class _Server:
             cls._connection, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with far:
                 command = [sys.executable, "-m", "tests.support.cli_forks", str(far.fileno())]
-                cls._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[far.fileno()])  # noqa: S603
+                cls._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[far.fileno()])  # noqa: S603 - our own command
         return cls._connection
 
 
@@ -111,12 +111,12 @@ def _command(request: dict[str, object], streams: Sequence[int]) -> NoReturn:
     sys.argv = [str(ROOT / "cli" / "__main__.py"), *request["arguments"]]  # type: ignore[misc]
     chosen = os.environ.get("PYTHONIOENCODING")
     encoding, errors = (chosen, "strict") if chosen else ("utf-8", "surrogateescape")
-    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 - the standard streams are never closed
+    sys.stdout = open(1, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 - the standard streams are never closed
+    sys.stderr = open(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115 - the standard streams are never closed
     code = _CANNOT_FLUSH
     try:
-        from cli.__main__ import main  # noqa: PLC0415
+        from cli.__main__ import main  # noqa: PLC0415 - loaded here once for all commands
 
         code = main()
         sys.stdout.flush()

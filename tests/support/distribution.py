@@ -39,7 +39,7 @@ class ByFolder(LoadScopeScheduling):
         self.workqueue.move_to_end(chosen, last=False)
         super()._assign_work_unit(node)
 
-    def _preferred(self, node: Any) -> Iterator[str]:  # noqa: ANN401
+    def _preferred(self, node: Any) -> Iterator[str]:  # noqa: ANN401 - pytest's own shape
         taken = {folder for other, folder in self._folders.items() if other is not node}
         yield from (unit for unit in self.workqueue if folder_of(unit) == self._folders.get(node))
         yield from (unit for unit in self.workqueue if folder_of(unit) not in taken)

@@ -5,7 +5,9 @@ cases. The argument of either marker is the name of its part there.
 """
 
 FOLDERS = {
-    "unit/contract": "the wire format: every boundary of every field, the ids, the replies and the state model",
+    "unit/contract": "the wire format: every boundary of every field, strict JSON and strict requests",
+    "unit/settlement": "the domain types: states, ids, snapshot, audit window, backoff, records of replies",
+    "unit/schemas": "the JSON of the front door: error codes, the broker's message, explanations",
     "unit/connector": "each reply, timeout and broken connection leads to exactly one outcome",
     "unit/activities": "the bulkhead, the comparison of ledger and Temporal, and how snapshots are merged",
     "unit/ledger": "every SQL statement is in the table of queries",

@@ -14,7 +14,7 @@ TESTS = Path(__file__).parents[2]
 MODULES = sorted(TESTS.rglob("test_*.py"))
 
 
-def report(test: str, outcome: Any = "passed", when: Any = "call", part: str = "ledger") -> pytest.TestReport:  # noqa: ANN401
+def report(test: str, outcome: Any = "passed", when: Any = "call", part: str = "ledger") -> pytest.TestReport:  # noqa: ANN401 - pytest's own shape
     reason = ("file", 1, "Skipped: no database") if outcome == "skipped" else None
     node_id = f"tests/{part}/test_x.py::{test}"
     return pytest.TestReport(
