@@ -128,6 +128,7 @@ async def test_hundred_adjusts_at_once_are_received_promptly(
 ) -> None:
     """All are applied, and each is stamped when it came, not when its turn came. A busy machine gets several tries."""
     _, client = start()
+    spread_s = 0.0
     for tries in range(1, 9):
         spread_s = await received_within_s(client, adjust_body, f"N{tries}-")
         (account,) = client.get("/simulator/accounts").json()["accounts"]
