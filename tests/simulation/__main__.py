@@ -33,9 +33,9 @@ BATCHES_PER_WORLD = 10
 """Then a new server and ledger: the server keeps everything in memory."""
 
 
-async def run_many(seeds: range, total: Ran) -> None:
+async def run_many(seeds: range, at_once: int, total: Ran) -> None:
     """Run all seeds, several side by side, and add up what they came to."""
-    batches = [seeds[n : n + SEEDS_AT_ONCE] for n in range(0, len(seeds), SEEDS_AT_ONCE)]
+    batches = [seeds[n : n + at_once] for n in range(0, len(seeds), at_once)]
     columns = (
         TextColumn("seeds"),
         BarColumn(),
@@ -110,6 +110,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this one seed and tell it in full")
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run (default 100)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
+    parser.add_argument(
+        "--at-once", type=int, default=SEEDS_AT_ONCE, help=f"how many side by side (default {SEEDS_AT_ONCE})"
+    )
     chosen = parser.parse_args()
     # What the activities log of every fault is not what this is about.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -125,7 +128,7 @@ def main() -> int:
         tempfile.tempdir = folder
         end_at_once_when_interrupted(Path(folder), sum_up)
         seeds = range(chosen.first, chosen.first + chosen.seeds)
-        asyncio.run(run_many(seeds, total) if chosen.seed is None else run_one(chosen.seed, total))
+        asyncio.run(run_many(seeds, chosen.at_once, total) if chosen.seed is None else run_one(chosen.seed, total))
     sum_up()
     return 1 if total.violations else 0
 

@@ -52,6 +52,8 @@ class ProofReport:
 
     def __init__(self, *, is_long: bool) -> None:
         self._is_long = is_long
+        self._part_of: dict[str, str] = {}
+        """Of the tests of a long run, in the order in which they run."""
         self._parts: dict[str, Part] = {}
         self._skips: Counter[tuple[str, str]] = Counter()
         self._said: list[str] = []
@@ -71,6 +73,15 @@ class ProofReport:
         if self._is_long:
             order = list(LONG_PARTS)
             items.sort(key=lambda item: order.index(self.part_of(item)))
+            self._part_of = {item.nodeid: self.part_of(item) for item in items}
+
+    def heading_before(self, node_id: str) -> str | None:
+        """Return the heading of the part that begins with a test; None if it begins none."""
+        parts = list(dict.fromkeys(self._part_of.values()))
+        part = self._part_of.get(node_id)
+        if part is None or next(each for each in self._part_of if self._part_of[each] == part) != node_id:
+            return None
+        return f"part {parts.index(part) + 1} of {len(parts)}, {part}: {promise(part)}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count one phase of a test."""

@@ -52,6 +52,31 @@ def test_every_test_module_belongs_to_a_part_and_every_part_has_one() -> None:
     assert folders == set(FOLDERS)
 
 
+class Long:
+    """A test with the marker `prove`, as far as the report looks at it."""
+
+    def __init__(self, name: str, part: str) -> None:
+        self.nodeid = f"tests/e2e/test_x.py::{name}"
+        self.user_properties: list[tuple[str, object]] = []
+        self._mark = pytest.Mark("prove", (part,), {}, _ispytest=True)
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        """Return the marker if it has this name."""
+        return self._mark if name == self._mark.name else None
+
+
+def test_a_long_run_goes_part_by_part_and_says_which_one_begins() -> None:
+    proof = ProofReport(is_long=True)
+    items: list[Any] = [Long("a", "seeds"), Long("b", "storm"), Long("c", "seeds")]
+    proof.pytest_collection_modifyitems(items)
+    assert [item.nodeid[-1] for item in items] == ["b", "a", "c"]
+    assert [(proof.heading_before(item.nodeid) or "").partition(":")[0] for item in items] == [
+        "part 1 of 2, storm",
+        "part 2 of 2, seeds",
+        "",
+    ]
+
+
 def marked_parts() -> Iterator[tuple[str, str]]:
     """Yield marker and part of every `pytest.mark.prove` and `pytest.mark.longer`."""
     for module in MODULES:
