@@ -1,1 +1,1 @@
-"""The endpoints of batch retries."""
+"""Batch retries: their endpoints and the start of their workflows."""

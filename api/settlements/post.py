@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.access import Submitter
-from api.http.parameters import PlainInt64
 from api.http.problems import FieldError, ProblemError, documented
 from api.http.strict_body import unambiguous_json
+from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds

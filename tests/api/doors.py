@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.app import create_app
-from api.keys.recognition import Keys
+from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
@@ -78,7 +78,7 @@ class Door:
     async def key(self, role: Role, owner: str | None = None) -> str:
         """Make a key and return it as a caller sends it."""
         keys: Keys = self.app.state.services.keys
-        made = await keys.make(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
+        made = await keys.create(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
         assert made is not None
         return made.api_key
 

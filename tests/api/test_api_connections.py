@@ -271,7 +271,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch: py
 
 async def test_refused_connections_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """They stay for a moment, so that their clients can read why; beyond a number they are cut at once."""
-    monkeypatch.setattr(connections_module, "LINGERING_MAX", 2)
+    monkeypatch.setattr(connections_module, "REFUSALS_OPEN_MAX", 2)
     room = WaitingRoom()
     limits = Settings(api_connections_max=10, api_connections_per_client=1)
     async with served(room.app, limits) as port, AsyncExitStack() as held:

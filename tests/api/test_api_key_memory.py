@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.keys import recognition as keys_module
-from api.keys.recognition import REMEMBERED_S, Keys
+from api.keys import verification as keys_module
 from api.keys.text import KeyText
+from api.keys.verification import CACHE_S, Keys
 from ledger import KeyRing, StoredKey
 from schemas.keys import ApiKeyRequest, NewApiKey
 from settlement.keys import Role
@@ -63,7 +63,7 @@ def keys(ring: WatchedRing, clock: Clock) -> Keys:
 
 async def make(keys: Keys, owner: str = "ops-1") -> NewApiKey:
     """Make a key."""
-    made = await keys.make(ApiKeyRequest(owner=owner, role=Role.VIEWER), "boss")
+    made = await keys.create(ApiKeyRequest(owner=owner, role=Role.VIEWER), "boss")
     assert made is not None
     return made
 
@@ -77,7 +77,7 @@ async def test_a_good_key_is_looked_up_once_in_a_while(keys: Keys, ring: Watched
     key = (await make(keys)).api_key
     assert all([await knows(keys, key) for _ in range(5)])
     assert ring.look_ups == 1
-    clock.now += REMEMBERED_S
+    clock.now += CACHE_S
     assert await knows(keys, key)
     assert ring.look_ups == 2
 
@@ -98,7 +98,7 @@ def changed(text: str, position: int) -> str:
 async def test_a_made_up_key_costs_no_look_up(keys: Keys, ring: WatchedRing) -> None:
     """Only who has the pepper can make a key that is looked up: anonymous callers cannot load the ledger."""
     good = (await make(keys)).api_key
-    other = KeyText.new(b"another pepper of 32 bytes or more").shown
+    other = KeyText.new(b"another pepper of 32 bytes or more").full
     made_up = [changed(good, at) for at in range(len(good)) if good[at] != "."]
     assert not any([await knows(keys, each) for each in (*made_up, other)])
     assert ring.look_ups == 0
@@ -110,11 +110,11 @@ async def test_a_key_that_is_not_active_is_looked_up_once_in_a_while(
     """Neither can the holder of a revoked key load the ledger."""
     revoked = await make(keys)
     await keys.revoke(revoked.key_id, "boss")
-    for key in (revoked.api_key, KeyText.new(PEPPER).shown):
+    for key in (revoked.api_key, KeyText.new(PEPPER).full):
         ring.look_ups = 0
         assert not any([await knows(keys, key) for _ in range(5)])
         assert ring.look_ups == 1
-        clock.now += REMEMBERED_S
+        clock.now += CACHE_S
         assert not await knows(keys, key)
         assert ring.look_ups == 2
 
@@ -176,7 +176,7 @@ async def test_a_revocation_elsewhere_counts_here_within_the_bound(keys: Keys, r
     made = await make(keys)
     assert await knows(keys, made.api_key)
     await Keys(ring, PEPPER).revoke(made.key_id, "boss")
-    clock.now += REMEMBERED_S - 0.001
+    clock.now += CACHE_S - 0.001
     assert await knows(keys, made.api_key), "that is the bound"
     clock.now += 0.001
     assert not await knows(keys, made.api_key)
@@ -204,14 +204,14 @@ async def test_a_revocation_between_look_and_answer_is_no_longer_missed_than_any
     ring.meanwhile = slow_and_revoked
     assert await knows(keys, made.api_key)
     ring.meanwhile = None
-    clock.now += REMEMBERED_S - 1
+    clock.now += CACHE_S - 1
     assert not await knows(keys, made.api_key)
 
 
 async def test_so_many_are_remembered_and_no_more(
     keys: Keys, ring: WatchedRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "REMEMBERED_MAX", 3)
+    monkeypatch.setattr(keys_module, "CACHED_KEYS_MAX", 3)
     made = [(await make(keys, f"ops-{each}")).api_key for each in range(5)]
     for key in made:
         await knows(keys, key)
@@ -230,7 +230,7 @@ async def test_a_remembered_key_does_without_the_ledger_for_as_long_and_no_longe
     assert await knows(keys, key)
     ring.failure = ConnectionResetError()
     assert await knows(keys, key)
-    clock.now += REMEMBERED_S
+    clock.now += CACHE_S
     with pytest.raises(ConnectionResetError):
         await keys.verify(key)
 
@@ -247,4 +247,4 @@ async def test_a_ledger_that_falls_silent_is_not_waited_for(
 
 def test_what_is_read_is_what_was_shown() -> None:
     key = KeyText.new(PEPPER)
-    assert KeyText.read(key.shown) == key
+    assert KeyText.parse(key.full) == key

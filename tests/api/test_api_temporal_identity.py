@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from activities.temporal_guard import identity_of
-from api.adopt_temporal import AdoptionRefusedError, adopt
+from api.bind_temporal import BindingRefusedError, bind
 from config.settings import Settings
 from ledger import TemporalHome
 from settlement.temporal_identity import TemporalIdentity
@@ -141,7 +141,7 @@ async def test_a_process_refuses_to_start_with_one_line_that_names_both_and_the_
     assert done.code == 1
     (line,) = [each for each in done.err.splitlines() if each and not each.startswith("{")]
     found = await identity_of(wrong_door.temporal)
-    for part in ("n-gone", "c-gone", found.namespace_id, found.cluster_id, "python -m api.adopt_temporal"):
+    for part in ("n-gone", "c-gone", found.namespace_id, found.cluster_id, "python -m api.bind_temporal"):
         assert part in line
     assert "Traceback" not in done.err + done.out
 
@@ -151,7 +151,7 @@ async def test_the_command_shows_what_it_would_do_and_does_it_when_confirmed(
 ) -> None:
     await abort(wrong_door, 3)
     found = await identity_of(wrong_door.temporal)
-    command = ("-m", "api.adopt_temporal")
+    command = ("-m", "api.bind_temporal")
     shown = await process(wrong_door, tmp_path, *command)
     assert (shown.code, shown.out) == (1, "")
     for part in ("n-gone", found.namespace_id, "3 ABORTED", f"--confirm {found.namespace_id}", "Nothing was changed"):
@@ -169,5 +169,5 @@ async def test_the_command_says_which_side_does_not_answer(tmp_path: Path, ledge
     settings = Settings(database_url=SecretStr(str(ledger.engine.url)), state_dir=tmp_path, temporal_port=dead_port)
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("TEMPORAL_ADDRESS", raising=False)
-        with pytest.raises(AdoptionRefusedError, match="Temporal does not tell its identity"):
-            await adopt(settings, None)
+        with pytest.raises(BindingRefusedError, match="the identity of Temporal cannot be read"):
+            await bind(settings, None)

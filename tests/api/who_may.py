@@ -56,7 +56,7 @@ BY_ROLES = {
 
 UNKNOWN_KEY = "0123456789abcdef." + "A" * 59
 """Made up by somebody who has not the pepper."""
-UNISSUED_KEY = KeyText.new(PEPPER).shown
+UNISSUED_KEY = KeyText.new(PEPPER).full
 """Made with the pepper; the ledger does not know it."""
 
 

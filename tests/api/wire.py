@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api.http.server import configured
+from api.http.server import uvicorn_config
 from config.settings import Settings
 from tests.support.polling import until
 from tests.support.sagas import IDENTITY
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 async def served(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[int]:
     """Run the app behind uvicorn, as the API process does, on a port of the system's choice; yield the port."""
     with socket.create_server((HOST, 0), backlog=2048) as listener:
-        server = _Server(configured(app, settings or Settings(), drain_s=5))
+        server = _Server(uvicorn_config(app, settings or Settings(), drain_s=5))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await until(lambda: _started(server), what="uvicorn")

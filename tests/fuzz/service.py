@@ -14,7 +14,7 @@ import httpx2
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.keys.recognition import Keys
+from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
@@ -131,7 +131,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    made = await keys.make(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
+    made = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
     assert made is not None
     return made.api_key
 
