@@ -12,7 +12,6 @@ from opentelemetry.trace import TracerProvider
 
 from api import health, metrics, reconciliation
 from api.batch_retry import routes as batch_routes
-from api.batch_retry import start as batch_starts
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -64,11 +63,10 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        background = [asyncio.create_task(work) for work in (batch_starts.run(services), services.temporal.watch())]
+        watch = asyncio.create_task(services.temporal.watch())
         yield
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
+        watch.cancel()
+        await asyncio.wait([watch])
 
     # FastAPI, except that the assets of /docs come from this process and not from a CDN.
     app = FastAPIOffline(

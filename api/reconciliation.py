@@ -6,14 +6,14 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.http.access import Actor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
 from api.services import Injected, Services
 from ledger import Findings, TakeUps
@@ -31,7 +31,7 @@ from settlement.reconciliation import (
 )
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 RECONCILIATION = "/v1/reconciliation"
 TRIGGER_LIMIT_S = 3.0
@@ -74,7 +74,6 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
 
 @router.post(
     f"{RECONCILIATION}/take-up-allowances",
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.CREATED,
     responses=documented(
         *BODY_ERRORS,
@@ -94,7 +93,6 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
 
 @router.post(
     f"{RECONCILIATION}/findings/{{findingId}}/closing",
-    dependencies=[Depends(unambiguous_json)],
     responses=documented(
         ErrorCode.NOT_FOUND,
         ErrorCode.WRONG_STATE,

@@ -11,7 +11,7 @@ from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
 from ledger.reconciliation.take_ups import TakeUps
-from ledger.settlements import DecisionConflictError, Ledger, Page, SettlementRecord
+from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_home import TemporalHome
 
@@ -22,6 +22,7 @@ __all__ = [
     "Gauges",
     "KeyRing",
     "Ledger",
+    "NumberReusedError",
     "Page",
     "SettlementFilter",
     "SettlementRecord",

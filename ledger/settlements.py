@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, String, Table, and_, literal, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from contract.same_request import Identity, adjust_identity, differences
 from ledger import queries, rows
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
@@ -47,6 +48,17 @@ class SettlementRecord:
     def number(self) -> str:
         """Its requestUniqueNo."""
         return self.settlement.adjust.requestUniqueNo
+
+
+class NumberReusedError(Exception):
+    """The number belongs to another order. Nothing was written: that order and its settlement are unchanged."""
+
+    def __init__(self, accepted: SettlementRecord, fields: Sequence[str]) -> None:
+        super().__init__(f"{accepted.number} belongs to an order that differs in {', '.join(fields)}")
+        self.accepted = accepted
+        """The settlement that has the number."""
+        self.fields = tuple(fields)
+        """Where the orders differ, as the request names it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,8 @@ class Ledger:
         """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
 
         The unique key makes this the idempotency that outlives Temporal's retention: of many callers
-        with one number exactly one is told that it is new.
+        with one number exactly one is told that it is new. Raises NumberReusedError where the number belongs to
+        another order (`contract.same_request` says which fields make it another one); nothing is written then.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -104,6 +117,8 @@ class Ledger:
         if accepted is None:
             message = f"settlement {number} vanished; rows of the ledger are never deleted"
             raise RuntimeError(message)
+        if different := differences(_identity(accepted.settlement), _identity(settlement)):
+            raise NumberReusedError(accepted, different)
         return accepted, False
 
     @shielded_transaction
@@ -225,6 +240,10 @@ class Ledger:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
             )
+
+
+def _identity(settlement: SettlementInput) -> Identity:
+    return adjust_identity(settlement.adjust, settlement.company_id)
 
 
 def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:

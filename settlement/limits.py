@@ -69,6 +69,8 @@ RECONCILE_LISTED_MAX = 20_000
 RECONCILE_TAKE_UPS_MAX = 50
 """Lost workflows that one round starts anew. More at once are rather a Temporal that has lost its data, or a mistake of
 an operator, than accidents; each sends a cancel to the broker, so a person decides about the rest."""
+RECONCILE_BATCHES_MAX = 50
+"""Running batches whose workflows one round starts or finds running, all at once; the oldest come first."""
 RECONCILE_CONCURRENCY = 10
 RECONCILE_RATE_PER_S = 50.0
 """Settlements that Temporal is asked about, in one second."""

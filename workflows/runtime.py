@@ -8,7 +8,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 DATA_CONVERTER = pydantic_data_converter
 
 SETTLEMENT_TASK_QUEUE = "order-settlement"
-"""Workflows and adjusts. Cancels that a release before `CANCEL_TASK_QUEUE` has scheduled wait here too."""
+"""Workflows and adjusts."""
 CANCEL_TASK_QUEUE = "order-settlement-cancels"
 """Cancels, on slots of their own: those that hang must not keep an adjust from its 3 seconds, nor adjusts a cancel."""
 LEDGER_TASK_QUEUE = "order-settlement-ledger"

@@ -1,1 +1,1 @@
-"""Batch retries: their endpoints and the start of their workflows."""
+"""The endpoints of batch retries."""

@@ -1,5 +1,6 @@
 """/v1/batch-retries: preview, start, read and stop retries of cancel adjust for many aborted settlements."""
 
+import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -7,11 +8,13 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
-from api.batch_retry.start import start
 from api.http.access import Actor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
@@ -28,13 +31,16 @@ from settlement.batch_retry import (
     BatchState,
 )
 from settlement.ids import batch_workflow_id, is_batch_id
+from workflows.batch_retry.start import start_batch
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 PREVIEW = "/v1/batch-retry-preview"
 BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
+START_LIMIT_S = 3.0
+"""How long Temporal may take to confirm the start of the workflow of a batch."""
 
 
 def _true(value: object) -> object:
@@ -92,7 +98,6 @@ async def preview_batch_retry(
 
 @router.post(
     BATCHES,
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Batch, "description": "A repeated request: the current state of its batch"},
@@ -115,8 +120,8 @@ async def post_batch_retry(
 
     With `Idempotency-Key`, a repeated request of the same caller returns the same batch, as long as the ledger keeps
     it; another body with that key is rejected. Without the header, each request starts another batch. That is harmless:
-    a settlement that is no longer ABORTED refuses the retry. A batch that was answered with 202 also starts if Temporal
-    is unreachable, as soon as it is reachable again.
+    a settlement that is no longer ABORTED refuses the retry. If Temporal is unreachable, the response is also 202, and
+    the next round of reconciliation starts the batch.
     """
     try:
         begun = await services.batches.begin(body, caller.owner, datetime.now(UTC), key=idempotency_key)
@@ -132,7 +137,7 @@ async def post_batch_retry(
     log.info("batch retry started", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
     found = await _find_or_404(services, batch)
     if found.state is BatchState.RUNNING:
-        await start(services, found)
+        await _start(services, found)
     return found
 
 
@@ -178,6 +183,18 @@ async def _find_or_404(services: Services, batch: str) -> Batch:
     if found is None:
         raise _not_found()
     return _with_link(services, found)
+
+
+async def _start(services: Services, batch: Batch) -> None:
+    """Start the workflow of a batch unless it is running. If that fails, the next round of reconciliation starts it."""
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            await start_batch(await services.temporal.client(), batch)
+    except WorkflowAlreadyStartedError:
+        # The workflow has completed since the ledger was read.
+        return
+    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+        log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 
 def _with_link(services: Services, batch: Batch) -> Batch:

@@ -165,9 +165,9 @@ class Batches:
         return await self._batches(queries.batches.newest_batches(min(limit, BATCH_PAGE_MAX)))
 
     @shielded_transaction
-    async def running(self) -> list[Batch]:
-        """Return every batch that has not ended, oldest first."""
-        return await self._batches(queries.batches.running_batches())
+    async def running(self, limit: int) -> list[Batch]:
+        """Return up to `limit` batches that have not ended, oldest first."""
+        return await self._batches(queries.batches.running_batches(limit))
 
     @shielded_transaction
     async def items(self, batch_id: str, after: int, limit: int) -> BatchItems:

@@ -114,10 +114,10 @@ def newest_batches(limit: int) -> Select[Any]:
     return select(batches).order_by(batches.c.created_at.desc(), batches.c.batch_id.desc()).limit(limit)
 
 
-@listed(())
-def running_batches() -> Select[Any]:
-    """Return the batches that have not ended, oldest first."""
-    return select(batches).where(RUNNING).order_by(batches.c.created_at, batches.c.batch_id)
+@listed((50,))
+def running_batches(limit: int) -> Select[Any]:
+    """Return batches that have not ended, oldest first."""
+    return select(batches).where(RUNNING).order_by(batches.c.created_at, batches.c.batch_id).limit(limit)
 
 
 @listed(([_ID],), ([_ID, "00000000-0000-4000-8000-000000000000"],))

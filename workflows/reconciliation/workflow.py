@@ -1,4 +1,4 @@
-"""One round of reconciliation: ledger and Temporal are held against each other, both ways."""
+"""One round of reconciliation: compares the ledger with Temporal in both directions, and starts batches that wait."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
+from activities.reconciliation.start_batches import StartBatches
 from settlement.limits import (
+    RECONCILE_BATCHES_MAX,
     RECONCILE_CHECKED_MAX,
     RECONCILE_HEARTBEAT,
     RECONCILE_LISTED_MAX,
@@ -39,6 +41,7 @@ class ScanDirection:
     checked_max: int
 
 
+BATCHES = ScanDirection(StartBatches.start_batches, "start batches that have no workflow", RECONCILE_BATCHES_MAX)
 FROM_TEMPORAL = ScanDirection(CheckTemporal.check_temporal, "from Temporal to the ledger", RECONCILE_LISTED_MAX)
 FROM_LEDGER = ScanDirection(CheckLedger.check_ledger, "from the ledger to Temporal", RECONCILE_CHECKED_MAX)
 AGAIN = ScanDirection(ReviewFindings.review_findings, "open findings again", RECONCILE_CHECKED_MAX)
@@ -52,10 +55,12 @@ class Reconciliation:
     async def run(self) -> RoundCursors:
         """Look both ways, put right what is safe, hand the rest to the operator, and write down the round.
 
-        Temporal comes first: a row that is written anew is then looked at like any other. One side that cannot be
-        read keeps nobody from the other one. Raises ActivityError if the round cannot be written down.
+        Batches come first: an operator waits for them, and the rest of a round can take minutes. Temporal comes before
+        the ledger: a row that is written anew is then looked at like any other. A part that fails does not affect the
+        others. Raises ActivityError if the round cannot be written down.
         """
         begun = workflow.get_last_completion_result(RoundCursors) or RoundCursors()
+        batches = await self._go(BATCHES, None)
         temporal = await self._go(FROM_TEMPORAL, begun.temporal_after)
         ledger = await self._go(FROM_LEDGER, begun.ledger_after)
         all_open = begun.ledger_after is None and ledger.after is None and not ledger.failed
@@ -64,7 +69,8 @@ class Reconciliation:
         came_to_its_end = temporal.after is None and not temporal.failed
         await self._record(
             RoundEnd(
-                ended=self._ended(begun, ledger, temporal, again), listed_to=list_begun_at if came_to_its_end else None
+                ended=self._ended(begun, ledger, temporal, again, batches),
+                listed_to=list_begun_at if came_to_its_end else None,
             )
         )
         return RoundCursors(
@@ -110,9 +116,9 @@ class Reconciliation:
         )
 
     def _ended(
-        self, begun: RoundCursors, ledger: ScanResult, temporal: ScanResult, again: ScanResult
+        self, begun: RoundCursors, ledger: ScanResult, temporal: ScanResult, again: ScanResult, batches: ScanResult
     ) -> ReconciliationRound:
-        ways = (ledger, temporal, again)
+        ways = (ledger, temporal, again, batches)
         return ReconciliationRound(
             round_id=workflow.info().run_id,
             started_at=workflow.info().start_time,
