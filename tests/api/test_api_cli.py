@@ -1,4 +1,4 @@
-"""The command `settlement` against the real front door, over a socket: what it prints is what the API says."""
+"""The command `settlement` against the real API over a socket: it prints what the API returns."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,9 +16,9 @@ from cli.pages import PAGE
 from ledger.settlements import PAGE_LIMIT_MAX
 from settlement.keys import Role
 from settlement.states import State
-from tests.api.doors import Door, accept
-from tests.api.snapshots import rejected
-from tests.api.wire import HOST, served
+from tests.api.api_harness import ApiHarness, accept
+from tests.api.snapshots import rejected_snapshot
+from tests.api.sockets import HOST, served
 from tests.support.cli import Ran, settlement
 from tests.support.orders import new_number, order
 from tests.support.orders import settlement as accepted
@@ -31,14 +31,14 @@ RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference",
 
 
 @pytest_asyncio.fixture
-async def url(door: Door) -> AsyncIterator[str]:
-    async with served(door.app) as port:
+async def url(api: ApiHarness) -> AsyncIterator[str]:
+    async with served(api.app) as port:
         yield f"http://{HOST}:{port}"
 
 
 @pytest_asyncio.fixture
-async def lonely_url(closed_door: Door) -> AsyncIterator[str]:
-    async with served(closed_door.app) as port:
+async def url_without_temporal(api_without_temporal: ApiHarness) -> AsyncIterator[str]:
+    async with served(api_without_temporal.app) as port:
         yield f"http://{HOST}:{port}"
 
 
@@ -56,9 +56,9 @@ def options_of(body: dict[str, Any]) -> list[str]:
     return [part for name, value in body.items() for part in (names[name], str(value))]
 
 
-async def test_0_means_proceed(door: Door, url: str) -> None:
+async def test_exit_code_0_means_proceed(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         ran = await settlement("submit", *options_of(body), "--company", "7", url=url)
     shown = await settlement("show", body["requestUniqueNo"], "--json", url=url)
     assert (ran.code, ran.fields()["decision"], ran.fields()["state"]) == (0, "PROCEED", "SETTLED")
@@ -66,17 +66,17 @@ async def test_0_means_proceed(door: Door, url: str) -> None:
     assert (shown.json()["order"] | {"metadata": None}, shown.json()["companyId"]) == (body | {"metadata": None}, 7)
 
 
-async def test_4_means_void(door: Door, url: str) -> None:
-    async with door.workers(ScriptedExternalSystem(adjust=REJECTED, cancels=[REVERSED])):
+async def test_exit_code_4_means_void(api: ApiHarness, url: str) -> None:
+    async with api.workers(ScriptedExternalSystem(adjust=REJECTED, cancels=[REVERSED])):
         ran = await submitted(url, order(), "--json")
     assert (ran.code, ran.json()["decision"]) == (4, "VOID")
     assert "VOID: the order must not proceed" in ran.err
 
 
-async def test_5_means_undecided_and_the_same_order_again_tells(door: Door, url: str) -> None:
+async def test_exit_code_5_means_undecided_and_a_repeated_order_returns_the_decision(api: ApiHarness, url: str) -> None:
     body = order()
     gate = Gate(APPLIED)
-    async with door.workers(ScriptedExternalSystem(adjust=gate)):
+    async with api.workers(ScriptedExternalSystem(adjust=gate)):
         first = await submitted(url, body, "--wait", "1")
         gate.opened.set()
         again = await submitted(url, body)
@@ -86,11 +86,11 @@ async def test_5_means_undecided_and_the_same_order_again_tells(door: Door, url:
     assert "accepted before" in again.err
 
 
-async def test_without_a_wait_nothing_is_decided(door: Door, url: str) -> None:
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+async def test_without_a_wait_the_settlement_is_undecided(api: ApiHarness, url: str) -> None:
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         body = order()
         ran = await submitted(url, body, "--wait", "0", "--json")
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert (ran.code, ran.json()["state"]) == (5, "ADJUSTING")
 
 
@@ -103,27 +103,29 @@ async def test_a_refused_order_names_each_field_and_its_rule(url: str) -> None:
     assert "the order must not proceed" in ran.err
 
 
-async def test_a_number_has_one_order(lonely_url: str, closed_door: Door) -> None:
-    number = await accept(closed_door.ledger, accepted())
-    ran = await submitted(lonely_url, order(requestUniqueNo=number, amount="99"))
+async def test_another_order_under_a_number_is_rejected(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
+    number = await accept(api_without_temporal.ledger, accepted())
+    ran = await submitted(url_without_temporal, order(requestUniqueNo=number, amount="99"))
     assert ran.code == 1
     assert "number-reused, HTTP 409" in ran.err
 
 
-async def test_without_temporal_the_order_is_in_doubt(lonely_url: str) -> None:
+async def test_without_temporal_the_order_is_in_doubt(url_without_temporal: str) -> None:
     body = order()
-    ran = await submitted(lonely_url, body, "--wait", "1")
+    ran = await submitted(url_without_temporal, body, "--wait", "1")
     assert (ran.code, ran.out) == (3, "")
     assert "in doubt: the order must not proceed" in ran.err
     assert f"settlement show {body['requestUniqueNo']}" in ran.err
     assert "temporal-unavailable, HTTP 503" in ran.err
 
 
-async def test_show_as_json_is_exactly_the_answer_and_plain_has_it_all(door: Door, url: str) -> None:
+async def test_show_json_prints_the_response_and_plain_output_has_all_fields(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
+    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await submitted(url, body)
-        await door.reaches(body["requestUniqueNo"], State.ABORTED)
+        await api.wait_for_state(body["requestUniqueNo"], State.ABORTED)
     there = await answer(url, f"{SETTLEMENTS}/{body['requestUniqueNo']}")
     as_json = await settlement("show", body["requestUniqueNo"], "--json", url=url)
     plain = await settlement("show", body["requestUniqueNo"], url=url)
@@ -136,36 +138,38 @@ async def test_show_as_json_is_exactly_the_answer_and_plain_has_it_all(door: Doo
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "resolve"])
-async def test_what_was_never_accepted_is_refused(lonely_url: str, command: str) -> None:
+async def test_an_unknown_number_is_rejected(url_without_temporal: str, command: str) -> None:
     why = {"show": [], "retry": RETRY, "resolve": RESOLVE}[command]
-    ran = await settlement(command, new_number(), *why, url=lonely_url)
+    ran = await settlement(command, new_number(), *why, url=url_without_temporal)
     assert (ran.code, ran.out) == (1, "")
     assert "not-found, HTTP 404" in ran.err
 
 
-async def test_a_list_follows_pages_to_its_limit_and_says_where_more_begin(lonely_url: str, closed_door: Door) -> None:
-    """A limit beyond the API's own takes several pages; the cursor goes on exactly behind the last one."""
+async def test_a_list_follows_pages_up_to_its_limit_and_prints_the_next_cursor(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
+    """A limit above the API's maximum takes several pages. The printed cursor continues after the last item."""
     now = datetime.now(UTC)
     count = PAGE + 5
     for age in range(count):
-        await accept(closed_door.ledger, accepted(accepted_at=now - timedelta(seconds=age)))
-    newest_first = await closed_door.recorded()
-    part = await settlement("list", "--limit", str(PAGE + 2), "--json", url=lonely_url)
+        await accept(api_without_temporal.ledger, accepted(accepted_at=now - timedelta(seconds=age)))
+    newest_first = await api_without_temporal.accepted_numbers()
+    part = await settlement("list", "--limit", str(PAGE + 2), "--json", url=url_without_temporal)
     cursor = part.err.split("--cursor ")[1].strip()
-    rest = await settlement("list", "--cursor", cursor, "--json", url=lonely_url)
-    whole = await settlement("list", "--all", url=lonely_url)
+    rest = await settlement("list", "--cursor", cursor, "--json", url=url_without_temporal)
+    whole = await settlement("list", "--all", url=url_without_temporal)
     numbers = [item["requestUniqueNo"] for item in part.lines() + rest.lines()]
     assert (len(part.lines()), len(rest.lines()), rest.err) == (PAGE + 2, 3, "")
     assert numbers[:PAGE] == newest_first
     assert [row[0] for row in whole.rows()] == ["requestUniqueNo", *numbers]
-    first = (await answer(lonely_url, SETTLEMENTS, limit=3))["items"]
+    first = (await answer(url_without_temporal, SETTLEMENTS, limit=3))["items"]
     assert part.lines()[:3] == first
 
 
-async def test_what_the_broker_said_is_shown(lonely_url: str, closed_door: Door) -> None:
+async def test_the_brokers_reply_is_shown(url_without_temporal: str, api_without_temporal: ApiHarness) -> None:
     settled = accepted()
-    await accept(closed_door.ledger, settled, rejected(settled))
-    ran = await settlement("show", settled.adjust.requestUniqueNo, url=lonely_url)
+    await accept(api_without_temporal.ledger, settled, rejected_snapshot(settled))
+    ran = await settlement("show", settled.adjust.requestUniqueNo, url=url_without_temporal)
     fields = dict(line.split("\t", 1) for line in ran.out.splitlines() if line.startswith("broker"))
     assert fields == {"brokerCode": "E17", "brokerMessage": "no credit: 12.50 of 10.00"}
     rows = ran.out[ran.out.index("sentAt\toperation\tbizCode") :].splitlines()[:2]
@@ -184,22 +188,24 @@ async def test_what_the_broker_said_is_shown(lonely_url: str, closed_door: Door)
     )
 
 
-async def test_a_list_has_what_fits(lonely_url: str, closed_door: Door) -> None:
-    await accept(closed_door.ledger, accepted())
-    none = await settlement("list", "--state", "aborted", url=lonely_url)
-    one = await settlement("list", "--state", "adjusting", url=lonely_url)
+async def test_a_list_shows_the_matching_settlements(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
+    await accept(api_without_temporal.ledger, accepted())
+    none = await settlement("list", "--state", "aborted", url=url_without_temporal)
+    one = await settlement("list", "--state", "adjusting", url=url_without_temporal)
     assert (none.code, len(none.rows()), len(one.rows())) == (0, 1, 2)
     assert dict(zip(*one.rows(), strict=True))["amount"] == "12.50"
 
 
-async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: str) -> None:
+async def test_an_aborted_settlement_is_retried_then_resolved(api: ApiHarness, url: str) -> None:
     body = order()
     number = body["requestUniqueNo"]
-    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
+    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
         await submitted(url, body)
-        await door.reaches(number, State.ABORTED)
+        await api.wait_for_state(number, State.ABORTED)
         retried = await settlement("retry", number, *RETRY, "--json", url=url)
-        await door.reaches(number, State.ABORTED)
+        await api.wait_for_state(number, State.ABORTED)
         resolved = await settlement("resolve", number, *RESOLVE, url=url)
     there = await answer(url, f"{SETTLEMENTS}/{number}")
     assert (retried.code, retried.json()["state"]) == (0, "CANCELLING")
@@ -211,18 +217,18 @@ async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: s
     ]
 
 
-async def test_an_act_in_another_state_is_refused(door: Door, url: str) -> None:
+async def test_an_action_in_another_state_is_rejected(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         await submitted(url, body)
         ran = await settlement("retry", body["requestUniqueNo"], *RETRY, url=url)
     assert (ran.code, ran.out) == (1, "")
     assert "wrong-state, HTTP 409" in ran.err
 
 
-async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(api_with_keys: ApiHarness) -> None:
+    async with served(api_with_keys.app) as port:
+        url, admin = f"http://{HOST}:{port}", await api_with_keys.create_key(Role.ADMIN)
         made = await settlement(*MAKE, url=url, SETTLEMENT_API_KEY=admin)
         used = await settlement("list", url=url, SETTLEMENT_API_KEY=made.out.strip())
         listed = await settlement("keys", "list", url=url, SETTLEMENT_API_KEY=admin)
@@ -232,9 +238,11 @@ async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarde
     assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
 
 
-async def test_a_revoked_key_opens_nothing_and_revoking_it_again_answers_the_same(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+async def test_a_revoked_key_is_rejected_and_revoking_it_again_gives_the_same_response(
+    api_with_keys: ApiHarness,
+) -> None:
+    async with served(api_with_keys.app) as port:
+        url, admin = f"http://{HOST}:{port}", await api_with_keys.create_key(Role.ADMIN)
         made = (await settlement(*MAKE, "--json", url=url, SETTLEMENT_API_KEY=admin)).json()
         revoke = ["keys", "revoke", made["keyId"], "--json"]
         first, again = [await settlement(*revoke, url=url, SETTLEMENT_API_KEY=admin) for _ in range(2)]
@@ -246,9 +254,9 @@ async def test_a_revoked_key_opens_nothing_and_revoking_it_again_answers_the_sam
     assert made["apiKey"] not in used.err
 
 
-async def test_a_role_that_may_not_is_told_which_permission_is_needed(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        key = await guarded.key(Role.VIEWER)
+async def test_a_role_without_permission_is_told_the_required_permission(api_with_keys: ApiHarness) -> None:
+    async with served(api_with_keys.app) as port:
+        key = await api_with_keys.create_key(Role.VIEWER)
         ran = await settlement("retry", new_number(), *RETRY, url=f"http://{HOST}:{port}", SETTLEMENT_API_KEY=key)
     assert (ran.code, ran.out) == (1, "")
     assert "the permission ACT [forbidden, HTTP 403]" in ran.err

@@ -5,5 +5,5 @@ from tests.fuzz.front_door import SCHEMA
 
 
 @SCHEMA.parametrize()
-def test_answer_is_as_documented(case: Case, door: Attack) -> None:
+def test_response_is_as_documented(case: Case, door: Attack) -> None:
     door.on(case)

@@ -7,7 +7,7 @@ import httpx2
 import pytest_asyncio
 from starlette.responses import Response
 
-from tests.api.wire import HOST, line, served
+from tests.api.sockets import HOST, served, tcp_proxy
 from tests.unit.cli.api_answers import COMPANY, ENDED
 from tests.unit.cli.scripted_api import Scripted
 from tests.unit.cli.world import World, world_app
@@ -44,7 +44,7 @@ async def place(world: World) -> AsyncIterator[Place]:
 @pytest_asyncio.fixture
 async def dead_url() -> AsyncIterator[str]:
     """Yield where nobody listens."""
-    async with line() as held:
+    async with tcp_proxy() as held:
         yield f"http://{HOST}:{held.port}"
 
 

@@ -1,4 +1,4 @@
-"""Behind real uvicorn: bodies that are too large, in pieces or cut off, and callers that hang up."""
+"""Behind real uvicorn: bodies that are too large, chunked or incomplete, and callers that disconnect."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from api.http.strict_body import BODY_BYTES_MAX
 from settlement.states import State
-from tests.api.answers import PROBLEM
-from tests.api.doors import SETTLEMENTS, Door, documented
-from tests.api.wire import HOST, RawAnswer, chunk, exchange, head, served
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, openapi_checker
+from tests.api.openapi_checker import PROBLEM
+from tests.api.sockets import HOST, RawResponse, chunk, exchange, head, served
 from tests.support.orders import order
 from tests.support.polling import until
 from tests.support.scripted import APPLIED, Gate, ScriptedExternalSystem
@@ -22,9 +22,9 @@ RETRIES = f"{SETTLEMENTS}/N-1/cancel-adjust-retries"
 
 
 @pytest_asyncio.fixture
-async def port(closed_door: Door) -> AsyncIterator[int]:
-    """Yield where uvicorn serves the app that has no Temporal: what it accepts ends as temporal-unavailable."""
-    async with served(closed_door.app) as chosen:
+async def port(api_without_temporal: ApiHarness) -> AsyncIterator[int]:
+    """Yield the port of an app without Temporal: an accepted order gets temporal-unavailable."""
+    async with served(api_without_temporal.app) as chosen:
         yield chosen
 
 
@@ -38,55 +38,55 @@ def padded(length: int) -> bytes:
     return json.dumps(order()).encode().ljust(length)
 
 
-def code(answer: RawAnswer) -> str:
+def code(answer: RawResponse) -> str:
     """Return the code of a well-formed problem."""
     assert answer.headers["content-type"] == PROBLEM
     problem = answer.json()
-    documented().validate({"$ref": "#/components/schemas/Problem"}, problem)
+    openapi_checker().validate({"$ref": "#/components/schemas/Problem"}, problem)
     assert problem["status"] == answer.status
     return str(problem["code"])
 
 
-async def test_largest_body_is_accepted_and_one_byte_more_is_not(port: int, closed_door: Door) -> None:
+async def test_largest_body_is_accepted_and_one_byte_more_is_not(port: int, api_without_temporal: ApiHarness) -> None:
     accepted = await exchange(port, post(BODY_BYTES_MAX), padded(BODY_BYTES_MAX))
     refused = await exchange(port, post(BODY_BYTES_MAX + 1), padded(BODY_BYTES_MAX + 1))
     assert code(accepted) == "temporal-unavailable"
     assert (refused.status, code(refused)) == (413, "body-too-large")
-    assert len(await closed_door.recorded()) == 1
+    assert len(await api_without_temporal.accepted_numbers()) == 1
 
 
-async def test_announced_length_is_refused_before_the_body_comes(port: int) -> None:
+async def test_a_too_large_content_length_is_rejected_before_the_body_arrives(port: int) -> None:
     for length in (BODY_BYTES_MAX + 1, 10**9, 10**18):
         answer = await exchange(port, post(length))
         assert (answer.status, code(answer)) == (413, "body-too-large")
 
 
-async def test_length_that_is_none_is_a_4xx(port: int, closed_door: Door) -> None:
+async def test_an_invalid_content_length_is_a_4xx(port: int, api_without_temporal: ApiHarness) -> None:
     for length in ("-1", "1e3", "0x10", "", "1_000", "9" * 21, "9" * 5000):
         answer = await exchange(port, post(length), b"{}")
         assert 400 <= answer.status < 500, length
         assert b"Traceback" not in answer.content
-    assert await closed_door.recorded() == []
+    assert await api_without_temporal.accepted_numbers() == []
 
 
-async def test_chunked_body_is_refused_as_soon_as_it_is_too_large(port: int, closed_door: Door) -> None:
-    """The answer comes though the body has no end."""
+async def test_chunked_body_is_refused_as_soon_as_it_is_too_large(port: int, api_without_temporal: ApiHarness) -> None:
+    """The response does not wait for the end of the body."""
     chunks = [chunk(b" " * 4096)] * (BODY_BYTES_MAX // 4096) + [chunk(b" ")]
     answer = await exchange(port, head("POST", SETTLEMENTS, JSON, CHUNKED), *chunks)
     assert (answer.status, code(answer)) == (413, "body-too-large")
-    assert await closed_door.recorded() == []
+    assert await api_without_temporal.accepted_numbers() == []
 
 
-async def test_chunked_body_within_the_limit_is_accepted(port: int, closed_door: Door) -> None:
+async def test_chunked_body_within_the_limit_is_accepted(port: int, api_without_temporal: ApiHarness) -> None:
     body = padded(BODY_BYTES_MAX)
     pieces = [chunk(body[start : start + 100]) for start in range(0, len(body), 100)]
     answer = await exchange(port, head("POST", SETTLEMENTS, JSON, CHUNKED), *pieces, chunk(b""))
     assert code(answer) == "temporal-unavailable"
-    assert len(await closed_door.recorded()) == 1
+    assert len(await api_without_temporal.accepted_numbers()) == 1
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "chunked"])
-async def test_operators_body_is_limited_too(port: int, *, chunked: bool) -> None:
+async def test_the_body_of_an_operator_action_is_limited(port: int, *, chunked: bool) -> None:
     body = b" " * (BODY_BYTES_MAX + 1)
     answer = (
         await exchange(port, head("POST", RETRIES, JSON, CHUNKED), chunk(body), chunk(b""))
@@ -96,31 +96,31 @@ async def test_operators_body_is_limited_too(port: int, *, chunked: bool) -> Non
     assert (answer.status, code(answer)) == (413, "body-too-large")
 
 
-async def test_body_that_is_cut_off_is_not_accepted(port: int, closed_door: Door) -> None:
+async def test_an_incomplete_body_is_not_accepted(port: int, api_without_temporal: ApiHarness) -> None:
     body = padded(400)
     _, writer = await asyncio.open_connection(HOST, port)
     writer.write(post(len(body)) + body[:-1])
     await writer.drain()
     writer.close()
-    # The server has seen the end of that connection once it has answered on another one.
+    # A response on another connection shows that the server has processed the disconnect.
     answer = await exchange(port, head("GET", "/healthz"))
     assert answer.status == 200
-    assert await closed_door.recorded() == []
+    assert await api_without_temporal.accepted_numbers() == []
 
 
-async def test_caller_who_hangs_up_while_waiting_loses_nothing(door: Door) -> None:
-    """The settlement goes on, and its state can be read as if nothing had happened."""
+async def test_a_caller_that_disconnects_while_waiting_loses_nothing(api: ApiHarness) -> None:
+    """The settlement continues, and its state can be read."""
     body = order()
     content = json.dumps(body).encode()
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate)
-    async with door.workers(external), served(door.app) as chosen:
+    async with api.workers(external), served(api.app) as chosen:
         _, writer = await asyncio.open_connection(HOST, chosen)
         writer.write(head("POST", SETTLEMENTS, JSON, f"content-length: {len(content)}", "prefer: wait=10") + content)
         await until(lambda: _is_set(gate.reached), what="the adjust")
         writer.close()
         gate.opened.set()
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert len(external.adjusts) == 1
 
 
@@ -147,18 +147,18 @@ INVALID = [
 ]
 
 
-async def told(port: int, path: str) -> tuple[int, str]:
-    """Return status and code of what GET says to a path."""
+async def status_and_code(port: int, path: str) -> tuple[int, str]:
+    """Return status and code of a GET of a path."""
     answer = await exchange(port, head("GET", path))
     assert "x-evil" not in answer.headers
     return answer.status, code(answer) if answer.content else "no body"
 
 
-async def test_path_that_holds_no_number_is_not_found(port: int) -> None:
-    answers = {path: await told(port, path) for path in NOT_FOUND}
+async def test_a_path_without_a_valid_number_is_not_found(port: int) -> None:
+    answers = {path: await status_and_code(port, path) for path in NOT_FOUND}
     assert answers == dict.fromkeys(NOT_FOUND, (404, "not-found"))
 
 
-async def test_query_that_is_none_is_refused(port: int) -> None:
-    answers = {path: await told(port, path) for path in INVALID}
+async def test_an_invalid_query_is_rejected(port: int) -> None:
+    answers = {path: await status_and_code(port, path) for path in INVALID}
     assert answers == dict.fromkeys(INVALID, (422, "validation-failed"))

@@ -1,4 +1,4 @@
-"""The real front door in this process, without a socket."""
+"""The real API in this process, without a socket."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -25,13 +25,13 @@ from settlement.keys import Role
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
-from tests.api.answers import Documented
+from tests.api.openapi_checker import OpenApiChecker
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.sagas import workers
 
 SETTLEMENTS = "/v1/settlements"
-PATIENCE_S = 30.0
+RESPONSE_LIMIT_S = 30.0
 PEPPER = b"pepper of the tests, 32 bytes or more"
 UI_URL = "http://ui.example:8233/"
 
@@ -42,15 +42,15 @@ QUICK_SETTINGS = Settings(
     expire_after_s=60,
     auth="off",
 )
-"""Impatient, so that one failing cancel is an abort; patient about expiry, so that a slow machine expires nothing."""
+"""One failed cancel is an abort. The expiry is long, so that nothing expires on a slow machine."""
 
-GUARDED = QUICK_SETTINGS.model_copy(update={"auth": "on"})
-"""The same, asking for keys."""
+WITH_KEYS = QUICK_SETTINGS.model_copy(update={"auth": "on"})
+"""The same, with API keys required."""
 
 
 @dataclass
-class Door:
-    """The app over given services, and a client that holds every answer against the app's own document."""
+class ApiHarness:
+    """The app with its services, and a client that checks every response against the app's OpenAPI document."""
 
     app: FastAPI
     http: httpx2.AsyncClient
@@ -62,7 +62,7 @@ class Door:
         return await self.http.post(SETTLEMENTS, json=order, headers=headers)
 
     async def post_raw(self, content: bytes, **headers: str) -> httpx2.Response:
-        """Post any bytes as a settlement."""
+        """Post arbitrary bytes as a settlement."""
         return await self.http.post(
             SETTLEMENTS, content=content, headers={"content-type": "application/json", **headers}
         )
@@ -72,17 +72,17 @@ class Door:
         return await self.http.get(f"{SETTLEMENTS}/{number}")
 
     async def act(self, number: object, kind: str, body: object, **headers: str) -> httpx2.Response:
-        """Ask for an operator's act."""
+        """Request an operator action."""
         return await self.http.post(f"{SETTLEMENTS}/{number}/{kind}", json=body, headers=headers)
 
-    async def key(self, role: Role, owner: str | None = None) -> str:
-        """Make a key and return it as a caller sends it."""
+    async def create_key(self, role: Role, owner: str | None = None) -> str:
+        """Create a key and return its full text."""
         keys: Keys = self.app.state.services.keys
         made = await keys.create(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
         assert made is not None
         return made.api_key
 
-    async def recorded(self) -> list[str]:
+    async def accepted_numbers(self) -> list[str]:
         """Return the numbers of all settlements in the ledger, newest first."""
         page = await self.ledger.page(limit=200)
         return [each.number for each in page.settlements]
@@ -91,8 +91,8 @@ class Door:
         """Run both workers against an external system."""
         return workers(self.temporal, external, self.ledger)
 
-    async def reaches(self, number: object, state: State) -> None:
-        """Wait until GET says that it stands in a state."""
+    async def wait_for_state(self, number: object, state: State) -> None:
+        """Wait until GET shows the settlement in a state."""
 
         async def probe() -> bool:
             return bool((await self.get(number)).json()["state"] == state)
@@ -101,47 +101,47 @@ class Door:
 
 
 @cache
-def documented() -> Documented:
-    """Build the app's document, which needs no service."""
-    return Documented(create_app(cast("Services", None)).openapi())
+def openapi_checker() -> OpenApiChecker:
+    """Return the checker of the app's OpenAPI document, which needs no services."""
+    return OpenApiChecker(create_app(cast("Services", None)).openapi())
 
 
 @asynccontextmanager
-async def open_door(
+async def open_api(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS, *, raising: bool = True
-) -> AsyncIterator[Door]:
-    """Serve the app in this process; an exception that reaches its edge fails the test, unless not `raising`."""
+) -> AsyncIterator[ApiHarness]:
+    """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
     app = create_app(Services(settings, ledger, access, keys, Batches(ledger.engine)))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()
-        documented().check(answer)
+        openapi_checker().check(answer)
 
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app, raise_app_exceptions=raising),
         base_url="http://127.0.0.1",
-        timeout=PATIENCE_S,
+        timeout=RESPONSE_LIMIT_S,
         event_hooks={"response": [check]},
     ) as http:
-        yield Door(app, http, ledger, temporal)
+        yield ApiHarness(app, http, ledger, temporal)
 
 
 @asynccontextmanager
-async def open_real_door(
+async def open_api_with_temporal(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS
-) -> AsyncIterator[Door]:
-    """Serve the app with a real Temporal; what a test leaves open there ends with it."""
-    async with open_door(ledger, temporal, settings) as opened:
+) -> AsyncIterator[ApiHarness]:
+    """Run the app with a real Temporal, and terminate the workflows that the test leaves open."""
+    async with open_api(ledger, temporal, settings) as opened:
         try:
             yield opened
         finally:
-            for number in await opened.recorded():
+            for number in await opened.accepted_numbers():
                 await terminate(temporal, number)
 
 
 async def accept(ledger: Ledger, settlement: SettlementInput, snapshot: Snapshot | None = None) -> str:
-    """Write a settlement as a POST does, and what became of it; return its number."""
+    """Insert a settlement as a POST does, and record its snapshot if there is one; return its number."""
     first = Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)
     await ledger.accept(settlement, first)
     if snapshot is not None:
@@ -150,7 +150,7 @@ async def accept(ledger: Ledger, settlement: SettlementInput, snapshot: Snapshot
 
 
 async def terminate(temporal: Client, number: str) -> None:
-    """End a workflow that a test left open, so that no later test's worker takes it up."""
+    """Terminate a workflow that a test left open, so that the workers of later tests do not run it."""
     try:
         await temporal.get_workflow_handle(workflow_id(number)).terminate(reason="the test is over")
     except RPCError:
@@ -158,11 +158,11 @@ async def terminate(temporal: Client, number: str) -> None:
 
 
 def bearer(key: str) -> dict[str, str]:
-    """Return the header that a key is sent in."""
+    """Return the header with a key."""
     return {"authorization": f"Bearer {key}"}
 
 
 async def timed(request: Awaitable[httpx2.Response]) -> tuple[httpx2.Response, float]:
-    """Return an answer and how many seconds it took."""
+    """Return a response and its duration in seconds."""
     started = time.monotonic()
     return await request, time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Bodies made to hurt a JSON reader: refused as what they are, in few words, and nothing is accepted."""
+"""Bodies that are made to damage a JSON parser: rejected with a short, correct error; nothing is accepted."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.http.problems import ERRORS_MAX, FIELD_LENGTH_MAX
 from api.http.strict_body import BODY_BYTES_MAX
-from tests.api.doors import SETTLEMENTS, Door
+from tests.api.api_harness import SETTLEMENTS, ApiHarness
 from tests.support.orders import order
 
 ORDER = json.dumps(order())
@@ -26,13 +26,13 @@ OPERATIONS = [
 
 
 def with_extra(value: str | bytes) -> bytes:
-    """Return an order with one more field, whose value is written so."""
+    """Return an order with one more field, which has this raw value."""
     raw = value if isinstance(value, bytes) else value.encode()
     return ORDER[:-1].encode() + b', "extra": ' + raw + b"}"
 
 
 def nested(depth: int, inner: str = "1") -> str:
-    """Return an object in an object, and so on."""
+    """Return nested objects."""
     return '{"a":' * depth + inner + "}" * depth
 
 
@@ -82,41 +82,45 @@ UNKNOWN_FIELD = {
 
 @pytest.mark.parametrize(("content", "detail"), MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("path", OPERATIONS)
-async def test_body_that_cannot_be_read_is_told_why(closed_door: Door, path: str, content: bytes, detail: str) -> None:
-    """The same at every operation that takes a body, whatever it would do with it."""
-    answer = await closed_door.http.post(path, content=content, headers={"content-type": "application/json"})
+async def test_an_unreadable_body_is_rejected_with_the_reason(
+    api_without_temporal: ApiHarness, path: str, content: bytes, detail: str
+) -> None:
+    """Every operation with a body rejects it in the same way."""
+    answer = await api_without_temporal.http.post(path, content=content, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (400, "malformed-request", detail)
-    assert await closed_door.recorded() == []
+    assert await api_without_temporal.accepted_numbers() == []
 
 
 @pytest.mark.parametrize("value", UNKNOWN_FIELD.values(), ids=UNKNOWN_FIELD)
-async def test_huge_value_of_an_unknown_field_is_refused_at_its_name_alone(closed_door: Door, value: str) -> None:
-    answer = await closed_door.post_raw(with_extra(value))
+async def test_a_huge_value_of_an_unknown_field_is_reported_by_its_name_only(
+    api_without_temporal: ApiHarness, value: str
+) -> None:
+    answer = await api_without_temporal.post_raw(with_extra(value))
     assert [each["field"] for each in answer.json()["errors"]] == ["extra"]
     assert len(answer.content) < ANSWER_BYTES_MAX
 
 
-async def test_not_every_broken_rule_is_named(closed_door: Door) -> None:
-    """A body has room for more than a thousand unknown fields; its answer would be ten times as long as itself."""
+async def test_the_number_of_reported_rules_is_limited(api_without_temporal: ApiHarness) -> None:
+    """A body has room for a thousand unknown fields. Naming all would make the response ten times as large."""
     content = json.dumps({str(name): 0 for name in range(1500)}).encode()
-    answer = await closed_door.post_raw(content)
+    answer = await api_without_temporal.post_raw(content)
     missing = len(order())
     assert len(answer.json()["errors"]) == ERRORS_MAX
     assert answer.json()["detail"].endswith(f"; and {1500 + missing - ERRORS_MAX} more")
     assert len(answer.content) < ANSWER_BYTES_MAX
 
 
-async def test_long_name_of_an_unknown_field_is_cut(closed_door: Door) -> None:
-    answer = await closed_door.post_raw(json.dumps(order() | {"x" * 15_000: 1}).encode())
+async def test_a_long_name_of_an_unknown_field_is_truncated(api_without_temporal: ApiHarness) -> None:
+    answer = await api_without_temporal.post_raw(json.dumps(order() | {"x" * 15_000: 1}).encode())
     assert [each["field"] for each in answer.json()["errors"]] == ["x" * FIELD_LENGTH_MAX]
     assert len(answer.content) < ANSWER_BYTES_MAX
 
 
-async def test_byte_order_mark_of_utf_8_is_passed_over(closed_door: Door) -> None:
-    """RFC 8259 lets a reader do so, and it changes nothing of what is meant."""
+async def test_a_byte_order_mark_is_ignored(api_without_temporal: ApiHarness) -> None:
+    """RFC 8259 allows this, and the value stays the same."""
     body = order()
-    await closed_door.post_raw(json.dumps(body).encode("utf-8-sig"))
-    assert await closed_door.recorded() == [body["requestUniqueNo"]]
+    await api_without_temporal.post_raw(json.dumps(body).encode("utf-8-sig"))
+    assert await api_without_temporal.accepted_numbers() == [body["requestUniqueNo"]]
 
 
 scraps = st.sampled_from(
@@ -126,10 +130,10 @@ scraps = st.sampled_from(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, len(ORDER)), cut=st.integers(0, 5), inserted=st.lists(scraps, max_size=4).map(b"".join))
-async def test_damaged_order_is_answered_as_documented(
-    closed_door: Door, place: int, cut: int, inserted: bytes
+async def test_a_damaged_order_gets_a_documented_response(
+    api_without_temporal: ApiHarness, place: int, cut: int, inserted: bytes
 ) -> None:
-    """The door holds every answer against the document. 503: what was left whole was accepted, without Temporal."""
+    """The harness checks every response. 503: the order stayed valid and was accepted, but there is no Temporal."""
     raw = ORDER.encode()
-    answer = await closed_door.post_raw(raw[:place] + inserted + raw[place + cut :])
+    answer = await api_without_temporal.post_raw(raw[:place] + inserted + raw[place + cut :])
     assert answer.status_code in {400, 409, 422, 503}

@@ -1,4 +1,4 @@
-"""Every answer of the front door is held against its own OpenAPI document and against RFC 9457."""
+"""Checks every response of the API against its OpenAPI document and RFC 9457."""
 
 import re
 from typing import Any
@@ -9,13 +9,13 @@ from jsonschema import Draft202012Validator
 from contract.path_segments import routable
 
 PROBLEM = "application/problem+json"
-TRACES_OF_INSIDES = ("Traceback", 'File "', "sqlalchemy", "sqlite3", "psycopg", "pydantic", "temporalio", "grpc")
+INTERNAL_DETAILS = ("Traceback", 'File "', "sqlalchemy", "sqlite3", "psycopg", "pydantic", "temporalio", "grpc")
 
 Document = dict[str, Any]
 
 
-class Documented:
-    """Knows what the document allows each operation to answer."""
+class OpenApiChecker:
+    """The responses that the document allows for each operation."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -26,7 +26,7 @@ class Documented:
         }
 
     def check(self, answer: httpx2.Response) -> None:
-        """Fail if the answer is none that the document allows, or a problem that is not well formed."""
+        """Fail if the document does not allow the response, or if the response is a malformed problem."""
         operation = self._operation(answer.request.method, routable(answer.request.url.raw_path.partition(b"?")[0]))
         if operation is not None:
             self._check_documented(operation["responses"], answer)
@@ -34,7 +34,7 @@ class Documented:
             self._check_problem(answer)
 
     def validate(self, schema: Document, body: object) -> None:
-        """Fail if a body does not keep a schema of the document."""
+        """Fail if a body does not match a schema of the document."""
         whole = {**schema, "components": self._document["components"]}
         Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(body)
 
@@ -60,8 +60,8 @@ class Documented:
         self.validate({"$ref": "#/components/schemas/Problem"}, body)
         assert body["status"] == answer.status_code, f"{body['status']} is the answer's status"
         assert body["type"].endswith(f":{body['code']}"), f"{body['type']} ends with its code"
-        assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503}), "they say when to come back"
-        assert not [each for each in TRACES_OF_INSIDES if each in answer.text], "it tells nothing of our insides"
+        assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503}), "429 and 503 have Retry-After"
+        assert not [each for each in INTERNAL_DETAILS if each in answer.text], "it has no internal details"
 
 
 def _media_type(answer: httpx2.Response) -> str:

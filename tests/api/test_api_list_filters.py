@@ -1,4 +1,4 @@
-"""The list takes every filter, alone and with others, and refuses what it does not know, naming it."""
+"""The filters of the list, alone and combined. An unknown or invalid filter is rejected by name."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 import pytest
 
 from settlement.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import stands
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
+from tests.api.snapshots import snapshot_in
 from tests.ledger.samples import NOON
 from tests.support.orders import settlement
 from tests.support.scripted import UNKNOWN
 
 
-async def two(door: Door) -> tuple[str, str]:
-    """Accept two settlements that differ in everything that can be searched by."""
+async def two(api: ApiHarness) -> tuple[str, str]:
+    """Accept two settlements that differ in every filter."""
     first = settlement(orderId=1, userName="user-1", currency="USD", accepted_at=NOON)
     second = settlement(orderId=2, userName="结算-2", currency="JPY", accepted_at=NOON + timedelta(seconds=1))
     second = second.model_copy(update={"company_id": -8})
     return (
-        await accept(door.ledger, first, stands(first, State.CANCELLED)),
-        await accept(door.ledger, second, stands(second, State.ABORTED)),
+        await accept(api.ledger, first, snapshot_in(first, State.CANCELLED)),
+        await accept(api.ledger, second, snapshot_in(second, State.ABORTED)),
     )
 
 
@@ -37,26 +37,26 @@ async def two(door: Door) -> tuple[str, str]:
         {"state": "ABORTED", "companyId": -8, "currency": "JPY", "orderId": 2},
     ],
 )
-async def test_filter_leaves_what_fits(closed_door: Door, query: dict[str, Any]) -> None:
-    _, second = await two(closed_door)
-    answer = await closed_door.http.get(SETTLEMENTS, params=query)
+async def test_a_filter_returns_the_second_settlement(api_without_temporal: ApiHarness, query: dict[str, Any]) -> None:
+    _, second = await two(api_without_temporal)
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params=query)
     assert [each["requestUniqueNo"] for each in answer.json()["items"]] == [second]
 
 
 @pytest.mark.parametrize("query", [{"cancelResult": "REVERSED"}, {"to": "2026-01-05T12:00:01.123456Z"}])
-async def test_filter_leaves_the_other(closed_door: Door, query: dict[str, Any]) -> None:
-    first, _ = await two(closed_door)
-    answer = await closed_door.http.get(SETTLEMENTS, params=query)
+async def test_a_filter_returns_the_first_settlement(api_without_temporal: ApiHarness, query: dict[str, Any]) -> None:
+    first, _ = await two(api_without_temporal)
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params=query)
     assert [each["requestUniqueNo"] for each in answer.json()["items"]] == [first]
 
 
-async def test_filters_hold_on_every_page(closed_door: Door) -> None:
+async def test_filters_apply_to_every_page(api_without_temporal: ApiHarness) -> None:
     orders = [settlement(userName="user-1" if each % 2 else "user-2", accepted_at=NOON) for each in range(7)]
     for order in orders:
-        await accept(closed_door.ledger, order)
+        await accept(api_without_temporal.ledger, order)
     found, query = [], {"userName": "user-1", "limit": "1"}
     while True:
-        page = (await closed_door.http.get(SETTLEMENTS, params=query)).json()
+        page = (await api_without_temporal.http.get(SETTLEMENTS, params=query)).json()
         found += [each["requestUniqueNo"] for each in page["items"]]
         if page["nextCursor"] is None:
             break
@@ -84,30 +84,30 @@ async def test_filters_hold_on_every_page(closed_door: Door) -> None:
         ("user", "user-1"),
     ],
 )
-async def test_broken_filter_is_named(closed_door: Door, name: str, value: object) -> None:
-    answer = await closed_door.http.get(SETTLEMENTS, params={name: str(value)})
+async def test_an_invalid_filter_is_named(api_without_temporal: ApiHarness, name: str, value: object) -> None:
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={name: str(value)})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == [name]
 
 
-async def test_a_currency_that_was_given_up_is_still_searched_for(closed_door: Door) -> None:
-    """What was accepted once does not vanish with a change of ISO 4217."""
-    answer = await closed_door.http.get(SETTLEMENTS, params={"currency": "XXZ"})
+async def test_a_withdrawn_currency_is_still_a_valid_filter(api_without_temporal: ApiHarness) -> None:
+    """A settlement stays searchable if ISO 4217 withdraws its currency."""
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={"currency": "XXZ"})
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-async def test_the_cause_is_told_and_searched_for_while_it_lasts(closed_door: Door) -> None:
-    """One that has ended has no cause: what it last answered settled it."""
+async def test_the_cause_is_shown_and_filtered_while_the_settlement_is_open(api_without_temporal: ApiHarness) -> None:
+    """A settlement that has ended has no cause."""
     orders = {state: settlement() for state in (State.ABORTED, State.CANCELLING, State.CANCELLED, State.EXPIRED)}
     for state, order in orders.items():
-        await accept(closed_door.ledger, order, stands(order, state))
-    found = (await closed_door.http.get(SETTLEMENTS, params={"cause": UNKNOWN.rule})).json()["items"]
+        await accept(api_without_temporal.ledger, order, snapshot_in(order, state))
+    found = (await api_without_temporal.http.get(SETTLEMENTS, params={"cause": UNKNOWN.rule})).json()["items"]
     assert {(each["state"], each["cause"]) for each in found} == {
         ("ABORTED", UNKNOWN.rule),
         ("CANCELLING", UNKNOWN.rule),
     }
-    assert (await closed_door.http.get(SETTLEMENTS, params={"cause": "OVERSIZED"})).json()["items"] == []
-    everything = (await closed_door.http.get(SETTLEMENTS)).json()["items"]
+    assert (await api_without_temporal.http.get(SETTLEMENTS, params={"cause": "OVERSIZED"})).json()["items"] == []
+    everything = (await api_without_temporal.http.get(SETTLEMENTS)).json()["items"]
     assert {each["state"]: each["cause"] for each in everything if each["state"] in {"CANCELLED", "EXPIRED"}} == {
         "CANCELLED": None,
         "EXPIRED": None,

@@ -1,4 +1,4 @@
-"""What is asked of batches is checked first: a broken rule is named at its field, and nothing is begun."""
+"""Requests about batches are validated first: an error names the field, and no batch is started."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 
 from contract.fields import INT64_MAX
 from settlement.operator_rules import NOTE_LENGTH_MAX
-from tests.api.batching import BATCHES, PREVIEW, VALID, abort, begin, read
-from tests.api.doors import Door
+from tests.api.api_harness import ApiHarness
+from tests.api.batch_requests import BATCHES, PREVIEW, VALID, add_aborted, post_batch, read
 from tests.support.scripted import UNKNOWN
 
 NOT_A_MOMENT = [
@@ -58,58 +58,64 @@ BODIES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def refused_at(door: Door, answer: Any, field: str) -> None:  # noqa: ANN401 - httpx2's response
-    """Check that one rule is named at its field, and that nothing was begun."""
+async def refused_at(api: ApiHarness, answer: Any, field: str) -> None:  # noqa: ANN401 - httpx2's response
+    """Check that the error names one field, and that no batch was started."""
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == [field]
-    assert (await read(door, BATCHES))["items"] == []
+    assert (await read(api, BATCHES))["items"] == []
 
 
 @pytest.mark.parametrize(("params", "field"), SELECTIONS)
-async def test_preview_names_the_broken_rule(closed_door: Door, params: dict[str, str], field: str) -> None:
-    await refused_at(closed_door, await closed_door.http.get(PREVIEW, params=params), field)
+async def test_preview_names_the_broken_rule(
+    api_without_temporal: ApiHarness, params: dict[str, str], field: str
+) -> None:
+    await refused_at(api_without_temporal, await api_without_temporal.http.get(PREVIEW, params=params), field)
 
 
-async def test_preview_of_everything_is_refused(closed_door: Door) -> None:
-    """One slip must not retry every broker's settlements."""
-    answer = await closed_door.http.get(PREVIEW)
-    await refused_at(closed_door, answer, "query")
+async def test_a_preview_without_a_filter_is_rejected(api_without_temporal: ApiHarness) -> None:
+    """A missing filter must not select the settlements of every broker."""
+    answer = await api_without_temporal.http.get(PREVIEW)
+    await refused_at(api_without_temporal, answer, "query")
     assert "at least one" in answer.json()["errors"][0]["rule"]
 
 
 @pytest.mark.parametrize(("fields", "field"), BODIES)
-async def test_broken_rule_of_a_batch_is_named(closed_door: Door, fields: dict[str, Any], field: str) -> None:
-    await abort(closed_door, 1)
-    await refused_at(closed_door, await begin(closed_door, 1, **fields), field)
+async def test_a_broken_rule_of_a_batch_is_reported_at_its_field(
+    api_without_temporal: ApiHarness, fields: dict[str, Any], field: str
+) -> None:
+    await add_aborted(api_without_temporal, 1)
+    await refused_at(api_without_temporal, await post_batch(api_without_temporal, 1, **fields), field)
 
 
 @pytest.mark.parametrize(("params", "field"), SELECTIONS)
-async def test_broken_rule_of_a_batchs_selection_is_named(
-    closed_door: Door, params: dict[str, str], field: str
+async def test_a_broken_rule_of_a_selection_is_reported_at_its_field(
+    api_without_temporal: ApiHarness, params: dict[str, str], field: str
 ) -> None:
-    answer = await begin(closed_door, 1, selection=params)
+    answer = await post_batch(api_without_temporal, 1, selection=params)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert f"selection.{field}" in [each["field"] for each in answer.json()["errors"]]
 
 
 @pytest.mark.parametrize("rate", ["NaN", "Infinity", "1e999"])
-async def test_rate_that_is_no_number_is_refused(closed_door: Door, rate: str) -> None:
+async def test_a_rate_that_is_not_a_number_is_rejected(api_without_temporal: ApiHarness, rate: str) -> None:
     content = f'{{"selection":{{"companyId":7}},"reasonCode":"OTHER","note":"n","expectedCount":1,"ratePerS":{rate}}}'
-    answer = await closed_door.http.post(BATCHES, content=content, headers={"content-type": "application/json"})
-    await refused_at(closed_door, answer, "ratePerS")
+    answer = await api_without_temporal.http.post(
+        BATCHES, content=content, headers={"content-type": "application/json"}
+    )
+    await refused_at(api_without_temporal, answer, "ratePerS")
 
 
 @pytest.mark.parametrize("key", ["x" * 129, "a,b", "a b", "\u00e9"])
-async def test_idempotency_key_has_a_rule(closed_door: Door, key: str) -> None:
-    await abort(closed_door, 1)
+async def test_idempotency_key_has_a_rule(api_without_temporal: ApiHarness, key: str) -> None:
+    await add_aborted(api_without_temporal, 1)
     headers = {"idempotency-key": key.encode("latin-1")}
-    answer = await closed_door.http.post(BATCHES, json=VALID, headers=headers)  # type: ignore[arg-type] # bytes, as they go over the wire
-    await refused_at(closed_door, answer, "idempotency-key")
+    answer = await api_without_temporal.http.post(BATCHES, json=VALID, headers=headers)  # type: ignore[arg-type] # bytes, as they go over the wire
+    await refused_at(api_without_temporal, answer, "idempotency-key")
 
 
-async def test_longest_note_fits_every_settlements_audit(closed_door: Door) -> None:
-    await abort(closed_door, 1)
-    assert (await begin(closed_door, 1, note="x" * NOTE_LENGTH_MAX)).status_code == 202
+async def test_the_longest_note_fits_the_audit(api_without_temporal: ApiHarness) -> None:
+    await add_aborted(api_without_temporal, 1)
+    assert (await post_batch(api_without_temporal, 1, note="x" * NOTE_LENGTH_MAX)).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -127,10 +133,12 @@ async def test_longest_note_fits_every_settlements_audit(closed_door: Door) -> N
         ("/items", {"page": "2"}, "page"),
     ],
 )
-async def test_pages_have_bounds(closed_door: Door, path: str, params: dict[str, str], field: str) -> None:
-    await abort(closed_door, 1)
-    where = BATCHES + (f"/{(await begin(closed_door, 1)).json()['batchId']}{path}" if path else "")
-    answer = await closed_door.http.get(where, params=params)
+async def test_pages_have_bounds(
+    api_without_temporal: ApiHarness, path: str, params: dict[str, str], field: str
+) -> None:
+    await add_aborted(api_without_temporal, 1)
+    where = BATCHES + (f"/{(await post_batch(api_without_temporal, 1)).json()['batchId']}{path}" if path else "")
+    answer = await api_without_temporal.http.get(where, params=params)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == [field]
 
@@ -145,22 +153,26 @@ async def test_pages_have_bounds(closed_door: Door, path: str, params: dict[str,
         ('{"note":"' + "x" * 20_000 + '"}', "application/json", 413),
     ],
 )
-async def test_body_that_is_no_order_is_a_4xx(closed_door: Door, content: str, content_type: str, status: int) -> None:
-    answer = await closed_door.http.post(BATCHES, content=content, headers={"content-type": content_type})
+async def test_a_body_that_is_not_a_batch_request_is_a_4xx(
+    api_without_temporal: ApiHarness, content: str, content_type: str, status: int
+) -> None:
+    answer = await api_without_temporal.http.post(BATCHES, content=content, headers={"content-type": content_type})
     assert answer.status_code == status
 
 
-async def test_everything_is_selected_only_when_it_is_said(closed_door: Door) -> None:
-    await abort(closed_door, 2)
-    found = await closed_door.http.get(PREVIEW, params={"all": "true"})
+async def test_everything_is_selected_only_with_all(api_without_temporal: ApiHarness) -> None:
+    await add_aborted(api_without_temporal, 2)
+    found = await api_without_temporal.http.get(PREVIEW, params={"all": "true"})
     assert (found.status_code, found.json()["count"]) == (200, 2)
     assert [(each["companyId"], each["cause"], each["count"]) for each in found.json()["lines"]] == [
         (7, UNKNOWN.rule, 2)
     ]
-    assert (await begin(closed_door, 2, selection={"all": True})).status_code == 202
+    assert (await post_batch(api_without_temporal, 2, selection={"all": True})).status_code == 202
 
 
 @pytest.mark.parametrize("params", [{"all": "false"}, {"all": "1"}, {"all": ""}, {"all": "true", "companyId": "7"}])
-async def test_everything_and_something_is_refused(closed_door: Door, params: dict[str, str]) -> None:
-    answer = await closed_door.http.get(PREVIEW, params=params)
+async def test_all_together_with_another_filter_is_rejected(
+    api_without_temporal: ApiHarness, params: dict[str, str]
+) -> None:
+    answer = await api_without_temporal.http.get(PREVIEW, params=params)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")

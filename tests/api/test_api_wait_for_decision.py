@@ -1,12 +1,12 @@
-"""`Prefer: wait=N` (RFC 7240): which wait is understood and said to be applied, and what comes of waiting."""
+"""`Prefer: wait=N` (RFC 7240): which values are understood, and how a request waits for its decision."""
 
 import time
 
 import pytest
 
 from settlement.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import stands
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
+from tests.api.snapshots import snapshot_in
 from tests.support.orders import order, settlement
 from tests.support.scripted import APPLIED, NOT_SENT, REJECTED, REVERSED, Gate, ScriptedExternalSystem
 
@@ -52,27 +52,27 @@ IGNORED: dict[str, str] = {
 }
 
 
-async def applied(door: Door, lines: list[str]) -> str | None:
-    """Repeat a decided settlement, which no wait holds up, and return the preference that was applied."""
+async def applied(api: ApiHarness, lines: list[str]) -> str | None:
+    """Repeat a decided settlement, which returns at once, and return the preference that was applied."""
     accepted = settlement()
-    await accept(door.ledger, accepted, stands(accepted, State.SETTLED))
+    await accept(api.ledger, accepted, snapshot_in(accepted, State.SETTLED))
     headers = [(b"companyId", b"7"), *((b"prefer", line.encode("latin-1")) for line in lines)]
     body = accepted.adjust.model_dump(mode="json", exclude_none=True)
-    answer = await door.http.post(SETTLEMENTS, json=body, headers=headers)
+    answer = await api.http.post(SETTLEMENTS, json=body, headers=headers)
     assert answer.status_code == 200
     found: str | None = answer.headers.get("preference-applied")
     return found
 
 
 @pytest.mark.parametrize(("lines", "wait_s"), UNDERSTOOD.values(), ids=UNDERSTOOD)
-async def test_wait_is_understood_and_capped(closed_door: Door, lines: list[str], wait_s: int) -> None:
-    assert await applied(closed_door, lines) == f"wait={wait_s}"
+async def test_wait_is_understood_and_capped(api_without_temporal: ApiHarness, lines: list[str], wait_s: int) -> None:
+    assert await applied(api_without_temporal, lines) == f"wait={wait_s}"
 
 
 @pytest.mark.parametrize("prefer", IGNORED.values(), ids=IGNORED)
-async def test_what_is_no_wait_is_ignored(closed_door: Door, prefer: str) -> None:
-    """RFC 7240: a preference that is not understood is no error."""
-    assert await applied(closed_door, [prefer]) is None
+async def test_an_invalid_wait_is_ignored(api_without_temporal: ApiHarness, prefer: str) -> None:
+    """RFC 7240: an unknown preference is not an error."""
+    assert await applied(api_without_temporal, [prefer]) is None
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,20 @@ async def test_what_is_no_wait_is_ignored(closed_door: Door, prefer: str) -> Non
     [(APPLIED, "SETTLED", "PROCEED"), (REJECTED, "CANCELLING", "VOID"), (NOT_SENT, "EXPIRED", "VOID")],
     ids=["applied", "rejected", "not sent"],
 )
-async def test_decision_within_the_wait_is_201_at_once(door: Door, adjust: object, state: str, decision: str) -> None:
-    """The caller has the decision as soon as it falls; a compensation goes on behind it."""
+async def test_decision_within_the_wait_is_201_at_once(
+    api: ApiHarness, adjust: object, state: str, decision: str
+) -> None:
+    """The caller gets the decision as soon as it is made; a compensation continues."""
     body = order()
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=adjust, cancels=[gate])  # type: ignore[arg-type] # parametrized
-    async with door.workers(external):
+    async with api.workers(external):
         started = time.monotonic()
-        answer = await door.post(body, prefer="wait=30")
+        answer = await api.post(body, prefer="wait=30")
         took_s = time.monotonic() - started
         gate.opened.set()
         if adjust is REJECTED:
-            await door.reaches(body["requestUniqueNo"], State.CANCELLED)
+            await api.wait_for_state(body["requestUniqueNo"], State.CANCELLED)
     assert answer.status_code == 201
     assert (answer.json()["state"], answer.json()["decision"]) == (state, decision)
     assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}"
@@ -100,15 +102,15 @@ async def test_decision_within_the_wait_is_201_at_once(door: Door, adjust: objec
     assert took_s < 15
 
 
-async def test_no_decision_within_the_wait_is_202_and_the_settlement_goes_on(door: Door) -> None:
+async def test_no_decision_within_the_wait_is_202_and_the_settlement_goes_on(api: ApiHarness) -> None:
     body = order()
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate)
-    async with door.workers(external):
-        answer = await door.post(body, prefer="wait=2")
-        repeat = await door.post(body)
+    async with api.workers(external):
+        answer = await api.post(body, prefer="wait=2")
+        repeat = await api.post(body)
         gate.opened.set()
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["decision"]) == ("ADJUSTING", None)
     assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}"
@@ -120,24 +122,24 @@ async def test_no_decision_within_the_wait_is_202_and_the_settlement_goes_on(doo
 
 
 @pytest.mark.parametrize("headers", [{}, {"prefer": "wait=0"}, {"prefer": "respond-async"}], ids=str)
-async def test_without_a_wait_the_answer_is_202_once_it_is_started(door: Door, headers: dict[str, str]) -> None:
+async def test_without_a_wait_the_answer_is_202_once_it_is_started(api: ApiHarness, headers: dict[str, str]) -> None:
     body = order()
     external = ScriptedExternalSystem(adjust=APPLIED)
-    async with door.workers(external):
-        answer = await door.post(body, **headers)
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+    async with api.workers(external):
+        answer = await api.post(body, **headers)
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert answer.status_code == 202
     assert "preference-applied" not in answer.headers
     assert int(answer.headers["retry-after"]) > 0
     assert len(external.adjusts) == 1
 
 
-async def test_adjust_carries_the_order_trace_and_company_as_given(door: Door) -> None:
-    """Passed on exactly: no trimming, no number parsing, no normalising."""
+async def test_adjust_carries_the_order_trace_and_company_as_given(api: ApiHarness) -> None:
+    """All values are passed on unchanged: no trimming, number parsing or normalisation."""
     body = order(amount="12.5", userName="\u7528\u6237 \U0001f600", metadata='{ "a" : "\\u00e9" }', ip="2001:DB8::1")
     external = ScriptedExternalSystem(adjust=APPLIED)
-    async with door.workers(external):
-        answer = await door.post(body, prefer="wait=10", trace="trace-9", companyId="-9")
+    async with api.workers(external):
+        answer = await api.post(body, prefer="wait=10", trace="trace-9", companyId="-9")
     assert [each.wire() for each in external.adjusts] == [body]
     assert [(each.trace, each.company_id) for each in external.headers] == [("trace-9", -9)]
     assert answer.json()["order"] == body

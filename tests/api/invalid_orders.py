@@ -1,4 +1,4 @@
-"""Table 1 at the front door: for every field, values that break one of its rules, and a word its rule must say."""
+"""Table 1 at the API: for every field, values that break one of its rules, and a word of the error message."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,16 +22,16 @@ REQUIRED = (
 )
 FIELDS = (*REQUIRED, "metadata")
 
-Refused = dict[str, tuple[object, str]]
+InvalidValues = dict[str, tuple[object, str]]
 
-NOT_TEXT: Refused = {
+NOT_TEXT: InvalidValues = {
     "number": (7, "string"),
     "true": (True, "string"),
     "list": ([], "string"),
     "object": ({}, "string"),
 }
-NULL_TEXT: Refused = {"null": (None, "string")}
-NOT_AN_INTEGER: Refused = {
+NULL_TEXT: InvalidValues = {"null": (None, "string")}
+NOT_AN_INTEGER: InvalidValues = {
     "null": (None, "integer"),
     "text": ("1", "integer"),
     "decimals": (1.5, "integer"),
@@ -39,19 +39,19 @@ NOT_AN_INTEGER: Refused = {
     "true": (True, "integer"),
     "list": ([1], "integer"),
 }
-CONTROLS: Refused = {
+CONTROLS: InvalidValues = {
     "newline": ("a\nb", "control characters"),
     "NUL": ("a\x00b", "control characters"),
 }
 
 
-def _text(length_max: int) -> Refused:
+def _text(length_max: int) -> InvalidValues:
     too_long = ("x" * (length_max + 1), f"at most {length_max} characters")
     return {**NOT_TEXT, **NULL_TEXT, **CONTROLS, "empty": ("", "at least 1 character"), "too long": too_long}
 
 
-NUMBER: Refused = {**_text(48), "newline at the end": ("ORD1\n", "control characters")}
-AMOUNT: Refused = {
+NUMBER: InvalidValues = {**_text(48), "newline at the end": ("ORD1\n", "control characters")}
+AMOUNT: InvalidValues = {
     **NOT_TEXT,
     "a float": (12.5, "string"),
     **NULL_TEXT,
@@ -78,7 +78,7 @@ AMOUNT: Refused = {
     "negative zero": ("-0.00", "positive"),
 }
 
-RULES: dict[str, Refused] = {
+RULES: dict[str, InvalidValues] = {
     "thirdServerCode": _text(256),
     "userName": _text(48),
     "currency": {
@@ -153,11 +153,11 @@ PAIRS: dict[str, tuple[dict[str, Any], str]] = {
     "decimals where there are none": ({"amountDigits": 0}, "amountDigits=0"),
     "one decimal too many": ({"amountDigits": 1}, "amountDigits=1"),
 }
-"""Fields that are each valid and do not fit together; the amount is the one to name."""
+"""Fields that are valid one by one but not together. The error names the amount."""
 
 
 def cases() -> Iterator[Any]:
-    """Yield field, value and the word that its rule must say, with an id that names them."""
+    """Yield field, value and a word of the error message, with an id that names them."""
     for field, refused in RULES.items():
         for name, (value, word) in refused.items():
             yield pytest.param(field, value, word, id=f"{field}: {name}")

@@ -1,4 +1,4 @@
-"""Sockets: the app behind real uvicorn, and Temporal servers that are away, silent or come back."""
+"""Real sockets: the app behind uvicorn, and a proxy that makes a server unreachable or unresponsive."""
 
 import asyncio
 import json
@@ -24,17 +24,17 @@ HOST = "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to pytest."""
+    """Does not handle signals; pytest does."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 @asynccontextmanager
 async def served(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[int]:
-    """Run the app behind uvicorn, as the API process does, on a port of the system's choice; yield the port."""
+    """Run the app behind uvicorn, as the API process does, on a free port; yield the port."""
     with socket.create_server((HOST, 0), backlog=2048) as listener:
         server = _Server(uvicorn_config(app, settings or Settings(), drain_s=5))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -51,8 +51,8 @@ async def _started(server: uvicorn.Server) -> bool:
 
 
 @dataclass(frozen=True)
-class RawAnswer:
-    """What came back over a socket."""
+class RawResponse:
+    """A response, read from a socket."""
 
     status: int
     headers: dict[str, str]
@@ -63,8 +63,8 @@ class RawAnswer:
         return json.loads(self.content)
 
 
-async def exchange(port: int, *parts: bytes, limit_s: float = 10) -> RawAnswer:
-    """Send bytes as they are and read one answer, which the server may give before it has read them all."""
+async def exchange(port: int, *parts: bytes, limit_s: float = 10) -> RawResponse:
+    """Send raw bytes and read one response. The server may respond before it has read all of them."""
     async with asyncio.timeout(limit_s):
         reader, writer = await asyncio.open_connection(HOST, port)
         try:
@@ -72,18 +72,18 @@ async def exchange(port: int, *parts: bytes, limit_s: float = 10) -> RawAnswer:
                 for part in parts:
                     writer.write(part)
                     await writer.drain()
-            return await read_answer(reader)
+            return await read_response(reader)
         finally:
             writer.close()
 
 
-async def read_answer(reader: asyncio.StreamReader) -> RawAnswer:
-    """Read one answer, whose length is announced."""
+async def read_response(reader: asyncio.StreamReader) -> RawResponse:
+    """Read one response with a Content-Length."""
     head = await reader.readuntil(b"\r\n\r\n")
     status_line, _, fields = head.partition(b"\r\n")
     headers = {name.lower(): value for name, value in BytesHeaderParser(policy=HTTP).parsebytes(fields).items()}
     content = await reader.readexactly(int(headers.get("content-length", "0")))
-    return RawAnswer(int(status_line.split()[1]), headers, content)
+    return RawResponse(int(status_line.split()[1]), headers, content)
 
 
 def head(method: str, path: str, *fields: str) -> bytes:
@@ -97,12 +97,12 @@ def chunk(content: bytes) -> bytes:
 
 
 async def temporal_at(port: int) -> Client:
-    """Return a client that connects with its first call, as the front door's does."""
+    """Return a client that connects with its first call, like the API's client."""
     return await Client.connect(f"{HOST}:{port}", lazy=True, data_converter=DATA_CONVERTER, identity=IDENTITY)
 
 
-class Line:
-    """The way to a server, on a port of its own: dead, silent, or passing everything on."""
+class TcpProxy:
+    """A proxy in front of a server: refusing connections, not answering, or forwarding."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.port = int(listener.getsockname()[1])
@@ -111,26 +111,26 @@ class Line:
         self._target: str | None = None
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def answer_nothing(self) -> None:
-        """Accept connections and swallow all that is sent, on those that are open too."""
+    async def stop_answering(self) -> None:
+        """Accept connections and discard all data, also on open connections."""
         self._target = None
         await self._listen()
 
-    async def lead_to(self, target: str) -> None:
-        """Pass on to a server what comes from now on; connections that had been swallowed break."""
-        self.cut()
+    async def forward_to(self, target: str) -> None:
+        """Forward new connections to a server, and close the connections whose data was discarded."""
+        self.disconnect()
         self._target = target
         await self._listen()
 
-    def cut(self) -> None:
-        """Break every connection."""
+    def disconnect(self) -> None:
+        """Close every connection."""
         for writer in self._writers:
             writer.close()
         self._writers.clear()
 
     async def close(self) -> None:
-        """Break every connection and take no more."""
-        self.cut()
+        """Close every connection and refuse new ones."""
+        self.disconnect()
         if self._server is not None:
             self._server.close()
 
@@ -141,14 +141,14 @@ class Line:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         if self._target is None:
-            await self._pass_on(reader, writer)
+            await self._forward(reader, writer)
             return
         host, _, port = self._target.rpartition(":")
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         self._writers.append(far_writer)
-        await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
+        await asyncio.gather(self._forward(reader, far_writer), self._forward(far_reader, writer))
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 if self._target is not None:
@@ -158,11 +158,11 @@ class Line:
 
 
 @asynccontextmanager
-async def line() -> AsyncIterator[Line]:
-    """Hold a port on which nobody listens, so that whoever connects is refused, until the test opens it."""
+async def tcp_proxy() -> AsyncIterator[TcpProxy]:
+    """Reserve a port that refuses connections until the test opens it."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
-        held = Line(listener)
+        held = TcpProxy(listener)
         try:
             yield held
         finally:

@@ -1,4 +1,4 @@
-"""Who may do what at the front door, in plain words. A route that is not in `WHO_MAY` fails a test."""
+"""The roles that may use each route. A route that is missing in `ROLES_BY_ROUTE` fails a test."""
 
 import re
 
@@ -6,21 +6,21 @@ import httpx2
 
 from api.keys.text import KeyText
 from settlement.keys import Permission
-from tests.api.doors import PEPPER, Door
+from tests.api.api_harness import PEPPER, ApiHarness
 
-EVERYBODY = None
+PUBLIC = None
 READERS = {"platform", "viewer", "operator"}
 SUBMITTERS = {"platform"}
 OPERATORS = {"operator"}
 ADMINS = {"admin"}
 
-WHO_MAY: dict[tuple[str, str], set[str] | None] = {
-    ("GET", "/docs"): EVERYBODY,
-    ("GET", "/docs/oauth2-redirect"): EVERYBODY,
-    ("GET", "/healthz"): EVERYBODY,
+ROLES_BY_ROUTE: dict[tuple[str, str], set[str] | None] = {
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/docs/oauth2-redirect"): PUBLIC,
+    ("GET", "/healthz"): PUBLIC,
     ("GET", "/metrics"): READERS,
-    ("GET", "/openapi.json"): EVERYBODY,
-    ("GET", "/readyz"): EVERYBODY,
+    ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/readyz"): PUBLIC,
     ("GET", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys/{keyId}/revocation"): ADMINS,
@@ -45,22 +45,22 @@ WHO_MAY: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): OPERATORS,
 }
 
-GUARDED_ROUTES = sorted(route for route, roles in WHO_MAY.items() if roles is not EVERYBODY)
-NAMES = ["-".join(route) for route in GUARDED_ROUTES]
-BY_ROLES = {
+PROTECTED_ROUTES = sorted(route for route, roles in ROLES_BY_ROUTE.items() if roles is not PUBLIC)
+NAMES = ["-".join(route) for route in PROTECTED_ROUTES]
+ROLES_BY_PERMISSION = {
     Permission.READ: READERS,
     Permission.SUBMIT: SUBMITTERS,
     Permission.ACT: OPERATORS,
     Permission.MANAGE_KEYS: ADMINS,
 }
 
-UNKNOWN_KEY = "0123456789abcdef." + "A" * 59
-"""Made up by somebody who has not the pepper."""
-UNISSUED_KEY = KeyText.new(PEPPER).full
-"""Made with the pepper; the ledger does not know it."""
+FORGED_KEY = "0123456789abcdef." + "A" * 59
+"""Made without the pepper."""
+UNKNOWN_KEY = KeyText.new(PEPPER).full
+"""Made with the pepper, but not in the ledger."""
 
 
-async def ask(door: Door, route: tuple[str, str], headers: dict[str, str]) -> httpx2.Response:
-    """Ask for a route, with nothing in the request that it could be carried out with."""
+async def request_route(api: ApiHarness, route: tuple[str, str], headers: dict[str, str]) -> httpx2.Response:
+    """Request a route without a valid body or id, so that an allowed request has no effect."""
     method, path = route
-    return await door.http.request(method, re.sub(r"\{\w+\}", "nothing-1", path), headers=headers)
+    return await api.http.request(method, re.sub(r"\{\w+\}", "nothing-1", path), headers=headers)
