@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from tests.chaos import test_verdict
 from tests.simulation.broken import Broken
 from tests.simulation.call_outcomes import AT_ONCE, LOST, Answer, Crash, Fate
 from tests.simulation.mutants import MUTANTS
@@ -66,7 +65,7 @@ async def test_a_planted_bug_is_caught_by_name(mutant: str, say: Callable[[str],
 def test_every_violation_is_raised_by_a_planted_bug_or_in_a_test_of_its_own() -> None:
     """What only callers on the real stack can see has no mutant here: an assertion of the storm's tests names it."""
     planted = {name for mutant in MUTANTS.values() for name in mutant.caught_by}
-    assert planted | named_in_assertions(inspect.getsource(test_verdict)) == set(Broken)
+    assert planted | named_in_assertions(inspect.getsource(test_assessment)) == set(Broken)
     assert set(Broken) - planted == {Broken.LOST, Broken.ANSWERED_WRONGLY}
 
 

@@ -1,4 +1,4 @@
-"""The disk that can be filled and the clock that can be set: real ones, each seen from the outside."""
+"""The disk that can be filled, and the clock that can be shifted in a real process."""
 
 import asyncio
 import os
@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.shifted_clock import ShiftedClock
-from tests.chaos.small_disk import SmallDisk, small_disk
+from tests.chaos.host_faults import ShiftedClock, SmallDisk, small_disk
 from tests.support.polling import until
 
 MIB = 1_048_576
 
 
-def test_a_full_disk_takes_nothing_more_until_it_is_freed(tmp_path: Path) -> None:
+def test_a_full_disk_rejects_writes_until_it_is_freed(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
     with small_disk(folder, size_mib=4) as disk:
-        if os.geteuid() != 0:  # only root may mount; the storm then says that it was left out
+        if os.geteuid() != 0:  # only root may mount; the report then lists the fault as left out
             assert disk is None
             return
         assert isinstance(disk, SmallDisk)
@@ -32,10 +31,10 @@ def test_a_full_disk_takes_nothing_more_until_it_is_freed(tmp_path: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
-async def test_a_running_process_sees_its_clock_set_and_set_right_again(tmp_path: Path) -> None:
+async def test_a_running_process_sees_its_clock_shifted_and_corrected(tmp_path: Path) -> None:
     clock = ShiftedClock(tmp_path / "clock")
     env = os.environ | {"PYTHONPATH": "."}
-    clock.beneath(env)
+    clock.install(env)
     ask = "import sys, datetime\nfor _ in sys.stdin: print(datetime.datetime.now(datetime.UTC).isoformat(), flush=True)"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", ask), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=env
@@ -47,8 +46,8 @@ async def test_a_running_process_sees_its_clock_set_and_set_right_again(tmp_path
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"?\n")
-        told = datetime.fromisoformat((await process.stdout.readline()).decode().strip())
-        return (told - datetime.now(UTC)).total_seconds()
+        now = datetime.fromisoformat((await process.stdout.readline()).decode().strip())
+        return (now - datetime.now(UTC)).total_seconds()
 
     async def is_ahead_by(seconds: int) -> bool:
         return abs(await ahead_s() - seconds) < 60

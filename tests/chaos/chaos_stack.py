@@ -1,4 +1,4 @@
-"""The ground of a storm: the real stack with two workers, a fault proxy before the external system, a small disk."""
+"""The system under test: the real stack with two workers, a fault proxy, and a small disk for the ledger."""
 
 import asyncio
 import shutil
@@ -17,9 +17,8 @@ from stack.parts import Stack
 from stack.ports import HOST, free_port
 from stack.process import Process
 from tests.chaos.fault_proxy import FaultProxy
-from tests.chaos.network_faults import Weather
-from tests.chaos.shifted_clock import ShiftedClock
-from tests.chaos.small_disk import SmallDisk, small_disk
+from tests.chaos.host_faults import ShiftedClock, SmallDisk, small_disk
+from tests.chaos.network_faults import NetworkFaults
 from tests.e2e.conftest import System, e2e_settings
 from tests.support.postgres import Postgres, public_folder, running_postgres
 
@@ -31,50 +30,50 @@ POLICY: dict[str, Any] = {
     "expire_after_s": 10,
     "reconcile_every_s": 5,
 }
-"""Less patience than the defaults, so that a storm of minutes sees every ending many times."""
+"""Shorter times than the defaults, so that every end state occurs many times in a few minutes."""
 
 DISK_MIB = 512
-"""More than the ledger of a storm needs, and a PostgreSQL with its write-ahead log around it."""
+"""More than the ledger of a storm needs, including the write-ahead log of PostgreSQL."""
 
 
 class LedgerKind(StrEnum):
-    """Where the ledger is."""
+    """The database of the ledger."""
 
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
 
 
 @dataclass
-class Ground:
-    """All that a storm goes on on."""
+class ChaosStack:
+    """The running system, and the handles for its faults."""
 
     system: System
     worker_b: Process
     proxy: FaultProxy
-    weather: Weather
+    network: NetworkFaults
     database_url: str
     clocks: dict[str, ShiftedClock]
-    """By process."""
+    """By name of the process."""
     disk: SmallDisk | None
-    """None where we may not mount one."""
+    """None without permission to mount."""
     postgres: Postgres | None
 
     @property
     def stack(self) -> Stack:
-        """The parts, but for the second worker."""
+        """All parts except the second worker."""
         return self.system.stack
 
     @property
     def workers(self) -> list[Process]:
-        """Both workers; they share the work as two machines would."""
+        """Both workers; they share the work like two machines."""
         return [self.stack.worker, self.worker_b]
 
 
 @asynccontextmanager
-async def ground(kind: LedgerKind, home: Path, weather: Weather) -> AsyncIterator[Ground]:
-    """Build the ground in `home` and start every part; all is ended and unmounted when the context closes.
+async def chaos_stack(kind: LedgerKind, home: Path, network: NetworkFaults) -> AsyncIterator[ChaosStack]:
+    """Start every part, with its files in `home`. Stop and unmount everything when the context ends.
 
-    What was written to `home`, logs above all, stays; what was there before goes.
+    `home` is deleted before the start. Its files, mainly logs, remain afterwards.
     """
     shutil.rmtree(home, ignore_errors=True)
     async with AsyncExitStack() as resources:
@@ -86,7 +85,7 @@ async def ground(kind: LedgerKind, home: Path, weather: Weather) -> AsyncIterato
         url = postgres.create_database("ledger") if postgres else f"sqlite:///{folder / 'ledger.db'}"
         settings = e2e_settings(home, database_url=url, **POLICY)
         stack = Stack(settings)
-        proxy = FaultProxy(free_port(), settings.simulator_port, weather.next)
+        proxy = FaultProxy(free_port(), settings.simulator_port, network.next)
         await proxy.listen()
         resources.push_async_callback(proxy.close)
         worker_b = _second_worker(stack, proxy)
@@ -95,15 +94,15 @@ async def ground(kind: LedgerKind, home: Path, weather: Weather) -> AsyncIterato
         resources.push_async_callback(stack.stop)
         resources.push_async_callback(worker_b.stop)
         await worker_b.start()
-        # Each request on a connection of its own: what a killed API leaves half open must not reach the next request.
+        # One connection per request: a half-open connection to a killed API must not affect the next request.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         http = await resources.enter_async_context(aiohttp.ClientSession(connector=connector))
-        yield Ground(System(stack, http), worker_b, proxy, weather, url, clocks, disk, postgres)
+        yield ChaosStack(System(stack, http), worker_b, proxy, network, url, clocks, disk, postgres)
 
 
 @contextmanager
 def _open_folder() -> Iterator[Path]:
-    """Make a folder for the ledger that every account can reach: PostgreSQL runs under one of its own."""
+    """Make a folder that every account can read: PostgreSQL runs under a separate account."""
     with tempfile.TemporaryDirectory(dir=public_folder(), prefix="chaos-") as made:
         folder = Path(made)
         folder.chmod(0o755)
@@ -111,7 +110,7 @@ def _open_folder() -> Iterator[Path]:
 
 
 def _second_worker(stack: Stack, proxy: FaultProxy) -> Process:
-    """Have the workers call through the proxy, and return one more, which is like the first."""
+    """Make the workers call through the proxy, and return a second worker that is configured like the first."""
 
     async def ready() -> bool:
         return "worker ready" in worker_b.tail()
@@ -126,5 +125,5 @@ def _shifted_clocks(home: Path, processes: list[Process]) -> dict[str, ShiftedCl
     home.mkdir(parents=True, exist_ok=True)
     clocks = {process.name: ShiftedClock(home / f"clock-of-{process.name}") for process in processes}
     for process in processes:
-        clocks[process.name].beneath(process.env)
+        clocks[process.name].install(process.env)
     return clocks

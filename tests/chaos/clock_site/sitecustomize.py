@@ -1,6 +1,6 @@
-"""Python reads this file at its start, before anything else, in a process whose wall clock a storm can set.
+"""Shifts the wall clock of a process. Python runs this file at its start.
 
-It stands in a folder of its own, which only those processes have on their path (see `shifted_clock.py`).
+Its folder is only on the path of processes with a `ShiftedClock` (see `host_faults.py`).
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import time_machine
 
-LOOKS_EVERY_S = 0.1
+POLL_S = 0.1
 _SHIFT = Path(os.environ["CHAOS_CLOCK"])
 
 
-def _keep_to_the_file() -> None:
+def _follow_file() -> None:
     shift, travel = 0, None
     while True:
         wanted = int(_SHIFT.read_text())
@@ -26,7 +26,7 @@ def _keep_to_the_file() -> None:
             if travel is not None:
                 travel.start()
             shift = wanted
-        time.sleep(LOOKS_EVERY_S)
+        time.sleep(POLL_S)
 
 
-threading.Thread(target=_keep_to_the_file, daemon=True).start()
+threading.Thread(target=_follow_file, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What both sides say when the storm is over: ledger, Temporal, API, and the external system's books and journal."""
+"""Collects the state of every settlement from ledger, Temporal, API, and the external system's books and journal."""
 
 import asyncio
 from collections import defaultdict
@@ -15,7 +15,7 @@ from settlement.snapshot import Snapshot
 from settlement.states import State
 from simulator.book_records import AccountView, NumberView
 from simulator.call_journal import CallView
-from tests.chaos.callers import Placed
+from tests.chaos.callers import PlacedOrder
 from tests.e2e.conftest import System
 from tests.simulation.evidence import Evidence, Story
 from workflows.order_settlement import OrderSettlement
@@ -24,19 +24,21 @@ AT_ONCE = 16
 LIST_LIMIT = 200
 
 
-class Witnesses:
-    """Asks every side about settlements, many at once; all must be there again."""
+class EvidenceCollector:
+    """Reads all sides, many settlements at once. All parts must be up."""
 
     def __init__(self, system: System, ledger: Ledger, temporal: Client) -> None:
         self._system = system
         self._ledger = ledger
         self._temporal = temporal
 
-    async def evidence(self, every: Iterable[Placed]) -> tuple[list[Evidence], list[tuple[Placed, NumberView]]]:
-        """Return all that is said of each settlement; and of those that the ledger does not know, the books' word."""
+    async def evidence(
+        self, every: Iterable[PlacedOrder]
+    ) -> tuple[list[Evidence], list[tuple[PlacedOrder, NumberView]]]:
+        """Return the evidence of each settlement, and the books of each order that is not in the ledger."""
         listed, slots = await self._listed(), asyncio.Semaphore(AT_ONCE)
 
-        async def one(placed: Placed) -> Evidence | tuple[Placed, NumberView]:
+        async def one(placed: PlacedOrder) -> Evidence | tuple[PlacedOrder, NumberView]:
             async with slots:
                 return await self._one(placed, listed)
 
@@ -46,23 +48,25 @@ class Witnesses:
         ]
 
     async def accounts(self) -> list[AccountView]:
-        """Return every balance that the external system keeps."""
+        """Return the balances of all accounts of the external system."""
         accounts = (await self._system.look("accounts", limit=10_000))["accounts"]
         return [AccountView.model_validate(each) for each in accounts]
 
-    async def under_way(self) -> set[str]:
-        """Return the numbers of all that has not come to rest."""
+    async def unfinished(self) -> set[str]:
+        """Return the numbers of all settlements in ADJUSTING or CANCELLING."""
         found: set[str] = set()
         for state in (State.ADJUSTING, State.CANCELLING):
             found |= await self._in_state(state)
         return found
 
     async def open_findings(self) -> list[str]:
-        """Return what reconciliation has found and not seen mended."""
+        """Return the open findings of reconciliation."""
         answer = await self._system.ask("GET", "/v1/reconciliation/findings?status=OPEN")
         return [f"{each['kind']} {each['requestUniqueNo']}: {each['detail']}" for each in answer.body["items"]]
 
-    async def _one(self, placed: Placed, listed: dict[str, frozenset[State]]) -> Evidence | tuple[Placed, NumberView]:
+    async def _one(
+        self, placed: PlacedOrder, listed: dict[str, frozenset[State]]
+    ) -> Evidence | tuple[PlacedOrder, NumberView]:
         number = placed.order.number
         books = NumberView.model_validate(await self._system.books(number))
         accepted = await self._ledger.find(number)
@@ -99,7 +103,7 @@ class Witnesses:
             raise
         if described.status is WorkflowExecutionStatus.COMPLETED:
             return await handle.result()
-        # One that was terminated when it had come to its end is not taken up, and still says what it knew.
+        # A workflow that was terminated after its last state is not taken up. A query still returns its snapshot.
         return await handle.query(OrderSettlement.snapshot)
 
     async def _listed(self) -> dict[str, frozenset[State]]:
