@@ -7,9 +7,9 @@ from settlement.states import State
 from simulator.book_records import NumberState, NumberView
 from tests.chaos.callers import Callers, PlacedOrder
 from tests.chaos.evidence_collector import EvidenceCollector
-from tests.simulation.broken import Broken, Violation
 from tests.simulation.evidence import Evidence
 from tests.simulation.invariant import sum_violations, violations
+from tests.simulation.violation import Violation, ViolationKind
 
 VIEWS = {"ledger", "api", "workflow"}
 
@@ -31,11 +31,11 @@ async def assess(collector: EvidenceCollector, callers: Callers) -> Assessment:
     found = [violation for evidence in every for violation in (*violations(evidence), *_missing_views(evidence))]
     found += lost_orders(unknown)
     found += sum_violations(every, await collector.accounts())
-    found += [Violation(Broken.ANSWERED_WRONGLY, "-", answer) for answer in callers.wrong_responses]
+    found += [Violation(ViolationKind.ANSWERED_WRONGLY, "-", answer) for answer in callers.wrong_responses]
     found += [
-        Violation(Broken.STORIES_DIFFER, "-", f"open finding: {each}") for each in await collector.open_findings()
+        Violation(ViolationKind.VIEWS_DIFFER, "-", f"open finding: {each}") for each in await collector.open_findings()
     ]
-    states = {evidence.number: evidence.story.state for evidence in every}
+    states = {evidence.number: evidence.view.state for evidence in every}
     return Assessment(states, sum(len(evidence.received) for evidence in every), found)
 
 
@@ -43,11 +43,11 @@ def lost_orders(unknown: Iterable[tuple[PlacedOrder, NumberView]]) -> Iterator[V
     """Yield a violation for each order that is missing in the ledger although it was accepted or received."""
     for placed, books in unknown:
         if placed.accepted:
-            yield Violation(Broken.LOST, placed.order.number, "its caller was told that it was accepted")
+            yield Violation(ViolationKind.LOST, placed.order.number, "its caller was told that it was accepted")
         if books.state is not NumberState.NEVER_RECEIVED or books.cancels:
-            yield Violation(Broken.LOST, placed.order.number, f"the external system's books say {books.state}")
+            yield Violation(ViolationKind.LOST, placed.order.number, f"the external system's books say {books.state}")
 
 
 def _missing_views(evidence: Evidence) -> Iterator[Violation]:
-    for view in sorted(VIEWS - set(evidence.stories)):
-        yield Violation(Broken.STORIES_DIFFER, evidence.number, f"{view} does not have it")
+    for view in sorted(VIEWS - set(evidence.views)):
+        yield Violation(ViolationKind.VIEWS_DIFFER, evidence.number, f"{view} does not have it")

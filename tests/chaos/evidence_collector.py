@@ -17,7 +17,7 @@ from simulator.book_records import AccountView, NumberView
 from simulator.call_journal import CallView
 from tests.chaos.callers import PlacedOrder
 from tests.e2e.conftest import System
-from tests.simulation.evidence import Evidence, Story
+from tests.simulation.evidence import Evidence, SettlementView
 from workflows.order_settlement import OrderSettlement
 
 AT_ONCE = 16
@@ -74,22 +74,22 @@ class EvidenceCollector:
             return placed, books
         return Evidence(
             settlement=accepted.settlement,
-            stories=await self._stories(number, accepted),
+            views=await self._views(number, accepted),
             books=books,
             received=[CallView.model_validate(each) for each in await self._system.calls(number)],
             listed=listed.get(number, frozenset()),
             decisions=placed.decisions,
         )
 
-    async def _stories(self, number: str, accepted: SettlementRecord) -> dict[str, Story]:
-        stories = {"ledger": Story.of_snapshot(accepted.snapshot)}
+    async def _views(self, number: str, accepted: SettlementRecord) -> dict[str, SettlementView]:
+        views = {"ledger": SettlementView.of_snapshot(accepted.snapshot)}
         answer = await self._system.get(number)
         if answer.status == HTTPStatus.OK:
-            stories["api"] = Story.of_resource(Settlement.model_validate(answer.body))
+            views["api"] = SettlementView.of_resource(Settlement.model_validate(answer.body))
         snapshot = await self._snapshot(number)
         if snapshot is not None:
-            stories["workflow"] = Story.of_snapshot(snapshot)
-        return stories
+            views["workflow"] = SettlementView.of_snapshot(snapshot)
+        return views
 
     async def _snapshot(self, number: str) -> Snapshot | None:
         handle: WorkflowHandle[OrderSettlement, Snapshot] = self._temporal.get_workflow_handle(

@@ -54,7 +54,7 @@ class Operators:
         if number in self._seen:
             return
         self._seen.add(number)
-        act, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
-        if act is not None:
-            answer = await self._system.act(number, act, body)
+        action, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
+        if action is not None:
+            answer = await self._system.act(number, action, body)
             self.actions += answer.status == HTTPStatus.OK

@@ -23,8 +23,8 @@ from tests.chaos.report import report_text
 from tests.chaos.storm import PostedOrder, Storm, StormPlan
 from tests.chaos.system_faults import InjectedFault, SystemFault, drawn_faults
 from tests.e2e.conftest import Answer, System
-from tests.simulation.broken import Broken, Violation
 from tests.simulation.evidence import Evidence
+from tests.simulation.violation import Violation, ViolationKind
 
 NEVER_RECEIVED = NumberView(
     request_unique_no="ORD-1",
@@ -52,7 +52,7 @@ EXAMPLE = Storm(
 )
 
 
-def kinds_of(*, accepted: bool, books: NumberView) -> list[Broken]:
+def kinds_of(*, accepted: bool, books: NumberView) -> list[ViolationKind]:
     return [violation.name for violation in lost_orders([(PlacedOrder(plain_order(), 0, accepted=accepted), books)])]
 
 
@@ -61,7 +61,7 @@ def test_an_order_that_was_neither_accepted_nor_received_is_not_lost() -> None:
 
 
 def test_an_accepted_order_that_is_not_in_the_ledger_is_lost() -> None:
-    assert kinds_of(accepted=True, books=NEVER_RECEIVED) == [Broken.LOST]
+    assert kinds_of(accepted=True, books=NEVER_RECEIVED) == [ViolationKind.LOST]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_accepted_order_that_is_not_in_the_ledger_is_lost() -> None:
     ],
 )
 def test_a_number_that_only_the_external_system_knows_is_lost(books: NumberView) -> None:
-    assert kinds_of(accepted=False, books=books) == [Broken.LOST]
+    assert kinds_of(accepted=False, books=books) == [ViolationKind.LOST]
 
 
 class EmptyEvidence(EvidenceCollector):
@@ -110,19 +110,19 @@ class ScriptedApi(System):
 @pytest.mark.parametrize(
     ("statuses", "names"),
     [
-        ([500, 201], {Broken.ANSWERED_WRONGLY, Broken.LOST}),
-        ([409, 201], {Broken.ANSWERED_WRONGLY, Broken.LOST}),
-        ([503, 201], {Broken.LOST}),
+        ([500, 201], {ViolationKind.ANSWERED_WRONGLY, ViolationKind.LOST}),
+        ([409, 201], {ViolationKind.ANSWERED_WRONGLY, ViolationKind.LOST}),
+        ([503, 201], {ViolationKind.LOST}),
     ],
 )
-async def test_a_response_that_must_never_occur_is_named(statuses: list[int], names: set[Broken]) -> None:
+async def test_a_response_that_must_never_occur_is_named(statuses: list[int], names: set[ViolationKind]) -> None:
     callers = Callers(ScriptedApi(*statuses), random.Random(1))  # noqa: S311
     assert (await callers.place(plain_order())).accepted
     assert {each.name for each in (await assess(EmptyEvidence(), callers)).violations} == names
 
 
 def test_the_report_names_every_violation_and_every_recovery() -> None:
-    violation = Violation(Broken.LOST, "ORD-3", "gone")
+    violation = Violation(ViolationKind.LOST, "ORD-3", "gone")
     changed = replace(EXAMPLE, assessment=replace(EXAMPLE.assessment, violations=[violation]))
     report = report_text(changed)
     assert f"VIOLATION {violation}" in report

@@ -1,4 +1,4 @@
-"""One state of everything in the model of the interleavings, and all that can befall a call in it."""
+"""The state of the interleavings model, and all scripts of a call in it."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 from settlement.ids import CancelKind
 from settlement.states import TRANSITIONS, CancelResult, Outcome, State
-from tests.simulation.call_outcomes import AT_ONCE, NEVER, Answer, Crash, Fate
-from tests.simulation.machine import ADJUST, NOTHING, Message, Obligation
+from tests.simulation.books_model import ADJUST, NOTHING, Message, Obligation
+from tests.simulation.call_scripts import AT_ONCE, NEVER, Answer, CallScript, Crash
 
 LATER = (0.5,)
 COPIED = (0.0, 0.5)
 COPIED_LATER = (0.5, 0.5)
-"""How copies arrive; when exactly, every order tells."""
+"""Arrival of two copies. The exploration covers every order of arrivals."""
 
 
 class Bounds(NamedTuple):
-    """How far it goes."""
+    """The bounds of the exploration."""
 
     attempts: int = 3
     """Attempts of one round of one cancel."""
     rounds: int = 2
-    """Rounds of all cancels together: automation's own, and the operator's."""
+    """Rounds of all cancels together: automatic ones and those of operators."""
 
 
-class Phase(StrEnum):
+class SagaPhase(StrEnum):
     """What the saga does next."""
 
     ADJUST = "ADJUST"
@@ -33,11 +33,11 @@ class Phase(StrEnum):
     REST = "REST"
 
 
-CALLING = {Phase.ADJUST, Phase.CANCEL}
+CALLING = {SagaPhase.ADJUST, SagaPhase.CANCEL}
 
 
 class Arrivals(NamedTuple):
-    """In which order things arrived; kept only where an obligation is broken, to foretell what follows."""
+    """The order of arrivals. Kept only if an obligation is broken, to compute the expected violation."""
 
     adjusts: int = 0
     """Copies of the adjust, up to 2."""
@@ -57,22 +57,22 @@ class Arrivals(NamedTuple):
         return self._replace(adjusts=min(2, self.adjusts + 1), before=before)
 
 
-class At(NamedTuple):
-    """One state of everything: saga, network, books, audit."""
+class ModelState(NamedTuple):
+    """The state of saga, network, books and audit."""
 
-    phase: Phase = Phase.ADJUST
+    phase: SagaPhase = SagaPhase.ADJUST
     path: tuple[State, ...] = (State.ADJUSTING,)
-    """The states entered; the last one holds."""
+    """The states entered so far; the last one is the current state."""
     adjust: Outcome | None = None
     kind: CancelKind = CancelKind.FIRST
     round: int = 0
     attempt: int = 1
     heard: tuple[int, ...] = ()
-    """Attempts of this round that Temporal has heard of."""
+    """Attempts of this round that were reported to Temporal."""
     audited: tuple[tuple[CancelKind, int], ...] = ()
-    """Records of the rounds that ended."""
+    """Number of audit records of each completed round."""
     sent: tuple[Message, ...] = ()
-    """Sends of which at least one copy arrives, sooner or later."""
+    """Sends of which at least one copy arrives."""
     result: CancelResult | None = None
     under_way: tuple[Message, ...] = ()
     held: int = NOTHING
@@ -83,37 +83,37 @@ class At(NamedTuple):
         """The settlement's state."""
         return self.path[-1]
 
-    def enter(self, state: State, phase: Phase) -> "At":
-        """Go to another state, as far as the product's own table allows."""
+    def enter(self, state: State, phase: SagaPhase) -> "ModelState":
+        """Enter another state. The transition must be in the table of the product."""
         assert state in TRANSITIONS[self.state], (self.state, state)
         return self._replace(path=(*self.path, state), phase=phase)
 
 
-def fates() -> Iterator[Fate]:
-    """Return everything that can befall one call."""
-    yield Fate(NEVER, Answer.NOT_SENT)
-    yield Fate(NEVER, crash=Crash.BEFORE_SEND)
+def call_scripts() -> Iterator[CallScript]:
+    """Yield every script of one call."""
+    yield CallScript(NEVER, Answer.NOT_SENT)
+    yield CallScript(NEVER, crash=Crash.BEFORE_SEND)
     in_time: tuple[tuple[float, ...], ...] = (AT_ONCE, COPIED)
     too_late: tuple[tuple[float, ...], ...] = (NEVER, LATER, COPIED_LATER)
     for arrives in in_time:
         for answer in (Answer.GOOD, Answer.LOST, Answer.WRONG_CODE, Answer.HTTP_500, Answer.CONTRADICTORY):
-            yield Fate(arrives, answer)
+            yield CallScript(arrives, answer)
         for crash in (Crash.AFTER_SEND, Crash.UNHEARD, Crash.AFTER_REPLY):
-            yield Fate(arrives, crash=crash)
+            yield CallScript(arrives, crash=crash)
     for arrives in too_late:
         for crash in (Crash.NONE, Crash.AFTER_SEND, Crash.UNHEARD):
-            yield Fate(arrives, Answer.LOST, crash)
+            yield CallScript(arrives, Answer.LOST, crash)
 
 
-FATES = tuple(fates())
+SCRIPTS = tuple(call_scripts())
 
 
-def _applied_in_time(at: At) -> bool:
+def _applied_in_time(at: ModelState) -> bool:
     return at.arrivals.adjusts > 0 and not at.arrivals.before
 
 
-FORETOLD: dict[Obligation, Callable[[At], bool]] = {
-    # It arrives after the last look at it.
+EXPECTED: dict[Obligation, Callable[[ModelState], bool]] = {
+    # The adjust arrives after the last cancel.
     Obligation.BURN_NUMBERS: lambda at: (
         at.state is State.CANCELLED and at.arrivals.adjusts > 0 and at.arrivals.before == at.arrivals.cancels
     ),
@@ -121,4 +121,4 @@ FORETOLD: dict[Obligation, Callable[[At], bool]] = {
     Obligation.REVERSE_ONCE: lambda at: at.state is State.CANCELLED and _applied_in_time(at) and at.arrivals.after > 1,
     Obligation.TELL_THE_TRUTH: lambda at: at.state is State.CANCELLED and _applied_in_time(at),
 }
-"""What an external system that breaks one obligation makes of a schedule, from the order of arrivals alone."""
+"""Whether a schedule violates the invariant if the external system breaks one obligation, by the order of arrivals."""

@@ -1,7 +1,7 @@
-"""The external system as a pure function: its real books, run once for every state and message that occurs.
+"""The external system as a pure function: the result of its real books is cached for each state and message.
 
-A state is all that the books hold of one number, row for row; so what is looked up is what the simulator's
-own code did with it. The obligations of an external system can be broken, one at a time.
+A state is the complete content of the books for one number. So each cached result comes from the simulator's own code.
+The obligations of an external system can be broken, one at a time.
 """
 
 from enum import StrEnum
@@ -23,11 +23,11 @@ NUMBER = "ORD-1"
 SETTLEMENT = settlement(requestUniqueNo=NUMBER)
 RECEIVED = ReceivedAdjust(**SETTLEMENT.adjust.model_dump(), company_id=SETTLEMENT.company_id)
 Message = str
-"""ADJUST, or the kind of a cancel: every send of it is the same request, byte for byte."""
+"""ADJUST, or the kind of a cancel. Every send of it is the same request, byte for byte."""
 
 
 class Obligation(StrEnum):
-    """What the contract wants of an external system, and the saga relies on."""
+    """The obligations of an external system in the contract, on which the saga relies."""
 
     BURN_NUMBERS = "BURN_NUMBERS"
     """An adjust that comes after its cancel is refused (interpretations, dangling action)."""
@@ -43,7 +43,7 @@ ALL_KEPT = frozenset(Obligation)
 
 
 TASKS = {kind: CancelTask(settlement=SETTLEMENT, intent=cancel_intent(kind, "why", 1), round=0) for kind in CancelKind}
-"""The two cancels of the settlement, as the workflow makes them."""
+"""The two cancels of the settlement, as the workflow creates them."""
 
 
 def _cancel_of(kind: CancelKind) -> Cancel:
@@ -68,11 +68,11 @@ class Held(NamedTuple):
 
 
 NOTHING = 0
-"""The name of books that hold nothing yet."""
+"""The id of empty books."""
 
 
-class Machine:
-    """The books of one external system. `refuses`: it rejects the adjust, by the contract's rules."""
+class BooksModel:
+    """The books of one external system. With `refuses`, it rejects the adjust, as the contract allows."""
 
     def __init__(self, kept: frozenset[Obligation] = ALL_KEPT, *, refuses: bool = False) -> None:
         self._kept, self._refuses = kept, refuses
@@ -83,10 +83,10 @@ class Machine:
         self._known: dict[tuple[int, Message], tuple[int, Result]] = {}
         self._views: dict[int, NumberView] = {}
         self.runs = 0
-        """How many transitions the real books have made."""
+        """Number of transitions of the real books."""
 
     def receive(self, held: int, message: Message) -> tuple[int, Result]:
-        """Let a message arrive; return the books after it, by the name that this machine gives them, and the answer."""
+        """Process a message in a state; return the id of the next state, and the reply."""
         if (held, message) not in self._known:
             self._restore(held)
             self.runs += 1
@@ -95,7 +95,7 @@ class Machine:
         return self._known[held, message]
 
     def view(self, held: int) -> NumberView:
-        """Return what the books show of the number in a state."""
+        """Return the books of the number in a state."""
         if held not in self._views:
             self._restore(held)
             self._views[held] = self._books.number(NUMBER)
