@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test simulate chaos screenshots check lock clean
+.PHONY: help demo up dev test simulate chaos screenshots check hooks lock clean
 
 help: ## show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One virtual environment, from one lock with hashes; made anew when the lock changes.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
@@ -18,11 +18,18 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+##@ Run
+
 demo: $(VENV)/.ready ## settle a story of orders through every state, on real parts
 	@$(BIN)/python -m stack demo
 
 up: $(VENV)/.ready ## keep Temporal with its UI, simulator, worker and API running
 	@exec $(BIN)/python -m stack up
+
+dev: $(VENV)/.ready ## as up; worker and API start anew whenever a source file changes
+	@exec $(BIN)/python -m stack dev
+
+##@ Prove
 
 test: $(VENV)/.ready ## run all tests
 	@tests/system_packages
@@ -38,8 +45,13 @@ simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one 
 chaos: $(VENV)/.ready ## kill, freeze, fill and cut the real stack under load, on SQLite and PostgreSQL; SEED=1
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SETTLEMENTS),--settlements $(SETTLEMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(RATE),--rate $(RATE))
 
+##@ Develop
+
 check: $(VENV)/.ready ## style, types, layers, locks
 	@.ci/check
+
+hooks: $(VENV)/.ready ## have git run the checks before each commit and push
+	@$(BIN)/pre-commit install
 
 lock: $(VENV)/.ready ## write the locks anew from pyproject.toml
 	@.ci/lock

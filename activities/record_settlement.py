@@ -47,6 +47,7 @@ class RecordSettlement:
         return RecordResult.RECORDED if written else RecordResult.NOT_NEWER
 
     async def _report(self, number: str, error: DecisionConflictError) -> None:
-        detail = str(error)
-        log.error("an operator must act", settlement=number, finding=FindingKind.DECISION_CONFLICT, detail=detail)
-        await self._findings.see(FindingKind.DECISION_CONFLICT, number, detail, round_started_at=datetime.now(UTC))
+        """Open a finding, unless an operator has closed the one of this very conflict."""
+        kind, detail = FindingKind.DECISION_CONFLICT, error.detail
+        if await self._findings.see(kind, number, detail, round_started_at=datetime.now(UTC)) is not None:
+            log.error("an operator must act", settlement=number, finding=kind, detail=detail)

@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError, TemporalRefusedError, calling_temporal
 from ledger import TemporalHome
 from settlement.temporal_identity import TemporalIdentity
 
@@ -21,14 +21,10 @@ CHECK_EVERY_S = 10.0
 BIND_COMMAND = "python -m api.bind_temporal"
 
 _RPC = timedelta(seconds=CHECK_LIMIT_S)
-_NOT_TOLD = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}
 
 
-class WrongTemporalError(RuntimeError):
-    """The ledger belongs to another Temporal: nothing may be started or repaired. No money moves because of it.
-
-    A RuntimeError, as the SDK's own error for a server that cannot be reached: whoever handles that handles this.
-    """
+class WrongTemporalError(TemporalCallError):
+    """The ledger belongs to another Temporal: nothing may be started or repaired. No money moves because of it."""
 
     def __init__(self, home: TemporalIdentity, found: TemporalIdentity) -> None:
         super().__init__(
@@ -41,20 +37,23 @@ class WrongTemporalError(RuntimeError):
 
 
 async def identity_of(client: Client) -> TemporalIdentity:
-    """Return which namespace of which cluster a client is connected to. Raises RPCError, RuntimeError or TimeoutError.
+    """Return which namespace of which cluster a client is connected to. Raises TemporalCallError.
 
     A server that does not tell its cluster's id, as Temporal Cloud may, is known by the namespace's id alone.
     """
-    async with asyncio.timeout(CHECK_LIMIT_S):
-        service = client.workflow_service
-        described = await service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace), timeout=_RPC)
-        try:
-            cluster_id = (await service.get_cluster_info(GetClusterInfoRequest(), timeout=_RPC)).cluster_id
-        except RPCError as error:
-            if error.status not in _NOT_TOLD:
-                raise
-            cluster_id = ""
+    namespace = DescribeNamespaceRequest(namespace=client.namespace)
+    async with calling_temporal(CHECK_LIMIT_S):
+        described = await client.workflow_service.describe_namespace(namespace, timeout=_RPC)
+        cluster_id = await _cluster_id(client)
     return TemporalIdentity(cluster_id=cluster_id, namespace=client.namespace, namespace_id=described.namespace_info.id)
+
+
+async def _cluster_id(client: Client) -> str:
+    try:
+        async with calling_temporal():
+            return (await client.workflow_service.get_cluster_info(GetClusterInfoRequest(), timeout=_RPC)).cluster_id
+    except TemporalRefusedError:
+        return ""
 
 
 class TemporalGuard:
@@ -69,8 +68,8 @@ class TemporalGuard:
     async def check(self) -> None:
         """Return if it is the same Temporal. A ledger that belongs to none yet belongs to this one from then on.
 
-        Raises WrongTemporalError if it is another one; RPCError, RuntimeError, SQLAlchemyError or OSError if
-        either side cannot be asked, which says nothing about it.
+        Raises WrongTemporalError if it is another one. Where one side cannot be asked, which says nothing about it,
+        raises another TemporalCallError for Temporal, SQLAlchemyError or OSError for the ledger.
         """
         found = await identity_of(self._client)
         home = await self._home.read() or await self._home.adopt_first(found, self._name, datetime.now(UTC))

@@ -8,18 +8,17 @@ from types import FrameType
 import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
 from api.http.server import uvicorn_config
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
-from config.ending import Ending
-from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
+from config.process import ShutdownLimit, keep_files_private
 from config.settings import load_api_settings
 from config.temporal import connect
 from config.tracing import open_tracing
@@ -41,11 +40,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._ending = Ending(END_LIMIT_S, lambda: [f"{len(self.server_state.tasks)} requests"])
+        self._shutdown_limit = ShutdownLimit(END_LIMIT_S, lambda: [f"{len(self.server_state.tasks)} requests"])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the shutdown. A second signal ends the process at once."""
-        self._ending.signalled(sig)
+        self._shutdown_limit.on_signal(sig)
         super().handle_exit(sig, frame)
 
 
@@ -55,7 +54,7 @@ async def main() -> int:
     The exit code is 1 if the ledger belongs to another Temporal. If the ledger or Temporal is unreachable, the API
     starts all the same, but it starts no workflow before it has compared the two.
     """
-    owner_only()
+    keep_files_private()
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
@@ -99,7 +98,7 @@ async def _wrong_temporal(access: TemporalAccess) -> WrongTemporalError | None:
             await access.check()
     except WrongTemporalError as wrong:
         return wrong
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("identity of Temporal not checked yet", error=str(error) or type(error).__name__)
     return None
 

@@ -11,8 +11,8 @@ import sys
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from activities.temporal_guard import BIND_COMMAND, identity_of
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
@@ -58,11 +58,10 @@ async def bind(settings: Settings, confirmed: str | None) -> str:
 
 async def _temporal_of(settings: Settings) -> TemporalIdentity:
     try:
-        return await identity_of(await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}"))
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        raise BindingRefusedError(
-            f"the identity of Temporal cannot be read: {str(error) or type(error).__name__}"
-        ) from None
+        async with calling_temporal():
+            return await identity_of(await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}"))
+    except TemporalCallError as error:
+        raise BindingRefusedError(f"the identity of Temporal cannot be read: {error}") from None
 
 
 async def _open_settlements(ledger: Ledger) -> str:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.keys.verification import Keys
-from config.files import owner_only
 from config.logging import configure_logging
 from config.pepper import load_pepper
+from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from ledger import KeyRing, open_engine
 from schemas.keys import ApiKeyRequest
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("owner", metavar="OWNER", help="who uses the key; actions are audited under this name")
     parser.add_argument("--force", action="store_true", help="create a key even if an active admin key exists")
     arguments = parser.parse_args()
-    owner_only()
+    keep_files_private()
     settings = load_settings()
     # Logs go to standard error. Standard output holds the key and nothing else.
     configure_logging(settings.log_format, settings.log_level)

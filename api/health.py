@@ -10,8 +10,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.problems import documented
 from api.services import Services
 from api.temporal_access import Identity
@@ -95,9 +95,9 @@ async def _ledger_is_up(services: Services) -> bool:
 
 async def _temporal_is_up(services: Services) -> bool:
     try:
-        async with asyncio.timeout(CHECK_LIMIT_S):
+        async with calling_temporal(CHECK_LIMIT_S):
             is_up = await services.temporal.is_up()
-    except (RPCError, RuntimeError, OSError) as error:
+    except TemporalCallError as error:
         log.warning("temporal not ready", error=type(error).__name__)
         return False
     await _verify(services)
@@ -109,5 +109,5 @@ async def _verify(services: Services) -> None:
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
             await services.temporal.client()
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("temporal not verified", error=type(error).__name__)

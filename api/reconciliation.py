@@ -1,6 +1,5 @@
 """/v1/reconciliation: the last round, its findings, starting a round, allowing take-ups, closing a finding."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -9,13 +8,14 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
 from api.http.access import Actor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
 from api.services import Injected, Services
+from api.temporal_access import unconfirmed
 from ledger import Findings, TakeUps
 from ledger.reconciliation.findings import FINDING_PAGE_MAX
 from schemas.problems import ErrorCode
@@ -105,7 +105,8 @@ async def post_finding_closing(
 ) -> Finding:
     """Close a finding that no round clears (DECISION_CONFLICT), after comparing both sides and the broker's books.
 
-    It moves no money. Repeating it changes nothing: the first operator and reason stay on record.
+    It moves no money. Repeating it changes nothing: the first operator and reason stay on record. It stays closed while
+    later rounds find the same. If a state has changed on either side, they open a new finding.
     """
     findings = Findings(services.ledger.engine)
     found = await findings.find(finding_id)
@@ -147,22 +148,13 @@ def _findings(services: Services) -> Findings:
 
 async def _trigger(services: Services) -> None:
     try:
-        async with asyncio.timeout(TRIGGER_LIMIT_S):
+        async with calling_temporal(TRIGGER_LIMIT_S):
             handle = (await services.temporal.client()).get_schedule_handle(RECONCILIATION_SCHEDULE)
             # The schedule skips a round that overlaps another one. A round that an operator requests must run.
             await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            detail = "no round was requested: there is no schedule yet; the first worker that starts creates it"
-            raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
-        raise _unavailable(error) from error
-    except (TimeoutError, RuntimeError) as error:
-        # The client raises RuntimeError if it cannot connect.
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ProblemError:
-    log.error("temporal unavailable", error=str(error) or type(error).__name__)
-    return ProblemError(
-        ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm; the round may have been requested all the same"
-    )
+    except TemporalNotFoundError as error:
+        detail = "no round was requested: there is no schedule yet; the first worker that starts creates it"
+        raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
+    except TemporalCallError as error:
+        detail = "Temporal did not confirm; the round may have been requested all the same"
+        raise unconfirmed(error, detail) from error

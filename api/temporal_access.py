@@ -7,7 +7,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
+from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import CHECK_EVERY_S, TemporalGuard, WrongTemporalError
+from api.http.problems import ProblemError
+from schemas.problems import ErrorCode
 
 log = structlog.get_logger()
 
@@ -21,6 +24,12 @@ class Identity(StrEnum):
     """Not compared yet: Temporal or the ledger has not responded since this process started."""
     WRONG = "WRONG"
     """The ledger belongs to another Temporal. This process starts nothing."""
+
+
+def unconfirmed(error: TemporalCallError, detail: str) -> ProblemError:
+    """Return the problem for a call that Temporal did not confirm, and log what the caller is not told."""
+    log.error("temporal unavailable", error=str(error))
+    return ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, detail)
 
 
 class TemporalAccess:
@@ -68,7 +77,7 @@ class TemporalAccess:
         self._wrong, self._verified = None, True
 
     async def is_up(self) -> bool:
-        """Return whether Temporal is healthy, without comparing it. Raises RPCError or RuntimeError if unreachable."""
+        """Return whether Temporal is healthy, without comparing it. Call it within `calling_temporal`."""
         return await self._client.service_client.check_health()
 
     async def watch(self) -> None:

@@ -10,7 +10,7 @@ from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
-from ledger.reconciliation.take_ups import TakeUps
+from ledger.reconciliation.take_ups import Permit, TakeUps
 from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_home import TemporalHome
@@ -24,6 +24,7 @@ __all__ = [
     "Ledger",
     "NumberReusedError",
     "Page",
+    "Permit",
     "SettlementFilter",
     "SettlementRecord",
     "SettlementSummaries",

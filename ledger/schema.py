@@ -20,7 +20,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
         """Refuse a moment without a zone: nobody could say when it was."""
         if value is None:
             return None
@@ -29,7 +29,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(message)
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
         """Give the zone back."""
         if value is None:
             return None
@@ -41,6 +41,8 @@ OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
 SQLite would prefer the index of a column that is compared with `=` or `IN`, and sort."""
 OPEN_FINDING = text("status = 'OPEN'")
 """Findings that are open, in the words of their index."""
+CLOSED_FINDING = text("status = 'CLOSED'")
+"""Findings that an operator has closed, in the words of their index."""
 RUNNING = text("batches.state = 'RUNNING'")
 """Batches that have not ended, in the words of their index but for the table's name, which joins need."""
 PENDING = text("batch_items.outcome = 'PENDING'")

@@ -24,8 +24,10 @@ from ledger.gauges import Gauges, read_gauges
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
+from settlement.reconciliation import conflict_detail
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
+from settlement.states import State
 from settlement.tasks import RecordResult
 
 PAGE_LIMIT_MAX = 200
@@ -35,6 +37,11 @@ ROWS_PER_STATEMENT = 500
 
 class DecisionConflictError(SQLAlchemyError):
     """Two decisions on one settlement: two Temporals have worked on it, or one was set back. A person must look."""
+
+    def __init__(self, number: str, ledgers: State, own: State) -> None:
+        self.detail = conflict_detail(ledgers, own)
+        """What a finding says of it."""
+        super().__init__(f"settlement {number}: {self.detail}")
 
 
 @dataclass(frozen=True)
@@ -221,11 +228,7 @@ class Ledger:
     async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
         query = queries.settlements.other_decision(number, snapshot.decision)
         if (known := (await connection.execute(query)).first()) is not None:
-            message = (
-                f"settlement {number}: the ledger has the decision {known.decision} ({known.state}), its workflow "
-                f"{snapshot.decision} ({snapshot.state})"
-            )
-            raise DecisionConflictError(message)
+            raise DecisionConflictError(number, State(known.state), snapshot.state)
 
     async def _put_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
         await self._put(connection, external_calls, rows.call_values(number, snapshot))

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from contract.model import Model
 from settlement.operator_rules import Note
+from settlement.states import State, decision_of
 
 TAKE_UPS_ALLOWED_MAX = 100_000
 """Of one allowance."""
@@ -37,7 +38,18 @@ class FindingKind(StrEnum):
 
 
 CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
-"""Findings that no round clears: when Temporal has forgotten the workflow, the money is still where it is."""
+"""Findings that no round clears: when Temporal has forgotten the workflow, the money is still where it is.
+
+Once closed, such a finding stays closed while rounds find the same: its detail says all that an operator judged.
+"""
+
+
+def conflict_detail(ledgers: State, own: State) -> str:
+    """Return the detail of a finding DECISION_CONFLICT: both decisions, and the states in which they stand.
+
+    Whatever finds the conflict says it in these words: an operator's closing holds for this detail.
+    """
+    return f"the ledger has the decision {decision_of(ledgers)} ({ledgers}), its workflow {decision_of(own)} ({own})"
 
 
 class FindingStatus(StrEnum):

@@ -52,7 +52,7 @@ async def start_workflow(
 ) -> WorkflowHandle[OrderSettlement, Snapshot]:
     """Start the settlement's workflow and return its handle; repeating it joins the running one.
 
-    Raises WorkflowAlreadyStartedError if it has closed, RPCError if Temporal does not confirm.
+    Raises WorkflowAlreadyStartedError if it has closed. Call it within `calling_temporal`, as Temporal may not confirm.
     """
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
 
@@ -64,8 +64,8 @@ async def take_up(
 
     Only reconciliation does this: it has asked the lost workflow what it knew, which may be more than the ledger has.
 
-    Raises WorkflowAlreadyStartedError if the one before came to its end by itself, RPCError if Temporal does not
-    confirm.
+    Raises WorkflowAlreadyStartedError if the one before came to its end by itself. Call it within `calling_temporal`,
+    as Temporal may not confirm.
     """
     after_lost_ones = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up, after_lost_ones))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ledger import SettlementSummary
 from settlement import limits
-from settlement.reconciliation import FindingKind
+from settlement.reconciliation import FindingKind, conflict_detail
 from settlement.states import END_STATES, State, decision_of
 
 
@@ -85,13 +85,12 @@ def _without_row(execution: Execution | None) -> Diagnosis | None:
 
 
 def _conflict(known: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
-    own = decision_of(execution.state) if execution is not None and execution.state is not None else None
-    ledgers = decision_of(known.state)
+    if execution is None or execution.state is None:
+        return None
+    own, ledgers = decision_of(execution.state), decision_of(known.state)
     if own is None or ledgers is None or own is ledgers:
         return None
-    detail = (
-        f"the ledger has the decision {ledgers} ({known.state}), its workflow {own} ({execution and execution.state})"
-    )
+    detail = conflict_detail(known.state, execution.state)
     return Diagnosis(FindingKind.DECISION_CONFLICT, detail, Repair.NONE)
 
 

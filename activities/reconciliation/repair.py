@@ -1,6 +1,5 @@
 """Look at one settlement on both sides, write down what does not fit, and put right what is safe."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,9 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from activities.reconciliation.diagnose import Diagnosis, Execution, Repair, diagnose
 from activities.reconciliation.snapshot_merge import NotRepairedError, above, ledger_is_enough, newest
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
+from activities.temporal_calls import calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
-from ledger import Findings, Ledger, SettlementRecord, SettlementSummaries, TakeUps
+from ledger import Findings, Ledger, Permit, SettlementRecord, SettlementSummaries, TakeUps
 from ledger.settlements import DecisionConflictError
 from settlement import limits
 from settlement.audit_window import counts, within_window
@@ -54,6 +54,21 @@ class _Case:
     own: Snapshot | None
     """What its workflow says; None: it was not asked, or does not answer."""
     diagnosis: Diagnosis
+
+
+@dataclass
+class _TakeUp:
+    """A take-up that can be done: what the ledger has, and what is known beside it."""
+
+    accepted: SettlementRecord
+    known: Snapshot
+    may_be_started: bool = False
+    """Whether Temporal was asked to start the workflow, and did not certainly refuse."""
+
+    @property
+    def starts(self) -> bool:
+        """Whether a workflow must be started: one whose end is known only needs its end recorded."""
+        return self.known.state not in END_STATES
 
 
 class Reconciler:
@@ -100,8 +115,7 @@ class Reconciler:
             return Examined()
         if (await self.standings.of([number])).get(number) != known:
             return Examined()
-        repaired = await self._handle_in_round(_Case(number, execution, own, diagnosis), round_started_at)
-        return Examined(diagnosis.kind, repaired)
+        return await self._handle_in_round(_Case(number, execution, own, diagnosis), round_started_at)
 
     async def restart_aborted(self, number: str) -> Examined:
         """Start the workflow of an ABORTED settlement again if it was ended from outside; repeating it joins that one.
@@ -117,42 +131,55 @@ class Reconciler:
         if diagnosis is None or diagnosis.cure is not Repair.TAKE_UP:
             return Examined()
         own = await self.workflows.snapshot(number, execution) if execution is not None else None
-        repaired = await self._handle(_Case(number, execution, own, diagnosis), datetime.now(UTC))
-        return Examined(diagnosis.kind, repaired)
+        return await self._handle(_Case(number, execution, own, diagnosis), datetime.now(UTC))
 
-    async def _handle_in_round(self, case: _Case, round_started_at: datetime) -> bool:
-        if case.diagnosis.cure is Repair.TAKE_UP and not await self._may_take_up(round_started_at):
-            return False
-        return await self._handle(case, round_started_at)
+    async def _handle_in_round(self, case: _Case, round_started_at: datetime) -> Examined:
+        """Put a case right as far as a round may: a workflow that must be started needs a permit.
 
-    async def _handle(self, case: _Case, round_started_at: datetime) -> bool:
+        A permit is used only for a workflow that was started, or may have been, because Temporal's answer is missing.
+        """
+        take_up = await self._take_up_that_starts(case)
+        if take_up is None:
+            return await self._handle(case, round_started_at)
+        permit = await self._permit(round_started_at)
+        if permit is None:
+            return Examined(case.diagnosis.kind)
+        try:
+            return await self._handle(case, round_started_at, take_up)
+        finally:
+            if not take_up.may_be_started:
+                await self._take_ups.give_back(permit)
+
+    async def _handle(self, case: _Case, round_started_at: datetime, take_up: _TakeUp | None = None) -> Examined:
         kind, detail = case.diagnosis.kind, case.diagnosis.detail
         # Written down first: if this worker is lost in the middle, the next round finds it open, and looks again.
         finding = await self.findings.see(kind, case.number, detail, round_started_at=round_started_at)
-        repair, reason = await self._try(case)
+        if finding is None:
+            return Examined()
+        repair, reason = await self._try(case, take_up)
         if repair is None:
             await self.findings.explain(finding, f"{detail}; {reason}" if reason else detail)
             log.error("a person must look", settlement=case.number, finding=kind, detail=detail, reason=reason)
-            return False
+            return Examined(kind)
         await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
         log.warning("put right", settlement=case.number, finding=kind, detail=detail, repair=repair)
-        return True
+        return Examined(kind, repaired=True)
 
-    async def _may_take_up(self, round_started_at: datetime) -> bool:
-        """Tell whether one more lost workflow may be started anew; if not, one finding says so for all of them."""
-        if await self._take_ups.permit(round_started_at, limits.RECONCILE_TAKE_UPS_MAX):
-            return True
-        kind = FindingKind.TAKE_UP_LIMIT
-        await self.findings.see(kind, None, LIMIT_REACHED, round_started_at=round_started_at)
-        log.error("a person must look", finding=kind, detail=LIMIT_REACHED)
-        return False
+    async def _permit(self, round_started_at: datetime) -> Permit | None:
+        """Return the permit to start one more lost workflow; None: one finding says so for all that are refused."""
+        permit = await self._take_ups.permit(round_started_at, limits.RECONCILE_TAKE_UPS_MAX)
+        if permit is None:
+            kind = FindingKind.TAKE_UP_LIMIT
+            await self.findings.see(kind, None, LIMIT_REACHED, round_started_at=round_started_at)
+            log.error("a person must look", finding=kind, detail=LIMIT_REACHED)
+        return permit
 
-    async def _try(self, case: _Case) -> tuple[str | None, str]:
+    async def _try(self, case: _Case, take_up: _TakeUp | None) -> tuple[str | None, str]:
         """Put it right; return how, or None and why that would not certainly be right."""
         try:
             match case.diagnosis.cure:
                 case Repair.TAKE_UP:
-                    return await self._take_up(case), ""
+                    return await self._take_up(case, take_up or await self._plan(case)), ""
                 case Repair.RECORD:
                     return await self._record(case), ""
                 case Repair.WRITE_ROW:
@@ -162,7 +189,18 @@ class Reconciler:
         except (NotRepairedError, DecisionConflictError) as error:
             return None, str(error)
 
-    async def _take_up(self, case: _Case) -> str:
+    async def _take_up_that_starts(self, case: _Case) -> _TakeUp | None:
+        """Return the take-up of a case if it can be done and starts a workflow."""
+        if case.diagnosis.cure is not Repair.TAKE_UP:
+            return None
+        try:
+            take_up = await self._plan(case)
+        except NotRepairedError:
+            return None
+        return take_up if take_up.starts else None
+
+    async def _plan(self, case: _Case) -> _TakeUp:
+        """Read what a new workflow would go on from. Raises NotRepairedError if starting it may be wrong."""
         if await self.findings.is_open(FindingKind.DECISION_CONFLICT, case.number):
             message = "ledger and workflow had opposite decisions, and a cancel could take back what was settled"
             raise NotRepairedError(message)
@@ -171,17 +209,22 @@ class Reconciler:
             state = case.execution.state if case.execution else None
             message = f"it had come to {state} and does not answer what it knew; the next round asks again"
             raise NotRepairedError(message)
-        known = newest(accepted.snapshot, case.own)
-        if known.state in END_STATES:
+        return _TakeUp(accepted, newest(accepted.snapshot, case.own))
+
+    async def _take_up(self, case: _Case, take_up: _TakeUp) -> str:
+        accepted, known = take_up.accepted, take_up.known
+        if not take_up.starts:
             await self._ledger.record(accepted.settlement, above(accepted.snapshot, known))
             return f"its end, {known.state}, was written into the ledger"
+        lost_at = case.execution.closed_at if case.execution else None
+        known = within_window(known, recorded=counts(accepted.snapshot))
+        taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail, lost_at=lost_at)
+        take_up.may_be_started = True
         try:
-            lost_at = case.execution.closed_at if case.execution else None
-            known = within_window(known, recorded=counts(accepted.snapshot))
-            taken_up = TakeUp(snapshot=known, reason=case.diagnosis.detail, lost_at=lost_at)
-            async with asyncio.timeout(limits.RECONCILE_RPC_S):
+            async with calling_temporal(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:
+            take_up.may_be_started = False
             message = "its workflow came to its end meanwhile; the next round looks again"
             raise NotRepairedError(message) from error
         return f"taken up again where it stood, {known.state}"

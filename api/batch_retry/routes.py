@@ -1,6 +1,5 @@
 """/v1/batch-retries: preview, start, read and stop retries of cancel adjust for many aborted settlements."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -10,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.access import Actor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
@@ -19,12 +18,12 @@ from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
 from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
-from schemas.batch_retry import BatchList
 from schemas.problems import ErrorCode
 from settlement.batch_retry import (
     BATCH_ITEMS_MAX,
     Batch,
     BatchItems,
+    BatchList,
     BatchPreview,
     BatchRetryRequest,
     BatchSelection,
@@ -188,12 +187,12 @@ async def _find_or_404(services: Services, batch: str) -> Batch:
 async def _start(services: Services, batch: Batch) -> None:
     """Start the workflow of a batch unless it is running. If that fails, the next round of reconciliation starts it."""
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with calling_temporal(START_LIMIT_S):
             await start_batch(await services.temporal.client(), batch)
     except WorkflowAlreadyStartedError:
         # The workflow has completed since the ledger was read.
         return
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 

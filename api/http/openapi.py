@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from api.http.access import permission_of
 from api.http.problems import CONTENT_TYPE, documented
-from contract.fields import make_bounds_whole
+from contract.fields import restore_integer_bounds
 from schemas.problems import ErrorCode
 from settlement.keys import Permission
 
@@ -69,7 +69,7 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
             _add_permissions(app, document)
             document["components"]["schemas"].pop("HTTPValidationError", None)
             document["components"]["schemas"].pop("ValidationError", None)
-            make_bounds_whole(document)
+            restore_integer_bounds(document)
         return build()
 
     return openapi

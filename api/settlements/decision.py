@@ -2,28 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
 
-import structlog
-from temporalio.client import (
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
-from api.http.problems import ProblemError
-from api.temporal_access import TemporalAccess
-from schemas.problems import ErrorCode
+from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, calling_temporal
+from api.temporal_access import TemporalAccess, unconfirmed
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
 from workflows.order_settlement import OrderSettlement
 from workflows.start import DECISION_UPDATE_ID, start_operation, start_workflow
-
-log = structlog.get_logger()
 
 START_LIMIT_S = 3.0
 """How long a start may take when the caller does not wait for the decision."""
@@ -33,7 +23,9 @@ CONFIRM_MAX_S = 1.0
 
 RPC_SHARE = 0.95
 
-T = TypeVar("T")
+IN_DOUBT = (
+    "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state"
+)
 
 
 async def start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
@@ -41,7 +33,7 @@ async def start(temporal: TemporalAccess, settlement: SettlementInput, taken_up:
 
     Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
     """
-    return await _within(START_LIMIT_S, _start(temporal, settlement, taken_up))
+    return await _start(temporal, settlement, taken_up, START_LIMIT_S)
 
 
 async def start_and_decide(
@@ -58,7 +50,7 @@ async def start_and_decide(
     decide_s = wait_s - confirm_s
     operation = start_operation(settlement, taken_up)
     try:
-        async with asyncio.timeout(decide_s):
+        async with calling_temporal(decide_s):
             client = await temporal.client()
             decided: Snapshot = await client.execute_update_with_start_workflow(
                 OrderSettlement.decision,
@@ -68,13 +60,13 @@ async def start_and_decide(
                 rpc_timeout=timedelta(seconds=decide_s * RPC_SHARE),
             )
             return decided
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        await _within(confirm_s, _start(temporal, settlement, taken_up))
+    except TemporalTimeoutError:
+        await _start(temporal, settlement, taken_up, confirm_s)
     except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
         # It has closed; if it closed by itself, its end is in the ledger.
         return None
-    except (RPCError, RuntimeError) as error:
-        raise _unavailable(error) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, IN_DOUBT) from error
     finally:
         await _read_start(operation)
     return None
@@ -88,32 +80,17 @@ async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Sna
     started.cancel()
 
 
-async def _start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
+async def _start(
+    temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, limit_s: float
+) -> bool:
     try:
-        await start_workflow(await temporal.client(), settlement, taken_up)
+        async with calling_temporal(limit_s):
+            await start_workflow(await temporal.client(), settlement, taken_up)
     except WorkflowAlreadyStartedError:
         return False
+    except TemporalCallError as error:
+        raise unconfirmed(error, IN_DOUBT) from error
     return True
-
-
-async def _within(limit_s: float, call: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(limit_s):
-            return await call
-    except (TimeoutError, RPCError, RuntimeError) as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ProblemError:
-    """Turn whatever kept Temporal from answering into the one error a caller can act on.
-
-    RuntimeError is how the client reports that it could not connect at all.
-    """
-    log.error("temporal unavailable", error=str(error) or type(error).__name__)
-    return ProblemError(
-        ErrorCode.TEMPORAL_UNAVAILABLE,
-        "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state",
-    )
 
 
 WAIT_MAX_S = 60

@@ -12,16 +12,17 @@ from weakref import WeakValueDictionary
 import structlog
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, TemporalTimeoutError, calling_temporal
 from api.http.access import Actor
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
+from api.temporal_access import unconfirmed
 from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
@@ -35,7 +36,7 @@ from workflows.start import take_up
 log = structlog.get_logger()
 router = APIRouter(route_class=StrictJsonRoute)
 
-ACT_LIMIT_S = 5.0
+ACTION_LIMIT_S = 5.0
 """How long a worker may take to confirm an action."""
 READ_LIMIT_S = 2.0
 """How long a confirmed action may take to appear in the ledger."""
@@ -142,34 +143,30 @@ def _update_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
 
 async def _execute(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> UpdateResult:
     try:
-        async with asyncio.timeout(ACT_LIMIT_S):
+        async with calling_temporal(ACTION_LIMIT_S):
             try:
                 return await _send(services, found, update, body)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
+            except TemporalNotFoundError:
                 await _restart(services, found, update)
             return await _send(services, found, update, body)
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else f"{update} was not completed"
         raise ProblemError(ErrorCode.WRONG_STATE, reason) from error
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        detail = "no worker confirmed the act in time; it may still be carried out; read the settlement's state"
+    except TemporalTimeoutError as error:
+        detail = "no worker confirmed the action in time; it may still be executed; read the state of the settlement"
         raise ProblemError(ErrorCode.WORKERS_UNAVAILABLE, detail) from error
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            detail = f"{update} needs state ABORTED; its workflow has ended; settlement reconcile writes down how"
-            raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
-        raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal did not confirm the act") from error
-    except RuntimeError as error:
-        # How the client reports that it could not connect at all.
-        raise ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, "Temporal cannot be reached") from error
+    except TemporalNotFoundError as error:
+        detail = f"{update} needs state ABORTED; its workflow has ended; settlement reconcile records its end state"
+        raise ProblemError(ErrorCode.WRONG_STATE, detail) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, "Temporal did not confirm the action") from error
 
 
 async def _send(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> UpdateResult:
-    handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
     update_id = _update_id(update, found.snapshot, body)
-    result: UpdateResult = await handle.execute_update(update, body, id=update_id, result_type=UpdateResult)
+    async with calling_temporal():
+        handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
+        result: UpdateResult = await handle.execute_update(update, body, id=update_id, result_type=UpdateResult)
     return result
 
 
@@ -184,12 +181,12 @@ async def _restart(services: Services, found: SettlementRecord, update: str) -> 
         raise ProblemError(ErrorCode.WRONG_STATE, f"{update} needs state ABORTED; this settlement is {state}")
     lost = f"this settlement is {state}, and Temporal has no running workflow of it"
     if state is not State.ABORTED:
-        detail = f"{update} needs state ABORTED; {lost}; settlement reconcile starts it again"
+        detail = f"{update} needs state ABORTED; {lost}; settlement reconcile restarts it"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)
     reconciler = Reconciler(await services.temporal.client(), services.ledger.engine, take_up)
     async with _RESTARTS.setdefault(found.number, asyncio.Lock()):
         examined = await reconciler.restart_aborted(found.number)
     log.warning("workflow restarted for an operator", settlement=found.number, repaired=examined.repaired)
     if examined.kind is not None and not examined.repaired:
-        detail = f"{lost}; it was not started again: settlement findings says why; then settlement reconcile, and retry"
+        detail = f"{lost}; it was not restarted: settlement findings shows why; then run settlement reconcile and retry"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Delete, Select, Update, delete, func, select, update
 
 from ledger.queries.table import listed
-from ledger.schema import OPEN_FINDING
+from ledger.schema import CLOSED_FINDING, OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from settlement.reconciliation import FindingKind, FindingStatus
 
@@ -44,6 +44,14 @@ def open_finding(kind: FindingKind, number: str) -> Select[Any]:
     """Return the id of the open finding of a kind about a settlement, or about none (empty)."""
     by = findings.c
     return select(by.finding_id).where(by.settlement_no == number, by.kind == kind.value, OPEN_FINDING)
+
+
+@listed((FindingKind.DECISION_CONFLICT, "N-17"))
+def last_closed_detail(kind: FindingKind, number: str) -> Select[Any]:
+    """Return the detail of the newest finding of a kind about a settlement that an operator has closed."""
+    by = findings.c
+    closed = select(by.detail).where(by.settlement_no == number, by.kind == kind.value, CLOSED_FINDING)
+    return closed.order_by(by.finding_id.desc()).limit(1)
 
 
 @listed(())

@@ -36,6 +36,20 @@ def use_allowance(now: datetime) -> Update:
     return used.values(used=by.used + 1).returning(by.allowance_id)
 
 
+@listed((17,))
+def return_to_allowance(allowance_id: int) -> Update:
+    """Give back one take-up of an allowance."""
+    by = take_up_allowances.c
+    return update(take_up_allowances).where(by.allowance_id == allowance_id, by.used > 0).values(used=by.used - 1)
+
+
+@listed((_AT,))
+def return_to_round(round_started_at: datetime) -> Update:
+    """Give back one take-up of a round."""
+    by = take_up_counts.c
+    return update(take_up_counts).where(by.round_started_at == round_started_at, by.used > 0).values(used=by.used - 1)
+
+
 @listed((_AT,))
 def forget_counts(before: datetime) -> Delete:
     """Delete the counts of rounds that started before a moment."""

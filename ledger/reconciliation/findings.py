@@ -4,13 +4,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, case
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import queries
 from ledger.schema import OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from ledger.transactions import insert, shielded_transaction
-from settlement.reconciliation import Finding, FindingKind, FindingPage, FindingStatus, ReconciliationRound
+from settlement.reconciliation import (
+    CLOSED_BY_OPERATOR,
+    Finding,
+    FindingKind,
+    FindingPage,
+    FindingStatus,
+    ReconciliationRound,
+)
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
@@ -24,8 +31,13 @@ class Findings:
         self._engine = opened
 
     @shielded_transaction
-    async def see(self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime) -> int:
+    async def see(
+        self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime
+    ) -> int | None:
         """Write down that something does not fit; return the open finding's id. No number: it is about no settlement.
+
+        None: an operator has closed the last finding of this kind about this settlement, and its detail was the same.
+        So nothing new was found, and nothing is written.
 
         Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
         is seen in one round. It is dated by its round, on Temporal's clock: one that a worker dated ahead of the
@@ -46,10 +58,20 @@ class Findings:
             .returning(by.finding_id, by.sightings)
         )
         async with self._engine.begin() as connection:
+            # A write comes first, so that SQLite takes its lock at once.
             seen = (await connection.execute(statement)).one()
             if seen.sightings == 1:
+                if await self._operator_closed(connection, kind, number or "", detail):
+                    await connection.rollback()
+                    return None
                 await connection.execute(self._count_one_more(kind))
         return int(seen.finding_id)
+
+    async def _operator_closed(self, connection: AsyncConnection, kind: FindingKind, number: str, detail: str) -> bool:
+        if kind not in CLOSED_BY_OPERATOR:
+            return False
+        closed = await connection.execute(queries.reconciliation.last_closed_detail(kind, number))
+        return bool(closed.scalar_one_or_none() == detail)
 
     @shielded_transaction
     async def explain(self, finding_id: int, detail: str) -> None:

@@ -4,6 +4,7 @@ A worker on the wrong Temporal, or a Temporal that has lost its data, makes ever
 take-up sends a cancel to the broker, so many at once need a person's decision.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,15 @@ ALLOWANCE_LASTS = timedelta(hours=1)
 """A decision is about what is seen now; what is left of it must not allow something else later."""
 
 
+@dataclass(frozen=True)
+class Permit:
+    """Permission for one take-up. It is counted when it is given."""
+
+    round_started_at: datetime
+    allowance_id: int | None
+    """The allowance that it counts against; None: the limit of its round."""
+
+
 class TakeUps:
     """The record of take-ups. Errors are as in `ledger.settlements.Ledger`."""
 
@@ -25,21 +35,33 @@ class TakeUps:
         self._engine = opened
 
     @shielded_transaction
-    async def permit(self, round_started_at: datetime, per_round: int) -> bool:
-        """Count one take-up of a round and return whether it may be done.
+    async def permit(self, round_started_at: datetime, per_round: int) -> Permit | None:
+        """Count one take-up of a round and return the permit for it; None: it may not be done.
 
-        It may while the round has done fewer than `per_round` and no finding TAKE_UP_LIMIT is open; otherwise only if
-        a person has allowed it. Of many callers at once no more are permitted than that. A take-up that is permitted
-        and then fails stays counted.
+        It may be done while the round has done fewer than `per_round` and no finding TAKE_UP_LIMIT is open; otherwise
+        only if a person has allowed it. Of many callers at once no more are permitted than that. A permit whose
+        take-up was certainly not started is to be given back.
         """
         async with self._engine.begin() as connection:
             # A write comes first, so that SQLite takes its lock at once.
-            counted = await connection.execute(self._count(round_started_at, per_round))
-            limit_reached = queries.reconciliation.open_finding(FindingKind.TAKE_UP_LIMIT, "")
-            if counted.first() is not None and (await connection.execute(limit_reached)).first() is None:
-                return True
-            allowed = await connection.execute(queries.temporal.use_allowance(datetime.now(UTC)))
-            return allowed.first() is not None
+            counted = (await connection.execute(self._count(round_started_at, per_round))).first() is not None
+            if counted:
+                limit_reached = queries.reconciliation.open_finding(FindingKind.TAKE_UP_LIMIT, "")
+                if (await connection.execute(limit_reached)).first() is None:
+                    return Permit(round_started_at, allowance_id=None)
+                await connection.execute(queries.temporal.return_to_round(round_started_at))
+            allowed = (await connection.execute(queries.temporal.use_allowance(datetime.now(UTC)))).first()
+            return Permit(round_started_at, allowed.allowance_id) if allowed is not None else None
+
+    @shielded_transaction
+    async def give_back(self, permit: Permit) -> None:
+        """Uncount a take-up that was permitted and not started. Call it once for a permit."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                queries.temporal.return_to_round(permit.round_started_at)
+                if permit.allowance_id is None
+                else queries.temporal.return_to_allowance(permit.allowance_id)
+            )
 
     @shielded_transaction
     async def allow(self, order: TakeUpRequest, operator: str, at: datetime) -> TakeUpAllowance:

@@ -45,11 +45,11 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
 class UnreachableLedger(FlakyLedger):
     """Raises an OSError below SQLAlchemy, as `Ledger` documents it."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
@@ -66,12 +66,12 @@ class SilentLedger(FlakyLedger):
     """Has open connections to a database that no longer responds and does not close them."""
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Hang as long as the real ledger would."""
         return await _forever()
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Hang as long as the real ledger would."""
         return await _forever()
 
@@ -85,7 +85,7 @@ class HalfSilentLedger(FlakyLedger):
     """Accepts, and then does not respond."""
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Hang as long as the real ledger would."""
         return await _forever()
 
@@ -116,7 +116,7 @@ class BrokenLedger(FlakyLedger):
 class ForgetfulLedger(FlakyLedger):
     """Accepts, and then cannot be read: the database failed while the caller waited."""
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 
@@ -124,7 +124,7 @@ class ForgetfulLedger(FlakyLedger):
 class SlowLedger(FlakyLedger):
     """Accepts, and then never completes a write."""
 
-    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002 - a double has its original's parameters
         """Hang."""
         return await _forever()
 
@@ -260,7 +260,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_details(engine: Asyn
 class RefusingLedger(FlakyLedger):
     """Has a database that responds and rejects a row."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Fail as a violated constraint does."""
         raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
 

@@ -33,7 +33,7 @@ def cases() -> Iterator[Any]:
 
 @pytest.fixture
 def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_actions, "ACT_LIMIT_S", 0.5)
+    monkeypatch.setattr(operator_actions, "ACTION_LIMIT_S", 0.5)
 
 
 async def named(api: ApiHarness, kind: str, body: object) -> list[str]:

@@ -154,7 +154,7 @@ async def test_a_workflow_lost_while_cancelling_is_rejected_with_the_remedy(api:
     answer = await api.act(number, RETRY, EVIDENCE)
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong-state")
     assert "this settlement is CANCELLING" in answer.json()["detail"]
-    assert "settlement reconcile starts it again" in answer.json()["detail"]
+    assert "settlement reconcile restarts it" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ACTIONS)

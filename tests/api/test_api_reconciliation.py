@@ -34,7 +34,9 @@ ROUND = ReconciliationRound(
 
 async def record_finding(api: ApiHarness, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Record a finding."""
-    return await Findings(api.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON)
+    finding = await Findings(api.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON)
+    assert finding is not None
+    return finding
 
 
 async def pages(api: ApiHarness, **query: Any) -> list[list[str]]:  # noqa: ANN401 - any query
@@ -198,7 +200,10 @@ async def test_a_broken_rule_of_an_allowance_is_reported_at_its_field(
 
 
 async def a_finding(api: ApiHarness, kind: FindingKind) -> int:
-    return await Findings(api.ledger.engine).see(kind, new_number(), "they differ", round_started_at=datetime.now(UTC))
+    record, now = Findings(api.ledger.engine), datetime.now(UTC)
+    finding = await record.see(kind, new_number(), "they differ", round_started_at=now)
+    assert finding is not None
+    return finding
 
 
 async def test_an_operator_closes_a_decision_conflict_with_a_reason_and_repeating_it_changes_nothing(

@@ -35,7 +35,7 @@ SAME: dict[str, dict[str, Any]] = {
 COMPANY = {"companyId": "7"}
 
 
-async def decided(api: ApiHarness, state: State = State.SETTLED, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+async def decided(api: ApiHarness, state: State = State.SETTLED, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
     """Write a decided settlement and return the body that it was posted with; its company is 7."""
     accepted = settlement(**fields)
     await accept(api.ledger, accepted, snapshot_in(accepted, state))
@@ -133,7 +133,7 @@ async def test_another_text_of_the_same_json_is_no_conflict(api_without_temporal
 
 
 @pytest.mark.parametrize("adjust", [APPLIED, REJECTED], ids=["PROCEED", "VOID"])
-async def test_first_response_repeat_and_get_return_the_same_resource(api: ApiHarness, adjust: Any) -> None:  # noqa: ANN401
+async def test_first_response_repeat_and_get_return_the_same_resource(api: ApiHarness, adjust: Any) -> None:  # noqa: ANN401 - passed on as it is
     """A decision that a POST has given is in the ledger before the answer is out."""
     body = order()
     gate = Gate(APPLIED)

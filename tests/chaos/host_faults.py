@@ -57,7 +57,7 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk | None]:
     """Mount a tmpfs on an empty folder while the context is open; yield None if not root."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0755", "ledger", str(folder)]
     try:
-        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0  # noqa: S603
+        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own command
     except FileNotFoundError:
         mounted = False
     if not mounted:
@@ -67,4 +67,4 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[SmallDisk | None]:
         yield SmallDisk(folder)
     finally:
         # Lazily, because a process that is ending may still have a file open there.
-        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S603, S607
+        subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S603, S607 - our own command

@@ -102,7 +102,7 @@ class ScriptedApi(System):
     def __init__(self, *statuses: int) -> None:
         self._statuses = list(statuses)
 
-    async def post(self, body: dict[str, Any], **_: object) -> Answer:  # noqa: ARG002
+    async def post(self, body: dict[str, Any], **_: object) -> Answer:  # noqa: ARG002 - a double has its original's parameters
         """Return the next response."""
         return Answer(self._statuses.pop(0), CIMultiDictProxy(CIMultiDict()), {"decision": "PROCEED"})
 
@@ -116,7 +116,7 @@ class ScriptedApi(System):
     ],
 )
 async def test_a_response_that_must_never_occur_is_named(statuses: list[int], names: set[ViolationKind]) -> None:
-    callers = Callers(ScriptedApi(*statuses), random.Random(1))  # noqa: S311
+    callers = Callers(ScriptedApi(*statuses), random.Random(1))  # noqa: S311 - repeatable is the point
     assert (await callers.place(plain_order())).accepted
     assert {each.name for each in (await assess(EmptyEvidence(), callers)).violations} == names
 
@@ -152,7 +152,7 @@ def test_the_chart_is_xml_with_a_bar_for_every_fault_and_every_order() -> None:
 
 
 def test_kills_are_spread_evenly_and_other_faults_occur_once() -> None:
-    drawn = Counter(drawn_faults(random.Random(1), SystemFault, kills=12))  # noqa: S311
+    drawn = Counter(drawn_faults(random.Random(1), SystemFault, kills=12))  # noqa: S311 - repeatable is the point
     assert {drawn[fault] for fault in SystemFault if fault.is_kill} == {2}
     assert {drawn[fault] for fault in SystemFault if not fault.is_kill} == {1}
 

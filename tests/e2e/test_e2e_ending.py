@@ -40,7 +40,7 @@ def frozen(process: Process) -> Iterator[None]:
 async def ends(process: Process, limit_s: float) -> int:
     """Send SIGTERM and return the exit code, if it comes in time."""
     os.kill(process.pid, signal.SIGTERM)
-    return await asyncio.wait_for(process.ended(), limit_s + SLACK_S)
+    return await asyncio.wait_for(process.wait(), limit_s + SLACK_S)
 
 
 async def test_the_worker_ends_in_time_while_temporal_is_frozen(own_system: System) -> None:
@@ -76,7 +76,7 @@ async def test_a_second_signal_ends_the_worker_at_once(own_system: System) -> No
 
         await until(draining)
         os.kill(worker.pid, signal.SIGINT)
-        assert await asyncio.wait_for(worker.ended(), SLACK_S) == 128 + signal.SIGINT
+        assert await asyncio.wait_for(worker.wait(), SLACK_S) == 128 + signal.SIGINT
     assert "ended by force" in worker.tail()
 
 

@@ -49,15 +49,15 @@ ROLE_WITH = {
 class TwoFacedExternalSystem(ExternalSystem):
     """Applies every adjust; but of deductions nobody hears again, so that there is something to operate on."""
 
-    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
         """Apply it, or leave it in doubt."""
         return UNKNOWN if body.operationType == OperationType.ABNORMAL_OVERTRADING else APPLIED
 
     async def cancel_adjust(
         self,
-        body: CancelAdjustBody | CancelOperationBody,  # noqa: ARG002
-        headers: CallHeaders,  # noqa: ARG002
-        deadlines: Deadlines,  # noqa: ARG002
+        body: CancelAdjustBody | CancelOperationBody,  # noqa: ARG002 - a double has its original's parameters
+        headers: CallHeaders,  # noqa: ARG002 - a double has its original's parameters
+        deadlines: Deadlines,  # noqa: ARG002 - a double has its original's parameters
     ) -> Verdict:
         """Fail."""
         return FAILED

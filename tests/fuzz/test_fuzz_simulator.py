@@ -8,9 +8,9 @@ import pytest
 from schemathesis import Response
 
 from simulator.app import create_app
-from simulator.instance import SimulatorSettings
 from simulator.replies import CODE_BROKEN_RULE
 from simulator.server import serving
+from simulator.service import SimulatorSettings
 from tests.fuzz.attack import (
     MISSING_HEADER,
     NEGATIVE,

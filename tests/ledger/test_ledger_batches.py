@@ -49,12 +49,12 @@ async def fill(engine: AsyncEngine, rows: Iterable[dict[str, Any]]) -> list[str]
     return [each["request_unique_no"] for each in values]
 
 
-def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchRetryRequest:  # noqa: ANN401
+def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchRetryRequest:  # noqa: ANN401 - passed on as it is
     least: Fields = {"reason_code": RetryReason.BROKER_RECOVERED, "note": "broker is back", "rate_per_s": 2.5}
     return BatchRetryRequest(selection=selection, expected_count=count, **least | fields)
 
 
-async def begun(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401
+async def begun(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401 - passed on as it is
     """Begin a batch over so many settlements and return its id."""
     return (await batches.begin(order_of(count, **fields), "ops-1", NOON)).batch_id
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError
 from settlement import limits
 from settlement.ids import RECONCILIATION_SCHEDULE
 from tests.support.dev_server import dev_server
@@ -91,8 +92,8 @@ async def test_where_it_may_not_be_made_the_worker_says_so_and_works(status: RPC
 
 
 async def test_a_server_that_is_away_is_no_permission() -> None:
-    with pytest.raises(RPCError):
-        await ensure_schedule(Refusing(RPCStatusCode.UNAVAILABLE), 60)  # type: ignore[arg-type]
+    with pytest.raises(TemporalCallError):
+        await ensure_schedule(Refusing(RPCStatusCode.UNAVAILABLE), 60)  # type: ignore[arg-type] # a double of the client
 
 
 async def test_it_runs_rounds_by_itself(temporal: Client) -> None:

@@ -11,9 +11,9 @@ from contract.cancel_adjust import CancelAdjustBody
 from settlement.ids import CancelKind
 from settlement.tasks import CancelTask
 from simulator import replies
-from simulator.book_records import Cancel, NumberState, NumberView, ReceivedAdjust, Row
+from simulator.book_records import Cancel, NumberRow, NumberState, NumberView, ReceivedAdjust
 from simulator.books import Books
-from simulator.database import IN_MEMORY, connect, every, transaction
+from simulator.database import IN_MEMORY, connect, fetch_all, transaction
 from simulator.replies import Result
 from tests.support.orders import settlement
 from workflows.compensation import cancel_intent
@@ -107,10 +107,10 @@ class BooksModel:
 
     def _adjust(self) -> Result:
         row = self._row()
-        if row.receipt is not None and Obligation.ADJUST_ONCE not in self._kept:
-            self._keep(row._replace(receipt=None, state=NumberState.NEVER_RECEIVED))
-        guarded = Obligation.BURN_NUMBERS in self._kept
-        return self._books.adjust(RECEIVED, applies=not self._refuses, guarded=guarded)
+        if row.received is not None and Obligation.ADJUST_ONCE not in self._kept:
+            self._keep(row._replace(received=None, state=NumberState.NEVER_RECEIVED))
+        refuse_if_burnt = Obligation.BURN_NUMBERS in self._kept
+        return self._books.adjust(RECEIVED, apply=not self._refuses, refuse_if_burnt=refuse_if_burnt)
 
     def _cancel(self, kind: CancelKind) -> Result:
         row = self._row()
@@ -121,11 +121,11 @@ class BooksModel:
             self._db.execute("DELETE FROM cancels")
         return self._books.cancel(_CANCELS[kind])
 
-    def _row(self) -> Row:
-        rows = every(self._db, "SELECT * FROM numbers")
-        return Row.of(rows[0]) if rows else Row.unknown(NUMBER)
+    def _row(self) -> NumberRow:
+        rows = fetch_all(self._db, "SELECT * FROM numbers")
+        return NumberRow.of(rows[0]) if rows else NumberRow.unknown(NUMBER)
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: NumberRow) -> None:
         self._db.execute("REPLACE INTO numbers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row.columns())
 
     def _restore(self, named: int) -> None:
@@ -144,6 +144,6 @@ class BooksModel:
 
     def _read(self) -> Held:
         return Held(
-            tuple(tuple(row) for row in every(self._db, "SELECT * FROM numbers")),
-            tuple(tuple(row) for row in every(self._db, "SELECT * FROM cancels ORDER BY number")),
+            tuple(tuple(row) for row in fetch_all(self._db, "SELECT * FROM numbers")),
+            tuple(tuple(row) for row in fetch_all(self._db, "SELECT * FROM cancels ORDER BY number")),
         )

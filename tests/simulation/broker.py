@@ -123,7 +123,7 @@ class Broker(ExternalSystem):
             adjust = AdjustRequest.model_validate_json(request.body)
             received = ReceivedAdjust(**adjust.model_dump(mode="json"), company_id=request.company)
             return self.handler.journal.begin(request, None), self.handler.books.adjust(
-                received, applies=adjust.metadata is None, guarded=False
+                received, apply=adjust.metadata is None, refuse_if_burnt=False
             )
         call_id, answer = self.handler.handle(request)
         return call_id, answer.result

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from connector.exchange import REPLY_BYTES_MAX, Reply
 from simulator import replies
-from simulator.faults import Manner
+from simulator.faults import ReplyMode
 from simulator.payloads import payload_of
-from simulator.replies import Result, table_4
+from simulator.replies import Result, reply_body
 
 
 class Answer(StrEnum):
@@ -42,16 +42,16 @@ class Answer(StrEnum):
     """No connection: nothing was sent."""
 
 
-BROKEN: dict[Answer, Manner] = {
-    Answer.HTTP_500: Manner.HTTP_500,
-    Answer.REDIRECT: Manner.REDIRECT,
-    Answer.NOT_JSON: Manner.NOT_JSON,
-    Answer.HTML_PAGE: Manner.HTML_PAGE,
-    Answer.CONTRADICTORY: Manner.CONTRADICTORY,
-    Answer.WRONG_TYPE: Manner.WRONG_TYPE,
-    Answer.OVERSIZED: Manner.OVERSIZED,
+BROKEN: dict[Answer, ReplyMode] = {
+    Answer.HTTP_500: ReplyMode.HTTP_500,
+    Answer.REDIRECT: ReplyMode.REDIRECT,
+    Answer.NOT_JSON: ReplyMode.NOT_JSON,
+    Answer.HTML_PAGE: ReplyMode.HTML_PAGE,
+    Answer.CONTRADICTORY: ReplyMode.CONTRADICTORY,
+    Answer.WRONG_TYPE: ReplyMode.WRONG_TYPE,
+    Answer.OVERSIZED: ReplyMode.OVERSIZED,
 }
-"""Replies that arrive but cannot be trusted, as manners of the simulator."""
+"""Replies that arrive but cannot be trusted, as reply modes of the simulator."""
 
 
 class Crash(StrEnum):
@@ -107,6 +107,6 @@ def reply_of(result: Result, answer: Answer, *, trace: str = "t", received_ns: i
     given = replies.FAILED if answer in {Answer.DENIED, Answer.WRONG_CODE} else result
     if answer is Answer.CROSSED:
         given, trace = replies.APPLIED, OTHER_TRACE
-    payload = payload_of(BROKEN.get(answer, Manner.PLAIN), table_4(given, trace=trace, received_ns=received_ns))
+    payload = payload_of(BROKEN.get(answer, ReplyMode.PLAIN), reply_body(given, trace=trace, received_ns=received_ns))
     content = payload.content * (2 if answer is Answer.DOUBLED else 1)
     return Reply(payload.status, content[:REPLY_BYTES_MAX], oversized=len(content) > REPLY_BYTES_MAX)

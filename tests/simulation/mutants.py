@@ -98,16 +98,16 @@ def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
     )
 
 
-def _number_of_first_cancel(number: str, kind: CancelKind) -> str:  # noqa: ARG001
+def _number_of_first_cancel(number: str, kind: CancelKind) -> str:  # noqa: ARG001 - the mutant has its original's parameters
     return cancel_unique_no(number, CancelKind.FIRST)
 
 
-def _lost_with_outcome(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401
+def _lost_with_outcome(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401 - passed on as it is
     record = _lost_adjust(*about)
     return record.model_copy(update={"verdict": record.verdict.model_copy(update={"outcome": outcome})})
 
 
-def _swapped_result(*about: Any) -> CancelResult | None:  # noqa: ANN401
+def _swapped_result(*about: Any) -> CancelResult | None:  # noqa: ANN401 - passed on as it is
     turned = {
         CancelResult.NOT_APPLIED: CancelResult.NEVER_RECEIVED,
         CancelResult.NEVER_RECEIVED: CancelResult.NOT_APPLIED,

@@ -29,7 +29,7 @@ def plans_of(seed: int) -> list[Plan]:
     outage = range(rng.randrange(ORDERS), rng.randrange(ORDERS + 1))
     plans = [_plan(rng, storm, out=n in outage) for n in range(ORDERS)]
     # A separate generator, so that the plans above stay the same for each seed.
-    incidents = random.Random(f"accidents of {seed}")  # noqa: S311
+    incidents = random.Random(f"accidents of {seed}")  # noqa: S311 - repeatable is the point
     return [_with_incidents(incidents, plan) for plan in plans]
 
 

@@ -45,7 +45,7 @@ class CrashingWorkers(Interceptor):
     def __init__(self, director: FaultDirector) -> None:
         self._director = director
 
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's own name
         """Wrap the real activity."""
         return _CrashingActivity(next, self._director)
 

@@ -15,7 +15,7 @@ from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.repair import Reconciler
 from activities.record_settlement import RecordSettlement
-from config.temporal import TYPE_OF
+from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystem
 from ledger import Batches
 from settlement.ids import workflow_id
@@ -56,7 +56,9 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         # This server can add search attributes but not list them, so the worker's own registration cannot do it.
         await environment.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(
-                search_attributes={key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES}
+                search_attributes={
+                    key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
+                }
             )
         )
         yield environment

@@ -14,7 +14,8 @@ async def start_batch(client: Client, batch: Batch) -> WorkflowHandle[BatchRetry
     """Start the workflow of a batch that the ledger has as RUNNING, and return its handle; a running one is joined.
 
     One that was ended from outside is followed by another, which goes on with what is pending. Raises
-    WorkflowAlreadyStartedError if it has come to its end, RPCError if Temporal does not confirm.
+    WorkflowAlreadyStartedError if it has come to its end. Call it within `calling_temporal`, as Temporal may not
+    confirm.
     """
     return await client.start_workflow(
         BatchRetry.run,

@@ -15,8 +15,8 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalRefusedError, calling_temporal
 from settlement.ids import RECONCILIATION_SCHEDULE
 from settlement.limits import RECONCILE_ROUND_MAX
 from workflows.reconciliation.workflow import Reconciliation
@@ -32,20 +32,24 @@ async def ensure_schedule(client: Client, every_s: int) -> None:
     """Have a round of reconciliation run at an interval; where the server does not let us, say so and go on.
 
     Repeating it changes nothing; another interval replaces the one there was. Of several workers at once one makes
-    it and the others find it. One that an operator has paused stays paused.
+    it and the others find it. One that an operator has paused stays paused. Raises TemporalCallError where the server
+    does not answer.
     """
     schedule = _schedule(every_s)
     try:
-        try:
-            await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
-        except ScheduleAlreadyRunningError:
-            await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda there: _updated(there, schedule))
-    except RPCError as error:
-        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
-            raise
-        log.warning("no schedule for reconciliation: an administrator must make it", error=error.message)
+        async with calling_temporal():
+            await _make(client, schedule)
+    except TemporalRefusedError as refused:
+        log.warning("no schedule for reconciliation: an administrator must make it", error=str(refused))
     else:
         log.info("reconciliation scheduled", every_s=every_s)
+
+
+async def _make(client: Client, schedule: Schedule) -> None:
+    try:
+        await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda there: _updated(there, schedule))
 
 
 def _schedule(every_s: int) -> Schedule:

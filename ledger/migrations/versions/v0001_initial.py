@@ -222,6 +222,7 @@ def _create_findings() -> None:
     )
     op.create_index(op.f("ix_findings_status_finding_id"), "findings", ["status", "finding_id"])
     _index("uq_findings_open", "findings", ["settlement_no", "kind"], "status = 'OPEN'", unique=True)
+    _index("ix_findings_closed", "findings", ["settlement_no", "kind", "finding_id"], "status = 'CLOSED'")
     op.create_table(
         "finding_counts",
         sa.Column("kind", sa.String(length=32), nullable=False),

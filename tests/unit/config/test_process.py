@@ -1,4 +1,4 @@
-"""A process ends by itself after its limit and at once on a second signal, even if its event loop is stuck."""
+"""A process ends after its shutdown limit, and at once on a second signal, even if its event loop is blocked."""
 
 import signal
 import subprocess
@@ -6,24 +6,24 @@ import sys
 
 import pytest
 
-STUCK = """
+BLOCKED_PROCESS = """
 import asyncio, os, signal, sys, time
-from config.ending import Ending
+from config.process import ShutdownLimit
 from config.logging import configure_logging
 
 configure_logging("json", "INFO")
-ending = Ending(float(sys.argv[1]), lambda: ["a part that hangs"])
-signal.signal(signal.SIGTERM, lambda number, _: ending.signalled(number))
+shutdown_limit = ShutdownLimit(float(sys.argv[1]), lambda: ["a part that hangs"])
+signal.signal(signal.SIGTERM, lambda number, _: shutdown_limit.on_signal(number))
 print("ready", flush=True)
 while True:
     time.sleep(0.05)
 """
-PATIENCE_S = 30
+LIMIT_S = 30
 
 
 @pytest.mark.parametrize(("limit_s", "signals", "code"), [(0.5, 1, 1), (1000, 2, 128 + signal.SIGTERM)])
-def test_the_process_ends_and_says_what_was_left(limit_s: float, signals: int, code: int) -> None:
-    command = [sys.executable, "-c", STUCK, str(limit_s)]
+def test_process_ends_and_logs_what_was_unfinished(limit_s: float, signals: int, code: int) -> None:
+    command = [sys.executable, "-c", BLOCKED_PROCESS, str(limit_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
         assert process.stdout is not None
         assert process.stderr is not None
@@ -33,7 +33,7 @@ def test_the_process_ends_and_says_what_was_left(limit_s: float, signals: int, c
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0.5)
             process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == code
-        said = process.stderr.read()
-    assert "ended by force" in said
-    assert "a part that hangs" in said
+        assert process.wait(LIMIT_S) == code
+        log = process.stderr.read()
+    assert "ended by force" in log
+    assert "a part that hangs" in log

@@ -1,4 +1,4 @@
-"""The front door's error codes: each has a status, and stable words."""
+"""The error codes of the API: each has an HTTP status, and their values are stable."""
 
 import re
 
@@ -12,16 +12,16 @@ def test_every_code_has_an_error_status(code: ErrorCode) -> None:
     assert 400 <= STATUS_OF[code] < 600
 
 
-def test_no_status_without_a_code() -> None:
+def test_every_status_belongs_to_a_code() -> None:
     assert set(STATUS_OF) == set(ErrorCode)
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))
-def test_code_can_stand_as_a_segment_of_the_problem_type(code: ErrorCode) -> None:
+def test_every_code_is_a_valid_segment_of_the_problem_type(code: ErrorCode) -> None:
     assert re.fullmatch("[a-z]+(-[a-z]+)*", code.value)
 
 
-def test_codes_that_clients_switch_on_never_change() -> None:
+def test_codes_and_statuses_are_stable() -> None:
     assert {code.value: STATUS_OF[code].value for code in ErrorCode} == {
         "validation-failed": 422,
         "malformed-request": 400,
