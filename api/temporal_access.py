@@ -27,7 +27,7 @@ class Identity(StrEnum):
 
 
 def unconfirmed(error: TemporalCallError, detail: str) -> ProblemError:
-    """Return the problem for a call that Temporal did not confirm, and log what the caller is not told."""
+    """Return the problem for a call that Temporal did not confirm, and log the details that the caller does not get."""
     log.error("temporal unavailable", error=str(error))
     return ProblemError(ErrorCode.TEMPORAL_UNAVAILABLE, detail)
 
