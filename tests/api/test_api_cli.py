@@ -16,9 +16,9 @@ from cli.pages import PAGE_SIZE
 from ledger.settlements import PAGE_LIMIT_MAX
 from settlement.keys import Role
 from settlement.states import State
-from tests.api.doors import Door, accept
-from tests.api.snapshots import rejected
-from tests.api.wire import HOST, served
+from tests.api.api_harness import ApiHarness, accept
+from tests.api.snapshots import rejected_snapshot
+from tests.api.sockets import HOST, served
 from tests.support.cli import Ran, settlement
 from tests.support.orders import new_number, order
 from tests.support.orders import settlement as accepted
@@ -31,14 +31,14 @@ RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference",
 
 
 @pytest_asyncio.fixture
-async def url(door: Door) -> AsyncIterator[str]:
-    async with served(door.app) as port:
+async def url(api: ApiHarness) -> AsyncIterator[str]:
+    async with served(api.app) as port:
         yield f"http://{HOST}:{port}"
 
 
 @pytest_asyncio.fixture
-async def url_without_temporal(closed_door: Door) -> AsyncIterator[str]:
-    async with served(closed_door.app) as port:
+async def url_without_temporal(api_without_temporal: ApiHarness) -> AsyncIterator[str]:
+    async with served(api_without_temporal.app) as port:
         yield f"http://{HOST}:{port}"
 
 
@@ -56,9 +56,9 @@ def options_of(body: dict[str, Any]) -> list[str]:
     return [part for name, value in body.items() for part in (names[name], str(value))]
 
 
-async def test_exit_code_0_means_proceed(door: Door, url: str) -> None:
+async def test_exit_code_0_means_proceed(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         ran = await settlement("submit", *options_of(body), "--company", "7", url=url)
     shown = await settlement("show", body["requestUniqueNo"], "--json", url=url)
     assert (ran.code, ran.fields()["decision"], ran.fields()["state"]) == (0, "PROCEED", "SETTLED")
@@ -66,17 +66,17 @@ async def test_exit_code_0_means_proceed(door: Door, url: str) -> None:
     assert (shown.json()["order"] | {"metadata": None}, shown.json()["companyId"]) == (body | {"metadata": None}, 7)
 
 
-async def test_exit_code_4_means_void(door: Door, url: str) -> None:
-    async with door.workers(ScriptedExternalSystem(adjust=REJECTED, cancels=[REVERSED])):
+async def test_exit_code_4_means_void(api: ApiHarness, url: str) -> None:
+    async with api.workers(ScriptedExternalSystem(adjust=REJECTED, cancels=[REVERSED])):
         ran = await submitted(url, order(), "--json")
     assert (ran.code, ran.json()["decision"]) == (4, "VOID")
     assert "VOID: the order must not proceed" in ran.err
 
 
-async def test_exit_code_5_means_no_decision_and_the_same_order_again_returns_it(door: Door, url: str) -> None:
+async def test_exit_code_5_means_no_decision_and_the_same_order_again_returns_it(api: ApiHarness, url: str) -> None:
     body = order()
     gate = Gate(APPLIED)
-    async with door.workers(ScriptedExternalSystem(adjust=gate)):
+    async with api.workers(ScriptedExternalSystem(adjust=gate)):
         first = await submitted(url, body, "--wait", "1")
         gate.opened.set()
         again = await submitted(url, body)
@@ -86,11 +86,11 @@ async def test_exit_code_5_means_no_decision_and_the_same_order_again_returns_it
     assert "accepted before" in again.err
 
 
-async def test_without_a_wait_there_is_no_decision(door: Door, url: str) -> None:
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+async def test_without_a_wait_there_is_no_decision(api: ApiHarness, url: str) -> None:
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         body = order()
         ran = await submitted(url, body, "--wait", "0", "--json")
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert (ran.code, ran.json()["state"]) == (5, "ADJUSTING")
 
 
@@ -103,8 +103,10 @@ async def test_the_error_for_a_refused_order_names_each_field_and_its_rule(url: 
     assert "the order must not proceed" in ran.err
 
 
-async def test_another_order_with_the_same_number_is_refused(url_without_temporal: str, closed_door: Door) -> None:
-    number = await accept(closed_door.ledger, accepted())
+async def test_another_order_with_the_same_number_is_refused(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
+    number = await accept(api_without_temporal.ledger, accepted())
     ran = await submitted(url_without_temporal, order(requestUniqueNo=number, amount="99"))
     assert ran.code == 1
     assert "number-reused, HTTP 409" in ran.err
@@ -119,11 +121,11 @@ async def test_without_temporal_the_order_is_in_doubt(url_without_temporal: str)
     assert "temporal-unavailable, HTTP 503" in ran.err
 
 
-async def test_show_as_json_is_the_unchanged_response_and_plain_has_every_field(door: Door, url: str) -> None:
+async def test_show_as_json_is_the_unchanged_response_and_plain_has_every_field(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
+    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await submitted(url, body)
-        await door.reaches(body["requestUniqueNo"], State.ABORTED)
+        await api.wait_for_state(body["requestUniqueNo"], State.ABORTED)
     response = await answer(url, f"{SETTLEMENTS}/{body['requestUniqueNo']}")
     as_json = await settlement("show", body["requestUniqueNo"], "--json", url=url)
     plain = await settlement("show", body["requestUniqueNo"], url=url)
@@ -144,14 +146,14 @@ async def test_an_unknown_number_is_refused(url_without_temporal: str, command: 
 
 
 async def test_a_list_reads_pages_up_to_its_limit_and_prints_the_next_cursor(
-    url_without_temporal: str, closed_door: Door
+    url_without_temporal: str, api_without_temporal: ApiHarness
 ) -> None:
     """A limit above the page size reads several pages; the cursor continues after the last item."""
     now = datetime.now(UTC)
     count = PAGE_SIZE + 5
     for age in range(count):
-        await accept(closed_door.ledger, accepted(accepted_at=now - timedelta(seconds=age)))
-    newest_first = await closed_door.recorded()
+        await accept(api_without_temporal.ledger, accepted(accepted_at=now - timedelta(seconds=age)))
+    newest_first = await api_without_temporal.accepted_numbers()
     part = await settlement("list", "--limit", str(PAGE_SIZE + 2), "--json", url=url_without_temporal)
     cursor = part.err.split("--cursor ")[1].strip()
     rest = await settlement("list", "--cursor", cursor, "--json", url=url_without_temporal)
@@ -164,9 +166,11 @@ async def test_a_list_reads_pages_up_to_its_limit_and_prints_the_next_cursor(
     assert part.lines()[:3] == first
 
 
-async def test_the_brokers_message_and_reply_are_shown(url_without_temporal: str, closed_door: Door) -> None:
+async def test_the_brokers_message_and_reply_are_shown(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
     settled = accepted()
-    await accept(closed_door.ledger, settled, rejected(settled))
+    await accept(api_without_temporal.ledger, settled, rejected_snapshot(settled))
     ran = await settlement("show", settled.adjust.requestUniqueNo, url=url_without_temporal)
     fields = dict(line.split("\t", 1) for line in ran.out.splitlines() if line.startswith("broker"))
     assert fields == {"brokerCode": "E17", "brokerMessage": "no credit: 12.50 of 10.00"}
@@ -186,22 +190,24 @@ async def test_the_brokers_message_and_reply_are_shown(url_without_temporal: str
     )
 
 
-async def test_a_list_contains_only_what_matches_its_filters(url_without_temporal: str, closed_door: Door) -> None:
-    await accept(closed_door.ledger, accepted())
+async def test_a_list_contains_only_what_matches_its_filters(
+    url_without_temporal: str, api_without_temporal: ApiHarness
+) -> None:
+    await accept(api_without_temporal.ledger, accepted())
     none = await settlement("list", "--state", "aborted", url=url_without_temporal)
     one = await settlement("list", "--state", "adjusting", url=url_without_temporal)
     assert (none.code, len(none.rows()), len(one.rows())) == (0, 1, 2)
     assert dict(zip(*one.rows(), strict=True))["amount"] == "12.50"
 
 
-async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: str) -> None:
+async def test_an_aborted_settlement_is_retried_then_resolved(api: ApiHarness, url: str) -> None:
     body = order()
     number = body["requestUniqueNo"]
-    async with door.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
+    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
         await submitted(url, body)
-        await door.reaches(number, State.ABORTED)
+        await api.wait_for_state(number, State.ABORTED)
         retried = await settlement("retry", number, *RETRY, "--json", url=url)
-        await door.reaches(number, State.ABORTED)
+        await api.wait_for_state(number, State.ABORTED)
         resolved = await settlement("resolve", number, *RESOLVE, url=url)
     response = await answer(url, f"{SETTLEMENTS}/{number}")
     assert (retried.code, retried.json()["state"]) == (0, "CANCELLING")
@@ -216,18 +222,18 @@ async def test_an_aborted_settlement_is_retried_then_resolved(door: Door, url: s
     ]
 
 
-async def test_an_action_in_another_state_is_refused(door: Door, url: str) -> None:
+async def test_an_action_in_another_state_is_refused(api: ApiHarness, url: str) -> None:
     body = order()
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
         await submitted(url, body)
         ran = await settlement("retry", body["requestUniqueNo"], *RETRY, url=url)
     assert (ran.code, ran.out) == (1, "")
     assert "wrong-state, HTTP 409" in ran.err
 
 
-async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(api_with_keys: ApiHarness) -> None:
+    async with served(api_with_keys.app) as port:
+        url, admin = f"http://{HOST}:{port}", await api_with_keys.create_key(Role.ADMIN)
         created = await settlement(*CREATE_KEY, url=url, SETTLEMENT_API_KEY=admin)
         used = await settlement("list", url=url, SETTLEMENT_API_KEY=created.out.strip())
         listed = await settlement("keys", "list", url=url, SETTLEMENT_API_KEY=admin)
@@ -237,9 +243,9 @@ async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(guarde
     assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
 
 
-async def test_a_revoked_key_is_refused_and_revoking_it_again_has_the_same_result(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        url, admin = f"http://{HOST}:{port}", await guarded.key(Role.ADMIN)
+async def test_a_revoked_key_is_refused_and_revoking_it_again_has_the_same_result(api_with_keys: ApiHarness) -> None:
+    async with served(api_with_keys.app) as port:
+        url, admin = f"http://{HOST}:{port}", await api_with_keys.create_key(Role.ADMIN)
         created = (await settlement(*CREATE_KEY, "--json", url=url, SETTLEMENT_API_KEY=admin)).json()
         revoke = ["keys", "revoke", created["keyId"], "--json"]
         first, again = [await settlement(*revoke, url=url, SETTLEMENT_API_KEY=admin) for _ in range(2)]
@@ -251,9 +257,9 @@ async def test_a_revoked_key_is_refused_and_revoking_it_again_has_the_same_resul
     assert created["apiKey"] not in used.err
 
 
-async def test_the_error_for_a_missing_permission_names_the_permission(guarded: Door) -> None:
-    async with served(guarded.app) as port:
-        key = await guarded.key(Role.VIEWER)
+async def test_the_error_for_a_missing_permission_names_the_permission(api_with_keys: ApiHarness) -> None:
+    async with served(api_with_keys.app) as port:
+        key = await api_with_keys.create_key(Role.VIEWER)
         ran = await settlement("retry", new_number(), *RETRY, url=f"http://{HOST}:{port}", SETTLEMENT_API_KEY=key)
     assert (ran.code, ran.out) == (1, "")
     assert "the permission ACT [forbidden, HTTP 403]" in ran.err

@@ -12,8 +12,8 @@ from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, StateChange
 from settlement.start import accepted_snapshot
 from settlement.states import CancelResult, State
-from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import long_story, rejected, stands
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
+from tests.api.snapshots import full_audit_snapshot, rejected_snapshot, snapshot_in
 from tests.support import lost
 from tests.support.orders import QUICK_POLICY, settlement
 
@@ -25,10 +25,10 @@ def test_every_rule_phase_result_and_state_has_words() -> None:
     assert set(MONEY_IN_WORDS) == set(State)
 
 
-async def test_the_history_is_complete_and_in_order_of_time(closed_door: Door) -> None:
+async def test_the_history_is_complete_and_in_order_of_time(api_without_temporal: ApiHarness) -> None:
     order = settlement()
-    number = await accept(closed_door.ledger, order, long_story(order))
-    explanation = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    number = await accept(api_without_temporal.ledger, order, full_audit_snapshot(order))
+    explanation = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
     first, confirming = (cancel_unique_no(number, kind) for kind in CancelKind)
     texts = [entry["text"] for entry in explanation["timeline"]]
     expected = [
@@ -51,31 +51,31 @@ async def test_the_history_is_complete_and_in_order_of_time(closed_door: Door) -
     assert (explanation["next"]["who"], explanation["next"]["at"]) == ("nobody", None)
 
 
-async def test_a_rejection_shows_the_brokers_message_and_processing_time(closed_door: Door) -> None:
+async def test_a_rejection_shows_the_brokers_message_and_processing_time(api_without_temporal: ApiHarness) -> None:
     order = settlement()
-    number = await accept(closed_door.ledger, order, rejected(order))
-    text = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()["timeline"][1]["text"]
+    number = await accept(api_without_temporal.ledger, order, rejected_snapshot(order))
+    text = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()["timeline"][1]["text"]
     assert "HTTP status 200, bizCode PAY, code E17, msg no credit: 12.50 of 10.00)" in text
     assert "reports a processing time of 12 ms (tm); the other 2989 ms were spent in the network" in text
 
 
 @pytest.mark.parametrize("state", State)
-async def test_every_state_is_explained_without_temporal(closed_door: Door, state: State) -> None:
+async def test_every_state_is_explained_without_temporal(api_without_temporal: ApiHarness, state: State) -> None:
     order = settlement()
-    snapshot = None if state is State.ADJUSTING else stands(order, state)
-    number = await accept(closed_door.ledger, order, snapshot)
-    explanation = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    snapshot = None if state is State.ADJUSTING else snapshot_in(order, state)
+    number = await accept(api_without_temporal.ledger, order, snapshot)
+    explanation = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
     assert state in explanation["headline"]
     assert explanation["headline"].startswith("OPEN_POSITION 12.50 USD, order 4711")
 
 
-async def test_unknown_number_is_not_found(closed_door: Door) -> None:
-    assert (await closed_door.http.get(f"{SETTLEMENTS}/N-unknown/explain")).status_code == 404
+async def test_unknown_number_is_not_found(api_without_temporal: ApiHarness) -> None:
+    assert (await api_without_temporal.http.get(f"{SETTLEMENTS}/N-unknown/explain")).status_code == 404
 
 
 def test_no_personal_data_is_shown() -> None:
     order = settlement(metadata='{"note":"Rosebud"}')
-    text = " ".join(entry.text for entry in timeline(order, long_story(order)))
+    text = " ".join(entry.text for entry in timeline(order, full_audit_snapshot(order)))
     for personal in (order.adjust.userName, order.adjust.thirdServerCode, order.adjust.ip, "Rosebud"):
         assert personal not in text
 
@@ -91,7 +91,7 @@ def test_a_round_of_cancels_is_due_after_all_its_attempts_and_waits() -> None:
     assert round_lasts_at_most(QUICK_POLICY) == timedelta(seconds=3 * 6 + 1 + 2)
     order = settlement()
     started = order.accepted_at + timedelta(seconds=4)
-    snapshot = stands(order, State.CANCELLING).model_copy(
+    snapshot = snapshot_in(order, State.CANCELLING).model_copy(
         update={"state_changes": (StateChange(state=State.CANCELLING, at=started, reason="adjust UNKNOWN"),)}
     )
     step = next_step(order, snapshot)
@@ -110,7 +110,7 @@ def test_the_round_of_a_take_up_is_counted_from_the_take_up() -> None:
 
 def test_in_the_quarantine_the_next_step_is_the_confirming_cancel_at_its_due_time() -> None:
     order = settlement()
-    full = long_story(order)
+    full = full_audit_snapshot(order)
     intent = CancelIntent(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
     snapshot = full.model_copy(
         update={"state": State.CANCELLING, "calls": full.calls[:3], "cancel_intents": (intent,)},
@@ -122,7 +122,7 @@ def test_in_the_quarantine_the_next_step_is_the_confirming_cancel_at_its_due_tim
 
 def test_an_aborted_settlement_shows_the_commands_retry_and_resolve() -> None:
     order = settlement()
-    step = next_step(order, stands(order, State.ABORTED))
+    step = next_step(order, snapshot_in(order, State.ABORTED))
     number = order.adjust.requestUniqueNo
     assert step.who == "operator"
     assert [command.split(" --")[0] for command in step.commands] == [

@@ -9,5 +9,5 @@ pytestmark = pytest.mark.longer("fuzzing")
 
 
 @SCHEMA.parametrize()
-def test_answer_is_as_documented(case: Case, door: Attack) -> None:
+def test_response_is_as_documented(case: Case, door: Attack) -> None:
     door.on(case)

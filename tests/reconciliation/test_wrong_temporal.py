@@ -52,7 +52,7 @@ async def test_the_first_check_adopts_and_another_server_is_refused_with_both_na
         with pytest.raises(WrongTemporalError) as refused:
             await TemporalGuard(other, sides.engine, "worker").check()
         found = await identity_of(other)
-    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.adopt_temporal"):
+    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.bind_temporal"):
         assert part in str(refused.value)
 
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest_asyncio
 from starlette.responses import Response
 
-from tests.api.wire import HOST, line, served
+from tests.api.sockets import HOST, served, tcp_proxy
 from tests.unit.cli.api_answers import COMPANY, ENDED
 from tests.unit.cli.fake_api import FakeApi, fake_api_app
 from tests.unit.cli.scripted_api import ScriptedApi
@@ -44,7 +44,7 @@ async def api(fake_api: FakeApi) -> AsyncIterator[FakeServer]:
 @pytest_asyncio.fixture
 async def unreachable_url() -> AsyncIterator[str]:
     """Yield a URL where no server listens."""
-    async with line() as reserved:
+    async with tcp_proxy() as reserved:
         yield f"http://{HOST}:{reserved.port}"
 
 
