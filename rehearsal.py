@@ -18,8 +18,8 @@ from config.files import owner_only
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from settlement.ids import number_of
-from workflows.replaying import Replayed, replay_open
+from settlement.ids import request_unique_no_of
+from workflows.replaying import ReplayResult, replay_open
 from workflows.runtime import DATA_CONVERTER
 
 ALL_REPLAY, SOME_BREAK, NOT_DONE = 0, 1, 2
@@ -61,9 +61,9 @@ async def rehearse(settings: Settings, limit: int | None) -> int:
     return SOME_BREAK if replayed[False] else ALL_REPLAY
 
 
-def named(replayed: Replayed) -> str:
+def named(replayed: ReplayResult) -> str:
     """Return what a workflow is to an operator."""
-    number = number_of(replayed.workflow_id)
+    number = request_unique_no_of(replayed.workflow_id)
     what = replayed.workflow_id if number is None else f"settlement {number}"
     return f"{what} (run {replayed.run_id})"
 

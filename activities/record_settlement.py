@@ -1,4 +1,4 @@
-"""Write to the ledger what a settlement's workflow knows."""
+"""The activity that writes a settlement's snapshot to the ledger."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class RecordSettlement:
-    """Declares the activity, and holds the ledger that it writes."""
+    """The activity `record_settlement`, with its ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -22,11 +22,11 @@ class RecordSettlement:
 
     @activity.defn(name="record_settlement")
     async def record_settlement(self, task: RecordTask) -> RecordResult:
-        """Write what is new in a snapshot. Repeating it, or writing an older one, changes nothing.
+        """Write the new part of a snapshot. Repeating it, or writing an older snapshot, changes nothing.
 
-        An opposite decision in the ledger stays: it is reported once, as an open finding, and is not retried.
-        Any database error is raised, for Temporal to retry for as long as the outage lasts: it delays
-        the row and holds up neither the decision nor the compensation.
+        If the ledger has the opposite decision, nothing is written: the conflict becomes an open finding, and the
+        result is DECISION_CONFLICT. Raises any database error. Temporal then retries until the database is available.
+        An outage delays the row, but neither the decision nor the compensation.
         """
         try:
             result = await self._record(task)
@@ -48,5 +48,10 @@ class RecordSettlement:
 
     async def _report(self, number: str, error: DecisionConflictError) -> None:
         detail = str(error)
-        log.error("an operator must act", settlement=number, finding=FindingKind.DECISION_CONFLICT, detail=detail)
-        await self._findings.see(FindingKind.DECISION_CONFLICT, number, detail, round_started_at=datetime.now(UTC))
+        log.error(
+            "an operator must act: decision conflict",
+            settlement=number,
+            finding=FindingKind.DECISION_CONFLICT,
+            detail=detail,
+        )
+        await self._findings.report(FindingKind.DECISION_CONFLICT, number, detail, round_started_at=datetime.now(UTC))

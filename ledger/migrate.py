@@ -1,4 +1,4 @@
-"""Bring the ledger's database to the current schema: `python -m ledger.migrate`. Safe to repeat."""
+"""Migrates the ledger's database to the current schema: `python -m ledger.migrate`. Repeating it is safe."""
 
 import asyncio
 import sys
@@ -15,11 +15,11 @@ from config.settings import load_settings
 from ledger.engine import SQLITE_BEGIN, open_engine
 
 _MIGRATION_LOCK = 4_711_001
-"""Key of the advisory lock; any number that nothing else in the database uses."""
+"""Key of PostgreSQL's advisory lock; any number that nothing else in the database uses."""
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration; everything in it is code, there is no ini file to go astray."""
+    """Return Alembic's configuration. It is built in code, so no ini file has to be shipped."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -27,14 +27,14 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing, in one transaction. Of several processes one does it, the others wait."""
+    """Apply all missing migrations in one transaction. If several processes do it at once, they wait for each other."""
     async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
         await connection.run_sync(_upgrade)
 
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        # A migration may take longer than any statement of ours, and so may waiting for another's.
+        # A migration may take longer than the statement timeout, and so may waiting for another process's migration.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
@@ -51,18 +51,18 @@ async def migrate_url(database_url: str) -> None:
 
 
 def main() -> int:
-    """Migrate the database that the settings name; 1 with one line on standard error if it cannot be written."""
+    """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if the database fails."""
     owner_only()
     try:
         asyncio.run(migrate_url(load_settings().ledger_url))
     except (SQLAlchemyError, OSError) as error:
-        print(f"the ledger cannot be migrated: {reason(error)}", file=sys.stderr)  # noqa: T201 - for a person
+        print(f"the ledger cannot be migrated: {reason(error)}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     return 0
 
 
 def reason(error: Exception) -> str:
-    """Return one line that says why; the driver's text names host, port and user, never a password."""
+    """Return the cause of a database error in one line. It may name host, port and user, never a password."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
 

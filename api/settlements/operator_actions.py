@@ -26,7 +26,7 @@ from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.ids import workflow_id
-from settlement.operator_rules import ResolveRequest, RetryRequest, request_of
+from settlement.operator_rules import ResolveRequest, RetryRequest, operator_request
 from settlement.snapshot import ActionKind, OperatorRequest, Snapshot
 from settlement.states import END_STATES, State
 from settlement.tasks import UpdateResult
@@ -73,7 +73,7 @@ async def post_cancel_adjust_retry(
     The same call again, once it has led out of ABORTED, does nothing and answers for the settlement as it stands.
     """
     response.headers["Location"] = location(number)
-    return await _act(services, number, "retry_cancel_adjust", request_of(caller.owner, body), response)
+    return await _act(services, number, "retry_cancel_adjust", operator_request(caller.owner, body), response)
 
 
 @router.post(
@@ -88,7 +88,7 @@ async def post_resolution(
 
     The same call again does nothing and answers for the settlement as it stands.
     """
-    return await _act(services, number, "resolve", request_of(caller.owner, body), response)
+    return await _act(services, number, "resolve", operator_request(caller.owner, body), response)
 
 
 async def _act(services: Services, number: str, update: str, body: OperatorRequest, response: Response) -> Settlement:

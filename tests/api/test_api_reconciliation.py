@@ -34,7 +34,7 @@ ROUND = ReconciliationRound(
 
 async def see(door: Door, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Have something found."""
-    return await Findings(door.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON)
+    return await Findings(door.ledger.engine).report(kind, number, "it does not fit", round_started_at=NOON)
 
 
 async def pages(door: Door, **query: Any) -> list[list[str]]:  # noqa: ANN401 - any query
@@ -190,7 +190,9 @@ async def test_a_broken_rule_of_an_allowance_is_named(closed_door: Door, order: 
 
 
 async def a_finding(door: Door, kind: FindingKind) -> int:
-    return await Findings(door.ledger.engine).see(kind, new_number(), "they differ", round_started_at=datetime.now(UTC))
+    return await Findings(door.ledger.engine).report(
+        kind, new_number(), "they differ", round_started_at=datetime.now(UTC)
+    )
 
 
 async def test_an_operator_closes_a_conflict_of_decisions_with_a_reason_and_repeating_it_changes_nothing(

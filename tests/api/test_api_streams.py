@@ -67,7 +67,7 @@ async def stream(
         writer.close()
 
 
-async def number_of(ledger: FlakyLedger) -> tuple[SettlementInput, str]:
+async def request_unique_no_of(ledger: FlakyLedger) -> tuple[SettlementInput, str]:
     """Accept a settlement that stays open."""
     order = settlement()
     return order, await accept(ledger, order)
@@ -83,7 +83,7 @@ async def port(guarded: Door) -> AsyncIterator[int]:
 async def test_a_stream_ends_when_its_key_is_revoked_anywhere_and_no_other_does(
     guarded: Door, port: int, engine: AsyncEngine
 ) -> None:
-    _, number = await number_of(guarded.ledger)
+    _, number = await request_unique_no_of(guarded.ledger)
     revoked, other = await guarded.key(Role.VIEWER, "ops-1"), await guarded.key(Role.VIEWER, "ops-2")
     async with stream(port, number, revoked) as (_, reader), stream(port, number, other) as (_, other_reader):
         await reader.readuntil(b"ADJUSTING")
@@ -101,7 +101,7 @@ async def test_nothing_is_sent_while_it_is_not_known_whether_the_key_is_active(
     ring = WatchedRing(engine)
     keys = Keys(ring, PEPPER)
     app = create_app(Services(GUARDED, ledger, TemporalAccess(dead_temporal, engine), keys, Batches(engine)))
-    order, number = await number_of(ledger)
+    order, number = await request_unique_no_of(ledger)
     async with open_door(ledger, dead_temporal, GUARDED) as door, served(app) as port:
         key = await door.key(Role.VIEWER)
         async with stream(port, number, key) as (_, reader):
@@ -127,7 +127,7 @@ async def test_many_streams_cost_one_query_and_only_a_change_is_read(
     guarded: Door, port: int, ledger: CountingLedger
 ) -> None:
     key = await guarded.key(Role.VIEWER)
-    orders = [await number_of(ledger) for _ in range(5)]
+    orders = [await request_unique_no_of(ledger) for _ in range(5)]
     async with AsyncExitStack() as opened:
         for _, number in orders * 4:
             assert (await opened.enter_async_context(stream(port, number, key)))[0] == 200
@@ -155,7 +155,7 @@ async def test_many_streams_cost_one_query_and_only_a_change_is_read(
 
 async def test_one_owner_has_a_share_of_the_streams_and_no_more(ledger: CountingLedger, dead_temporal: Client) -> None:
     limits = GUARDED.model_copy(update={"streams_max": 3, "streams_per_client": 2})
-    _, number = await number_of(ledger)
+    _, number = await request_unique_no_of(ledger)
     async with open_door(ledger, dead_temporal, limits) as door, served(door.app) as port, AsyncExitStack() as opened:
         greedy, other = [await door.key(Role.VIEWER, owner) for owner in ("greedy", "other")]
         second = await door.key(Role.VIEWER, "greedy")
@@ -172,7 +172,7 @@ async def test_one_owner_has_a_share_of_the_streams_and_no_more(ledger: Counting
 
 async def test_without_keys_a_client_is_an_address(ledger: CountingLedger, dead_temporal: Client) -> None:
     limits = QUICK_SETTINGS.model_copy(update={"streams_per_client": 1})
-    _, number = await number_of(ledger)
+    _, number = await request_unique_no_of(ledger)
     async with open_door(ledger, dead_temporal, limits) as door, served(door.app) as port, AsyncExitStack() as opened:
         sources = [HOST, "127.0.0.2", HOST]
         answers = [await opened.enter_async_context(stream(port, number, source=source)) for source in sources]
@@ -181,7 +181,7 @@ async def test_without_keys_a_client_is_an_address(ledger: CountingLedger, dead_
 
 async def test_every_place_is_free_again_however_a_stream_ended(closed_door: Door) -> None:
     """Cut off at once, refused as not found, or left by its client."""
-    _, number = await number_of(closed_door.ledger)
+    _, number = await request_unique_no_of(closed_door.ledger)
     async with served(closed_door.app) as port:
         for _ in range(20):
             _, writer = await asyncio.open_connection(HOST, port)

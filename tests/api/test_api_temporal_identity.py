@@ -16,8 +16,7 @@ from temporalio.client import Client
 from activities.temporal_guard import identity_of
 from api.adopt_temporal import AdoptionRefusedError, adopt
 from config.settings import Settings
-from ledger import TemporalHome
-from settlement.temporal_identity import TemporalIdentity
+from ledger import TemporalBinding, TemporalIdentity
 from tests.api.batching import abort, begin
 from tests.api.doors import Door, open_real_door
 from tests.support.ledgers import FlakyLedger
@@ -28,15 +27,15 @@ GONE = TemporalIdentity(cluster_id="c-gone", namespace="default", namespace_id="
 
 
 @pytest_asyncio.fixture
-async def home(ledger: FlakyLedger) -> TemporalHome:
+async def home(ledger: FlakyLedger) -> TemporalBinding:
     """Have the test's ledger belong to a Temporal that is gone."""
-    home = TemporalHome(ledger.engine)
+    home = TemporalBinding(ledger.engine)
     await home.adopt_first(GONE, "worker", datetime.now(UTC))
     return home
 
 
 @pytest_asyncio.fixture
-async def wrong_door(home: TemporalHome, ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:  # noqa: ARG001
+async def wrong_door(home: TemporalBinding, ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:  # noqa: ARG001
     async with open_real_door(ledger, temporal) as opened:
         yield opened
 
@@ -49,7 +48,7 @@ async def started(door: Door, workflow_id: str) -> bool:
 async def test_the_first_start_of_a_workflow_adopts(door: Door) -> None:
     body = order()
     assert (await door.post(body)).status_code == 202
-    assert await TemporalHome(door.ledger.engine).read() == await identity_of(door.temporal)
+    assert await TemporalBinding(door.ledger.engine).read() == await identity_of(door.temporal)
 
 
 @pytest.mark.parametrize("headers", [{}, {"prefer": "wait=2"}])
@@ -83,7 +82,9 @@ async def test_it_is_not_ready_and_says_why(wrong_door: Door) -> None:
     assert answer.json() == {"ok": False, "ledger": True, "temporal": True, "temporal_identity": "WRONG"}
 
 
-async def test_it_works_again_once_the_ledger_was_given_to_this_temporal(wrong_door: Door, home: TemporalHome) -> None:
+async def test_it_works_again_once_the_ledger_was_given_to_this_temporal(
+    wrong_door: Door, home: TemporalBinding
+) -> None:
     assert (await wrong_door.post(order())).status_code == 503
     await home.move(GONE, await identity_of(wrong_door.temporal), "ops", datetime.now(UTC))
     await wrong_door.app.state.services.temporal.check()
@@ -93,7 +94,7 @@ async def test_it_works_again_once_the_ledger_was_given_to_this_temporal(wrong_d
 
 async def test_a_temporal_that_is_replaced_while_the_api_runs_is_noticed(door: Door) -> None:
     assert (await door.post(order())).status_code == 202
-    home = TemporalHome(door.ledger.engine)
+    home = TemporalBinding(door.ledger.engine)
     await home.move(await identity_of(door.temporal), GONE, "a test", datetime.now(UTC))
     async with asyncio.timeout(10):
         with pytest.MonkeyPatch.context() as patched:
@@ -147,7 +148,7 @@ async def test_a_process_refuses_to_start_with_one_line_that_names_both_and_the_
 
 
 async def test_the_command_shows_what_it_would_do_and_does_it_when_confirmed(
-    wrong_door: Door, home: TemporalHome, tmp_path: Path
+    wrong_door: Door, home: TemporalBinding, tmp_path: Path
 ) -> None:
     await abort(wrong_door, 3)
     found = await identity_of(wrong_door.temporal)

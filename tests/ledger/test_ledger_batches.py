@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Batches, Ledger
-from ledger.batch_retry.batches import BATCH_PAGE_MAX, Begun, KeyReusedError, SelectionChangedError
+from ledger.batch_retry.batches import BATCH_PAGE_MAX, CreatedBatch, KeyReusedError, SelectionChangedError
 from ledger.rows import settlement_values
 from ledger.tables import batch_items, settlements
 from settlement.batch_retry import BATCH_ITEMS_MAX, BatchRetryRequest, BatchSelection, BatchState, ItemOutcome
@@ -56,7 +56,7 @@ def order_of(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) 
 
 async def begun(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401
     """Begin a batch over so many settlements and return its id."""
-    return (await batches.begin(order_of(count, **fields), "ops-1", NOON)).batch_id
+    return (await batches.create(order_of(count, **fields), "ops-1", NOON)).batch_id
 
 
 async def outcomes(batches: Batches, batch: str) -> dict[int, ItemOutcome]:
@@ -137,7 +137,7 @@ async def test_a_batch_works_in_order_of_acceptance(batches: Batches, engine: As
 async def test_another_count_than_expected_begins_nothing(batches: Batches, engine: AsyncEngine, expected: int) -> None:
     await fill(engine, [row(), row()])
     with pytest.raises(SelectionChangedError) as refused:
-        await batches.begin(order_of(expected), "ops-1", NOON)
+        await batches.create(order_of(expected), "ops-1", NOON)
     assert refused.value.count == 2
     assert await batches.newest(10) == []
     async with engine.connect() as connection:
@@ -150,7 +150,7 @@ async def test_more_than_a_batch_may_have_begin_nothing(
     monkeypatch.setattr("ledger.queries.batch_retry.BATCH_ITEMS_MAX", 3)
     await fill(engine, [row() for _ in range(5)])
     with pytest.raises(SelectionChangedError) as refused:
-        await batches.begin(order_of(3), "ops-1", NOON)
+        await batches.create(order_of(3), "ops-1", NOON)
     assert refused.value.count == 4
 
 
@@ -164,11 +164,11 @@ async def test_the_largest_batch_is_begun_within_a_statements_time(batches: Batc
 
 async def test_the_same_order_under_the_same_key_is_the_same_batch(batches: Batches, engine: AsyncEngine) -> None:
     await fill(engine, [row()])
-    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    first = await batches.create(order_of(1), "ops-1", NOON, key="k")
     before = await batches.find(first.batch_id)
     await fill(engine, [row()])
-    again = await batches.begin(order_of(1), "ops-1", LATER, key="k")
-    assert (first.is_new, again) == (True, Begun(first.batch_id, is_new=False))
+    again = await batches.create(order_of(1), "ops-1", LATER, key="k")
+    assert (first.is_new, again) == (True, CreatedBatch(first.batch_id, is_new=False))
     assert await batches.find(first.batch_id) == before
 
 
@@ -177,7 +177,7 @@ async def test_without_a_key_or_with_another_operators_each_order_is_another_bat
 ) -> None:
     await fill(engine, [row()])
     asked = [("ops-1", None), ("ops-1", None), ("ops-1", "k"), ("ops-2", "k"), ("ops-1", "K")]
-    begun_ones = [await batches.begin(order_of(1), operator, NOON, key=key) for operator, key in asked]
+    begun_ones = [await batches.create(order_of(1), operator, NOON, key=key) for operator, key in asked]
     assert all(each.is_new for each in begun_ones)
     assert len({each.batch_id for each in begun_ones}) == len(asked)
 
@@ -195,9 +195,9 @@ async def test_another_order_under_a_key_is_refused_by_name(
     batches: Batches, engine: AsyncEngine, other: BatchRetryRequest, fields: tuple[str, ...]
 ) -> None:
     await fill(engine, [row()])
-    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    first = await batches.create(order_of(1), "ops-1", NOON, key="k")
     with pytest.raises(KeyReusedError) as refused:
-        await batches.begin(other, "ops-1", LATER, key="k")
+        await batches.create(other, "ops-1", LATER, key="k")
     assert (refused.value.batch_id, refused.value.fields) == (first.batch_id, fields)
     assert [each.batch_id for each in await batches.newest(10)] == [first.batch_id]
 
@@ -205,7 +205,7 @@ async def test_another_order_under_a_key_is_refused_by_name(
 async def test_of_many_who_begin_one_batch_one_does(open_one: OpenEngine, database_url: str) -> None:
     several = [Batches(open_one(database_url)) for _ in range(4)]
     await fill(open_one(database_url), [row(), row()])
-    results = await asyncio.gather(*(each.begin(order_of(2), "ops-1", NOON, key="k") for each in several * 3))
+    results = await asyncio.gather(*(each.create(order_of(2), "ops-1", NOON, key="k") for each in several * 3))
     assert sum(each.is_new for each in results) == 1
     (number,) = {each.batch_id for each in results}
     assert len((await several[0].items(number, 0, 10)).items) == 2
@@ -216,10 +216,10 @@ async def test_what_breaks_another_rule_of_the_database_is_an_error_and_no_repea
 ) -> None:
     """Read as "it exists already", a batch that was never begun would be answered for."""
     await fill(engine, [row()])
-    first = await batches.begin(order_of(1), "ops-1", NOON, key="k")
+    first = await batches.create(order_of(1), "ops-1", NOON, key="k")
     monkeypatch.setattr("ledger.batch_retry.batches.new_batch_id", lambda: first.batch_id)
     with pytest.raises(IntegrityError):
-        await batches.begin(order_of(1), "ops-1", LATER, key="another")
+        await batches.create(order_of(1), "ops-1", LATER, key="another")
 
 
 async def test_a_batch_reads_back_as_it_was_ordered(batches: Batches, engine: AsyncEngine) -> None:
@@ -335,7 +335,7 @@ async def test_pages_of_items_make_up_the_whole_report(batches: Batches, engine:
 async def test_batches_are_listed_newest_first(batches: Batches, engine: AsyncEngine) -> None:
     await fill(engine, [row(), row()])
     second, first, third = [
-        (await batches.begin(order_of(2), "ops-1", NOON + timedelta(minutes=minute))).batch_id for minute in (2, 1, 3)
+        (await batches.create(order_of(2), "ops-1", NOON + timedelta(minutes=minute))).batch_id for minute in (2, 1, 3)
     ]
     assert [batch.batch_id for batch in await batches.newest(2)] == [third, second]
     assert [batch.batch_id for batch in await batches.running()] == [first, second, third]

@@ -26,7 +26,7 @@ async def see(
     findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
 ) -> int:
     """See something in a round; rounds are a minute apart."""
-    return await findings.see(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
+    return await findings.report(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
 
 
 async def all_of(
@@ -38,7 +38,7 @@ async def all_of(
 
 
 async def test_what_is_seen_is_open_with_all_that_was_said(findings: Findings) -> None:
-    finding_id = await findings.see(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
+    finding_id = await findings.report(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
     assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)
@@ -77,7 +77,7 @@ async def test_what_is_closed_is_closed_once_and_stays(findings: Findings, statu
     finding_id = await see(findings)
     assert await findings.close(finding_id, status, "taken up again", NOON + MINUTE)
     assert not await findings.close(finding_id, CLEARED, "another", NOON + 2 * MINUTE)
-    await findings.explain(finding_id, "another reason")
+    await findings.update_detail(finding_id, "another reason")
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.status, found.repair, found.closed_at) == (status, "taken up again", NOON + MINUTE)
     assert found.detail == "it is gone"
@@ -92,7 +92,7 @@ async def test_what_happens_again_after_it_was_closed_is_a_new_finding(findings:
 
 async def test_a_reason_stands_in_the_open_finding(findings: Findings) -> None:
     finding_id = await see(findings)
-    await findings.explain(finding_id, "it is gone; nobody can tell why")
+    await findings.update_detail(finding_id, "it is gone; nobody can tell why")
     (found,) = (await findings.page(status=OPEN, before=None, limit=10)).items
     assert found.detail == "it is gone; nobody can tell why"
 
@@ -102,9 +102,9 @@ async def test_open_ones_not_met_in_a_round_are_gone_through_in_parts(findings: 
     await findings.close(ids[1], CLEARED, "", NOON)
     await see(findings, "N-3", in_round=1)
     since = NOON + MINUTE
-    assert [each.finding_id for each in await findings.open_unseen(since, 10)] == [ids[0], ids[2], ids[4]]
-    first = await findings.open_unseen(since, 2)
-    rest = await findings.open_unseen(since, 2, after=first[-1].finding_id)
+    assert [each.finding_id for each in await findings.open_not_seen_since(since, 10)] == [ids[0], ids[2], ids[4]]
+    first = await findings.open_not_seen_since(since, 2)
+    rest = await findings.open_not_seen_since(since, 2, after=first[-1].finding_id)
     assert [each.finding_id for each in (*first, *rest)] == [ids[0], ids[2], ids[4]]
 
 

@@ -83,7 +83,7 @@ async def test_money_in_doubt_is_summed_by_currency_without_signs(ledger: Ledger
 async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger: Ledger, engine: AsyncEngine) -> None:
     record, stuck, missing = Findings(engine), FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
     seen_ones = [(stuck, "N-1"), (stuck, "N-2"), (stuck, "N-3"), (missing, "N-1"), (missing, "N-4")]
-    ids = [await record.see(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
+    ids = [await record.report(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
     await record.close(ids[2], FindingStatus.REPAIRED, "put right", NOON)
     await record.close(ids[4], FindingStatus.CLEARED, "gone", NOON)
     seen = await ledger.gauges()
@@ -97,12 +97,12 @@ async def test_a_finding_is_counted_once_however_often_it_is_seen(
     """In one round or several, by one worker or several at once; one that is found again after its end is another."""
     stuck = FindingKind.WORKFLOW_STUCK
     records = [Findings(each.engine) for each in ledgers]
-    found = await asyncio.gather(*(each.see(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
+    found = await asyncio.gather(*(each.report(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
     assert len(set(found)) == 1
-    await records[0].see(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
+    await records[0].report(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
     assert (await ledger.gauges()).findings == {stuck: 1}
     await records[0].close(found[0], FindingStatus.CLEARED, "gone", NOON)
-    await Findings(engine).see(stuck, "N-1", "", round_started_at=NOON)
+    await Findings(engine).report(stuck, "N-1", "", round_started_at=NOON)
     assert (await ledger.gauges()).findings == {stuck: 2}
 
 

@@ -112,7 +112,7 @@ async def test_the_list_shows_active_ones_first_and_in_each_part_the_newest(
     await ring.revoke("k3", "boss", NOON)
     await ring.revoke("k1", "boss", NOON)
     assert [each.key_id for each in await ring.listed()] == ["k2", "k0", "k3", "k1"]
-    monkeypatch.setattr(api_keys, "LISTED_MAX", 3)
+    monkeypatch.setattr(api_keys, "KEYS_LISTED_MAX", 3)
     assert [each.key_id for each in await ring.listed()] == ["k2", "k0", "k3"]
 
 

@@ -77,7 +77,7 @@ async def test_readers_wait_for_no_writer(ledger: Ledger, database_url: str) -> 
         async with asyncio.timeout(PROMPT_S):
             assert await ledger.find(first.number) == first
             assert (await ledger.page(limit=10)).settlements == (first,)
-            assert await SettlementSummaries(ledger.engine).of([first.number])
+            assert await SettlementSummaries(ledger.engine).by_number([first.number])
             assert await Findings(ledger.engine).last_round() is None
             await ledger.check()
 

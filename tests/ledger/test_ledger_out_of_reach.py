@@ -37,8 +37,8 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
     "page": lambda ledger: ledger.page(limit=10),
     "gauges": lambda ledger: ledger.gauges(),
-    "open_ones": lambda ledger: SettlementSummaries(ledger.engine).open_ones(NOON, 10),
-    "of": lambda ledger: SettlementSummaries(ledger.engine).of(["N-1"]),
+    "open_settlements": lambda ledger: SettlementSummaries(ledger.engine).open_settlements(NOON, 10),
+    "by_number": lambda ledger: SettlementSummaries(ledger.engine).by_number(["N-1"]),
     "findings": lambda ledger: Findings(ledger.engine).page(status=None, before=None, limit=10),
     "last_round": lambda ledger: Findings(ledger.engine).last_round(),
     "check": lambda ledger: ledger.check(),
@@ -48,9 +48,11 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
 WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "accept": lambda ledger: ledger.accept(settlement(), accepted()),
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
-    "begin": lambda ledger: Batches(ledger.engine).begin(BATCH, "ops-1", NOON),
+    "create": lambda ledger: Batches(ledger.engine).create(BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
-    "see": lambda ledger: Findings(ledger.engine).see(FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON),
+    "report": lambda ledger: Findings(ledger.engine).report(
+        FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON
+    ),
 }
 METHODS = READS | WRITES
 

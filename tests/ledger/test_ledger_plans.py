@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import SettlementFilter
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
-from ledger.rows import act_values, call_values, settlement_values, state_change_values
+from ledger.rows import action_values, call_values, settlement_values, state_change_values
 from ledger.tables import (
     api_keys,
     batch_items,
@@ -74,7 +74,7 @@ def settled() -> Iterable[dict[str, Any]]:
 def parts_of_settlements() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     numbers, whole = [f"N-{index}" for index in range(MANY // 2)], resolved(1)
     yield external_calls, (row for number in numbers for row in call_values(number, whole))
-    yield operator_actions, (row for number in numbers for row in act_values(number, whole))
+    yield operator_actions, (row for number in numbers for row in action_values(number, whole))
     yield state_changes, (row for number in numbers for row in state_change_values(number, whole))
 
 

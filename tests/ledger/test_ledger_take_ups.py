@@ -38,14 +38,14 @@ async def test_of_many_at_once_no_more_than_the_limit(ledgers: list[Ledger]) -> 
 
 async def test_while_the_finding_is_open_no_round_takes_up_any(take_ups: TakeUps, engine: AsyncEngine) -> None:
     """Otherwise each round would take up its limit, and a person would come too late."""
-    found = await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    found = await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     assert await permitted(take_ups, NEXT, 2) == 0
     await Findings(engine).close(found, FindingStatus.CLEARED, "gone", NEXT)
     assert await permitted(take_ups, NEXT, 1) == 1
 
 
 async def test_a_person_allows_so_many_more_and_no_further(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     allowance = await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC))
     assert (allowance.count, allowance.used, allowance.operator) == (2, 0, "ops-1")
     assert await permitted(take_ups, NEXT, 5) == 2
@@ -55,6 +55,6 @@ async def test_a_person_allows_so_many_more_and_no_further(take_ups: TakeUps, en
 
 
 async def test_what_is_left_of_a_decision_ends_after_its_time(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC) - ALLOWANCE_LASTS)
     assert await permitted(take_ups, NEXT, 2) == 0

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from ledger import Ledger, TemporalHome
-from settlement.temporal_identity import TemporalIdentity
+from ledger import Ledger, TemporalBinding, TemporalIdentity
 from tests.ledger.samples import NOON
 
 OURS = TemporalIdentity(cluster_id="c-1", namespace="default", namespace_id="n-1")
@@ -11,11 +10,11 @@ OTHER = TemporalIdentity(cluster_id="c-2", namespace="default", namespace_id="n-
 
 
 async def test_a_new_ledger_belongs_to_none(ledger: Ledger) -> None:
-    assert await TemporalHome(ledger.engine).read() is None
+    assert await TemporalBinding(ledger.engine).read() is None
 
 
 async def test_the_first_one_stays(ledger: Ledger) -> None:
-    home = TemporalHome(ledger.engine)
+    home = TemporalBinding(ledger.engine)
     assert await home.adopt_first(OURS, "worker", NOON) == OURS
     assert await home.adopt_first(OTHER, "worker", NOON) == OURS
     assert await home.read() == OURS
@@ -23,7 +22,7 @@ async def test_the_first_one_stays(ledger: Ledger) -> None:
 
 async def test_of_many_at_once_one_is_adopted_and_all_are_told_which(ledgers: list[Ledger]) -> None:
     candidates = [OURS.model_copy(update={"namespace_id": f"n-{index}"}) for index in range(8)]
-    homes = [TemporalHome(ledgers[index % 4].engine) for index in range(8)]
+    homes = [TemporalBinding(ledgers[index % 4].engine) for index in range(8)]
     told = await asyncio.gather(
         *(home.adopt_first(each, "worker", NOON) for home, each in zip(homes, candidates, strict=True))
     )
@@ -31,7 +30,7 @@ async def test_of_many_at_once_one_is_adopted_and_all_are_told_which(ledgers: li
 
 
 async def test_it_moves_only_from_the_one_that_it_belongs_to(ledger: Ledger) -> None:
-    home = TemporalHome(ledger.engine)
+    home = TemporalBinding(ledger.engine)
     assert not await home.move(OURS, OTHER, "ops", NOON)
     assert await home.read() is None
     await home.adopt_first(OURS, "worker", NOON)

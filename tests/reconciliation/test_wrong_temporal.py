@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import Client
 
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
-from ledger import TakeUps, TemporalHome
+from ledger import TakeUps, TemporalBinding
 from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
 from settlement.start import SettlementInput, accepted_snapshot
 from tests.reconciliation.conftest import Sides
@@ -42,7 +42,7 @@ async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Clien
 
 async def test_the_first_check_adopts_and_another_server_is_refused_with_both_named(sides: Sides) -> None:
     await TemporalGuard(sides.temporal, sides.engine, "worker").check()
-    home = await TemporalHome(sides.engine).read()
+    home = await TemporalBinding(sides.engine).read()
     assert home == await identity_of(sides.temporal)
     async with dev_server() as other:
         with pytest.raises(WrongTemporalError) as refused:
@@ -57,7 +57,7 @@ async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
 ) -> None:
     """What cannot be asked for a while ends nothing; another identity does."""
     monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
-    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalHome(sides.engine)
+    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalBinding(sides.engine)
     watching = asyncio.create_task(guard.watch())
 
     async def adopted() -> bool:
@@ -76,7 +76,7 @@ async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
 async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(sides: Sides) -> None:
     """All of these settlements have their workflow, in the Temporal that the ledger belongs to."""
     async with dev_server() as home:
-        await TemporalHome(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
+        await TemporalBinding(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
     orders = await lost(sides, 3)
     for _ in range(2):
         ended = await sides.round()
@@ -91,7 +91,7 @@ async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(
 async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides) -> None:
     before = await identity_of(sides.temporal)
     gone = before.model_copy(update={"namespace_id": "00000000-0000-0000-0000-000000000000"})
-    home = TemporalHome(sides.engine)
+    home = TemporalBinding(sides.engine)
     await home.adopt_first(gone, "worker", datetime.now(UTC))
     await sides.round()
     await home.move(gone, before, "ops", datetime.now(UTC))

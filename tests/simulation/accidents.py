@@ -33,7 +33,7 @@ TAKEN_UP_WITHIN_S = 60
 @contextmanager
 def looked_at_whatever_its_age() -> Iterator[None]:
     """Let reconciliation look at settlements as soon as they are asked about."""
-    with patch.multiple(limits, RECONCILE_UNTOUCHED_S=ANY_AGE_S, RECONCILE_BEHIND_S=ANY_AGE_S):
+    with patch.multiple(limits, RECONCILE_UNCHANGED_S=ANY_AGE_S, RECONCILE_LEDGER_DELAY_MAX_S=ANY_AGE_S):
         yield
 
 

@@ -16,7 +16,7 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
 from contract.operations import CancelProtocol, Operation
 from settlement.calls import Verdict
-from settlement.ids import number_of
+from settlement.ids import request_unique_no_of
 from simulator import replies
 from simulator.book_records import NumberView, ReceivedAdjust
 from simulator.call_journal import CallView, ConnectionEnding, Request
@@ -67,7 +67,7 @@ class Broker(ExternalSystem):
     @property
     def cancel_operation(self) -> Operation:
         """How to undo the settlement whose activity asks: one world has external systems of both kinds."""
-        number = number_of(activity.info().workflow_id or "")
+        number = request_unique_no_of(activity.info().workflow_id or "")
         assert number is not None
         return _CANCELS_BY[self.line(number).protocol]
 

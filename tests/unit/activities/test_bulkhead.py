@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.bulkhead import OTHERS_REMEMBERED_S, Bulkhead
+from activities.bulkhead import ACTIVE_AFTER_CALL_S, Bulkhead
 
 SLOTS = 3
 A, B = 7, 8
@@ -135,7 +135,7 @@ def test_a_lone_company_has_all_slots(clock: Clock, company_id: int | None) -> N
 def test_beside_a_call_of_another_company_each_has_its_part(clock: Clock) -> None:
     bulkhead = Bulkhead(HALF, ALL, clock)
     with bulkhead.slot(B) as other:
-        clock.now += 10 * OTHERS_REMEMBERED_S
+        clock.now += 10 * ACTIVE_AFTER_CALL_S
         assert other
         with filled(bulkhead, A):
             assert bulkhead.in_flight() == {A: HALF, B: 1}
@@ -146,7 +146,7 @@ def test_another_company_is_remembered_for_a_while_after_its_last_call(clock: Cl
     bulkhead = Bulkhead(HALF, ALL, clock)
     with bulkhead.slot(B):
         clock.now += 100
-    clock.now += OTHERS_REMEMBERED_S - 1
+    clock.now += ACTIVE_AFTER_CALL_S - 1
     assert (bulkhead.limit(A), bulkhead.limit(B)) == (HALF, ALL)
     clock.now += 1
     assert bulkhead.limit(A) == ALL
@@ -226,6 +226,6 @@ def test_the_limit_is_that_of_a_lone_company_exactly_while_no_other_calls_or_did
             seen[company_id] = clock.now
         for each in (A, B, None):
             others = {one for one, _ in held} | {
-                one for one, at in seen.items() if clock.now - at < OTHERS_REMEMBERED_S
+                one for one, at in seen.items() if clock.now - at < ACTIVE_AFTER_CALL_S
             }
             assert bulkhead.limit(each) == (HALF if others - {each} else ALL)

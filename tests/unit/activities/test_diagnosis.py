@@ -44,9 +44,9 @@ def closed(status: str, state: State | None = State.CANCELLING) -> Execution:
 
 
 def what(known: SettlementSummary | None, execution: Execution | None) -> What:
-    """Return the kind of what does not fit, and its cure."""
+    """Return the kind of what does not fit, and its repair."""
     found = diagnose(known, execution, NOW)
-    return (found.kind, found.cure) if found else None
+    return (found.kind, found.repair) if found else None
 
 
 def test_nothing_on_either_side_is_nothing() -> None:
@@ -66,7 +66,7 @@ def test_an_open_one_whose_workflow_closed_in_any_other_way_than_by_its_end_is_t
     """However young it is: whoever ended the workflow, its POST can start no other."""
     expected = (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, Repair.TAKE_UP)
     assert what(row(state), closed(status)) == expected
-    young = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S)
+    young = timedelta(seconds=limits.RECONCILE_UNCHANGED_S)
     assert what(row(state, age=young), closed(status)) == expected
 
 
@@ -86,7 +86,7 @@ def test_an_open_one_without_a_workflow_is_taken_up_once_its_post_can_not_send_i
 @pytest.mark.parametrize("state", OPEN_STATES)
 @pytest.mark.parametrize("execution", [None, closed("TERMINATED"), closed("COMPLETED"), running(None, 99)])
 def test_one_that_the_ledger_just_heard_of_is_left_in_peace(state: State, execution: Execution | None) -> None:
-    just_now = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S) - timedelta(microseconds=1)
+    just_now = timedelta(seconds=limits.RECONCILE_UNCHANGED_S) - timedelta(microseconds=1)
     assert what(row(state, untouched=just_now), execution) is None
 
 
@@ -100,7 +100,7 @@ def test_a_workflow_task_that_fails_again_and_again_is_for_a_person() -> None:
 
 
 def test_a_state_that_the_ledger_has_not_heard_of_is_recorded_once_its_write_should_have_come() -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
     expected = (FindingKind.LEDGER_BEHIND, Repair.RECORD)
     assert what(row(State.CANCELLING, untouched=late), running(State.ABORTED)) == expected
     in_time = late - timedelta(microseconds=1)
@@ -110,12 +110,12 @@ def test_a_state_that_the_ledger_has_not_heard_of_is_recorded_once_its_write_sho
 
 def test_the_ledgers_writes_have_arrived_before_it_counts_as_behind() -> None:
     """The longest interval between two attempts, and one attempt."""
-    assert 30 + limits.RECORD_START_TO_CLOSE.total_seconds() < limits.RECONCILE_BEHIND_S
+    assert 30 + limits.RECORD_START_TO_CLOSE.total_seconds() < limits.RECONCILE_LEDGER_DELAY_MAX_S
 
 
 @pytest.mark.parametrize("state", sorted(END_STATES))
 def test_an_end_with_an_open_workflow_is_for_a_person_once_that_should_have_closed(state: State) -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
     assert what(row(state, untouched=late), running(AGREES[state])) == (FindingKind.LEDGER_AHEAD, Repair.NONE)
     assert what(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
 
@@ -139,7 +139,7 @@ def test_opposite_decisions_are_a_conflict_for_an_operator_whatever_the_states(
 
 
 def test_a_workflow_without_a_decision_is_no_conflict() -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
     in_time = late - timedelta(microseconds=1)
     assert what(row(State.SETTLED, untouched=in_time), running(State.ADJUSTING)) is None
     assert what(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (FindingKind.LEDGER_AHEAD, Repair.NONE)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from contract.operations import Operation
 from settlement.audit_window import (
-    ACTS_BYTES,
-    CALLS_BYTES,
+    ACTIONS_BYTES_MAX,
+    CALLS_BYTES_MAX,
     CANCEL_ATTEMPTS_MAX,
     PAYLOAD_BYTES_MAX,
-    STATE_CHANGES_BYTES,
+    STATE_CHANGES_BYTES_MAX,
     UNRECORDED_BYTES_MAX,
-    counts,
+    audit_counts,
     leave_out,
     unrecorded_bytes,
     within_window,
@@ -72,7 +72,7 @@ COUNTS = st.builds(AuditCounts, calls=SIZES, actions=SIZES, state_changes=SIZES)
 @given(SNAPSHOTS, COUNTS)
 def test_what_is_left_out_is_counted_and_the_rest_is_the_newest(snapshot: Snapshot, before: AuditCounts) -> None:
     shorter = leave_out(snapshot, before)
-    assert counts(shorter) == counts(snapshot)
+    assert audit_counts(shorter) == audit_counts(snapshot)
     assert shorter.calls == snapshot.calls[before.calls :]
     assert shorter.actions == snapshot.actions[before.actions :]
     assert shorter.state_changes == snapshot.state_changes[before.state_changes :]
@@ -109,12 +109,12 @@ def test_the_window_leaves_out_only_what_the_ledger_has_and_keeps_the_newest_of_
     assert shorter.left_out.state_changes <= recorded.state_changes
     for entries, rest in ((snapshot.calls, shorter.calls), (snapshot.actions, shorter.actions)):
         assert bool(entries) is bool(rest)
-    assert counts(shorter) == counts(snapshot)
+    assert audit_counts(shorter) == audit_counts(snapshot)
 
 
 def test_a_usual_audit_fits_whole() -> None:
     snapshot = known(calls=12, actions=3, changes=8)
-    assert within_window(snapshot, counts(snapshot)) == snapshot
+    assert within_window(snapshot, audit_counts(snapshot)) == snapshot
 
 
 def test_a_long_audit_that_the_ledger_has_fits_into_the_window() -> None:
@@ -126,13 +126,15 @@ def test_a_long_audit_that_the_ledger_has_fits_into_the_window() -> None:
         actions=(LONGEST_ACT,) * 50,
         state_changes=(CHANGE,) * 500,
     )
-    shorter = within_window(snapshot, counts(snapshot))
-    assert len(shorter.model_dump_json().encode()) <= CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + 5_000
+    shorter = within_window(snapshot, audit_counts(snapshot))
+    assert (
+        len(shorter.model_dump_json().encode()) <= CALLS_BYTES_MAX + ACTIONS_BYTES_MAX + STATE_CHANGES_BYTES_MAX + 5_000
+    )
 
 
 def test_every_payload_stays_below_a_tenth_of_the_servers_limit() -> None:
     """The window, what the ledger has not taken, one more round, and the order itself, each at its longest."""
-    size = CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + UNRECORDED_BYTES_MAX
+    size = CALLS_BYTES_MAX + ACTIONS_BYTES_MAX + STATE_CHANGES_BYTES_MAX + UNRECORDED_BYTES_MAX
     a_round = CANCEL_ATTEMPTS_MAX * CALL_RECORD_BYTES_MAX
     order = len(LONGEST_SETTLEMENT.model_dump_json().encode())
     assert size + a_round + order + 2 * NOTE_LENGTH_MAX < PAYLOAD_BYTES_MAX == 2 * 1024 * 1024 // 10

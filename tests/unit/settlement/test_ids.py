@@ -13,7 +13,7 @@ from settlement.ids import (
     cancel_unique_no,
     is_batch_id,
     new_batch_id,
-    number_of,
+    request_unique_no_of,
     workflow_id,
 )
 from tests.unit.contract.wire_bodies import ADJUST, refusals
@@ -56,7 +56,7 @@ def test_different_adjusts_have_different_derived_ids(drawn: set[str]) -> None:
 @example("/" * 48)
 def test_workflow_id_leads_back_to_its_number(number: str) -> None:
     """Reconciliation knows a settlement that the ledger has lost by its workflow's id alone."""
-    assert number_of(workflow_id(number)) == number
+    assert request_unique_no_of(workflow_id(number)) == number
 
 
 @given(numbers)
@@ -81,7 +81,7 @@ def test_workflow_id_fits_temporals_databases_and_needs_no_quoting(number: str) 
 def test_no_other_id_is_taken_for_a_settlements(text: str) -> None:
     """An id that no number is made into names no settlement: two ids never name one."""
     for made in (text, f"settlement-{text}", f"settlement~{text}"):
-        number = number_of(made)
+        number = request_unique_no_of(made)
         assert number is None or workflow_id(number) == made
 
 

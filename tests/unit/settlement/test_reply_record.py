@@ -14,7 +14,7 @@ from contract.reply import ExternalReply
 from contract.strict_json import member_text
 from settlement.calls import CALL_RECORD_BYTES_MAX, CallRecord, Rule
 from settlement.ids import CancelKind
-from settlement.reply_record import DATA_LENGTH_MAX, ReplyRecord, shown
+from settlement.reply_record import DATA_LENGTH_MAX, ReplyRecord, printable
 from settlement.states import CancelResult
 from workflows.runtime import DATA_CONVERTER
 
@@ -105,7 +105,7 @@ def test_member_is_found_in_any_object(members: dict[str, object], indent: int |
 
 @given(st.text(max_size=30), st.integers(1, 12))
 def test_shown_text_is_bounded_printable_and_marked(text: str, length_max: int) -> None:
-    kept = shown(text, length_max)
+    kept = printable(text, length_max)
     assert len(kept) <= length_max
     assert len(kept.encode()) <= 3 * length_max
     assert kept.isprintable()
@@ -120,7 +120,7 @@ def test_no_reply_makes_a_record_larger_than_stated(character: str) -> None:
     fields = dict.fromkeys(("bizCode", "code", "msg", "trace", "msgParams", "data"), long)
     whole = {**fields, "tm": -(2**63), "ok": True, "fail": True}
     body = json.dumps(whole, ensure_ascii=character == "\ud800").encode()
-    verdict = classify(Reply(200, body)).model_copy(update={"detail": shown(long, 300)})
+    verdict = classify(Reply(200, body)).model_copy(update={"detail": printable(long, 300)})
     assert verdict.rule is Rule.CONTRADICTORY
     record = CallRecord(
         operation=Operation.CANCEL_OPERATION,
