@@ -22,6 +22,7 @@ from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
 from activities.reconciliation.repair import Reconciler
+from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.ending import Ending
@@ -35,6 +36,7 @@ from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
 from workflows import metrics as saga_metrics
+from workflows.batch_retry.start import start_batch
 from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.reconciliation.schedule import ensure_schedule
@@ -75,19 +77,13 @@ a burst, and their workflows would be replayed from the start."""
 
 
 def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, bulkhead: Bulkhead) -> Worker:
-    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company.
-
-    It also runs cancels that a release before `CANCEL_TASK_QUEUE` scheduled.
-    """
+    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[
-            Adjust(external_system, bulkhead).adjust,
-            CancelAdjust(external_system).cancel_adjust,
-        ],
+        activities=[Adjust(external_system, bulkhead).adjust],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -131,6 +127,7 @@ def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
         workflows=[Reconciliation],
         workflow_runner=workflow_runner(),
         activities=[
+            StartBatches(client, Batches(engine), reconciler, start_batch).start_batches,
             CheckLedger(reconciler).check_ledger,
             CheckTemporal(reconciler).check_temporal,
             ReviewFindings(reconciler).review_findings,
@@ -149,7 +146,7 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
         adjust_path=settings.external_adjust_path,
         cancel_adjust_path=settings.external_cancel_adjust_path,
         cancel_operation_path=settings.external_cancel_operation_path,
-        cancel_protocol=settings.external_cancel_protocol,
+        cancel_operation=settings.external_cancel_protocol,
         trace_check=settings.external_trace,
         ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
         connections_max=2 * settings.worker_slots,  # for adjusts and as many cancels

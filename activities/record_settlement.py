@@ -47,11 +47,7 @@ class RecordSettlement:
         return RecordResult.RECORDED if written else RecordResult.NOT_NEWER
 
     async def _report(self, number: str, error: DecisionConflictError) -> None:
-        detail = str(error)
-        log.error(
-            "an operator must act: decision conflict",
-            settlement=number,
-            finding=FindingKind.DECISION_CONFLICT,
-            detail=detail,
-        )
-        await self._findings.report(FindingKind.DECISION_CONFLICT, number, detail, round_started_at=datetime.now(UTC))
+        """Record the conflict as a finding, unless an operator has closed the finding of the same conflict."""
+        kind, detail = FindingKind.DECISION_CONFLICT, error.detail
+        if await self._findings.report(kind, number, detail, round_started_at=datetime.now(UTC)) is not None:
+            log.error("an operator must act: decision conflict", settlement=number, finding=kind, detail=detail)

@@ -13,7 +13,6 @@ from opentelemetry.trace import TracerProvider
 from api import exposure as get_exposure
 from api import health, metrics, reconciliation
 from api.batch_retry import routes as batch_retries
-from api.batch_retry import start as batch_starts
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -57,11 +56,10 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        background = [asyncio.create_task(each) for each in (batch_starts.run(services), services.temporal.watch())]
+        watch = asyncio.create_task(services.temporal.watch())
         yield
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
+        watch.cancel()
+        await asyncio.wait([watch])
 
     # FastAPI itself, with the assets of /docs served from here instead of from a CDN.
     app = FastAPIOffline(

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.http.access import Actor, Reader
 from api.http.parameters import Plain, PlainInt
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from ledger import Findings, TakeUps
 from ledger.reconciliation.findings import FINDING_PAGE_MAX
@@ -31,7 +31,7 @@ from settlement.reconciliation import (
 )
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 RECONCILIATION = "/v1/reconciliation"
 TRIGGER_LIMIT_S = 3.0
@@ -75,7 +75,6 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
 
 @router.post(
     f"{RECONCILIATION}/take-up-allowances",
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.CREATED,
     responses=documented(
         ErrorCode.VALIDATION_FAILED,
@@ -98,7 +97,6 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
 
 @router.post(
     f"{RECONCILIATION}/findings/{{findingId}}/closing",
-    dependencies=[Depends(unambiguous_json)],
     responses=documented(
         ErrorCode.NOT_FOUND,
         ErrorCode.WRONG_STATE,
@@ -114,7 +112,8 @@ async def post_finding_closing(
 ) -> Finding:
     """Close a finding that no round clears (DECISION_CONFLICT), once both sides and the broker's books were compared.
 
-    It moves no money. Repeating it changes nothing: who closed it first, and why, stays.
+    It moves no money. Repeating it changes nothing: who closed it first, and why, stays. It stays closed while later
+    rounds find the same; if a state has changed on either side, they open a new finding.
     """
     record = Findings(services.ledger.engine)
     found = await record.find(finding_id)

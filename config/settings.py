@@ -7,16 +7,27 @@ How to reach Temporal is not here: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS
 import ipaddress
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from yarl import URL
 
-from contract.operations import CancelProtocol, TraceCheck
+from contract.operations import Operation, TraceCheck
 from settlement.audit_window import CANCEL_ATTEMPTS_MAX
+from settlement.calls import CancelOperation
 from settlement.policy import SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
@@ -44,6 +55,24 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _spelling(operation: CancelOperation) -> str:
+    """Return an operation as this setting spells it: `cancel-adjust` for CANCEL_ADJUST."""
+    return operation.lower().replace("_", "-")
+
+
+def _cancel_operation(value: object) -> object:
+    """Return the operation that a spelling stands for. An Operation is returned as it is."""
+    if isinstance(value, Operation):
+        return value
+    for each in get_args(CancelOperation):
+        if value == _spelling(each):
+            return each
+    spellings = " or ".join(f"'{_spelling(each)}'" for each in get_args(CancelOperation))
+    kind = "enum"
+    raise PydanticCustomError(kind, "Input should be {spellings}", {"spellings": spellings})
+
+
+CancelBy = Annotated[CancelOperation, BeforeValidator(_cancel_operation), PlainSerializer(_spelling)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UrlPath = Annotated[str, Field(pattern="^/")]
@@ -86,7 +115,7 @@ class Settings(BaseSettings):
     external_adjust_path: UrlPath = "/"
     external_cancel_adjust_path: UrlPath = "/get-user-amount"
     external_cancel_operation_path: UrlPath = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
-    external_cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    external_cancel_protocol: CancelBy = Operation.CANCEL_ADJUST
     external_trace: TraceCheck = TraceCheck.STRICT
     external_ca_file: Path | None = None
 

@@ -17,8 +17,8 @@ from connector.exchange import Deadlines, exchange, progress_hooks
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import CancelProtocol, Operation, TraceCheck
-from settlement.calls import Verdict
+from contract.operations import Operation, TraceCheck
+from settlement.calls import CancelOperation, Verdict
 
 _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers drop an idle connection. A POST on a connection that the
@@ -37,7 +37,7 @@ class ExternalSystemConfig:
     adjust_path: str = "/"
     cancel_adjust_path: str = "/get-user-amount"
     cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
-    cancel_protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
     trace_check: TraceCheck = TraceCheck.STRICT
     ca_file: str | None = None
     """PEM bundle to verify the server with instead of the system's; verification cannot be turned off."""
@@ -85,13 +85,9 @@ class ExternalSystem:
             await self._session.close()
 
     @property
-    def cancel_operation(self) -> Operation:
+    def cancel_operation(self) -> CancelOperation:
         """Which operation `cancel_adjust` calls in this deployment."""
-        by_protocol = {
-            CancelProtocol.CANCEL_ADJUST: Operation.CANCEL_ADJUST,
-            CancelProtocol.CANCEL_OPERATION: Operation.CANCEL_OPERATION,
-        }
-        return by_protocol[self._config.cancel_protocol]
+        return self._config.cancel_operation
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:
         """Send one adjust (contract, table 1). UNKNOWN means the credit may be adjusted."""

@@ -92,6 +92,11 @@ class AdjustRequest(AdjustBody):
         check_sign(amount, info.data.get("operationType"))
         return amount
 
+    def body(self) -> AdjustBody:
+        """Return the shape of this request, as `AdjustBody` holds it; nothing is validated again."""
+        plain = {"bizType": self.bizType.value, "operationType": self.operationType.value}
+        return AdjustBody.model_construct(**{**dict(self), **plain})
+
 
 def check_decimals(amount: str, digits: int | None) -> None:
     """Raise ValueError if the amount has more decimals than `digits` (None: already refused)."""

@@ -9,14 +9,7 @@ class Operation(StrEnum):
     ADJUST = "ADJUST"
     CANCEL_ADJUST = "CANCEL_ADJUST"
     CANCEL_OPERATION = "CANCEL_OPERATION"
-
-
-class CancelProtocol(StrEnum):
-    """By which operation this deployment's external system undoes an adjust (a setting)."""
-
-    CANCEL_ADJUST = "cancel-adjust"
-    CANCEL_OPERATION = "cancel-operation"
-    """Deprecated variant of the same act (contract, table 3)."""
+    """The deprecated variant of CANCEL_ADJUST (contract, table 3)."""
 
 
 class TraceCheck(StrEnum):

@@ -10,8 +10,8 @@ from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
-from ledger.reconciliation.take_ups import TakeUps
-from ledger.settlements import DecisionConflictError, Ledger, Page, SettlementRecord
+from ledger.reconciliation.take_ups import Permit, TakeUps
+from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
@@ -22,7 +22,9 @@ __all__ = [
     "Gauges",
     "KeyRing",
     "Ledger",
+    "NumberReusedError",
     "Page",
+    "Permit",
     "SettlementFilter",
     "SettlementRecord",
     "SettlementSummaries",

@@ -1,4 +1,7 @@
-"""Migrates the ledger's database to the current schema: `python -m ledger.migrate`. Repeating it is safe."""
+"""Migrates the ledger's database to the current schema: `python -m ledger.migrate`. Repeating it is safe.
+
+Migrations only go forward. A database of an unknown version is refused with the reason, and is not changed.
+"""
 
 import asyncio
 import sys
@@ -6,6 +9,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +22,13 @@ from ledger.engine import SQLITE_BEGIN, open_engine
 _MIGRATION_LOCK = 4_711_001
 """Key of PostgreSQL's advisory lock; any number that nothing else in the database uses."""
 
+BEFORE_0_1_0 = frozenset({"0001", "0002", "0003", "0004", "0005"})
+"""Revisions of the schema before the release of 0.1.0. There is no migration from them."""
+
+
+class MigrationError(Exception):
+    """The database was not migrated, and nothing in it was changed. The message says why, in one line."""
+
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration. It is built in code, so no ini file has to be shipped."""
@@ -27,7 +39,10 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Apply all missing migrations in one transaction. If several processes do it at once, they wait for each other."""
+    """Apply all missing migrations in one transaction. If several processes do it at once, they wait for each other.
+
+    Raises MigrationError if there is no migration from the database's revision, and any database error.
+    """
     async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
         await connection.run_sync(_upgrade)
 
@@ -38,25 +53,47 @@ def _upgrade(connection: Connection) -> None:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-    command.upgrade(alembic_config(connection), "head")
+    config = alembic_config(connection)
+    _refuse_unknown(connection, ScriptDirectory.from_config(config))
+    command.upgrade(config, "head")
+
+
+def _refuse_unknown(connection: Connection, scripts: ScriptDirectory) -> None:
+    """Raise MigrationError if the database has a revision that these migrations do not contain."""
+    known = {script.revision for script in scripts.walk_revisions()}
+    for revision in MigrationContext.configure(connection).get_current_heads():
+        if revision in BEFORE_0_1_0:
+            message = (
+                f"this database was created by a version before 0.1.0 (revision {revision}), and there is no migration "
+                "from it; set SETTLEMENT_DATABASE_URL to an empty database, or move this one away"
+            )
+            raise MigrationError(message)
+        if revision not in known:
+            message = (
+                f"this database was migrated by another version, probably a newer one (revision {revision}); run that "
+                "version, or restore a backup from before it was migrated"
+            )
+            raise MigrationError(message)
 
 
 async def migrate_url(database_url: str) -> None:
-    """Open the database, migrate it, close it."""
+    """Open the database, migrate it, and close it. Raises MigrationError for every database error."""
     engine = open_engine(database_url)
     try:
         await migrate(engine)
+    except (SQLAlchemyError, OSError) as error:
+        raise MigrationError(reason(error)) from error
     finally:
         await engine.dispose()
 
 
 def main() -> int:
-    """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if the database fails."""
+    """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if it was not migrated."""
     owner_only()
     try:
         asyncio.run(migrate_url(load_settings().ledger_url))
-    except (SQLAlchemyError, OSError) as error:
-        print(f"the ledger cannot be migrated: {reason(error)}", file=sys.stderr)  # noqa: T201 - a command's error output
+    except MigrationError as error:
+        print(f"the ledger cannot be migrated: {error}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     return 0
 

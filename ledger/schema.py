@@ -41,6 +41,8 @@ OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
 would prefer another index, and sort."""
 OPEN_FINDING = text("status = 'OPEN'")
 """Open findings, in the same text as their partial index."""
+CLOSED_FINDING = text("status = 'CLOSED'")
+"""Findings that an operator has closed, in the same text as their partial index."""
 RUNNING = text("batches.state = 'RUNNING'")
 """RUNNING batches, in the same text as their partial index plus the table name, which joins need."""
 PENDING = text("batch_items.outcome = 'PENDING'")

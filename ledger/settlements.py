@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, String, Table, and_, literal, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from contract.same_request import Identity, adjust_identity, differences
 from ledger import queries, rows
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
@@ -23,8 +24,10 @@ from ledger.gauges import Gauges, read_gauges
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
+from settlement.reconciliation import conflict_detail
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
+from settlement.states import State
 from settlement.tasks import RecordResult
 
 PAGE_LIMIT_MAX = 200
@@ -38,6 +41,11 @@ class DecisionConflictError(SQLAlchemyError):
     Either two Temporal clusters have processed the settlement, or the data of one was restored from a backup.
     """
 
+    def __init__(self, number: str, ledgers: State, own: State) -> None:
+        self.detail = conflict_detail(ledgers, own)
+        """What a finding says of it."""
+        super().__init__(f"settlement {number}: {self.detail}")
+
 
 @dataclass(frozen=True)
 class SettlementRecord:
@@ -50,6 +58,17 @@ class SettlementRecord:
     def number(self) -> str:
         """Its requestUniqueNo."""
         return self.settlement.adjust.requestUniqueNo
+
+
+class NumberReusedError(Exception):
+    """The number belongs to another order. Nothing was written: that order and its settlement are unchanged."""
+
+    def __init__(self, accepted: SettlementRecord, fields: Sequence[str]) -> None:
+        super().__init__(f"{accepted.number} belongs to an order that differs in {', '.join(fields)}")
+        self.accepted = accepted
+        """The settlement that has the number."""
+        self.fields = tuple(fields)
+        """Where the orders differ, as the request names it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,8 @@ class Ledger:
         """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
 
         The unique key makes this the idempotency that outlives Temporal's retention: of many callers
-        with one number exactly one is told that it is new.
+        with one number exactly one is told that it is new. Raises NumberReusedError where the number belongs to
+        another order (`contract.same_request` says which fields make it another one); nothing is written then.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -107,6 +127,8 @@ class Ledger:
         if accepted is None:
             message = f"settlement {number} vanished; rows of the ledger are never deleted"
             raise RuntimeError(message)
+        if different := differences(_identity(accepted.settlement), _identity(settlement)):
+            raise NumberReusedError(accepted, different)
         return accepted, False
 
     @shielded_transaction
@@ -213,11 +235,7 @@ class Ledger:
     async def _raise_on_conflict(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
         query = queries.settlements.conflicting_decision(number, snapshot.decision)
         if (known := (await connection.execute(query)).first()) is not None:
-            message = (
-                f"settlement {number}: the ledger has the decision {known.decision} ({known.state}), its workflow "
-                f"{snapshot.decision} ({snapshot.state})"
-            )
-            raise DecisionConflictError(message)
+            raise DecisionConflictError(number, State(known.state), snapshot.state)
 
     async def _upsert_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
         await self._upsert(connection, external_calls, rows.call_values(number, snapshot))
@@ -232,6 +250,10 @@ class Ledger:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
             )
+
+
+def _identity(settlement: SettlementInput) -> Identity:
+    return adjust_identity(settlement.adjust, settlement.company_id)
 
 
 def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.schema import ACTIVE, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
+from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 
@@ -228,12 +228,15 @@ findings = Table(
     Column("closed_at", UtcDateTime),
     Index(None, "status", "finding_id"),
     Index(
-        "uq_findings_open",
-        "settlement_no",
-        "kind",
+        *("uq_findings_open", "settlement_no", "kind"),
         unique=True,
         sqlite_where=OPEN_FINDING,
         postgresql_where=OPEN_FINDING,
+    ),
+    Index(
+        *("ix_findings_closed", "settlement_no", "kind", "finding_id"),
+        sqlite_where=CLOSED_FINDING,
+        postgresql_where=CLOSED_FINDING,
     ),
 )
 

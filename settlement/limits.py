@@ -68,6 +68,8 @@ RECONCILE_LISTED_MAX = 20_000
 RECONCILE_TAKE_UPS_MAX = 50
 """Maximum number of lost workflows that one round restarts. If more are lost at once, the likely cause is lost Temporal
 data or an operator's mistake. Each restart sends a cancel to the broker, so an operator decides about the rest."""
+RECONCILE_BATCHES_MAX = 50
+"""Maximum RUNNING batches whose workflows one round starts or finds running, concurrently; the oldest come first."""
 RECONCILE_CONCURRENCY = 10
 RECONCILE_RATE_PER_S = 50.0
 """Maximum settlements examined per second."""

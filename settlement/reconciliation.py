@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from contract.model import Model
 from settlement.operator_rules import Note
+from settlement.states import State, decision_of
 
 TAKE_UPS_ALLOWED_MAX = 100_000
 """Maximum `count` of one allowance."""
@@ -37,7 +38,21 @@ class FindingKind(StrEnum):
 
 
 CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
-"""Findings that only an operator may close. Temporal deletes closed workflows, but the money is still in doubt."""
+"""Findings that only an operator may close. Temporal deletes closed workflows, but the money is still in doubt.
+
+Once closed, such a finding stays closed while rounds find a conflict with the same detail.
+"""
+
+
+def conflict_detail(in_ledger: State, in_workflow: State) -> str:
+    """Return the detail of a finding DECISION_CONFLICT: both decisions with their states.
+
+    All code that finds a conflict must use this text, because an operator closes the finding for exactly this text.
+    """
+    return (
+        f"the ledger has the decision {decision_of(in_ledger)} ({in_ledger}), "
+        f"but the workflow has {decision_of(in_workflow)} ({in_workflow})"
+    )
 
 
 class FindingStatus(StrEnum):

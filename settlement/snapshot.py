@@ -6,8 +6,6 @@ Workflow histories contain these types. CONTRIBUTING.md says how they may change
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pydantic import AliasChoices, Field
-
 from contract.model import Model
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind
@@ -28,18 +26,16 @@ class ActionKind(StrEnum):
 class OperatorRequest(Model):
     """Argument of the Updates `retry_cancel_adjust` and `resolve`: who asks, why, on what evidence.
 
-    Only the shape: `settlement.operator_rules` has the rules, which stand at the doors. Histories of 0.1 say
-    `reason` and `evidence` for what is `note` and `brokerReference` now.
+    Only the shape: the validators of the Updates check the rules (`settlement.operator_rules`). Every field has a
+    default, so that a request without it can be read and refused by name.
     """
 
     operator: str = ""
     reason_code: str | None = None
-    """A word of `settlement.operator_rules`; None in histories of 0.1."""
-    note: str = Field(default="", validation_alias=AliasChoices("note", "reason"))
+    """A reason code of `settlement.operator_rules`; None if not given, or if no operator acted."""
+    note: str = ""
     """Why, in the operator's own words."""
-    broker_reference: str | None = Field(
-        default=None, validation_alias=AliasChoices("brokerReference", "broker_reference", "evidence")
-    )
+    broker_reference: str | None = None
     """The evidence, such as a broker's ticket or a statement line."""
     batch_id: str | None = None
     """The batch that requests it; None for a request on this settlement alone."""

@@ -10,7 +10,7 @@ import aiohttp
 
 from config.files import owner_only
 from config.settings import ENV_PREFIX, Settings, is_loopback
-from ledger.migrate import migrate_url
+from ledger.migrate import MigrationError, migrate_url
 from stack.ports import HOST, free_port
 from stack.process import Process, StackError
 from stack.ui import SETTINGS_PATH
@@ -48,9 +48,16 @@ class Stack:
         return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
 
     async def start(self) -> None:
-        """Start every part, each when those it needs are ready. On failure what was started is stopped."""
+        """Start every part, each when those it needs are ready. On failure what was started is stopped.
+
+        Raises StackError if a part cannot be started, or the ledger's database cannot be migrated.
+        """
         self._take_state_dir()
-        await migrate_url(self.settings.ledger_url)
+        try:
+            await migrate_url(self.settings.ledger_url)
+        except MigrationError as error:
+            message = f"the ledger cannot be migrated: {error}"
+            raise StackError(message) from error
         try:
             for part in self.parts:
                 await part.start()

@@ -8,7 +8,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 DATA_CONVERTER = pydantic_data_converter
 
 SETTLEMENT_TASK_QUEUE = "order-settlement"
-"""Workflows and adjusts. It also has the cancels that a release before `CANCEL_TASK_QUEUE` scheduled."""
+"""Workflows and adjusts."""
 CANCEL_TASK_QUEUE = "order-settlement-cancels"
 """Cancels, on separate slots, so that slow cancels do not delay adjusts, and slow adjusts do not delay cancels."""
 LEDGER_TASK_QUEUE = "order-settlement-ledger"

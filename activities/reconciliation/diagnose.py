@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ledger import SettlementSummary
 from settlement import limits
-from settlement.reconciliation import FindingKind
+from settlement.reconciliation import FindingKind, conflict_detail
 from settlement.states import END_STATES, State, decision_of
 
 
@@ -87,14 +87,12 @@ def _without_row(execution: Execution | None) -> Diagnosis | None:
 
 
 def _conflict(known: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
-    in_workflow = decision_of(execution.state) if execution is not None and execution.state is not None else None
-    in_ledger = decision_of(known.state)
+    if execution is None or execution.state is None:
+        return None
+    in_ledger, in_workflow = decision_of(known.state), decision_of(execution.state)
     if in_workflow is None or in_ledger is None or in_workflow is in_ledger:
         return None
-    detail = (
-        f"the ledger has the decision {in_ledger} ({known.state}), but the workflow has {in_workflow} "
-        f"({execution and execution.state})"
-    )
+    detail = conflict_detail(known.state, execution.state)
     return Diagnosis(FindingKind.DECISION_CONFLICT, detail, Repair.NONE)
 
 

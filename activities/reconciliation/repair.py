@@ -19,7 +19,7 @@ from activities.reconciliation.snapshot_merge import (
 )
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
-from ledger import Findings, Ledger, SettlementRecord, SettlementSummaries, TakeUps
+from ledger import Findings, Ledger, Permit, SettlementRecord, SettlementSummaries, TakeUps
 from ledger.settlements import DecisionConflictError
 from settlement import limits
 from settlement.audit_window import audit_counts, within_window
@@ -31,10 +31,11 @@ from settlement.states import END_STATES, State
 log = structlog.get_logger()
 
 LIMIT_REACHED = (
-    f"more than {limits.RECONCILE_TAKE_UPS_MAX} open settlements have lost their workflow; no further one is started "
-    "anew. Find out why. If Temporal's data is lost for good, allow it: settlement allow-take-ups COUNT --note WHY"
+    f"more than {limits.RECONCILE_TAKE_UPS_MAX} open settlements have lost their workflow; no further workflow is "
+    "restarted. Find the cause. If Temporal's data is lost permanently, allow it: settlement allow-take-ups COUNT "
+    "--note WHY"
 )
-"""What the finding TAKE_UP_LIMIT says."""
+"""Detail of the finding TAKE_UP_LIMIT."""
 AFTER_ALL_DELAYS = datetime.max.replace(tzinfo=UTC)
 """A time at which all delays in `diagnose` have passed."""
 
@@ -59,6 +60,21 @@ class _Mismatch:
     workflow_snapshot: Snapshot | None
     """The workflow's snapshot; None if it was not queried or did not answer."""
     diagnosis: Diagnosis
+
+
+@dataclass
+class _TakeUp:
+    """A take-up that can be done: the ledger's record, and the newest known snapshot."""
+
+    accepted: SettlementRecord
+    known: Snapshot
+    may_be_started: bool = False
+    """Whether the workflow may have been started: its start was requested, and Temporal did not reject it."""
+
+    @property
+    def needs_workflow(self) -> bool:
+        """Whether a workflow must be started. If the end is known, only the ledger must be updated."""
+        return self.known.state not in END_STATES
 
 
 class Reconciler:
@@ -106,8 +122,7 @@ class Reconciler:
             return ExamineResult()
         if (await self.summaries.by_number([number])).get(number) != known:
             return ExamineResult()
-        repaired = await self._handle_in_round(_Mismatch(number, execution, snapshot, diagnosis), round_started_at)
-        return ExamineResult(diagnosis.kind, repaired)
+        return await self._handle_in_round(_Mismatch(number, execution, snapshot, diagnosis), round_started_at)
 
     async def restart_aborted(self, number: str) -> ExamineResult:
         """Restart the lost workflow of an ABORTED settlement. Repeating it joins the running workflow.
@@ -123,42 +138,57 @@ class Reconciler:
         if diagnosis is None or diagnosis.repair is not Repair.TAKE_UP:
             return ExamineResult()
         snapshot = await self.workflows.snapshot(number, execution) if execution is not None else None
-        repaired = await self._handle(_Mismatch(number, execution, snapshot, diagnosis), datetime.now(UTC))
-        return ExamineResult(diagnosis.kind, repaired)
+        return await self._handle(_Mismatch(number, execution, snapshot, diagnosis), datetime.now(UTC))
 
-    async def _handle_in_round(self, mismatch: _Mismatch, round_started_at: datetime) -> bool:
-        if mismatch.diagnosis.repair is Repair.TAKE_UP and not await self._may_take_up(round_started_at):
-            return False
-        return await self._handle(mismatch, round_started_at)
+    async def _handle_in_round(self, mismatch: _Mismatch, round_started_at: datetime) -> ExamineResult:
+        """Repair a mismatch within the limits of a round: starting a workflow needs a permit.
 
-    async def _handle(self, mismatch: _Mismatch, round_started_at: datetime) -> bool:
+        A permit is given back unless the workflow was started, or may have been because Temporal did not answer.
+        """
+        take_up = await self._take_up_with_workflow(mismatch)
+        if take_up is None:
+            return await self._handle(mismatch, round_started_at)
+        permit = await self._permit(round_started_at)
+        if permit is None:
+            return ExamineResult(mismatch.diagnosis.kind)
+        try:
+            return await self._handle(mismatch, round_started_at, take_up)
+        finally:
+            if not take_up.may_be_started:
+                await self._take_ups.give_back(permit)
+
+    async def _handle(
+        self, mismatch: _Mismatch, round_started_at: datetime, take_up: _TakeUp | None = None
+    ) -> ExamineResult:
         kind, detail = mismatch.diagnosis.kind, mismatch.diagnosis.detail
         # Recorded before the repair: if this worker is lost during the repair, the next round examines it again.
         finding = await self.findings.report(kind, mismatch.number, detail, round_started_at=round_started_at)
-        repair, reason = await self._try(mismatch)
+        if finding is None:
+            return ExamineResult()
+        repair, reason = await self._try(mismatch, take_up)
         if repair is None:
             await self.findings.update_detail(finding, f"{detail}; {reason}" if reason else detail)
             log.error("an operator must act", settlement=mismatch.number, finding=kind, detail=detail, reason=reason)
-            return False
+            return ExamineResult(kind)
         await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
         log.warning("mismatch repaired", settlement=mismatch.number, finding=kind, detail=detail, repair=repair)
-        return True
+        return ExamineResult(kind, repaired=True)
 
-    async def _may_take_up(self, round_started_at: datetime) -> bool:
-        """Return whether one more lost workflow may be restarted. If not, one finding is recorded for all of them."""
-        if await self._take_ups.permit(round_started_at, limits.RECONCILE_TAKE_UPS_MAX):
-            return True
-        kind = FindingKind.TAKE_UP_LIMIT
-        await self.findings.report(kind, None, LIMIT_REACHED, round_started_at=round_started_at)
-        log.error("an operator must act", finding=kind, detail=LIMIT_REACHED)
-        return False
+    async def _permit(self, round_started_at: datetime) -> Permit | None:
+        """Return the permit to restart one more lost workflow. If refused, record one finding and return None."""
+        permit = await self._take_ups.permit(round_started_at, limits.RECONCILE_TAKE_UPS_MAX)
+        if permit is None:
+            kind = FindingKind.TAKE_UP_LIMIT
+            await self.findings.report(kind, None, LIMIT_REACHED, round_started_at=round_started_at)
+            log.error("an operator must act", finding=kind, detail=LIMIT_REACHED)
+        return permit
 
-    async def _try(self, mismatch: _Mismatch) -> tuple[str | None, str]:
+    async def _try(self, mismatch: _Mismatch, take_up: _TakeUp | None) -> tuple[str | None, str]:
         """Repair the mismatch. Return a description of the repair, or None and the reason why it was not repaired."""
         try:
             match mismatch.diagnosis.repair:
                 case Repair.TAKE_UP:
-                    return await self._take_up(mismatch), ""
+                    return await self._take_up(mismatch, take_up or await self._plan(mismatch)), ""
                 case Repair.RECORD:
                     return await self._record(mismatch), ""
                 case Repair.WRITE_ROW:
@@ -168,29 +198,45 @@ class Reconciler:
         except (NotRepairedError, DecisionConflictError) as error:
             return None, str(error)
 
-    async def _take_up(self, mismatch: _Mismatch) -> str:
+    async def _take_up_with_workflow(self, mismatch: _Mismatch) -> _TakeUp | None:
+        """Return the take-up of a mismatch if it can be done and must start a workflow."""
+        if mismatch.diagnosis.repair is not Repair.TAKE_UP:
+            return None
+        try:
+            take_up = await self._plan(mismatch)
+        except NotRepairedError:
+            return None
+        return take_up if take_up.needs_workflow else None
+
+    async def _plan(self, mismatch: _Mismatch) -> _TakeUp:
+        """Return the snapshot from which a new workflow continues. Raises NotRepairedError if that may be wrong."""
         if await self.findings.is_open(FindingKind.DECISION_CONFLICT, mismatch.number):
-            message = "ledger and workflow had opposite decisions, and a cancel could take back what was settled"
+            message = "ledger and workflow had opposite decisions, so a cancel could reverse a settled order"
             raise NotRepairedError(message)
         accepted = await self._accepted(mismatch)
         if mismatch.workflow_snapshot is None and not can_continue_from_ledger(accepted.snapshot, mismatch.execution):
             state = mismatch.execution.state if mismatch.execution else None
-            message = f"it had come to {state} and does not answer what it knew; the next round asks again"
+            message = f"its workflow was in {state} and does not answer the query; the next round asks again"
             raise NotRepairedError(message)
-        known = newer_snapshot(accepted.snapshot, mismatch.workflow_snapshot)
-        if known.state in END_STATES:
+        return _TakeUp(accepted, newer_snapshot(accepted.snapshot, mismatch.workflow_snapshot))
+
+    async def _take_up(self, mismatch: _Mismatch, take_up: _TakeUp) -> str:
+        accepted, known = take_up.accepted, take_up.known
+        if not take_up.needs_workflow:
             await self._ledger.record(accepted.settlement, with_higher_version(accepted.snapshot, known))
-            return f"its end, {known.state}, was written into the ledger"
+            return f"its end state {known.state} was written to the ledger"
+        lost_at = mismatch.execution.closed_at if mismatch.execution else None
+        known = within_window(known, recorded=audit_counts(accepted.snapshot))
+        taken_up = TakeUp(snapshot=known, reason=mismatch.diagnosis.detail, lost_at=lost_at)
+        take_up.may_be_started = True
         try:
-            lost_at = mismatch.execution.closed_at if mismatch.execution else None
-            known = within_window(known, recorded=audit_counts(accepted.snapshot))
-            taken_up = TakeUp(snapshot=known, reason=mismatch.diagnosis.detail, lost_at=lost_at)
             async with asyncio.timeout(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:
-            message = "its workflow came to its end meanwhile; the next round looks again"
+            take_up.may_be_started = False
+            message = "its workflow has completed in the meantime; the next round examines it again"
             raise NotRepairedError(message) from error
-        return f"taken up again where it stood, {known.state}"
+        return f"a new workflow continues it in state {known.state}"
 
     async def _record(self, mismatch: _Mismatch) -> str:
         if mismatch.workflow_snapshot is None:

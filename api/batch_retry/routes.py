@@ -1,5 +1,6 @@
 """/v1/batch-retries: have cancel adjust tried again for many aborted settlements; and look before, during and after."""
 
+import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -7,12 +8,14 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
-from api.batch_retry.start import start
 from api.http.access import Actor, Reader
 from api.http.parameters import PlainInt, PlainInt64
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
 from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
@@ -28,13 +31,16 @@ from settlement.batch_retry import (
     BatchState,
 )
 from settlement.ids import batch_workflow_id, is_batch_id
+from workflows.batch_retry.start import start_batch
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 PREVIEW = "/v1/batch-retry-preview"
 BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
+START_LIMIT_S = 3.0
+"""For Temporal to confirm the start of a batch's workflow."""
 
 
 def _true(value: object) -> object:
@@ -91,7 +97,6 @@ async def preview_batch_retry(
 
 @router.post(
     BATCHES,
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Batch, "description": "The same request again: its batch as it stands"},
@@ -118,7 +123,7 @@ async def post_batch_retry(
     With `Idempotency-Key` a repeated request of the same caller is the same batch, for as long as the ledger keeps
     it; another body under that key is refused. Without one each request begins another batch, which is harmless: it
     has its own item for each settlement, and a settlement that is not ABORTED refuses. An answer of 202 stands even
-    while Temporal is away; the batch begins when it is back.
+    while Temporal is away; the next round of reconciliation then starts the batch.
     """
     try:
         begun = await services.batches.create(body, caller.owner, datetime.now(UTC), key=idempotency_key)
@@ -134,7 +139,7 @@ async def post_batch_retry(
     log.info("batch retry begun", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
     found = await _find_or_404(services, batch)
     if found.state is BatchState.RUNNING:
-        await start(services, found)
+        await _start(services, found)
     return found
 
 
@@ -180,6 +185,18 @@ async def _find_or_404(services: Services, batch: str) -> Batch:
     if found is None:
         raise _not_found()
     return _with_link(services, found)
+
+
+async def _start(services: Services, batch: Batch) -> None:
+    """Start a batch's workflow unless it runs. If that fails, the next round of reconciliation starts it."""
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            await start_batch(await services.temporal.client(), batch)
+    except WorkflowAlreadyStartedError:
+        # It has come to its end since the ledger was read.
+        return
+    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+        log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 
 def _with_link(services: Services, batch: Batch) -> Batch:

@@ -27,7 +27,6 @@ ERRORS_MAX = 20
 FIELD_LENGTH_MAX = 300
 PATH_LOGGED_MAX = 200
 """Characters of a request's path in a log line: a path may have thousands."""
-NOT_UTF_8 = "the body is not UTF-8"
 _LOST_PLUS = re.compile(r"[0-9-]{8,10}[Tt ][0-9:.]+ [0-9]{2}(:?[0-9]{2})?")
 """A moment whose offset begins with a space: a + that was not encoded."""
 
@@ -114,10 +113,7 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    broken = error.errors()
-    if any(each["type"] == "json_invalid" for each in broken):
-        return ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is not JSON").response()
-    return validation_problem([_field_error(each) for each in broken]).response()
+    return validation_problem([_field_error(each) for each in error.errors()]).response()
 
 
 def validation_problem(broken: Sequence[FieldError]) -> ProblemError:
@@ -146,20 +142,7 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorCode.BODY_TOO_LARGE,
     }.get(HTTPStatus(error.status_code), ErrorCode.MALFORMED_REQUEST)
     headers = {"Allow": _allowed(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
-    detail = str(error.detail) if error.__cause__ is None else _unreadable(error.__cause__)
-    return ProblemError(code, detail, headers=headers).response()
-
-
-def _unreadable(cause: BaseException) -> str:
-    """Name what kept a body from being read. FastAPI says no more than that something did."""
-    match cause:
-        case UnicodeDecodeError():
-            return NOT_UTF_8
-        case RecursionError():
-            return "the body is nested too deeply"
-        case ValueError():
-            return "a number in the body has too many digits"
-    return "the body cannot be read"
+    return ProblemError(code, str(error.detail), headers=headers).response()
 
 
 def _allowed(request: Request) -> str:

@@ -1,38 +1,86 @@
 """Request bodies: bounded in size, and JSON that can be read in only one way."""
 
 import json
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import NOT_UTF_8, ProblemError
-from contract.strict_json import RepeatedNameError, no_repeats
+from api.http.problems import ProblemError
+from contract.strict_json import RepeatedNameError, request_json
 from schemas.problems import STATUS_OF, ErrorCode
 
+NOT_JSON = "the body is not JSON"
+NOT_UTF_8 = "the body is not UTF-8"
 
-async def unambiguous_json(request: Request) -> None:
-    """Refuse a body of another media type or encoding, and one that names a field twice: which amount would be meant?
 
-    FastAPI has read it before, and refused what its parser does not take; parsed in the same way here, so that what
-    one takes the other has looked at. That parser guesses at UTF-16 and UTF-32, which is not how JSON is sent
-    (RFC 8259, 8.1), and lets bytes pass that are none of them.
+class StrictJsonRoute(APIRoute):
+    """A route that parses its request's body once; FastAPI validates what was parsed.
+
+    Answers 415 for another media type than JSON. Answers 400 for what is not JSON in UTF-8, and for an object that
+    names a field twice: which of two amounts is meant cannot be known. Nothing of such a request is carried out.
     """
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise ProblemError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Content-Type: must be application/json")
-    body = await request.body()
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler, given a request whose body is parsed already."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def handle_parsed(request: Request) -> Response:
+            parsed = _ParsedRequest(request.scope, request.receive)
+            await parsed.parse()
+            return await handle(parsed)
+
+        return handle_parsed
+
+
+class _ParsedRequest(Request):
+    """A request whose `json` FastAPI calls for a body that is not empty."""
+
+    _parsed: object = None
+
+    async def parse(self) -> None:
+        """Read the whole body and parse it. An empty one is left for validation to refuse. Raises ProblemError."""
+        try:
+            body = await self.body()
+        except ClientDisconnect as error:
+            raise ProblemError(ErrorCode.MALFORMED_REQUEST, "the body cannot be read") from error
+        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type != "application/json" and not (
+            media_type.startswith("application/") and media_type.endswith("+json")
+        ):
+            raise ProblemError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Content-Type: must be application/json")
+        if body:
+            self._parsed = _parsed(body)
+
+    async def json(self) -> Any:  # noqa: ANN401 - overrides Starlette's
+        """Return what `parse` has read."""
+        return self._parsed
+
+
+def _parsed(body: bytes) -> object:
     try:
-        json.loads(body, object_pairs_hook=no_repeats)
-        body.decode()
+        return request_json(body)
     except RepeatedNameError as error:
         raise ProblemError(ErrorCode.MALFORMED_REQUEST, str(error)) from error
     except UnicodeDecodeError as error:
         raise ProblemError(ErrorCode.MALFORMED_REQUEST, NOT_UTF_8) from error
-    except (ValueError, RecursionError):
-        return
-    if b"\0" in body:
-        raise ProblemError(ErrorCode.MALFORMED_REQUEST, NOT_UTF_8)
+    except RecursionError as error:
+        raise ProblemError(ErrorCode.MALFORMED_REQUEST, "the body is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ProblemError(ErrorCode.MALFORMED_REQUEST, NOT_UTF_8 if _is_wide(body) else NOT_JSON) from error
+    except ValueError as error:
+        raise ProblemError(ErrorCode.MALFORMED_REQUEST, "a number in the body has too many digits") from error
+
+
+def _is_wide(body: bytes) -> bool:
+    """Tell whether a body begins as JSON in UTF-16 or UTF-32 does: with its first character and NUL bytes."""
+    return any(body[:4]) and json.detect_encoding(body) not in {"utf-8", "utf-8-sig"}
 
 
 BODY_BYTES_MAX = 16 * 1024
@@ -63,7 +111,6 @@ class BodyLimitMiddleware:
             message = await receive()
             received += len(message.get("body", b""))
             if received > BODY_BYTES_MAX:
-                # Only an HTTPException passes through FastAPI's reading of a body as what it is.
                 raise HTTPException(STATUS_OF[ErrorCode.BODY_TOO_LARGE], _RULE)
             return message
 

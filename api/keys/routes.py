@@ -3,25 +3,24 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from api.http.access import KeyManager
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.keys.text import is_key_id
 from api.services import Injected
 from schemas.keys import ApiKeyRequest, ApiKeys, NewApiKey
 from schemas.problems import ErrorCode
 from settlement.keys import ACTIVE_KEYS_MAX, ApiKey
 
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 API_KEYS = "/v1/api-keys"
 
 
 @router.post(
     API_KEYS,
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.CREATED,
     responses=documented(
         ErrorCode.KEY_LIMIT_REACHED,

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from weakref import WeakValueDictionary
 
 import structlog
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.reconciliation.repair import Reconciler
 from api.http.access import Actor
 from api.http.problems import ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
 from ledger import SettlementRecord
@@ -33,7 +33,7 @@ from settlement.tasks import UpdateResult
 from workflows.start import take_up
 
 log = structlog.get_logger()
-router = APIRouter(dependencies=[Depends(unambiguous_json)])
+router = APIRouter(route_class=StrictJsonRoute)
 
 ACT_LIMIT_S = 5.0
 """How long an act may take to be confirmed by a worker."""

@@ -2,27 +2,25 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.access import Submitter
 from api.http.parameters import PlainInt64
 from api.http.problems import FieldError, ProblemError, documented
-from api.http.strict_body import unambiguous_json
+from api.http.strict_body import StrictJsonRoute
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
 from api.settlements.resource import SETTLEMENTS, location, resource
-from contract.adjust import AdjustBody, AdjustRequest
-from contract.same_request import Identity, adjust_identity, differences
-from ledger import SettlementRecord
+from contract.adjust import AdjustRequest
+from ledger import NumberReusedError, SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.snapshot import Snapshot
@@ -30,7 +28,7 @@ from settlement.start import SettlementInput, accepted_snapshot
 from workflows.start import take_up_if_stale
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=StrictJsonRoute)
 
 POLL_AFTER_S = 1
 """What `Retry-After` says beside a 202: an adjust is decided within little more than its 3 seconds."""
@@ -65,7 +63,6 @@ class SettlementHeaders(BaseModel):
 
 @router.post(
     SETTLEMENTS,
-    dependencies=[Depends(unambiguous_json)],
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Settlement, "description": "The same request again: its settlement as it stands"},
@@ -99,7 +96,7 @@ async def post_settlement(
     """
     received_at = datetime.now(UTC)
     settlement = SettlementInput(
-        adjust=AdjustBody(**request.model_dump(mode="json")),
+        adjust=request.body(),
         trace=headers.trace or uuid.uuid4().hex,
         company_id=headers.company_id,
         accepted_at=received_at,
@@ -121,31 +118,30 @@ async def post_settlement(
 
 
 async def _accept(services: Services, settlement: SettlementInput) -> tuple[SettlementRecord, bool]:
-    """Take the number in the ledger, or find who has it; another request under the same number is refused.
+    """Take the number in the ledger, or find the settlement that has it; another order under it is refused.
 
     The ledger comes first: it remembers longer than Temporal, and it is where GET looks.
     """
-    accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
-    if different := differences(_identity(accepted.settlement), _identity(settlement)):
-        raise _number_reused(accepted, different)
+    try:
+        accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
+    except NumberReusedError as reused:
+        raise _number_reused(reused) from reused
     if is_new:
         ACCEPTED.inc()
         log.info("accepted", settlement=accepted.number, trace=settlement.trace, order_id=settlement.adjust.orderId)
     return accepted, is_new
 
 
-def _identity(settlement: SettlementInput) -> Identity:
-    return adjust_identity(settlement.adjust, settlement.company_id)
-
-
-def _number_reused(accepted: SettlementRecord, different: Sequence[str]) -> ProblemError:
+def _number_reused(reused: NumberReusedError) -> ProblemError:
     """Return the refusal of another order under a number; it shows nothing of the order that has the number."""
     detail = (
-        f"this requestUniqueNo belongs to an order that differs in {', '.join(different)}; this request was refused, "
-        "and that settlement is untouched. Its decision, at Location, is the valid one for this number."
+        f"this requestUniqueNo belongs to an order that differs in {', '.join(reused.fields)}; this request was "
+        "refused, and that settlement is untouched. Its decision, at Location, is the valid one for this number."
     )
-    errors = [FieldError(field=each, rule="differs from the order accepted under this number") for each in different]
-    at = {"Location": location(accepted.number)}
+    errors = [
+        FieldError(field=each, rule="differs from the order accepted under this number") for each in reused.fields
+    ]
+    at = {"Location": location(reused.accepted.number)}
     return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=at)
 
 

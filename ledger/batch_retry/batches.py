@@ -170,9 +170,9 @@ class Batches:
         return await self._batches(queries.batches.newest_batches(min(limit, BATCH_PAGE_MAX)))
 
     @shielded_transaction
-    async def running(self) -> list[Batch]:
-        """Return all RUNNING batches, oldest first."""
-        return await self._batches(queries.batches.running_batches())
+    async def running(self, limit: int) -> list[Batch]:
+        """Return up to `limit` RUNNING batches, oldest first."""
+        return await self._batches(queries.batches.running_batches(limit))
 
     @shielded_transaction
     async def items(self, batch_id: str, after: int, limit: int) -> BatchItems:

@@ -125,10 +125,10 @@ def newest_batches(limit: int) -> Select[Any]:
     return select(batches).order_by(batches.c.created_at.desc(), batches.c.batch_id.desc()).limit(limit)
 
 
-@registered(())
-def running_batches() -> Select[Any]:
-    """Return all RUNNING batches, oldest first."""
-    return select(batches).where(RUNNING).order_by(batches.c.created_at, batches.c.batch_id)
+@registered((50,))
+def running_batches(limit: int) -> Select[Any]:
+    """Return RUNNING batches, oldest first."""
+    return select(batches).where(RUNNING).order_by(batches.c.created_at, batches.c.batch_id).limit(limit)
 
 
 @registered(([_SAMPLE_ID],), ([_SAMPLE_ID, "00000000-0000-4000-8000-000000000000"],))

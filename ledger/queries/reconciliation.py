@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Delete, Select, Update, delete, func, select, update
 
 from ledger.queries.table import registered
-from ledger.schema import OPEN_FINDING
+from ledger.schema import CLOSED_FINDING, OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from settlement.reconciliation import FindingKind, FindingStatus
 
@@ -46,6 +46,14 @@ def open_finding(kind: FindingKind, number: str) -> Select[Any]:
     """Return the id of the open finding of a kind about a settlement; an empty number means not about a settlement."""
     columns = findings.c
     return select(columns.finding_id).where(columns.settlement_no == number, columns.kind == kind.value, OPEN_FINDING)
+
+
+@registered((FindingKind.DECISION_CONFLICT, "N-17"))
+def last_closed_detail(kind: FindingKind, number: str) -> Select[Any]:
+    """Return the detail of the newest finding of a kind about a settlement that an operator has closed."""
+    columns = findings.c
+    closed = select(columns.detail).where(columns.settlement_no == number, columns.kind == kind.value, CLOSED_FINDING)
+    return closed.order_by(columns.finding_id.desc()).limit(1)
 
 
 @registered(())

@@ -4,13 +4,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, case
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger import queries
 from ledger.schema import OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from ledger.transactions import insert, shielded_transaction
-from settlement.reconciliation import Finding, FindingKind, FindingPage, FindingStatus, ReconciliationRound
+from settlement.reconciliation import (
+    CLOSED_BY_OPERATOR,
+    Finding,
+    FindingKind,
+    FindingPage,
+    FindingStatus,
+    ReconciliationRound,
+)
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
@@ -24,8 +31,13 @@ class Findings:
         self._engine = engine
 
     @shielded_transaction
-    async def report(self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime) -> int:
+    async def report(
+        self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime
+    ) -> int | None:
         """Record a mismatch and return the id of its open finding. `number` is None if it is not about a settlement.
+
+        Returns None, without writing, if an operator has closed the last finding of this kind about this settlement
+        with the same detail, because nothing new was found.
 
         If a finding of this kind about this settlement is already open, it is updated; each round is counted only once.
         A finding has the time of its round, which is on Temporal's clock. With a worker's clock that runs ahead, it
@@ -46,10 +58,20 @@ class Findings:
             .returning(columns.finding_id, columns.sightings)
         )
         async with self._engine.begin() as connection:
+            # The first statement is a write, so that SQLite takes its write lock first.
             seen = (await connection.execute(statement)).one()
             if seen.sightings == 1:
+                if await self._operator_closed(connection, kind, number or "", detail):
+                    await connection.rollback()
+                    return None
                 await connection.execute(self._increment_total(kind))
         return int(seen.finding_id)
+
+    async def _operator_closed(self, connection: AsyncConnection, kind: FindingKind, number: str, detail: str) -> bool:
+        if kind not in CLOSED_BY_OPERATOR:
+            return False
+        closed = await connection.execute(queries.reconciliation.last_closed_detail(kind, number))
+        return bool(closed.scalar_one_or_none() == detail)
 
     @shielded_transaction
     async def update_detail(self, finding_id: int, detail: str) -> None:
@@ -114,7 +136,7 @@ class Findings:
                 .on_conflict_do_nothing(index_elements=[columns.round_id])
             )
             await connection.execute(queries.reconciliation.delete_rounds(ended.ended_at - ROUNDS_KEPT))
-            await connection.execute(queries.temporal.forget_counts(ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.temporal.delete_counts(ended.ended_at - ROUNDS_KEPT))
 
     @shielded_transaction
     async def last_round(self) -> ReconciliationRound | None:

@@ -2,27 +2,31 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 
-from api.batch_retry import start as batch_starts
-from api.batch_retry.start import start_running
+from activities.reconciliation.repair import Reconciler
+from activities.reconciliation.start_batches import StartBatches
 from ledger import Batches
-from settlement.batch_retry import Batch, BatchProgress
+from settlement.batch_retry import BatchProgress
 from settlement.ids import batch_workflow_id
 from settlement.keys import Role
+from settlement.reconciliation import ScanTask
 from settlement.states import State
 from tests.api.batching import BATCHES, COMPANY, PREVIEW, abort, batch_of, becomes, begin, moment, read
 from tests.api.doors import UI_URL, Door, bearer
-from tests.api.wire import Line, served
+from tests.api.wire import Line
 from tests.support.batches import RecoveringExternalSystem
 from tests.support.orders import order
-from tests.support.polling import until
 from tests.support.sagas import workers
+from workflows.batch_retry.start import start_batch
+from workflows.start import take_up
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -254,28 +258,16 @@ async def test_stop_ends_the_workflow_of_a_batch(door: Door, temporal: Client) -
             assert (resource["state"], resource["operatorActions"]) == ("ABORTED", [])
 
 
-async def test_batch_that_was_begun_without_temporal_is_carried_out_when_it_is_back(
+async def test_batch_that_was_begun_without_temporal_is_carried_out_after_the_next_round(
     lined_door: Door, temporal_line: Line, temporal: Client
 ) -> None:
+    """The worker starts it; the API is not asked again, and may still reach no Temporal."""
+    engine = lined_door.ledger.engine
+    starts = StartBatches(temporal, Batches(engine), Reconciler(temporal, engine, take_up), start_batch).start_batches
     async with begun_without_temporal(lined_door, temporal_line, temporal) as path:
         assert (await read(lined_door, path))["outcomes"] == {"PENDING": 2}
-        await temporal_line.lead_to(temporal.service_client.config.target_host)
-        assert await start_running(lined_door.app.state.services) == 1
-        assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
-        assert await start_running(lined_door.app.state.services) == 0
-
-
-async def test_app_itself_starts_it_after_outages_of_ledger_and_temporal(
-    lined_door: Door, temporal_line: Line, temporal: Client, logs: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With nobody asking, a batch that was begun without Temporal still comes to its end."""
-    monkeypatch.setattr(batch_starts, "INTERVAL_S", 0.02)
-    looks = FailsOnce(lined_door.app.state.services.batches)
-    monkeypatch.setattr(Batches, "running", looks.running)
-    async with begun_without_temporal(lined_door, temporal_line, temporal) as path, served(lined_door.app):
-        await until(lambda: logged(logs, "running batches not looked at"), what="a look without a ledger")
-        await until(lambda: logged(logs, "batch not started yet", times=2), what="the POST's start and a look, in vain")
-        await temporal_line.lead_to(temporal.service_client.config.target_host)
+        scanned = await ActivityEnvironment().run(starts, ScanTask(round_started_at=datetime.now(UTC)))
+        assert (scanned.checked, scanned.failed) == (1, 0)
         assert (await becomes(lined_door, path, "DONE"))["outcomes"] == {"RETRIED": 2}
 
 
@@ -289,26 +281,6 @@ async def begun_without_temporal(door: Door, line: Line, temporal: Client) -> As
         external.away = False
         await line.answer_nothing()
         yield await batch_of(door, 2)
-
-
-class FailsOnce:
-    """The look for running batches, with the ledger away the first time."""
-
-    def __init__(self, batches: Batches) -> None:
-        self._look = batches.running
-        self._failed = False
-
-    async def running(self) -> list[Batch]:
-        """Fail, then look."""
-        if not self._failed:
-            self._failed = True
-            message = "the database is away"
-            raise OSError(message)
-        return await self._look()
-
-
-async def logged(logs: list[Any], event: str, times: int = 1) -> bool:
-    return [each["event"] for each in logs].count(event) >= times
 
 
 async def aborted_by(door: Door, count: int) -> list[str]:

@@ -1,10 +1,12 @@
 """What is no JSON object is refused as what it is: a 4xx problem, never a 500, and nothing is accepted."""
 
 import json
+from typing import Any
 
 import httpx2
 import pytest
 
+from api.http.strict_body import StrictJsonRoute
 from tests.api.doors import SETTLEMENTS, Door
 from tests.api.refusals import FIELDS
 from tests.support.orders import order
@@ -56,6 +58,7 @@ CONTENT_TYPES = [
     "application/xml",
     "application/octet-stream",
     "text/json",
+    "text/x+json",
     "json",
     ";",
 ]
@@ -114,6 +117,29 @@ async def test_json_is_json_however_its_type_is_written(closed_door: Door, conte
     body = order()
     await closed_door.post_raw(json.dumps(body).encode(), **{"content-type": content_type})
     assert await closed_door.recorded() == [body["requestUniqueNo"]]
+
+
+async def test_body_is_parsed_once(closed_door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was looked at for repeated names is what is accepted: there is no second reading that could differ."""
+    body = order()
+    content = json.dumps(body).encode()
+    parsed: list[str | bytes] = []
+    loads = json.loads
+
+    def recorded(text: str | bytes, **options: Any) -> object:  # noqa: ANN401 - passed on as they are
+        parsed.append(text)
+        return loads(text, **options)
+
+    monkeypatch.setattr(json, "loads", recorded)
+    await closed_door.post_raw(content)
+    assert [text for text in parsed if text in {content, content.decode()}] == [content.decode()]
+    assert await closed_door.recorded() == [body["requestUniqueNo"]]
+
+
+def test_every_operation_with_a_body_reads_it_strictly(closed_door: Door) -> None:
+    with_body = [route for route in closed_door.app.state.endpoints if getattr(route, "body_field", None)]
+    assert [route.path for route in with_body if not isinstance(route, StrictJsonRoute)] == []
+    assert len(with_body) >= 7
 
 
 @pytest.mark.parametrize("field", TEXTS)

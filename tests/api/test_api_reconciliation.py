@@ -34,7 +34,9 @@ ROUND = ReconciliationRound(
 
 async def see(door: Door, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Have something found."""
-    return await Findings(door.ledger.engine).report(kind, number, "it does not fit", round_started_at=NOON)
+    finding = await Findings(door.ledger.engine).report(kind, number, "it does not fit", round_started_at=NOON)
+    assert finding is not None
+    return finding
 
 
 async def pages(door: Door, **query: Any) -> list[list[str]]:  # noqa: ANN401 - any query
@@ -190,9 +192,10 @@ async def test_a_broken_rule_of_an_allowance_is_named(closed_door: Door, order: 
 
 
 async def a_finding(door: Door, kind: FindingKind) -> int:
-    return await Findings(door.ledger.engine).report(
-        kind, new_number(), "they differ", round_started_at=datetime.now(UTC)
-    )
+    record, now = Findings(door.ledger.engine), datetime.now(UTC)
+    finding = await record.report(kind, new_number(), "they differ", round_started_at=now)
+    assert finding is not None
+    return finding
 
 
 async def test_an_operator_closes_a_conflict_of_decisions_with_a_reason_and_repeating_it_changes_nothing(

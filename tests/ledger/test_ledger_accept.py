@@ -1,10 +1,11 @@
 """Accepting: one number is one settlement, whoever asks, however often, however many at once."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from ledger import Ledger, SettlementFilter
+from ledger import Ledger, NumberReusedError, SettlementFilter
 from tests.ledger.racer import Racer
 from tests.ledger.samples import NOON, accepted, growing
 from tests.support.orders import new_number, settlement
@@ -22,16 +23,38 @@ async def test_a_number_is_new_once_and_then_answers_for_the_same_settlement(led
     assert (first.settlement, first.snapshot) == (order, accepted())
 
 
-async def test_another_order_under_a_taken_number_gets_the_first_ones_record_and_changes_nothing(
-    ledger: Ledger,
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"amount": "12.51"}, ("amount",)),
+        ({"company_id": 8}, ("companyId",)),
+        ({"userName": "user-8", "orderId": 4712}, ("userName", "orderId")),
+    ],
+)
+async def test_another_order_under_a_taken_number_is_refused_and_changes_nothing(
+    ledger: Ledger, changes: dict[str, Any], fields: tuple[str, ...]
 ) -> None:
+    """The refusal carries the settlement that has the number as it is now, and where the orders differ."""
     order = settlement(amount="12.50")
-    other = settlement(amount="12.51", requestUniqueNo=order.adjust.requestUniqueNo)
+    other = settlement(**{"requestUniqueNo": order.adjust.requestUniqueNo, **changes})
     first, _ = await ledger.accept(order, accepted())
-    answer, is_new = await ledger.accept(other, accepted(reason="other"))
+    await ledger.record(order, growing(3))
+    with pytest.raises(NumberReusedError) as refused:
+        await ledger.accept(other, accepted(reason="other"))
+    assert refused.value.fields == fields
+    assert refused.value.accepted == await ledger.find(first.number)
+    assert (refused.value.accepted.settlement, refused.value.accepted.snapshot) == (order, growing(3))
+
+
+async def test_the_same_order_written_otherwise_is_no_other_order(ledger: Ledger) -> None:
+    order = settlement(amount="12.50")
+    again = settlement(
+        amount="12.5", ip="203.0.113.8", requestTime=1, requestUniqueNo=order.adjust.requestUniqueNo, metadata="{}"
+    )
+    await ledger.accept(order, accepted())
+    found, is_new = await ledger.accept(again, accepted())
     assert not is_new
-    assert answer == first
-    assert await ledger.find(first.number) == first
+    assert found.settlement == order
 
 
 async def test_accepting_again_returns_what_has_become_of_the_settlement(ledger: Ledger) -> None:
@@ -44,15 +67,30 @@ async def test_accepting_again_returns_what_has_become_of_the_settlement(ledger:
 
 
 async def test_of_many_at_once_with_one_number_exactly_one_is_new(ledgers: list[Ledger]) -> None:
-    """Each caller asks for something else, through one of several engines; all are told of the same one."""
+    """Each caller repeats the request at another time, through one of several engines; all get the same one."""
     number = new_number()
-    orders = [settlement(requestUniqueNo=number, orderId=each) for each in range(AT_ONCE)]
+    orders = [settlement(requestUniqueNo=number, requestTime=each) for each in range(AT_ONCE)]
     answers = await asyncio.gather(
         *(ledgers[index % len(ledgers)].accept(order, accepted()) for index, order in enumerate(orders))
     )
     winners = [order for order, (_, is_new) in zip(orders, answers, strict=True) if is_new]
     assert len(winners) == 1
     assert {answer.settlement for answer, _ in answers} == set(winners)
+
+
+async def test_of_many_different_orders_at_once_under_one_number_exactly_one_is_accepted(
+    ledgers: list[Ledger],
+) -> None:
+    number = new_number()
+    orders = [settlement(requestUniqueNo=number, orderId=each) for each in range(AT_ONCE)]
+    answers = await asyncio.gather(
+        *(ledgers[index % len(ledgers)].accept(order, accepted()) for index, order in enumerate(orders)),
+        return_exceptions=True,
+    )
+    (winner,) = [answer for answer in answers if not isinstance(answer, BaseException)]
+    refused = [answer for answer in answers if isinstance(answer, NumberReusedError)]
+    assert len(refused) == AT_ONCE - 1
+    assert {(each.accepted.settlement, each.fields) for each in refused} == {(winner[0].settlement, ("orderId",))}
 
 
 async def test_many_numbers_at_once_are_all_new(ledgers: list[Ledger]) -> None:

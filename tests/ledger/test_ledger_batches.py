@@ -286,7 +286,7 @@ async def test_the_first_end_of_a_batch_stays_and_leaves_nothing_to_do(
     assert found is not None
     assert (found.state, found.ended_at) == (state, NOON)
     assert await batches.pending(batch, 10) == []
-    assert await batches.running() == []
+    assert await batches.running(10) == []
     assert (await batches.progress(batch)).state is state
 
 
@@ -338,7 +338,8 @@ async def test_batches_are_listed_newest_first(batches: Batches, engine: AsyncEn
         (await batches.create(order_of(2), "ops-1", NOON + timedelta(minutes=minute))).batch_id for minute in (2, 1, 3)
     ]
     assert [batch.batch_id for batch in await batches.newest(2)] == [third, second]
-    assert [batch.batch_id for batch in await batches.running()] == [first, second, third]
+    assert [batch.batch_id for batch in await batches.running(10)] == [first, second, third]
+    assert [batch.batch_id for batch in await batches.running(2)] == [first, second]
     assert [batch.count for batch in await batches.newest(BATCH_PAGE_MAX)] == [2, 2, 2]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Findings
+from ledger import Findings, Ledger
 from ledger.reconciliation.findings import FINDING_PAGE_MAX, ROUNDS_KEPT
 from settlement.reconciliation import FindingKind, FindingStatus, ReconciliationRound
 from tests.ledger.conftest import OpenEngine
@@ -25,8 +25,10 @@ def findings(engine: AsyncEngine) -> Findings:
 async def see(
     findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
 ) -> int:
-    """See something in a round; rounds are a minute apart."""
-    return await findings.report(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
+    """See something in a round; rounds are a minute apart. It must be open from then on."""
+    finding = await findings.report(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
+    assert finding is not None
+    return finding
 
 
 async def all_of(
@@ -88,6 +90,43 @@ async def test_what_happens_again_after_it_was_closed_is_a_new_finding(findings:
     await findings.close(await see(findings), REPAIRED, "taken up again", NOON + MINUTE)
     await see(findings, in_round=2)
     assert await all_of(findings) == [("N-1", OPEN, 1), ("N-1", REPAIRED, 1)]
+
+
+CONFLICT, CLOSED = FindingKind.DECISION_CONFLICT, FindingStatus.CLOSED
+BY_HAND = "closed by ops-1: put right by hand"
+
+
+async def test_what_an_operator_has_closed_stays_closed_while_the_same_is_found(
+    findings: Findings, ledger: Ledger
+) -> None:
+    await findings.close(await see(findings, kind=CONFLICT), CLOSED, BY_HAND, NOON + MINUTE)
+    for in_round in (1, 2):
+        at = NOON + in_round * MINUTE
+        assert await findings.report(CONFLICT, "N-1", "it is gone", round_started_at=at) is None
+    assert await all_of(findings) == [("N-1", CLOSED, 1)]
+    assert (await ledger.gauges()).findings == {CONFLICT: 1}
+    await see(findings, "N-2", CONFLICT)
+    assert await findings.count_open() == 1
+
+
+async def test_what_is_new_since_an_operator_closed_it_is_a_new_finding(findings: Findings) -> None:
+    """The last closing counts: what was closed before it, and came again, is new."""
+    for detail in ("SETTLED against CANCELLING", "SETTLED against CANCELLED", "SETTLED against CANCELLING"):
+        await findings.close(await see(findings, kind=CONFLICT, detail=detail), CLOSED, BY_HAND, NOON + MINUTE)
+    assert await all_of(findings) == [("N-1", CLOSED, 1)] * 3
+
+
+async def test_a_closing_beside_those_who_see_the_same_is_not_undone(database_url: str, open_one: OpenEngine) -> None:
+    records = [Findings(open_one(database_url)) for _ in range(4)]
+    for number in (f"N-{each}" for each in range(10)):
+        finding = await see(records[0], number, CONFLICT)
+
+        async def see_again(record: Findings, number: str = number) -> None:
+            await record.report(CONFLICT, number, "it is gone", round_started_at=NOON + MINUTE)
+
+        closing = records[0].close(finding, CLOSED, BY_HAND, NOON)
+        await asyncio.gather(*(see_again(each) for each in records[1:]), closing, *map(see_again, records[1:]))
+    assert await records[0].count_open() == 0
 
 
 async def test_a_reason_stands_in_the_open_finding(findings: Findings) -> None:

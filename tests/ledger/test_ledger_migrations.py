@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from ledger import Ledger
-from ledger.migrate import alembic_config, migrate
+from ledger.migrate import BEFORE_0_1_0, MigrationError, alembic_config, migrate, migrate_url
 from ledger.schema import metadata
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import growing
@@ -25,7 +25,7 @@ from tests.support.orders import settlement
 from tests.support.polling import until
 
 ROOT = Path(__file__).parent.parent.parent
-LAST_TABLE = "CREATE TABLE operator_actions"
+LAST_TABLE = "CREATE TABLE take_up_allowances"
 
 
 async def tables(engine: AsyncEngine) -> set[str]:
@@ -120,6 +120,44 @@ async def test_a_table_that_no_migration_knows_of_would_be_noticed(engine: Async
     changed.tables["settlements"].append_column(Column("extra", Integer, index=True))
     kinds = [change[0] for change in await drift(engine, changed)]  # type: ignore[index] # Alembic's tuples
     assert kinds == ["add_column", "add_index"]
+
+
+async def at_revision(engine: AsyncEngine, revision: str) -> None:
+    """Have a database contain the mark of another version's schema."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+REFUSED = {
+    **dict.fromkeys(sorted(BEFORE_0_1_0), "this database was created by a version before 0.1.0"),
+    "9999_a_later_one": "this database was migrated by another version, probably a newer one",
+}
+
+
+@pytest.mark.parametrize("revision", REFUSED)
+async def test_a_database_of_another_version_is_refused_and_stays_as_it_is(engine: AsyncEngine, revision: str) -> None:
+    """Neither an unreleased version's database is carried over, nor a newer one's taken back."""
+    before = await tables(engine)
+    await at_revision(engine, revision)
+    with pytest.raises(MigrationError, match=f"{REFUSED[revision]}.*{revision}"):
+        await migrate(engine)
+    async with engine.connect() as connection:
+        found = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+    assert (found, await tables(engine)) == (revision, before)
+
+
+async def test_the_command_refuses_such_a_database_in_one_line(database_url: str, engine: AsyncEngine) -> None:
+    await at_revision(engine, "0003")
+    process = await migrate_elsewhere(database_url)
+    _, complaint = await process.communicate()
+    assert process.returncode == 1
+    (line,) = complaint.decode().splitlines()
+    assert line.startswith("the ledger cannot be migrated: this database was created by a version before 0.1.0")
+
+
+async def test_a_database_that_cannot_be_opened_is_the_same_error(tmp_path: Path) -> None:
+    with pytest.raises(MigrationError, match="unable to open database file"):
+        await migrate_url(f"sqlite:///{tmp_path}/gone/ledger.db")
 
 
 async def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_repeated(

@@ -87,7 +87,7 @@ def of_operators() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
             for i in range(MANY // 2)
         ),
     )
-    batch = {"operator": "o", "reason_code": "R", "note": "", "selection": {}, "rate_per_s": 1.0}
+    batch = {"operator": "o", "reason_code": "R", "note": "", "selection": {}, "expected_count": 60, "rate_per_s": 1.0}
     ids = [BATCH, *(f"{i:036}" for i in range(MANY // 4))]
     states = {BATCH: BatchState.RUNNING.value}
     yield (

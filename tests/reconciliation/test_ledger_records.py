@@ -21,8 +21,10 @@ from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExt
 from tests.support.stories import FAILED, RESOLVE
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
+from workflows.start import start_workflow
 
 REPAIRED, OPEN, CLEARED = FindingStatus.REPAIRED, FindingStatus.OPEN, FindingStatus.CLEARED
+CLOSED, CONFLICT = FindingStatus.CLOSED, FindingKind.DECISION_CONFLICT
 BEHIND, GONE, AHEAD = FindingKind.LEDGER_BEHIND, FindingKind.LEDGER_MISSING, FindingKind.LEDGER_AHEAD
 ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 LONG_AGO = timedelta(hours=1)
@@ -77,9 +79,45 @@ async def test_two_decisions_are_left_to_a_person(sides: Sides) -> None:
         await sides.round()
     assert await sides.recorded(accepted) == void
     (finding,) = await sides.findings()
-    assert (finding.kind, finding.status) == (FindingKind.DECISION_CONFLICT, OPEN)
+    assert (finding.kind, finding.status) == (CONFLICT, OPEN)
     assert "VOID" in finding.detail
     assert "PROCEED" in finding.detail
+
+
+async def close_by_hand(sides: Sides) -> None:
+    """Close the one open finding, as an operator does."""
+    (finding,) = (await sides.record.page(status=OPEN, before=None, limit=10)).items
+    await sides.record.close(finding.finding_id, CLOSED, "closed by ops-1: by hand", datetime.now(UTC))
+
+
+async def test_two_decisions_that_an_operator_has_closed_stay_closed_until_something_new_is_found(
+    sides: Sides,
+) -> None:
+    """Temporal still has the workflow, so that every round sees the same two decisions again."""
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await (await sides.start(accepted)).result()
+    await sides.set_back(accepted, lost.cancelling(accepted))
+    await sides.round()
+    await close_by_hand(sides)
+    for _ in range(2):
+        ended = await sides.round()
+        assert (ended.ledger_checked, ended.found, ended.open_findings) == (1, 0, 0)
+    assert await sides.found() == [(CONFLICT, CLOSED)]
+    await sides.set_back(accepted, lost.aborted(accepted))
+    assert (await sides.round()).open_findings == 1
+    assert await sides.found() == [(CONFLICT, CLOSED), (CONFLICT, OPEN)]
+
+
+async def test_two_decisions_that_the_workflow_itself_reported_stay_closed_too(sides: Sides) -> None:
+    accepted = settlement()
+    await sides.ledger.record(accepted, lost.cancelling(accepted))
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await (await start_workflow(sides.temporal, accepted)).result()
+    assert await sides.found() == [(CONFLICT, OPEN)]
+    await close_by_hand(sides)
+    await sides.round()
+    assert await sides.found() == [(CONFLICT, CLOSED)]
 
 
 async def test_a_row_that_a_restored_backup_has_lost_comes_back_whole(sides: Sides) -> None:

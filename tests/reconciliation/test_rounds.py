@@ -124,6 +124,7 @@ async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_a
 ) -> None:
     earlier = datetime.now(UTC) - timedelta(minutes=1)
     finding = await sides.record.report(FindingKind.TAKE_UP_LIMIT, None, "too many", round_started_at=earlier)
+    assert finding is not None
     review = ReviewFindings(Reconciler(sides.temporal, sides.engine, take_up)).review_findings
     task = ScanTask(round_started_at=datetime.now(UTC), all_open_examined=examined)
     await ActivityEnvironment().run(review, task)
@@ -138,6 +139,7 @@ async def test_nothing_is_taken_up_while_opposite_decisions_wait_for_an_operator
     number = order.adjust.requestUniqueNo
     at = datetime.now(UTC)
     conflict = await sides.record.report(FindingKind.DECISION_CONFLICT, number, "they differ", round_started_at=at)
+    assert conflict is not None
     await sides.round()
     assert not await sides.is_known(order)
     await sides.record.close(conflict, FindingStatus.CLOSED, "closed by ops-1: put right by hand", at)

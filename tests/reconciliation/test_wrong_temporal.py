@@ -1,15 +1,19 @@
 """A worker that is connected to another Temporal than the ledger's repairs nothing, and many at once need a person."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
+from activities.reconciliation.repair import Reconciler
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
 from ledger import TakeUps, TemporalBinding
 from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
-from settlement.start import SettlementInput, accepted_snapshot
+from settlement.start import SettlementInput, TakeUp, accepted_snapshot
 from tests.reconciliation.conftest import Sides
 from tests.support.dev_server import dev_server
 from tests.support.orders import settlement
@@ -117,3 +121,49 @@ async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_
     assert (await sides.round()).found == 0
     assert sorted(await sides.found()) == sorted([*[(MISSING, REPAIRED)] * 8, (LIMIT, CLEARED)])
     assert len(orders) == 8
+
+
+async def opposed(sides: Sides, order: SettlementInput) -> None:
+    """Have opposite decisions of a settlement wait for an operator: it must not be taken up."""
+    conflict, at = FindingKind.DECISION_CONFLICT, datetime.now(UTC)
+    await sides.record.report(conflict, order.adjust.requestUniqueNo, "they differ", round_started_at=at)
+
+
+@pytest.mark.parametrize("allowed", [False, True], ids=["of the round", "of a person"])
+async def test_a_take_up_that_cannot_be_done_uses_no_permit(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    """Else it would use one in each round, and none would be left for those that can be started."""
+    monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 1)
+    if allowed:
+        await sides.record.report(LIMIT, None, "too many", round_started_at=datetime.now(UTC))
+        await TakeUps(sides.engine).allow(TakeUpRequest(count=1, note="its disk was lost"), "ops-1", datetime.now(UTC))
+    *impossible, startable = await lost(sides, 3)
+    for order in impossible:
+        await opposed(sides, order)
+    assert (await sides.round()).repaired == 1
+    assert (await sides.handle(startable).describe()).status is WorkflowExecutionStatus.RUNNING
+    assert (LIMIT, OPEN) not in await sides.found()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_left"),
+    [
+        (WorkflowAlreadyStartedError("settlement", "OrderSettlement"), True),
+        (RPCError("no answer", RPCStatusCode.UNAVAILABLE, b""), False),
+    ],
+    ids=["certainly not started", "perhaps started"],
+)
+async def test_a_permit_comes_back_only_where_nothing_can_have_been_started(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, error: Exception, *, is_left: bool
+) -> None:
+    monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 1)
+
+    async def start(_: Client, __: SettlementInput, ___: TakeUp) -> None:
+        raise error
+
+    (order,) = await lost(sides, 1)
+    at = datetime.now(UTC)
+    with suppress(RPCError):
+        await Reconciler(sides.temporal, sides.engine, start).examine(order.adjust.requestUniqueNo, at)
+    assert (await TakeUps(sides.engine).permit(at, 1) is not None) is is_left

@@ -1,27 +1,17 @@
 """A company that has as many adjusts in flight as it may: its next order expires unsent; nobody else's does."""
 
-from datetime import timedelta
-
-from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
-from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.bulkhead import Bulkhead
 from connector import ExternalSystem
 from settlement.calls import Rule
-from settlement.ids import CancelKind
 from settlement.snapshot import Snapshot
-from settlement.states import CancelResult, Decision, Outcome, State
-from settlement.tasks import CancelReport, CancelTask
+from settlement.states import Decision, Outcome, State
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import new_number, settlement
+from tests.support.orders import settlement
 from tests.support.sagas import workers
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from worker import settlement_worker
-from workflows.compensation import cancel_intent
-from workflows.runtime import SETTLEMENT_TASK_QUEUE
 from workflows.start import start_workflow
 
 COMPANY = 7
@@ -103,40 +93,3 @@ async def test_workflow_adjust_and_cancel_take_their_turn_by_company(
     ]
     keys = {each.activity_type.name: each.priority.fairness_key for each in scheduled}
     assert (keys["adjust"], keys["cancel_adjust"]) == (str(COMPANY), str(COMPANY))
-
-
-@workflow.defn
-class OfTheReleaseBefore:
-    """Schedules a cancel where they were scheduled before they had a queue of their own."""
-
-    @workflow.run
-    async def run(self, task: CancelTask) -> CancelReport:
-        """Send it."""
-        report: CancelReport = await workflow.execute_activity(
-            "cancel_adjust",
-            task,
-            task_queue=SETTLEMENT_TASK_QUEUE,
-            result_type=CancelReport,
-            start_to_close_timeout=timedelta(seconds=6),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
-        return report
-
-
-async def test_a_cancel_that_waits_on_the_queue_of_the_release_before_is_sent(environment: WorkflowEnvironment) -> None:
-    """Else every cancel that was due during the upgrade would fail, and use up its attempts."""
-    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
-    task = CancelTask(
-        settlement=settlement(), intent=cancel_intent(CancelKind.FIRST, "adjust UNKNOWN (DEADLINE)", 1), round=0
-    )
-    before = Worker(
-        environment.client,
-        task_queue="release-before",
-        workflows=[OfTheReleaseBefore],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
-    async with before, settlement_worker(environment.client, external, slots=2, bulkhead=Bulkhead(1)):
-        report = await environment.client.execute_workflow(
-            OfTheReleaseBefore.run, task, id=new_number("before"), task_queue="release-before"
-        )
-    assert report.result is CancelResult.REVERSED

@@ -1,10 +1,11 @@
 """Every outcome of adjust, and every answer to cancel adjust, ends in its state and no other."""
 
+from typing import get_args
+
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from contract.operations import CancelProtocol, Operation
-from settlement.calls import Rule, Verdict
+from settlement.calls import CancelOperation, Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
@@ -110,12 +111,12 @@ async def test_a_lost_worker_leaves_the_adjust_unknown_and_it_is_cancelled(saga:
     assert snapshot.calls[0].verdict.rule is Rule.WORKER_LOST
 
 
-@pytest.mark.parametrize("protocol", list(CancelProtocol))
-async def test_every_call_carries_the_settlements_trace_and_company(saga: StartSaga, protocol: CancelProtocol) -> None:
-    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, NOT_APPLIED], protocol=protocol)
+@pytest.mark.parametrize("operation", get_args(CancelOperation))
+async def test_every_call_carries_the_settlements_trace_and_company(
+    saga: StartSaga, operation: CancelOperation
+) -> None:
+    external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, NOT_APPLIED], cancel_operation=operation)
     async with saga(external) as started:
         snapshot = await started.result()
     assert {(each.trace, each.company_id) for each in external.headers} == {("trace-7", 7)}
-    assert {call.operation for call in snapshot.calls[1:]} == {
-        Operation.CANCEL_ADJUST if protocol is CancelProtocol.CANCEL_ADJUST else Operation.CANCEL_OPERATION
-    }
+    assert {call.operation for call in snapshot.calls[1:]} == {operation}

@@ -45,11 +45,13 @@ async def test_every_part_is_gone_on_from_where_the_one_before_ended(environment
     assert carry == RoundCursors()
 
 
-async def test_temporal_is_looked_at_before_the_ledger_and_open_findings_last(environment: WorkflowEnvironment) -> None:
+async def test_batches_come_first_then_temporal_then_the_ledger_and_open_findings_last(
+    environment: WorkflowEnvironment,
+) -> None:
     """So a row that is written anew is looked at in the same round, and only what was not met is looked at again."""
     parts = Parts()
     await run(environment, parts)
-    assert [way for way, _ in parts.asked] == ["temporal", "ledger", "findings"]
+    assert [way for way, _ in parts.asked] == ["batches", "temporal", "ledger", "findings"]
 
 
 async def test_a_round_ends_at_its_limit_and_says_where_the_next_one_goes_on(environment: WorkflowEnvironment) -> None:
@@ -76,15 +78,15 @@ async def test_parts_that_end_early_do_not_keep_a_round_for_ever(environment: Wo
     assert carry.ledger_after == "again"
 
 
-@pytest.mark.parametrize("broken", ["temporal", "ledger", "findings"])
+@pytest.mark.parametrize("broken", ["batches", "temporal", "ledger", "findings"])
 async def test_one_side_that_cannot_be_read_keeps_nobody_from_the_others(
     environment: WorkflowEnvironment, broken: str
 ) -> None:
-    sides: dict[str, Any] = {way: (part(2),) for way in ("temporal", "ledger", "findings")}
+    sides: dict[str, Any] = {way: (part(2),) for way in ("batches", "temporal", "ledger", "findings")}
     parts = Parts(**sides | {broken: (None,)})
     carry = await run(environment, parts)
     assert len(parts.asked_after(broken)) == 3, "a few attempts"
-    assert {way for way, _ in parts.asked} == {"temporal", "ledger", "findings"}
+    assert {way for way, _ in parts.asked} == {"batches", "temporal", "ledger", "findings"}
     (end,) = parts.ends
     assert not end.ended.complete
     assert (end.listed_to is None) == (broken == "temporal")
@@ -108,7 +110,7 @@ async def test_a_part_that_fails_in_the_middle_is_begun_anew_from_the_beginning(
     assert parts.ends[0].ended.ledger_checked == 100
 
 
-@pytest.mark.parametrize("way", ["temporal", "ledger", "findings"])
+@pytest.mark.parametrize("way", ["batches", "temporal", "ledger", "findings"])
 async def test_a_round_in_which_one_could_not_be_looked_at_is_not_complete(
     environment: WorkflowEnvironment, way: str
 ) -> None:

@@ -14,8 +14,8 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
-from contract.operations import CancelProtocol, Operation
-from settlement.calls import Verdict
+from contract.operations import Operation
+from settlement.calls import CancelOperation, Verdict
 from settlement.ids import request_unique_no_of
 from simulator import replies
 from simulator.book_records import NumberView, ReceivedAdjust
@@ -29,18 +29,13 @@ from tests.simulation.network import reply_of
 LATE_S = 4.0
 """How long a late reply takes: past the contract's 3 s, within what a mutant would wait."""
 
-_CANCELS_BY = {
-    CancelProtocol.CANCEL_ADJUST: Operation.CANCEL_ADJUST,
-    CancelProtocol.CANCEL_OPERATION: Operation.CANCEL_OPERATION,
-}
-
 
 @dataclass
 class Line:
     """The network between us and the external system for one settlement."""
 
     guarded: bool = True
-    protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
     """By which operation the external system at its end undoes an adjust."""
     fate: Fate = field(default_factory=Fate)
     """Of the call that comes next."""
@@ -65,11 +60,11 @@ class Broker(ExternalSystem):
         }
 
     @property
-    def cancel_operation(self) -> Operation:
+    def cancel_operation(self) -> CancelOperation:
         """How to undo the settlement whose activity asks: one world has external systems of both kinds."""
         number = request_unique_no_of(activity.info().workflow_id or "")
         assert number is not None
-        return _CANCELS_BY[self.line(number).protocol]
+        return self.line(number).cancel_operation
 
     def line(self, number: str) -> Line:
         """Return the line of one settlement."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from contract.operations import CancelProtocol
+from contract.operations import Operation
+from settlement.calls import CancelOperation
 from settlement.policy import SettlementPolicy
 from tests.simulation.call_outcomes import HONEST, Fate
 
@@ -67,7 +68,7 @@ class Plan:
     """Whether the external system rejects the adjust."""
     guarded: bool = True
     """Whether the external system burns the numbers of cancels that come first, as the contract wants."""
-    protocol: CancelProtocol = CancelProtocol.CANCEL_ADJUST
+    cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
     """By which operation the external system undoes an adjust."""
     taken_up: bool = False
     """Its first workflow is lost with the adjust in flight, and a second one goes on."""
@@ -97,7 +98,7 @@ class Plan:
         traits = {
             "refused": self.refuses,
             "numbers not burnt": not self.guarded,
-            f"undone by {self.protocol}": self.protocol is not CancelProtocol.CANCEL_ADJUST,
+            f"undone by {self.cancel_operation}": self.cancel_operation is not Operation.CANCEL_ADJUST,
             "taken up": self.taken_up,
             "stale": self.stale,
             f"ledger away for writes {sorted(self.lost_writes)}": bool(self.lost_writes),

@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from contract.operations import CancelProtocol
+from contract.operations import Operation
 from tests.simulation.call_outcomes import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, Crash, Fate
 from tests.simulation.plan import POLICY, Act, Moment, Plan, Where
 
@@ -70,7 +70,7 @@ def _with_accidents(rng: random.Random, plan: Plan) -> Plan:
         # Where numbers are not burnt, what arrives later than one life's second look cannot be caught.
         actions=(*plan.actions, *losses) if plan.guarded else plan.actions,
         repeated_writes=frozenset(repeated) - plan.lost_writes,
-        protocol=CancelProtocol.CANCEL_OPERATION if old else CancelProtocol.CANCEL_ADJUST,
+        cancel_operation=Operation.CANCEL_OPERATION if old else Operation.CANCEL_ADJUST,
     )
 
 

@@ -5,8 +5,9 @@
 
 import random
 from collections.abc import Callable
+from typing import get_args
 
-from contract.operations import CancelProtocol
+from settlement.calls import CancelOperation
 from tests.simulation.call_outcomes import Answer, Crash
 from tests.simulation.plan import Act, Where
 from tests.simulation.run import replay_line, run_seeds
@@ -44,6 +45,6 @@ def test_seeds_reach_every_kind_of_fault() -> None:
     for trait in ("refuses", "taken_up", "stale", "lost_writes", "repeated_writes"):
         assert any(getattr(plan, trait) for plan in plans), trait
     assert not all(plan.guarded for plan in plans)
-    assert {plan.protocol for plan in plans} == set(CancelProtocol)
+    assert {plan.cancel_operation for plan in plans} == set(get_args(CancelOperation))
     lost_at = {when.where for plan in plans for when, act in plan.actions if act is Act.LOSE}
     assert lost_at == set(Where)

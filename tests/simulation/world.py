@@ -128,7 +128,7 @@ class World:
         life = Life(plan, accepted)
         self.lives[number] = life
         line = self.broker.line(number)
-        line.guarded, line.protocol = plan.guarded, plan.protocol
+        line.guarded, line.cancel_operation = plan.guarded, plan.cancel_operation
         await until(lambda: self._is_accepted(accepted), what="acceptance")
         return life
 

@@ -64,6 +64,7 @@ OF_A_BATCH = {
     "end_batch": Limits("order-settlement-batches", 15, EVER, NONE, 0, 0.2, 30),
 }
 OF_A_ROUND = {
+    "start_batches": _LOOK,
     "check_temporal": _LOOK,
     "check_ledger": _LOOK,
     "review_findings": _LOOK,

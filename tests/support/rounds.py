@@ -32,6 +32,7 @@ def part(
 class Parts:
     """The answers of each way, in order; the last one is repeated."""
 
+    batches: Sequence[Part] = (part(0),)
     temporal: Sequence[Part] = (part(0),)
     ledger: Sequence[Part] = (part(0),)
     findings: Sequence[Part] = (part(0),)
@@ -39,6 +40,11 @@ class Parts:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     ends: list[RoundEnd] = field(default_factory=list)
     reviews: list[ScanTask] = field(default_factory=list)
+
+    @activity.defn(name="start_batches")
+    async def start_batches(self, task: ScanTask) -> ScanResult:
+        """Answer with the next part of the batches."""
+        return self._next("batches", self.batches, task)
 
     @activity.defn(name="check_temporal")
     async def check_temporal(self, task: ScanTask) -> ScanResult:
@@ -81,6 +87,7 @@ class Parts:
 async def looking_at(client: Client, parts: Parts) -> AsyncIterator[None]:
     """Run a worker whose rounds look at these parts. Every task replays the whole history so far."""
     looks: list[Callable[..., Any]] = [
+        parts.start_batches,
         parts.check_temporal,
         parts.check_ledger,
         parts.review_findings,

@@ -8,8 +8,8 @@ from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConf
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import CancelProtocol
-from settlement.calls import Rule, Verdict
+from contract.operations import Operation
+from settlement.calls import CancelOperation, Rule, Verdict
 from settlement.reply_record import ReplyRecord
 from settlement.states import Outcome
 
@@ -47,11 +47,13 @@ class ScriptedExternalSystem(ExternalSystem):
     """Gives the next answer of its script; a cancel beyond the script fails the call, an adjust too."""
 
     def __init__(
-        self, *, adjust: Answer, cancels: Sequence[Answer] = (), protocol: CancelProtocol | None = None
+        self,
+        *,
+        adjust: Answer,
+        cancels: Sequence[Answer] = (),
+        cancel_operation: CancelOperation = Operation.CANCEL_ADJUST,
     ) -> None:
-        super().__init__(
-            ExternalSystemConfig("http://unused", cancel_protocol=protocol or CancelProtocol.CANCEL_ADJUST)
-        )
+        super().__init__(ExternalSystemConfig("http://unused", cancel_operation=cancel_operation))
         self._adjust_script: list[Answer] = [adjust]
         self._cancel_script: list[Answer] = list(cancels)
         self.adjusts: list[AdjustBody] = []

@@ -1,7 +1,8 @@
 """One story for each way a settlement can end: recorded as histories that all later code must replay.
 
-`python -m tests.support.stories` records those, and those of batches and rounds, that have no history yet. A
-history that is there is never written again: it stands for what was open when its release was replaced.
+`python -m tests.support.stories` records those, and those of batches and rounds, that have no history yet. It never
+replaces a history: after a release, a history stands for what was open when the next release replaced it. The
+histories become binding with the release of 0.1.0; until then, delete a history to have it recorded again.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The workflow of one reconciliation round: compares the ledger with Temporal in both directions."""
+"""The workflow of one reconciliation round: starts waiting batches and compares ledger with Temporal in both directions."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
+from activities.reconciliation.start_batches import StartBatches
 from settlement.limits import (
+    RECONCILE_BATCHES_MAX,
     RECONCILE_CHECKED_MAX,
     RECONCILE_HEARTBEAT,
     RECONCILE_LISTED_MAX,
@@ -31,7 +33,7 @@ ScanActivity: TypeAlias = Callable[[Any, ScanTask], Awaitable[ScanResult]]
 
 
 @dataclass(frozen=True)
-class ScanDirection:
+class Scan:
     """One scan of a round: its activity, its summary in the UI, and its maximum number of examined settlements."""
 
     activity: ScanActivity
@@ -39,9 +41,10 @@ class ScanDirection:
     checked_max: int
 
 
-FROM_TEMPORAL = ScanDirection(CheckTemporal.check_temporal, "from Temporal to the ledger", RECONCILE_LISTED_MAX)
-FROM_LEDGER = ScanDirection(CheckLedger.check_ledger, "from the ledger to Temporal", RECONCILE_CHECKED_MAX)
-OPEN_FINDINGS = ScanDirection(ReviewFindings.review_findings, "review open findings", RECONCILE_CHECKED_MAX)
+BATCHES = Scan(StartBatches.start_batches, "start batches that have no workflow", RECONCILE_BATCHES_MAX)
+FROM_TEMPORAL = Scan(CheckTemporal.check_temporal, "from Temporal to the ledger", RECONCILE_LISTED_MAX)
+FROM_LEDGER = Scan(CheckLedger.check_ledger, "from the ledger to Temporal", RECONCILE_CHECKED_MAX)
+OPEN_FINDINGS = Scan(ReviewFindings.review_findings, "review open findings", RECONCILE_CHECKED_MAX)
 
 
 @workflow.defn
@@ -52,11 +55,12 @@ class Reconciliation:
     async def run(self) -> RoundCursors:
         """Compare in both directions, repair what is safe, review open findings, and record the round.
 
-        Returns the cursors for the next round. The scan of Temporal's list comes first, so that a row it inserts is
-        examined in the same round. If one scan fails, the others still run. Raises ActivityError if the round cannot be
-        recorded.
+        Batches come first, because an operator waits for them and the rest of a round can take minutes. The scan of
+        Temporal's list comes before the scan of the ledger, so that a row it inserts is examined in the same round. If
+        one scan fails, the others still run. Raises ActivityError if the round cannot be recorded.
         """
         previous = workflow.get_last_completion_result(RoundCursors) or RoundCursors()
+        batches = await self._scan(BATCHES, None)
         temporal = await self._scan(FROM_TEMPORAL, previous.temporal_after)
         ledger = await self._scan(FROM_LEDGER, previous.ledger_after)
         all_open = previous.ledger_after is None and ledger.after is None and not ledger.failed
@@ -65,7 +69,7 @@ class Reconciliation:
         list_completed = temporal.after is None and not temporal.failed
         await self._record(
             RoundEnd(
-                ended=self._round_record(previous, ledger, temporal, findings),
+                ended=self._round_record(previous, ledger, temporal, findings, batches),
                 listed_to=list_begun_at if list_completed else None,
             )
         )
@@ -75,14 +79,12 @@ class Reconciliation:
             list_begun_at=list_begun_at if temporal.after else None,
         )
 
-    async def _scan(
-        self, direction: ScanDirection, after: str | None, *, all_open_examined: bool = False
-    ) -> ScanResult:
+    async def _scan(self, scan: Scan, after: str | None, *, all_open_examined: bool = False) -> ScanResult:
         """Run one scan page by page, to its end or to a limit of the round. Return the sum of its pages."""
         scanned = ScanResult(after=after)
         for _ in range(PAGES_MAX):
             try:
-                page = await self._scan_page(direction, scanned.after, all_open_examined=all_open_examined)
+                page = await self._scan_page(scan, scanned.after, all_open_examined=all_open_examined)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -92,18 +94,18 @@ class Reconciliation:
                 )
                 return scanned.model_copy(update={"failed": scanned.failed + 1, "after": None})
             scanned = _add(scanned, page)
-            if scanned.after is None or scanned.checked >= direction.checked_max:
+            if scanned.after is None or scanned.checked >= scan.checked_max:
                 break
         return scanned
 
-    async def _scan_page(self, direction: ScanDirection, after: str | None, *, all_open_examined: bool) -> ScanResult:
+    async def _scan_page(self, scan: Scan, after: str | None, *, all_open_examined: bool) -> ScanResult:
         return await workflow.execute_activity_method(
-            direction.activity,
+            scan.activity,
             ScanTask(round_started_at=workflow.info().start_time, after=after, all_open_examined=all_open_examined),
             start_to_close_timeout=RECONCILE_PAGE_START_TO_CLOSE,
             heartbeat_timeout=RECONCILE_HEARTBEAT,
             retry_policy=ROUND_RETRY,
-            summary=direction.summary,
+            summary=scan.summary,
         )
 
     async def _record(self, end: RoundEnd) -> None:
@@ -116,9 +118,14 @@ class Reconciliation:
         )
 
     def _round_record(
-        self, previous: RoundCursors, ledger: ScanResult, temporal: ScanResult, findings: ScanResult
+        self,
+        previous: RoundCursors,
+        ledger: ScanResult,
+        temporal: ScanResult,
+        findings: ScanResult,
+        batches: ScanResult,
     ) -> ReconciliationRound:
-        results = (ledger, temporal, findings)
+        results = (ledger, temporal, findings, batches)
         return ReconciliationRound(
             round_id=workflow.info().run_id,
             started_at=workflow.info().start_time,

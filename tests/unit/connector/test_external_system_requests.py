@@ -10,7 +10,6 @@ from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import CancelProtocol, Operation
 from settlement.calls import Verdict
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import ORDER, PATIENT, Request, broker, reply, sending
@@ -147,18 +146,6 @@ async def test_paths_are_configuration() -> None:
                 await call(system, CallHeaders("t-1"))
         paths = [request.line.split()[1] for request in there.requests]
     assert paths == ["/v2/adjust", "/v2/cancel-adjust", "/v2/cancel-operation"]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "operation"),
-    [
-        (CancelProtocol.CANCEL_ADJUST, Operation.CANCEL_ADJUST),
-        (CancelProtocol.CANCEL_OPERATION, Operation.CANCEL_OPERATION),
-    ],
-)
-def test_the_setting_decides_which_cancel_it_is(protocol: CancelProtocol, operation: Operation) -> None:
-    system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1", cancel_protocol=protocol))
-    assert system.cancel_operation is operation
 
 
 async def test_use_outside_its_context_is_a_mistake_of_ours() -> None:

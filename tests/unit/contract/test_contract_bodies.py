@@ -76,6 +76,15 @@ def test_history_reads_what_a_tightened_rule_would_refuse(model: type[BaseModel]
     assert shape.model_validate({**body, "from tomorrow": 1}).model_dump(exclude_none=True) == body
 
 
+@pytest.mark.parametrize("body", [ADJUST, FULL_ADJUST], ids=["without metadata", "with metadata"])
+def test_the_shape_of_a_request_is_what_its_json_would_give(body: dict[str, Any]) -> None:
+    """Histories hold the shape: it has texts and integers where the request has enums."""
+    shape = AdjustRequest.model_validate(body).body()
+    assert shape == AdjustBody.model_validate(body)
+    assert {type(value) for _, value in shape} <= {str, int, type(None)}
+    assert shape.model_dump_json() == AdjustBody.model_validate(body).model_dump_json()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_shape_and_request_have_the_same_fields(model: type[BaseModel]) -> None:
     assert set(SHAPES[model].model_fields) == set(model.model_fields)

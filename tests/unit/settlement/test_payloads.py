@@ -96,14 +96,7 @@ def test_a_policy_of_a_history_is_read_whatever_todays_bounds_are() -> None:
 
 
 def test_a_recorded_act_is_read_whatever_todays_rules_are() -> None:
-    assert refusals(OperatorRequest, {"operator": "", "reason": "\0" * 10_000}) == {}
-
-
-def test_an_act_of_0_1_is_read_under_its_new_names() -> None:
-    old = {"operator": "op-1", "reason": "by hand", "evidence": "ticket 17"}
-    read = OperatorRequest.model_validate(old)
-    assert (read.note, read.broker_reference, read.reason_code) == ("by hand", "ticket 17", None)
-    assert OperatorRequest.model_validate_json(read.model_dump_json()) == read
+    assert refusals(OperatorRequest, {"operator": "", "reasonCode": "no word of ours", "note": "\0" * 10_000}) == {}
 
 
 RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}

@@ -1,0 +1,285 @@
+"""All tables of the first release.
+
+Revision: 0001_initial, after: None
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_initial"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+OPEN = "state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')"
+
+
+def upgrade() -> None:
+    """Apply."""
+    _create_settlements()
+    _index_settlements()
+    _create_external_calls()
+    _create_operator_actions()
+    _create_state_changes()
+    _create_api_keys()
+    _create_batches()
+    _create_findings()
+    _create_reconciliation_rounds()
+    _create_temporal_home()
+    _create_take_ups()
+
+
+def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
+    """Create an index over the rows that meet a condition."""
+    op.create_index(name, table, columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _create_settlements() -> None:
+    op.create_table(
+        "settlements",
+        sa.Column("request_unique_no", sa.String(length=48), nullable=False),
+        sa.Column("input", sa.JSON(), nullable=False),
+        sa.Column("order_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_name", sa.String(length=48), nullable=False),
+        sa.Column("company_id", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.String(length=16), nullable=False),
+        sa.Column("amount", sa.String(length=40), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("decision", sa.String(length=16), nullable=True),
+        sa.Column("cancel_result", sa.String(length=16), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("in_doubt", sa.Boolean(), nullable=False),
+        sa.Column("last_rule", sa.String(length=32), nullable=True),
+        sa.Column("cancel_intents", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("request_unique_no", name=op.f("pk_settlements")),
+    )
+
+
+def _index_settlements() -> None:
+    op.create_index(
+        op.f("ix_settlements_accepted_at_request_unique_no"), "settlements", ["accepted_at", "request_unique_no"]
+    )
+    op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
+    for column in ("state", "user_name", "company_id", "currency"):
+        op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
+    _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
+    _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], OPEN)
+    result = "cancel_result IS NOT NULL"
+    _index("ix_settlements_cancel_result", "settlements", ["cancel_result", "accepted_at"], result)
+    op.create_index(
+        "ix_settlements_in_doubt",
+        "settlements",
+        ["accepted_at"],
+        sqlite_where=sa.text("in_doubt = 1"),
+        postgresql_where=sa.text("in_doubt"),
+    )
+
+
+def _create_external_calls() -> None:
+    op.create_table(
+        "external_calls",
+        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("operation", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=True),
+        sa.Column("request_unique_no", sa.String(length=48), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("rule", sa.String(length=32), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("code", sa.String(length=64), nullable=True),
+        sa.Column("msg", sa.Text(), nullable=True),
+        sa.Column("biz_code", sa.String(length=64), nullable=True),
+        sa.Column("tm", sa.BigInteger(), nullable=True),
+        sa.Column("trace", sa.String(length=128), nullable=True),
+        sa.Column("msg_params", sa.Text(), nullable=True),
+        sa.Column("data", sa.Text(), nullable=True),
+        sa.Column("ok", sa.Boolean(), nullable=True),
+        sa.Column("fail", sa.Boolean(), nullable=True),
+        sa.Column("phase", sa.String(length=16), nullable=True),
+        sa.Column("cancel_result", sa.String(length=16), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_external_calls_settlement_no")
+        ),
+        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_external_calls")),
+    )
+
+
+def _create_operator_actions() -> None:
+    op.create_table(
+        "operator_actions",
+        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("reason_code", sa.String(length=32), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("broker_reference", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("batch_id", sa.String(length=36), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_operator_actions_settlement_no")
+        ),
+        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_operator_actions")),
+    )
+    _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
+
+
+def _create_state_changes() -> None:
+    op.create_table(
+        "state_changes",
+        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_state_changes_settlement_no")
+        ),
+        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_state_changes")),
+    )
+
+
+def _create_api_keys() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
+    )
+    _index("uq_api_keys_active", "api_keys", ["owner", "slot"], "revoked_at IS NULL", unique=True)
+    _index("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
+    _index("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")
+
+
+def _create_batches() -> None:
+    op.create_table(
+        "batches",
+        sa.Column("batch_id", sa.String(length=36), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=128), nullable=True),
+        sa.Column("reason_code", sa.String(length=32), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("selection", sa.JSON(), nullable=False),
+        sa.Column("expected_count", sa.Integer(), nullable=False),
+        sa.Column("rate_per_s", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batches")),
+    )
+    by_key = op.f("uq_batches_operator_idempotency_key")
+    op.create_index(by_key, "batches", ["operator", "idempotency_key"], unique=True)
+    op.create_index(op.f("ix_batches_created_at_batch_id"), "batches", ["created_at", "batch_id"])
+    _index("ix_batches_running", "batches", ["created_at", "batch_id"], "state = 'RUNNING'")
+    op.create_table(
+        "batch_items",
+        sa.Column("batch_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.batch_id"], name=op.f("fk_batch_items_batch_id")),
+        sa.ForeignKeyConstraint(
+            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_batch_items_settlement_no")
+        ),
+        sa.PrimaryKeyConstraint("batch_id", "position", name=op.f("pk_batch_items")),
+    )
+    _index("ix_batch_items_pending", "batch_items", ["batch_id", "position"], "outcome = 'PENDING'")
+
+
+def _create_findings() -> None:
+    op.create_table(
+        "findings",
+        sa.Column("finding_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("repair", sa.Text(), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rounds", sa.Integer(), nullable=False),
+        sa.Column("sightings", sa.Integer(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
+    )
+    op.create_index(op.f("ix_findings_status_finding_id"), "findings", ["status", "finding_id"])
+    _index("uq_findings_open", "findings", ["settlement_no", "kind"], "status = 'OPEN'", unique=True)
+    _index("ix_findings_closed", "findings", ["settlement_no", "kind", "finding_id"], "status = 'CLOSED'")
+    op.create_table(
+        "finding_counts",
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_finding_counts")),
+    )
+
+
+def _create_reconciliation_rounds() -> None:
+    op.create_table(
+        "reconciliation_rounds",
+        sa.Column("round_id", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ledger_checked", sa.Integer(), nullable=False),
+        sa.Column("temporal_checked", sa.Integer(), nullable=False),
+        sa.Column("found", sa.Integer(), nullable=False),
+        sa.Column("repaired", sa.Integer(), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("listed_to", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("round_id", name=op.f("pk_reconciliation_rounds")),
+    )
+    op.create_index(op.f("ix_reconciliation_rounds_ended_at"), "reconciliation_rounds", ["ended_at"])
+    op.create_index(op.f("ix_reconciliation_rounds_listed_to"), "reconciliation_rounds", ["listed_to"])
+
+
+def _create_temporal_home() -> None:
+    op.create_table(
+        "temporal_home",
+        sa.Column("home_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cluster_id", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("namespace_id", sa.String(length=64), nullable=False),
+        sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("adopted_by", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("home_id", name=op.f("pk_temporal_home")),
+    )
+
+
+def _create_take_ups() -> None:
+    op.create_table(
+        "take_up_counts",
+        sa.Column("round_started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("round_started_at", name=op.f("pk_take_up_counts")),
+    )
+    op.create_table(
+        "take_up_allowances",
+        sa.Column("allowance_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("allowance_id", name=op.f("pk_take_up_allowances")),
+    )
+    op.create_index(
+        op.f("ix_take_up_allowances_expires_at_allowance_id"), "take_up_allowances", ["expires_at", "allowance_id"]
+    )
