@@ -1,4 +1,4 @@
-"""The workflow of one reconciliation round: starts waiting batches and compares ledger with Temporal in both directions."""
+"""One round of reconciliation: starts waiting batches, and compares the ledger with Temporal in both directions."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
