@@ -61,7 +61,7 @@ async def test_list_can_be_asked_for_a_number(closed_door: Door, number: str) ->
     assert [each["requestUniqueNo"] for each in page["items"]] == [number]
 
 
-async def test_numbers_that_only_look_alike_are_different_settlements(closed_door: Door) -> None:
+async def test_similar_numbers_are_different_settlements(closed_door: Door) -> None:
     """Nothing is trimmed, folded or normalised, in the path, in the list, and in the ledger."""
     alike = ["A", "a", "A ", " A", "\u00e9", "e\u0301", "\uff21"]
     for index, number in enumerate(alike):

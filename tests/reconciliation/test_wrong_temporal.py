@@ -1,4 +1,4 @@
-"""A worker that is connected to another Temporal than the ledger's repairs nothing, and many at once need a person."""
+"""A worker connected to the wrong Temporal repairs nothing, and many take-ups at once need an operator."""
 
 import asyncio
 from contextlib import suppress
@@ -24,19 +24,19 @@ OPEN, REPAIRED, CLEARED = FindingStatus.OPEN, FindingStatus.REPAIRED, FindingSta
 
 
 async def lost(sides: Sides, count: int) -> list[SettlementInput]:
-    """Have the ledger know of open settlements that have no workflow in Temporal."""
+    """Insert open settlements that have no workflow in Temporal into the ledger."""
     orders = [settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1)) for _ in range(count)]
     for order in orders:
         await sides.ledger.accept(order, accepted_snapshot(order))
     return orders
 
 
-async def known_to_temporal(sides: Sides, orders: list[SettlementInput]) -> int:
-    """Count those that have a workflow."""
+async def count_with_workflow(sides: Sides, orders: list[SettlementInput]) -> int:
+    """Return the number of settlements that have a workflow."""
     return sum([await sides.is_known(order) for order in orders])
 
 
-async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Client) -> None:
+async def test_two_servers_have_different_identities_and_each_a_constant_one(temporal: Client) -> None:
     async with dev_server() as other:
         ours, theirs = await identity_of(temporal), await identity_of(other)
         assert ours.is_same_as(await identity_of(temporal))
@@ -44,7 +44,7 @@ async def test_two_servers_are_told_apart_and_one_is_known_again(temporal: Clien
         assert ours.namespace == theirs.namespace
 
 
-async def test_the_first_check_adopts_and_another_server_is_refused_with_both_named(sides: Sides) -> None:
+async def test_the_first_check_binds_the_ledger_and_another_server_is_refused(sides: Sides) -> None:
     await TemporalGuard(sides.temporal, sides.engine, "worker").check()
     home = await TemporalBinding(sides.engine).read()
     assert home == await identity_of(sides.temporal)
@@ -56,10 +56,10 @@ async def test_the_first_check_adopts_and_another_server_is_refused_with_both_na
         assert part in str(refused.value)
 
 
-async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
+async def test_a_server_replaced_while_a_process_runs_is_detected(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be asked for a while ends nothing; another identity does."""
+    """An unavailable server ends nothing; another identity does."""
     monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
     guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalBinding(sides.engine)
     watching = asyncio.create_task(guard.watch())
@@ -77,8 +77,8 @@ async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
             await watching
 
 
-async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(sides: Sides) -> None:
-    """All of these settlements have their workflow, in the Temporal that the ledger belongs to."""
+async def test_a_round_on_another_server_repairs_nothing_and_records_one_finding(sides: Sides) -> None:
+    """All these settlements have a workflow in the Temporal that the ledger is bound to."""
     async with dev_server() as home:
         await TemporalBinding(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
     orders = await lost(sides, 3)
@@ -89,10 +89,10 @@ async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(
     (finding,) = await sides.findings()
     assert finding.request_unique_no is None
     assert "belongs to" in finding.detail
-    assert await known_to_temporal(sides, orders) == 0
+    assert await count_with_workflow(sides, orders) == 0
 
 
-async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides) -> None:
+async def test_a_round_on_the_right_server_clears_the_finding(sides: Sides) -> None:
     before = await identity_of(sides.temporal)
     gone = before.model_copy(update={"namespace_id": "00000000-0000-0000-0000-000000000000"})
     home = TemporalBinding(sides.engine)
@@ -103,9 +103,7 @@ async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides
     assert await sides.found() == [(WRONG, CLEARED)]
 
 
-async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_a_person(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_round_takes_up_no_more_than_its_limit(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 3)
     orders = await lost(sides, 8)
     ended = await sides.round()
