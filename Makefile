@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev test simulate chaos screenshots check hooks lock clean
+.PHONY: help demo up dev test prove simulate chaos screenshots check hooks lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,18 @@ dev: $(VENV)/.ready ## as up; worker and API start anew whenever a source file c
 
 ##@ Prove
 
-test: $(VENV)/.ready ## run all tests
+# Four processes on two cores: most tests wait most of the time. The empty variable lets them share compiled modules.
+test: $(VENV)/.ready ## test every promise, on real components; WORKERS=4
 	@tests/system_packages
-	@$(BIN)/python -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(or $(WORKERS),4)
+
+prove: $(VENV)/.ready ## the long tests: storm, overload, large batch, all planted bugs, many seeds, long fuzzing
+	@tests/system_packages
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),60) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
 
 screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
 	@tests/system_packages
-	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_e2e_temporal_ui.py
+	@SCREENSHOTS=1 $(BIN)/python -m pytest -m '' tests/e2e/test_e2e_temporal_ui.py
 
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))

@@ -18,7 +18,7 @@ CHECK_LIMIT_S = 5.0
 """For one check: two calls of Temporal and one read of the ledger."""
 CHECK_EVERY_S = 10.0
 """How often a running process checks again: the server behind an address may be replaced at any time."""
-ADOPT_COMMAND = "python -m api.adopt_temporal"
+BIND_COMMAND = "python -m api.bind_temporal"
 
 _RPC = timedelta(seconds=CHECK_LIMIT_S)
 
@@ -30,7 +30,7 @@ class WrongTemporalError(TemporalCallError):
         super().__init__(
             f"the ledger belongs to Temporal's {home}, but this process is connected to {found}. Nothing is started or "
             "repaired. Correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or SETTLEMENT_DATABASE_URL. If the new one "
-            f"replaces the old one for good, stop all workers and API processes and run: {ADOPT_COMMAND}"
+            f"replaces the old one for good, stop all workers and API processes and run: {BIND_COMMAND}"
         )
         self.home = home
         self.found = found

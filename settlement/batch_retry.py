@@ -149,6 +149,12 @@ class Batch(Model):
     temporal_ui_url: str | None = None
 
 
+class BatchList(Model):
+    """Batches, newest first."""
+
+    items: tuple[Batch, ...]
+
+
 class BatchItems(Model):
     """One page of a batch's report, by position."""
 
@@ -174,8 +180,8 @@ class BatchInput(Model):
     reason_code: str
     note: str
     rate_per_s: float
-    progress: BatchProgress = BatchProgress()
-    """As the ledger had it when this run was started: nothing but what the UI shows until the first answer."""
+    progress: BatchProgress
+    """As the ledger had it when this run was started. A run that begins with nothing pending ends at once."""
 
 
 class BatchChunk(Model):

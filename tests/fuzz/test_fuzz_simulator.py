@@ -23,6 +23,8 @@ from tests.fuzz.attack import (
     sequences,
 )
 
+pytestmark = pytest.mark.longer("fuzzing")
+
 SCHEMA = described(create_app(SimulatorSettings()).openapi())
 CONTRACT = {
     f"POST {path}"
@@ -58,12 +60,12 @@ def http(attack: Attack) -> Iterator[httpx2.Client]:
 
 
 @SCHEMA.exclude(path="/simulator/outage").parametrize()
-def test_answer_is_as_documented(case: Case, attack: Attack) -> None:
+def test_response_is_as_documented(case: Case, attack: Attack) -> None:
     attack.on(case)
 
 
 @SCHEMA.include(path="/simulator/outage").parametrize()
-def test_answer_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
+def test_response_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
     """Each outage ends before the next request, which would get no answer otherwise."""
     try:
         attack.on(case)

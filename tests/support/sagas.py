@@ -22,7 +22,7 @@ from settlement.ids import workflow_id
 from settlement.snapshot import Snapshot
 from settlement.start import Carried, SettlementInput, SettlementStart, TakeUp
 from settlement.states import State
-from tests.support.binaries import beside_python
+from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.scripted import ScriptedExternalSystem
@@ -48,10 +48,12 @@ IDENTITY = "tests"
 @asynccontextmanager
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """Run a time-skipping server with our search attributes."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=DATA_CONVERTER,
-        identity=IDENTITY,
-        test_server_existing_path=beside_python("temporal-test-server"),
+    async with await started(
+        lambda: WorkflowEnvironment.start_time_skipping(
+            data_converter=DATA_CONVERTER,
+            identity=IDENTITY,
+            test_server_existing_path=beside_python("temporal-test-server"),
+        )
     ) as environment:
         # This server can add search attributes but not list them, so the worker's own registration cannot do it.
         await environment.client.operator_service.add_search_attributes(
