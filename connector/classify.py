@@ -16,7 +16,7 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.strict_json import RepeatedNameError, member_text, strict_json
 from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
-from settlement.reply_record import ReplyRecord, shown
+from settlement.reply_record import ReplyRecord, printable
 from settlement.states import CancelResult, Outcome
 
 _EXCERPT_BYTES = 120
@@ -105,4 +105,4 @@ def _unknown(rule: Rule, detail: str, reply: Reply, record: ReplyRecord | None =
 
 
 def _detail(text: str) -> str:
-    return shown(text, DETAIL_LENGTH_MAX)
+    return printable(text, DETAIL_LENGTH_MAX)

@@ -7,7 +7,7 @@ from temporalio.common import RetryPolicy
 
 from contract.fields import REMARK_LENGTH_MAX
 from settlement.ids import CancelKind
-from settlement.policy import FACTOR, SettlementPolicy, first_wait_s, longest_wait_s, waits_s
+from settlement.policy import BACKOFF_FACTOR, SettlementPolicy, first_wait_s, longest_wait_s, waits_s
 from settlement.snapshot import CancelIntent
 from settlement.states import CancelResult, Outcome
 
@@ -24,7 +24,7 @@ def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
     """Return the bounded retry policy of one round of one cancel (contract, rule 3)."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first_wait_s(policy)),
-        backoff_coefficient=FACTOR,
+        backoff_coefficient=BACKOFF_FACTOR,
         maximum_interval=timedelta(seconds=longest_wait_s(policy)),
         maximum_attempts=policy.cancel_max_attempts,
     )

@@ -11,7 +11,7 @@ from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Outcome, State
 from settlement.tasks import CancelTask
-from settlement.unreported_calls import CALLS, with_unreported
+from settlement.unreported_calls import CALL_RECORDS, with_unreported
 from workflows.compensation import attempts_begun
 
 LOST_WITH_ITS_WORKFLOW = Verdict(
@@ -65,7 +65,7 @@ def calls_of_failed_cancel(
         if isinstance(cause, ActivityTimeoutError)
         else ()
     )
-    reported = CALLS.validate_python(details[0]) if details else ()
+    reported = CALL_RECORDS.validate_python(details[0]) if details else ()
     # If an operator ended the activity by hand, the number of attempts is not known. There was at least one.
     made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
     return with_unreported(reported, task, made, _cancel_operation(reported), scheduled_at)

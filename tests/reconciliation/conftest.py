@@ -142,7 +142,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every difference seriously at once; `tests/unit/activities` says how long the real limits wait."""
-    for limit in ("UNTOUCHED_S", "START_SLACK_S", "BEHIND_S"):
+    for limit in ("UNCHANGED_S", "START_SLACK_S", "LEDGER_DELAY_MAX_S"):
         monkeypatch.setattr(f"settlement.limits.RECONCILE_{limit}", 0.0)
 
 

@@ -12,7 +12,7 @@ from settlement.reconciliation import ReconciliationRound, RoundCursors, ScanRes
 from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number
 from tests.support.rounds import Parts, looking_at, part
-from workflows.reconciliation.workflow import PARTS_MAX, Reconciliation
+from workflows.reconciliation.workflow import PAGES_MAX, Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE
 
 
@@ -74,7 +74,7 @@ async def test_a_round_ends_at_its_limit_and_says_where_the_next_one_goes_on(env
 async def test_parts_that_end_early_do_not_keep_a_round_for_ever(environment: WorkflowEnvironment) -> None:
     parts = Parts(ledger=(part(0, "again"),))
     carry = await run(environment, parts)
-    assert len(parts.asked_after("ledger")) == PARTS_MAX
+    assert len(parts.asked_after("ledger")) == PAGES_MAX
     assert carry.ledger_after == "again"
 
 
@@ -151,8 +151,8 @@ def test_the_limits_fit_into_each_other() -> None:
     assert limits.RECONCILE_PAGE_BUDGET_S + slowest_s < whole(limits.RECONCILE_PAGE_START_TO_CLOSE)
     assert whole(limits.RECONCILE_ROUND_MAX) > limits.RECONCILE_CHECKED_MAX / limits.RECONCILE_RATE_PER_S * 2
     assert limits.RECONCILE_PAGE / limits.RECONCILE_RATE_PER_S < limits.RECONCILE_PAGE_BUDGET_S
-    assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PARTS_MAX
-    assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PARTS_MAX
+    assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PAGES_MAX
+    assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PAGES_MAX
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from settlement.calls import CallRecord, Rule
 from settlement.ids import CancelKind
 from settlement.states import Outcome
 from settlement.tasks import CancelTask
-from settlement.unreported_calls import CALLS, with_unreported
+from settlement.unreported_calls import CALL_RECORDS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.stories import ATTEMPTS, FAILED
 from workflows.compensation import cancel_intent
@@ -48,7 +48,7 @@ def failed(cause: BaseException, retry_state: RetryState = RetryState.MAXIMUM_AT
 
 
 def lost(*heard: CallRecord) -> ActivityTimeoutError:
-    details = [CALLS.dump_python(heard, mode="json")] if heard else []
+    details = [CALL_RECORDS.dump_python(heard, mode="json")] if heard else []
     return ActivityTimeoutError("lost", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=details)
 
 
@@ -71,7 +71,7 @@ def test_an_attempt_that_was_never_heard_of_bears_the_operation_of_the_others() 
 
 def test_what_a_failure_carries_is_not_added_to() -> None:
     carried = tuple(attempt(number) for number in range(1, ATTEMPTS + 1))
-    failure = ApplicationError("no correct reply", CALLS.dump_python(carried, mode="json"))
+    failure = ApplicationError("no correct reply", CALL_RECORDS.dump_python(carried, mode="json"))
     assert calls_of_failed_cancel(failed(failure), TASK, ATTEMPTS, AT) == carried
 
 

@@ -138,7 +138,7 @@ class Bench:
             expected_count=count,
             rate_per_s=rate_per_s,
         )
-        return (await self.batches.begin(order, "ops-1", datetime.now(UTC))).batch_id
+        return (await self.batches.create(order, "ops-1", datetime.now(UTC))).batch_id
 
     async def run(self, batch: str) -> WorkflowHandle[BatchRetry, BatchProgress]:
         """Start a batch's workflow; return its handle."""
