@@ -150,7 +150,7 @@ async def test_first_response_repeat_and_get_return_the_same_resource(api: ApiHa
 
 
 async def test_concurrent_equal_orders_get_one_settlement(api: ApiHarness) -> None:
-    """Exactly one is told that it is new; all are told the same decision; the broker sees one adjust."""
+    """Exactly one response says that the order is new; all have the same decision; the broker gets one adjust."""
     body = order()
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with api.workers(external):

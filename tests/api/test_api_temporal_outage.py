@@ -106,7 +106,7 @@ async def test_without_a_worker_the_answer_is_202_within_the_wait(api: ApiHarnes
 
 
 async def test_an_expired_wait_logs_no_error(api: ApiHarness, api_without_temporal: ApiHarness) -> None:
-    """The client keeps the error of a cancelled call in a future. If nobody reads it, asyncio logs a traceback."""
+    """The client keeps the error of a cancelled call in a future. asyncio logs a traceback if it is not read."""
     complaints: list[object] = []
     loop = asyncio.get_running_loop()
     calm = loop.get_exception_handler()

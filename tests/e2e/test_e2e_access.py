@@ -1,4 +1,4 @@
-"""The stack with keys on: real processes, the first key from the command line, and who may do what from there."""
+"""The stack with API keys: the first key from the command line, then keys and permissions over HTTP."""
 
 import asyncio
 import os
@@ -23,14 +23,14 @@ RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 
 @pytest_asyncio.fixture(scope="module")
 async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Run a stack that asks for keys."""
+    """Run a stack that requires keys."""
     settings = e2e_settings(tmp_path_factory.mktemp("locked"), auth="on", api_key_pepper=SecretStr(PEPPER))
     async with running(settings) as started:
         yield started
 
 
 async def first_key(system: System, *arguments: str) -> str:
-    """Make an admin key as an operator does."""
+    """Create an admin key as an operator does."""
     env = {"SETTLEMENT_DATABASE_URL": system.stack.settings.ledger_url, "SETTLEMENT_API_KEY_PEPPER": PEPPER}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api.first_key", *arguments),
@@ -43,27 +43,27 @@ async def first_key(system: System, *arguments: str) -> str:
 
 
 class Caller:
-    """Somebody with a key, or nobody."""
+    """A caller with a key, or without one."""
 
     def __init__(self, system: System, key: str | None) -> None:
         self._system = system
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Return status and body."""
+        """Send a request; return status and body."""
         url = self._system.stack.api_url + path
         headers = self._headers | {"Prefer": "wait=15"}
         async with self._system.http.request(method, url, json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def key(self, owner: str, role: str) -> "Caller":
-        """Make a key for somebody."""
+        """Create a key, and return a caller with it."""
         status, made = await self.ask("POST", "/v1/api-keys", {"owner": owner, "role": role})
         assert status == 201
         return Caller(self._system, made["apiKey"])
 
     async def sees(self, number: str, state: State) -> dict[str, Any]:
-        """Wait until a settlement stands in a state, and return it."""
+        """Wait until a settlement is in a state, and return it."""
 
         async def probe() -> dict[str, Any] | None:
             status, body = await self.ask("GET", f"/v1/settlements/{number}")
@@ -72,26 +72,26 @@ class Caller:
         return await until(probe, limit_s=60, what=f"{number} in {state}")
 
 
-async def test_from_the_first_key_to_an_audited_act(locked: System) -> None:
+async def test_from_the_first_key_to_an_audited_action(locked: System) -> None:
     admin = Caller(locked, await first_key(locked, "boss"))
     platform, viewer, operator = [await admin.key(f"{role}-1", role) for role in ("platform", "viewer", "operator")]
-    nobody = Caller(locked, None)
+    without_key = Caller(locked, None)
     body = faulty("hang_applied", cancel="fail", times=3)
     number = body["requestUniqueNo"]
-    for caller, status in ((nobody, 401), (viewer, 403), (operator, 403), (admin, 403), (platform, 201)):
+    for caller, status in ((without_key, 401), (viewer, 403), (operator, 403), (admin, 403), (platform, 201)):
         assert (await caller.ask("POST", "/v1/settlements", body))[0] == status
     await viewer.sees(number, State.ABORTED)
     retry = f"/v1/settlements/{number}/cancel-adjust-retries"
-    for caller, status in ((nobody, 401), (viewer, 403), (platform, 403), (admin, 403), (operator, 202)):
+    for caller, status in ((without_key, 401), (viewer, 403), (platform, 403), (admin, 403), (operator, 202)):
         assert (await caller.ask("POST", retry, RETRY))[0] == status
     ended = await viewer.sees(number, State.CANCELLED)
     assert [act["operator"] for act in ended["operatorActions"]] == ["operator-1"]
     assert (await admin.ask("GET", f"/v1/settlements/{number}"))[0] == 403
-    await _ends(admin, platform)
+    await _check_revocation(admin, platform)
 
 
-async def _ends(admin: Caller, platform: Caller) -> None:
-    """Revoke the platform's key; from then on it opens nothing."""
+async def _check_revocation(admin: Caller, platform: Caller) -> None:
+    """Revoke the platform's key, and check that it is rejected."""
     keys = (await admin.ask("GET", "/v1/api-keys"))[1]["items"]
     (key_id,) = [key["keyId"] for key in keys if key["role"] == "platform"]
     for _ in range(2):
@@ -112,5 +112,5 @@ async def test_no_secret_is_in_any_log(locked: System) -> None:
 
 
 def text_of(folder: Path) -> str:
-    """Return what stands in all files of a folder."""
+    """Return the text of all files of a folder."""
     return "".join(path.read_text() for path in folder.iterdir())

@@ -25,19 +25,19 @@ SELECTION = {"companyId": COMPANY, "cause": "HTTP_STATUS"}
 
 @pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack whose settlements give up early."""
+    """Return a stack with few attempts per cancel."""
     settings = e2e_settings(tmp_path_factory.mktemp("batch"), cancel_max_attempts=ATTEMPTS, expire_after_s=120)
     async with running(settings) as started:
         yield started
 
 
-def applied_all_the_same() -> dict[str, Any]:
-    """Return an order that the broker applies and then fails to answer, and to cancel for a whole round."""
+def applied_with_error_reply() -> dict[str, Any]:
+    """Return an order that the broker applies with an error reply, and whose cancels fail for a whole round."""
     return faulty("http_500_applied", cancel="fail", times=ATTEMPTS)
 
 
 async def aborted(system: System, count: int, make: MakeOrder, company_id: int = COMPANY) -> list[str]:
-    """Post orders of a company, some at a time, until so many are aborted; return their numbers.
+    """Post orders of a company, some at a time, until `count` are aborted; return their numbers.
 
     On a busy machine a worker may take an order up too late to send it; that one is EXPIRED, and another one follows.
     """
@@ -62,7 +62,7 @@ async def batch(system: System, path: str) -> dict[str, Any]:
 
 
 async def becomes(system: System, path: str, field: str, value: object) -> dict[str, Any]:
-    """Wait until a batch's answer says so, and return it."""
+    """Wait until a field of a batch has a value, and return the batch."""
 
     async def probe() -> dict[str, Any] | None:
         found = await batch(system, path)
@@ -72,7 +72,7 @@ async def becomes(system: System, path: str, field: str, value: object) -> dict[
 
 
 async def under_way(system: System, path: str, count: int) -> None:
-    """Wait until a batch has retried some, but not all."""
+    """Wait until a batch has retried some of its items."""
 
     async def probe() -> bool:
         return bool((await batch(system, path))["outcomes"].get("RETRIED", 0) >= count // 5 + 1)
@@ -95,11 +95,11 @@ async def report(system: System, path: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("unreached_count", "applied_count"), [(6, 2), pytest.param(150, 50, marks=pytest.mark.prove("batch"))]
 )
-async def test_what_an_outage_has_aborted_is_put_right_by_one_batch_through_a_kill_of_the_worker(
+async def test_one_batch_retries_what_an_outage_has_aborted_although_the_worker_is_killed(
     own_system: System, unreached_count: int, applied_count: int
 ) -> None:
     count = unreached_count + applied_count
-    applied = await aborted(own_system, applied_count, lambda: applied_all_the_same() | {"amount": APPLIED})
+    applied = await aborted(own_system, applied_count, lambda: applied_with_error_reply() | {"amount": APPLIED})
     await own_system.outage("http_500", COMPANY)
     unreached = await aborted(own_system, unreached_count, lambda: order(amount=NEVER_REACHED))
     spared = (await own_system.post(order(), company_id=OTHER_COMPANY)).body
@@ -136,13 +136,13 @@ async def test_what_an_outage_has_aborted_is_put_right_by_one_batch_through_a_ki
     for number in applied:
         await reversed_once(own_system, number)
     for number in unreached:
-        await found_to_be_unknown(own_system, number)
+        await never_received(own_system, number)
     again = (await own_system.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
     assert (again["count"], again["totals"]) == (0, [])
 
 
 async def acts(system: System, number: str, result: CancelResult) -> None:
-    """Check that a settlement ended so, after one act of the batch."""
+    """Check that a settlement was cancelled with this result, after one action of the batch."""
     resource = (await system.get(number)).body
     assert (resource["state"], resource["cancelResult"]) == (State.CANCELLED, result)
     assert [act["kind"] for act in resource["operatorActions"]] == ["RETRY_CANCEL_ADJUST"]
@@ -150,7 +150,7 @@ async def acts(system: System, number: str, result: CancelResult) -> None:
 
 
 async def reversed_once(system: System, number: str) -> None:
-    """Check by the broker's own books and journal that the amount was given back once, under one number."""
+    """Check in the broker's books and journal that the amount was reversed once, under one number."""
     await acts(system, number, CancelResult.REVERSED)
     books = await system.books(number)
     assert (books["timesApplied"], books["timesReversed"]) == (1, 1)
@@ -159,8 +159,8 @@ async def reversed_once(system: System, number: str) -> None:
     assert len({call["body"] for call in cancels}) == 1
 
 
-async def found_to_be_unknown(system: System, number: str) -> None:
-    """Check that the broker never had the adjust and never will, and that each of two cancels said one thing only."""
+async def never_received(system: System, number: str) -> None:
+    """Check that the broker has burnt the number, and that each of the two cancels had one body."""
     await acts(system, number, CancelResult.NEVER_RECEIVED)
     books = await system.books(number)
     assert (books["state"], books["timesApplied"]) == ("BURNT", 0)
@@ -171,8 +171,8 @@ async def found_to_be_unknown(system: System, number: str) -> None:
     assert {call["requestUniqueNo"] for call in cancels} == {cancel_unique_no(number, kind) for kind in CancelKind}
 
 
-async def test_with_every_worker_stopped_batches_are_read_begun_and_stopped(own_system: System) -> None:
-    await aborted(own_system, 1, applied_all_the_same, OTHER_COMPANY)
+async def test_without_workers_batches_are_started_read_and_stopped(own_system: System) -> None:
+    await aborted(own_system, 1, applied_with_error_reply, OTHER_COMPANY)
     await own_system.stack.worker.stop()
     selection = {"companyId": OTHER_COMPANY}
     ordered = {"selection": selection, "reasonCode": "OTHER", "note": "no worker", "expectedCount": 1}

@@ -1,4 +1,4 @@
-"""Parts that are killed or away: nothing is adjusted twice, lost, or left hanging. Each test has its own stack."""
+"""Parts that are killed or unreachable: no order is adjusted twice, lost, or left without an end state."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from tests.support.polling import until
 
 @pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack that these tests may break, one after the other; each leaves it whole."""
+    """Return a stack that each of these tests breaks and repairs."""
     async with running(e2e_settings(tmp_path_factory.mktemp("crashes"), expire_after_s=8)) as started:
         yield started
 
@@ -58,7 +58,7 @@ async def test_a_worker_killed_in_mid_cancel_leaves_that_attempt_in_the_audit(ow
     assert len(await own_system.cancels(number)) == 2
 
 
-async def test_a_worker_told_to_end_lets_its_calls_end_first(own_system: System) -> None:
+async def test_a_worker_that_stops_completes_its_calls_first(own_system: System) -> None:
     body = faulty("late", seconds=2)
     await own_system.post(body, wait_s=None)
     await own_system.adjust_arrives(body["requestUniqueNo"])
@@ -68,7 +68,7 @@ async def test_a_worker_told_to_end_lets_its_calls_end_first(own_system: System)
     assert (ended["state"], len(await own_system.adjusts(body["requestUniqueNo"]))) == (State.SETTLED, 1)
 
 
-async def test_without_a_worker_posts_are_accepted_within_the_wait_and_expire_unsent(own_system: System) -> None:
+async def test_without_a_worker_orders_are_accepted_within_the_wait_and_expire_unsent(own_system: System) -> None:
     await own_system.stack.worker.kill()
     body = order()
     number = body["requestUniqueNo"]
@@ -90,7 +90,7 @@ async def test_without_a_worker_posts_are_accepted_within_the_wait_and_expire_un
     assert await own_system.calls(number) == []
 
 
-async def test_with_temporal_frozen_posts_get_503_within_the_wait_and_the_same_post_settles_later(
+async def test_with_temporal_frozen_a_post_gets_503_within_the_wait_and_a_repeat_settles(
     own_system: System,
 ) -> None:
     os.kill(own_system.stack.temporal.pid, signal.SIGSTOP)
@@ -114,7 +114,7 @@ async def test_with_temporal_frozen_posts_get_503_within_the_wait_and_the_same_p
     assert len(await own_system.adjusts(body["requestUniqueNo"])) == (ended["state"] == State.SETTLED)
 
 
-async def test_with_temporal_killed_the_state_still_answers_and_work_goes_on_after(own_system: System) -> None:
+async def test_with_temporal_killed_reads_still_work_and_orders_settle_afterwards(own_system: System) -> None:
     settled = (await own_system.post(order())).body
     await own_system.stack.temporal.kill()
     assert (await own_system.get(settled["requestUniqueNo"])).body == settled
@@ -128,7 +128,7 @@ async def test_with_temporal_killed_the_state_still_answers_and_work_goes_on_aft
     await until(settles, limit_s=60)
 
 
-async def test_the_number_stays_taken_after_temporal_has_forgotten_it(own_system: System) -> None:
+async def test_a_number_stays_taken_after_its_workflow_was_deleted(own_system: System) -> None:
     body = order()
     number = body["requestUniqueNo"]
     first = await own_system.post(body)

@@ -1,4 +1,4 @@
-"""The external system has its full 3 seconds, and no cancel ever meets its adjust in flight."""
+"""The external system has its full 3 seconds, and no cancel is sent while its adjust is in flight."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from tests.e2e.conftest import System, faulty
 AT_ONCE = 100
 
 
-async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_in_flight(system: System) -> None:
+async def test_a_hundred_hanging_adjusts_get_their_full_time_and_are_cancelled_only_afterwards(system: System) -> None:
     bodies = [faulty("hang_applied") for _ in range(AT_ONCE)]
-    # How soon each is answered is the machine's affair; that none is cut short is ours.
+    # The response time depends on the machine; the deadline of each adjust must not.
     answers = await asyncio.gather(*(system.post(body, wait_s=45) for body in bodies))
     assert {answer.body["decision"] for answer in answers} == {Decision.VOID}
     for body in bodies:
@@ -21,7 +21,7 @@ async def test_a_hundred_that_hang_at_once_are_neither_cut_short_nor_cancelled_i
             continue
         assert ended["state"] == State.CANCELLED
         [adjust], [cancel] = await system.adjusts(number), await system.cancels(number)
-        # By our own clock: a busy simulator notes an arrival late, and then its 3 s look shorter than they were.
+        # Our own duration: a busy simulator records arrivals late, so its times look shorter.
         assert ended["calls"][0]["durationMs"] >= 3000
         assert cancel["receivedAtNs"] >= adjust["endedAtNs"]
         assert (await system.books(number))["timesReversed"] == 1
@@ -32,7 +32,7 @@ async def test_a_reply_within_three_seconds_counts(system: System) -> None:
     assert answer.body["decision"] == Decision.PROCEED
 
 
-async def test_the_resource_says_how_far_a_call_had_come(system: System) -> None:
+async def test_the_resource_shows_the_phase_of_an_unanswered_call(system: System) -> None:
     for fault, phase in (("hang_applied", "FIRST_BYTE"), ("drip", "BODY"), (None, None)):
         number = (await system.post(faulty(fault))).body["requestUniqueNo"]
         ended = await system.ends(number)

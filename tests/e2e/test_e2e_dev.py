@@ -1,4 +1,4 @@
-"""`make dev`: a changed source is served by new processes; what is not concerned keeps running."""
+"""`make dev`: worker and API restart after a change of the sources; the other parts keep running."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ RELOADED = ("worker.py", "api")
 
 @dataclass
 class Dev:
-    """`make dev` over a copy of the sources."""
+    """`make dev` with a copy of the sources."""
 
     process: subprocess.Process
     sources: Path
@@ -36,30 +36,30 @@ class Dev:
     last: dict[str, int] = field(default_factory=dict)
 
     def change(self, path: str, old: str, new: str) -> None:
-        """Replace text in a source file as an editor does: by another file."""
+        """Replace text in a source file as an editor does: by a new file."""
         file, beside = self.sources / path, self.sources / f"{path}.new"
         text = file.read_text()
         assert old in text
         beside.write_text(text.replace(old, new))
         beside.replace(file)
 
-    async def have_said(self, what: str, times: int) -> bool:
-        """Tell whether this was said of both worker and API so many times."""
+    async def have_printed(self, what: str, times: int) -> bool:
+        """Return whether the log has this text `times` times for each of worker and API."""
         said = self.log.read_text()
         assert self.process.returncode is None, said
         return all(said.count(f"{part} {what}") == times for part in ("worker", "api"))
 
     def pids(self) -> dict[str, int]:
-        """Return the process ids of its parts by what their commands name."""
+        """Return the process ids of its parts by name."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return {_name_of(pid): int(pid) for pid in children}
 
-    def left(self) -> list[int]:
-        """Return what is still running of the parts that ran before it ended."""
+    def still_running(self) -> list[int]:
+        """Return the parts that still run after the end."""
         return [pid for pid in self.last.values() if Path(f"/proc/{pid}").exists()]
 
     async def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON
-        """Ask the API; None while it is away."""
+        """Return the JSON of a GET; None while the API is down."""
         try:
             async with aiohttp.ClientSession() as http, http.get(self.api_url + path) as answer:
                 return await answer.json()
@@ -93,7 +93,7 @@ async def developing(folder: Path) -> AsyncIterator[Dev]:
         )
     dev = Dev(process, sources, log, f"http://{HOST}:{ports['api_port']}")
     try:
-        await until(lambda: dev.have_said(READY, 1), limit_s=LIMIT_S, what="make dev is up")
+        await until(lambda: dev.have_printed(READY, 1), limit_s=LIMIT_S, what="make dev is up")
         yield dev
     finally:
         if process.returncode is None:
@@ -107,26 +107,26 @@ def _name_of(pid: str) -> str:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="process ids are read from /proc")
-async def test_worker_and_api_start_anew_and_the_rest_keeps_running(tmp_path: Path) -> None:
+async def test_worker_and_api_restart_and_the_other_parts_keep_running(tmp_path: Path) -> None:
     async with developing(tmp_path) as dev:
         before, number = dev.pids(), await dev.settle()
         assert sorted(before) == sorted((*KEPT, *RELOADED))
 
-        dev.change("api/app.py", 'title="Order settlement"', 'title="As changed"')
-        await until(lambda: dev.have_said(READY, 2), limit_s=LIMIT_S, what="worker and API have started anew")
-        assert (await dev.get("/openapi.json"))["info"]["title"] == "As changed"
+        dev.change("api/app.py", 'title="Order settlement"', 'title="Changed"')
+        await until(lambda: dev.have_printed(READY, 2), limit_s=LIMIT_S, what="worker and API have restarted")
+        assert (await dev.get("/openapi.json"))["info"]["title"] == "Changed"
         assert {name for name, pid in dev.pids().items() if before[name] == pid} == set(KEPT)
         assert (await dev.get(f"/v1/settlements/{number}"))["state"] == "SETTLED"
-        assert "worker stopped" in (tmp_path / "state/logs/worker.log").read_text(), "it ended in order"
+        assert "worker stopped" in (tmp_path / "state/logs/worker.log").read_text(), "it stopped normally"
         await dev.settle()
 
         dev.change("activities/adjust.py", "class Adjust:", "class Adjust(:")
-        await until(lambda: dev.have_said("will be started again at the next change", 1), limit_s=LIMIT_S)
+        await until(lambda: dev.have_printed("will be started again at the next change", 1), limit_s=LIMIT_S)
         assert "SyntaxError" in dev.log.read_text()
         dev.change("activities/adjust.py", "class Adjust(:", "class Adjust:")
-        await until(lambda: dev.have_said(READY, 3), limit_s=LIMIT_S, what="the mended worker has started")
+        await until(lambda: dev.have_printed(READY, 3), limit_s=LIMIT_S, what="the corrected worker has started")
         await dev.settle()
         dev.last = dev.pids()
         assert {name for name, pid in dev.last.items() if before[name] == pid} == set(KEPT)
     assert dev.process.returncode == 0
-    assert dev.left() == []
+    assert dev.still_running() == []

@@ -1,4 +1,4 @@
-"""The documentation of the API in a real browser that can reach nothing but the API."""
+"""The documentation of the API in a real browser that can reach only the API."""
 
 import os
 import shutil
@@ -25,10 +25,10 @@ async def test_the_page_lists_the_operations_without_internet_access(system: Sys
             executable_path=CHROMIUM or "chromium", args=["--no-sandbox", "--disable-gpu", NO_INTERNET]
         )
         page = await browser.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
         await page.goto(f"{system.stack.api_url}{path}", wait_until="load")
         await expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
         await browser.close()
     own = (system.stack.api_url, "data:", "blob:")
-    assert [url for url in asked if not url.startswith(own)] == []
+    assert [url for url in requested if not url.startswith(own)] == []

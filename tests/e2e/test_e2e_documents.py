@@ -1,4 +1,4 @@
-"""The documents are executable: every console block of every document, on the real stack, prints what it shows.
+"""The documents are executable: every console block prints what the document shows, on the real stack.
 
 Each document has a shell, ports and a folder of its own. It starts what it needs by its own commands (`make up`). The
 ports that it names are the defaults; here they stand for free ones. Waits between attempts are shorter than in
@@ -45,7 +45,7 @@ def to_run() -> Iterator[ParameterSet]:
 
 
 class Reader:
-    """Types a document's commands and compares what they print with what it shows."""
+    """Runs the commands of a document, and compares their output with the document."""
 
     def __init__(self, shell: Shell, env: dict[str, str], folder: Path, ports: dict[str, str]) -> None:
         self._shell = shell
@@ -56,7 +56,7 @@ class Reader:
         self.running: list[Foreground] = []
 
     async def follow(self, command: Command, *, status_is_asked_for: bool) -> None:
-        """Do as the document says; fail where it prints something else, or fails without saying so."""
+        """Run a command. Fail if its output differs, or if it fails and the document does not show that."""
         text = self._with_our_ports(self._shape.typed(command.text))
         if RUNS_UNTIL_CTRL_C.match(text):
             await self._start(text, command)
@@ -98,7 +98,7 @@ class Reader:
 
 
 def lay_out(folder: Path) -> None:
-    """Link all that a clone has into a folder, with the environment that runs this test; `make` sees it as ready."""
+    """Link the files of a clone into a folder, with the current virtual environment marked as ready."""
     for entry in ROOT.iterdir():
         if entry.name not in LEFT_OUT:
             (folder / entry.name).symlink_to(entry)
@@ -111,35 +111,35 @@ def lay_out(folder: Path) -> None:
 
 @asynccontextmanager
 async def reader(folder: Path) -> AsyncIterator[Reader]:
-    """Sit down at a fresh copy of the repository, with `make` done once."""
+    """Yield a reader with a fresh copy of the repository, with `make` done once."""
     lay_out(folder)
     free = {name: str(free_port()) for name in PORT_SETTINGS}
-    told = {f"{ENV_PREFIX}{name}".upper(): value for name, value in {**QUICKER, **free}.items()}
+    settings = {f"{ENV_PREFIX}{name}".upper(): value for name, value in {**QUICKER, **free}.items()}
     env = {
         "PATH": os.defpath,
         "HOME": str(folder),
         "LANG": "C.UTF-8",
         "SETTLEMENT_URL": f"http://127.0.0.1:{free['api_port']}",
-        **told,
+        **settings,
     }
     ports = {str(Settings.model_fields[name].default): value for name, value in free.items()}
     shell = await Shell.open(env, folder)
-    sitting = Reader(shell, env, folder, ports)
+    opened = Reader(shell, env, folder, ports)
     try:
-        yield sitting
+        yield opened
     finally:
         await shell.close()
-        for started in reversed(sitting.running):
+        for started in reversed(opened.running):
             await started.stop()
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", list(to_run()))
-async def test_a_documents_commands_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+async def test_the_commands_of_a_document_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     commands = [
         each for block in blocks(page) if block.language == "console" and not block.not_run for each in block.commands()
     ]
-    async with reader(tmp_path) as sitting:
+    async with reader(tmp_path) as opened:
         for command, following in zip(commands, [*commands[1:], None], strict=True):
             asked = following is not None and following.text == "echo $?"
-            await sitting.follow(command, status_is_asked_for=asked)
+            await opened.follow(command, status_is_asked_for=asked)

@@ -1,4 +1,4 @@
-"""SIGTERM ends worker and API within their documented time, whatever around them is frozen."""
+"""SIGTERM ends worker and API within their documented time, also if other parts are frozen."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 
 @contextmanager
 def frozen(process: Process) -> Iterator[None]:
-    """Freeze a process; its connections stay open and nothing answers."""
+    """Freeze a process: its connections stay open, and it does not respond."""
     os.kill(process.pid, signal.SIGSTOP)
     try:
         yield
@@ -43,7 +43,7 @@ async def ends(process: Process, limit_s: float) -> int:
     return await asyncio.wait_for(process.wait(), limit_s + SLACK_S)
 
 
-async def test_the_worker_ends_in_time_while_temporal_is_frozen(own_system: System) -> None:
+async def test_the_worker_stops_in_time_while_temporal_is_frozen(own_system: System) -> None:
     body = faulty("hang_applied")
     await own_system.post(body, wait_s=None)
     await own_system.adjust_arrives(body["requestUniqueNo"])
@@ -55,8 +55,8 @@ async def test_the_worker_ends_in_time_while_temporal_is_frozen(own_system: Syst
     assert (await own_system.ends(body["requestUniqueNo"]))["state"] == "CANCELLED"
 
 
-async def test_the_worker_lets_a_call_end_that_is_in_flight(own_system: System) -> None:
-    """Its outcome is known, and not unknown for nothing."""
+async def test_the_worker_completes_a_call_in_flight(own_system: System) -> None:
+    """So the outcome of the call is known."""
     body = faulty("hang_applied")
     await own_system.post(body, wait_s=None)
     await own_system.adjust_arrives(body["requestUniqueNo"])
@@ -81,7 +81,7 @@ async def test_a_second_signal_ends_the_worker_at_once(own_system: System) -> No
     await worker.start()
 
 
-async def test_the_api_ends_in_time_while_temporal_is_frozen_and_a_stream_is_open(own_system: System) -> None:
+async def test_the_api_stops_in_time_while_temporal_is_frozen_and_a_stream_is_open(own_system: System) -> None:
     api = own_system.stack.api
     body = faulty("http_500_applied", cancel="fail", times=99)
     await own_system.post(body)

@@ -1,4 +1,4 @@
-"""Every metric and label that a rule, a panel or the document names is in a real scrape, and the document names all."""
+"""Every metric and label of alert rules, panels and the document exists in a real scrape, and all are documented."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -24,13 +24,13 @@ RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 
 @dataclass
 class Scrape:
-    """What one Prometheus would know of API and worker: the labels of every series, by name; and ours by type."""
+    """The series of API and worker: labels by name, and type, labels and source of our own metrics."""
 
     labels: dict[str, set[str]] = field(default_factory=lambda: {k: set(v) for k, v in PROMETHEUS_OWN.items()})
     ours: dict[str, tuple[str, frozenset[str], str]] = field(default_factory=dict)
 
     def add(self, text: str, source: str) -> None:
-        """Take in one exposition."""
+        """Add one exposition."""
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 self.labels.setdefault(sample.name, set()).update(sample.labels, FROM_PROMETHEUS)
@@ -41,7 +41,7 @@ class Scrape:
 
 
 async def scraped(system: System) -> Scrape:
-    """Read what both processes serve now."""
+    """Scrape both processes."""
     scrape = Scrape()
     worker = f"http://127.0.0.1:{system.stack.settings.worker_metrics_port}"
     for url, source in ((system.stack.api_url, "api"), (worker, "worker")):
@@ -64,7 +64,7 @@ def documented() -> dict[str, tuple[str, frozenset[str], str]]:
 
 
 async def break_a_workflow_task(system: System) -> Client:
-    """Start a workflow whose input nobody can read: its task fails again and again, as after a wrong release."""
+    """Start a workflow with an unreadable input: its task fails repeatedly, as after a wrong release."""
     client = await Client.connect(system.stack.temporal_address)
     await client.start_workflow("OrderSettlement", "no order", id="unreadable", task_queue=SETTLEMENT_TASK_QUEUE)
     return client
@@ -72,7 +72,7 @@ async def break_a_workflow_task(system: System) -> Client:
 
 @pytest_asyncio.fixture(scope="module")
 async def scrape(system: System) -> AsyncIterator[Scrape]:
-    """Live through one order of each kind, and read until everything that came of them is there."""
+    """Settle one order of each kind, and scrape until all metrics are there."""
     client = await break_a_workflow_task(system)
     doomed = faulty("hang_applied", cancel="fail", times=system.stack.settings.cancel_max_attempts)
     for body in (order(), faulty("reject"), faulty("html_page"), faulty("never_received"), doomed):
@@ -87,7 +87,7 @@ async def scrape(system: System) -> AsyncIterator[Scrape]:
         return named <= found.labels.keys() and documented().keys() <= found.ours.keys()
 
     try:
-        with suppress(TimeoutError):  # then the tests say what is missing
+        with suppress(TimeoutError):  # the tests then report what is missing
             await until(complete)
         yield await scraped(system)
     finally:
@@ -97,15 +97,15 @@ async def scrape(system: System) -> AsyncIterator[Scrape]:
 
 
 @pytest.mark.parametrize("question", list(questions()), ids=lambda question: question.asked_by)
-async def test_what_a_rule_or_panel_names_is_served(scrape: Scrape, question: Question) -> None:
+async def test_every_metric_of_a_rule_or_panel_is_exposed(scrape: Scrape, question: Question) -> None:
     asked = selected(question.expression)
-    assert asked.metrics, "an expression without a metric is always the same"
+    assert asked.metrics, "the expression uses a metric"
     known = set().union(*(scrape.labels.get(name, set()) for name in asked.metrics))
     assert asked.metrics <= scrape.labels.keys()
     assert asked.labels <= known
 
 
-async def test_the_document_names_all_of_ours_as_they_are(scrape: Scrape) -> None:
+async def test_the_document_lists_all_our_metrics_correctly(scrape: Scrape) -> None:
     assert documented() == scrape.ours
 
 

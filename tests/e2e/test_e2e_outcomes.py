@@ -1,4 +1,4 @@
-"""What the external system's own books hold at the end is what the settlement says."""
+"""The end state of each settlement agrees with the external system's books."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ APPLIED_BUT_UNREADABLE = [
 ]
 
 
-async def test_a_good_answer_settles(system: System) -> None:
+async def test_a_success_reply_settles(system: System) -> None:
     answer = await system.post(order(amount="0012.50".lstrip("0"), requestUniqueNo="N" + "x" * 47))
     assert (answer.status, answer.body["state"], answer.body["decision"]) == (201, "SETTLED", "PROCEED")
     number = answer.body["requestUniqueNo"]
@@ -35,7 +35,7 @@ async def test_a_good_answer_settles(system: System) -> None:
 
 
 @pytest.mark.parametrize("fault", APPLIED_BUT_UNREADABLE)
-async def test_applied_but_unreadable_is_void_and_reversed(system: System, fault: str) -> None:
+async def test_an_applied_adjust_with_an_unreadable_reply_is_void_and_reversed(system: System, fault: str) -> None:
     answer = await system.post(faulty(fault))
     assert answer.body["decision"] == "VOID"
     number = answer.body["requestUniqueNo"]
@@ -68,7 +68,9 @@ async def test_an_unusual_but_unambiguous_reply_ends_a_cancel(system: System, fa
         ("never_received", CancelResult.NEVER_RECEIVED),
     ],
 )
-async def test_not_applied_is_void_and_stays_without_effect(system: System, fault: str, result: CancelResult) -> None:
+async def test_an_adjust_that_was_not_applied_is_void_and_has_no_effect(
+    system: System, fault: str, result: CancelResult
+) -> None:
     number = (await system.post(faulty(fault))).body["requestUniqueNo"]
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, result)
@@ -79,7 +81,7 @@ async def test_not_applied_is_void_and_stays_without_effect(system: System, faul
     ("fault", "result", "applied"),
     [("land_late", CancelResult.NOT_APPLIED, 0), ("land_late_unguarded", CancelResult.REVERSED, 1)],
 )
-async def test_an_adjust_that_lands_after_its_cancel_is_refused_or_caught(
+async def test_an_adjust_that_arrives_after_its_cancel_is_refused_or_reversed(
     system: System, fault: str, result: CancelResult, applied: int
 ) -> None:
     number = (await system.post(faulty(fault, seconds=3.5))).body["requestUniqueNo"]
@@ -124,24 +126,24 @@ async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System
     assert [call["verdict"]["rule"] for call in ended["calls"][1:]] == ["FOREIGN_TRACE", "CODE_SUCCESS"]
 
 
-async def test_a_rejected_order_says_why(system: System) -> None:
+async def test_a_rejected_order_shows_the_brokers_message(system: System) -> None:
     answer = await system.post(faulty("reject"))
-    said = {
+    message = {
         "code": "US_0000402",
         "message": "the adjust is not applied, as its {0} asked",
         "params": ["metadata"],
         "text": "the adjust is not applied, as its metadata asked",
     }
-    assert answer.body["brokerMessage"] == said
+    assert answer.body["brokerMessage"] == message
     ended = await system.ends(answer.body["requestUniqueNo"])
-    assert ended["brokerMessage"] == said
+    assert ended["brokerMessage"] == message
     replies = [call["verdict"]["reply"] for call in ended["calls"]]
     assert [reply["code"] for reply in replies] == ["US_0000402", "US_0000001"]
     assert {reply["trace"] for reply in replies} == {ended["trace"]}
     assert all(reply["bizCode"] == "SIMULATOR" and reply["data"] == "{}" and reply["fail"] for reply in replies)
 
 
-async def test_one_trace_runs_through_all_calls(system: System) -> None:
+async def test_all_calls_have_the_same_trace(system: System) -> None:
     number = (await system.post(faulty("never_received"))).body["requestUniqueNo"]
     ended = await system.ends(number)
     assert {call["trace"] for call in await system.calls(number)} == {ended["trace"]}

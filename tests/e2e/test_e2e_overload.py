@@ -1,6 +1,6 @@
-"""Far more hung calls than slots: others keep their 3 seconds, what is stale expires unsent, and nobody hangs.
+"""Far more hanging calls than slots: other companies keep their 3 seconds, late orders expire unsent, no request hangs.
 
-Each test has a stack of its own, with few slots.
+Each test has its own stack with few slots.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ SLOTS, COMPANY_SLOTS = 8, 4
 AT_ONCE = 10 * SLOTS
 WAIT_S = 10
 MARGIN_S = 20
-"""Beyond the wait, before a request counts as one that hangs: the machine may have much else to do."""
+"""Time after the wait before a request counts as hanging: the machine may be busy."""
 A, B = 7, 8
 TIMES_THE_MEMORY = 1.6
-"""What a flood may cost a process at most, of what it had after its first orders."""
+"""Maximum memory of a process, as a multiple of its memory after the first orders."""
 
 Body = dict[str, Any]
 
 
 async def posted(system: System, body: Body, company_id: int) -> Answer:
-    """Post an order; the API answers within the wait, whatever happens behind it."""
+    """Post an order. The API must respond within the wait."""
     async with asyncio.timeout(WAIT_S + MARGIN_S):
         answer = await system.post(body, wait_s=WAIT_S, company_id=company_id)
     assert answer.status in {200, 201, 202, 503}, answer
@@ -38,7 +38,7 @@ async def posted(system: System, body: Body, company_id: int) -> Answer:
 
 
 async def settled(system: System, body: Body, company_id: int) -> dict[str, Any]:
-    """Post an order, after a 503 again as the platform does, and return its end."""
+    """Post an order, repeat it after a 503 as the platform does, and return its end state."""
 
     async def accepted() -> bool:
         return (await posted(system, body, company_id)).status != 503
@@ -49,32 +49,32 @@ async def settled(system: System, body: Body, company_id: int) -> dict[str, Any]
 
 @dataclass
 class Flood:
-    """Orders of which every adjust hangs, and somebody who looks at the API meanwhile."""
+    """Orders whose adjusts all hang, and a reader of the API."""
 
     system: System
     over: asyncio.Event = field(default_factory=asyncio.Event)
     ends: list[dict[str, Any]] = field(default_factory=list)
-    looks: int = 0
+    reads: int = 0
 
     async def one(self, company_id: int) -> None:
         """Settle one order."""
         self.ends.append(await settled(self.system, faulty("hang_applied"), company_id))
 
-    async def on_and_on(self, company_id: int) -> None:
-        """Settle one order after the other until it is over."""
+    async def until_over(self, company_id: int) -> None:
+        """Settle one order after the other until the flood is over."""
         while not self.over.is_set():
             await self.one(company_id)
 
     async def look(self) -> None:
-        """Read a settlement again and again until it is over; the API answers each time."""
+        """Read a settlement repeatedly until the flood is over. The API must respond each time."""
         first = (await self.system.post(order())).body
         while not self.over.is_set():
             async with asyncio.timeout(MARGIN_S):
                 assert (await self.system.get(first["requestUniqueNo"])).body == first
-            self.looks += 1
+            self.reads += 1
 
     async def hanging(self, company_id: int) -> int:
-        """Return how many adjusts of a company the external system holds now."""
+        """Return the number of adjusts of a company that hang at the external system."""
         return len([call for call in await adjusts(self.system, company_id) if call["ended"] is None])
 
 
@@ -85,12 +85,12 @@ async def adjusts(system: System, company_id: int) -> list[dict[str, Any]]:
 
 
 def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether two calls that have ended were in flight at the same time."""
+    """Return whether two completed calls were in flight at the same time."""
     return bool(one["receivedAtNs"] < other["endedAtNs"] and other["receivedAtNs"] < one["endedAtNs"])
 
 
 async def rules_of_the_void(system: System, ends: list[dict[str, Any]]) -> dict[str | None, int]:
-    """Check that all are void and consistent, and count those that were never sent by the rule that kept them."""
+    """Check that all are void and consistent. Count the ones that were never sent, by rule."""
     rules: dict[str | None, int] = {}
     for ended in ends:
         number = ended["requestUniqueNo"]
@@ -108,25 +108,25 @@ async def rules_of_the_void(system: System, ends: list[dict[str, Any]]) -> dict[
 
 
 class Memory:
-    """What worker and API have in memory, and the most that they come to have."""
+    """The memory of worker and API: before the flood, and its peak."""
 
     def __init__(self, system: System) -> None:
         self._pids = {part.name: part.pid for part in (system.stack.worker, system.stack.api)}
         self._before = {name: resident_kb(pid) for name, pid in self._pids.items()}
 
     def grown(self) -> dict[str, float]:
-        """Return the peak of each as a multiple of what it had before."""
+        """Return the peak of each, as a multiple of its memory before."""
         return {name: peak_kb(pid) / self._before[name] for name, pid in self._pids.items()}
 
 
 async def warmed_up(system: System) -> Memory:
-    """Settle a few orders of each kind, so that everything is loaded."""
+    """Settle a few orders of each kind, so that all modules are loaded."""
     await asyncio.gather(*(settled(system, body, B) for body in (order(), order(), faulty("reject"))))
     return Memory(system)
 
 
 @pytest.mark.prove("overload")
-async def test_a_company_whose_calls_hang_leaves_the_others_their_three_seconds(tmp_path: Path) -> None:
+async def test_hanging_calls_of_one_company_leave_other_companies_their_three_seconds(tmp_path: Path) -> None:
     settings = e2e_settings(tmp_path, worker_slots=SLOTS, company_slots=COMPANY_SLOTS, expire_after_s=60)
     async with running(settings) as system:
         memory, flood = await warmed_up(system), Flood(system)
@@ -140,7 +140,7 @@ async def test_a_company_whose_calls_hang_leaves_the_others_their_three_seconds(
             for _ in range(AT_ONCE):
                 group.create_task(flood.one(A))
             for _ in range(COMPANY_SLOTS + 1):
-                group.create_task(flood.on_and_on(A))
+                group.create_task(flood.until_over(A))
             for _ in range(3):
                 await until(full)
                 bodies = (faulty("late", seconds=2), faulty("late", seconds=2), order(), order())
@@ -155,13 +155,13 @@ async def test_a_company_whose_calls_hang_leaves_the_others_their_three_seconds(
         assert COMPANY_SLOTS <= len(held) < len(flood.ends)
         assert rules[Rule.BULKHEAD_FULL] > 0
         assert set(rules) <= {Rule.BULKHEAD_FULL, Rule.TOO_LATE}
-        assert flood.looks > 0
+        assert flood.reads > 0
         assert max(memory.grown().values()) < TIMES_THE_MEMORY, memory.grown()
 
 
 @pytest.mark.prove("overload")
-async def test_with_every_slot_taken_by_many_companies_what_is_stale_expires_unsent(tmp_path: Path) -> None:
-    """And compensations go on meanwhile; after the flood everything is as before it."""
+async def test_if_many_companies_take_every_slot_late_orders_expire_unsent(tmp_path: Path) -> None:
+    """Compensations continue meanwhile, and orders settle after the flood."""
     async with running(e2e_settings(tmp_path, worker_slots=SLOTS, expire_after_s=6)) as system:
         memory, flood = await warmed_up(system), Flood(system)
         async with asyncio.TaskGroup() as group:
@@ -175,12 +175,12 @@ async def test_with_every_slot_taken_by_many_companies_what_is_stale_expires_uns
         flooded = [call for call in await system.journal() if call["companyId"] not in {None, str(B)}]
         last_adjust = max(call["endedAtNs"] for call in flooded if call["operation"] == "ADJUST")
         assert min(call["receivedAtNs"] for call in flooded if call["operation"] == "CANCEL_ADJUST") < last_adjust
-        assert flood.looks > 0
+        assert flood.reads > 0
         assert max(memory.grown().values()) < TIMES_THE_MEMORY, memory.grown()
         assert (await settled(system, order(), 100))["decision"] == Decision.PROCEED
 
 
-async def test_cancels_that_hang_take_no_slot_from_an_adjust(tmp_path: Path) -> None:
+async def test_hanging_cancels_take_no_slot_from_an_adjust(tmp_path: Path) -> None:
     async with running(e2e_settings(tmp_path, worker_slots=COMPANY_SLOTS, company_slots=COMPANY_SLOTS)) as system:
 
         async def cancels_hang(beside: str = "cancel:hang") -> bool:
@@ -198,8 +198,8 @@ async def test_cancels_that_hang_take_no_slot_from_an_adjust(tmp_path: Path) -> 
 
 
 @pytest.mark.prove("overload")
-async def test_a_backlog_of_one_company_does_not_stand_before_anothers_order(tmp_path: Path) -> None:
-    """Here no bulkhead keeps the backlog short: every slot may be one company's."""
+async def test_the_backlog_of_one_company_does_not_delay_orders_of_another(tmp_path: Path) -> None:
+    """There is no bulkhead here: one company may take every slot."""
     settings = e2e_settings(tmp_path, worker_slots=4, company_slots=4, expire_after_s=300)
     async with running(settings) as system:
         backlog = [faulty("hang_applied") for _ in range(15 * settings.worker_slots)]

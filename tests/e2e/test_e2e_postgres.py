@@ -10,7 +10,7 @@ from tests.support.polling import until
 from tests.support.postgres import running_postgres
 
 
-async def test_orders_settle_and_a_database_that_is_killed_delays_rows_and_loses_none(tmp_path: Path) -> None:
+async def test_orders_settle_and_a_killed_database_delays_rows_and_loses_none(tmp_path: Path) -> None:
     with running_postgres() as postgres:
         settings = e2e_settings(tmp_path, database_url=postgres.create_database("ledger"))
         async with running(settings) as system:

@@ -1,4 +1,4 @@
-"""Whoever reads needs neither a worker nor Temporal, follows what happens as it happens, and holds nothing up."""
+"""Reads need neither a worker nor Temporal. Event streams show changes at once and do not delay a shutdown."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ LONGER_THAN_THE_DEFAULT_S = 8
 
 @pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack that these tests may break; each leaves it whole."""
+    """Return a stack that each of these tests breaks and repairs."""
     async with running(e2e_settings(tmp_path_factory.mktemp("reading"))) as started:
         yield started
 
@@ -38,17 +38,17 @@ async def follow(system: System, number: str, after: int | None = None) -> Async
                 yield event_id, json.loads(value)
 
 
-async def test_a_stream_tells_each_state_as_the_worker_enters_it_and_ends_with_the_settlement(
+async def test_a_stream_sends_each_state_and_ends_with_the_settlement(
     own_system: System,
 ) -> None:
     body = faulty("hang_applied")
     number = body["requestUniqueNo"]
     await own_system.post(body, wait_s=None)
-    told = [(event_id, event["state"]) async for event_id, event in follow(own_system, number)]
-    assert told == [(0, State.ADJUSTING), (1, State.CANCELLING), (2, State.CANCELLED)]
+    sent = [(event_id, event["state"]) async for event_id, event in follow(own_system, number)]
+    assert sent == [(0, State.ADJUSTING), (1, State.CANCELLING), (2, State.CANCELLED)]
 
 
-async def test_a_stream_that_was_cut_goes_on_where_it_was(own_system: System) -> None:
+async def test_a_stream_continues_after_the_last_event(own_system: System) -> None:
     body = faulty("hang_applied")
     number = body["requestUniqueNo"]
     await own_system.post(body, wait_s=None)
@@ -59,7 +59,7 @@ async def test_a_stream_that_was_cut_goes_on_where_it_was(own_system: System) ->
     assert [event_id async for event_id, _ in follow(own_system, number, after=0)] == [1, 2]
 
 
-async def test_without_workers_and_without_temporal_everything_is_still_told(own_system: System) -> None:
+async def test_without_workers_and_temporal_all_reads_work(own_system: System) -> None:
     attempts = own_system.stack.settings.cancel_max_attempts
     settled = (await own_system.post(order())).body["requestUniqueNo"]
     aborted = (await own_system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
@@ -87,7 +87,7 @@ async def test_without_workers_and_without_temporal_everything_is_still_told(own
         await own_system.stack.worker.start()
 
 
-async def test_an_open_stream_does_not_hold_the_api_back_when_it_is_told_to_end(own_system: System) -> None:
+async def test_an_open_stream_does_not_delay_the_shutdown_of_the_api(own_system: System) -> None:
     attempts = own_system.stack.settings.cancel_max_attempts
     aborted = (await own_system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
     assert (await own_system.ends(aborted))["state"] == State.ABORTED
@@ -106,7 +106,7 @@ async def test_an_open_stream_does_not_hold_the_api_back_when_it_is_told_to_end(
     started = time.monotonic()
     await own_system.stack.api.stop()
     took_s = time.monotonic() - started
-    # A drain lasts up to 65 s, and after 20 s the stack kills; either would show.
+    # A drain takes up to 65 s, and the stack kills a process after 20 s; the test would detect either.
     assert took_s < 15
     assert await own_system.stack.api.wait() == 0
     assert await reading == 2
@@ -114,7 +114,7 @@ async def test_an_open_stream_does_not_hold_the_api_back_when_it_is_told_to_end(
 
 
 async def test_an_idle_connection_is_kept_for_longer_than_clients_keep_theirs(own_system: System) -> None:
-    """Closed first by the API, it would take the next POST of a client with it."""
+    """If the API closed it first, the next POST of the client could be lost."""
     reader, writer = await asyncio.open_connection(HOST, own_system.stack.settings.api_port)
     try:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What is ended or lost from outside is found within one round, and taken up again where that is safe."""
+"""Terminated and deleted workflows and lost rows are found within one round and repaired."""
 
 import asyncio
 import sqlite3
@@ -22,14 +22,14 @@ ROUND_S = 5
 
 @pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack that looks for what does not fit every few seconds."""
+    """Return a stack with a round of reconciliation every few seconds."""
     settings = e2e_settings(tmp_path_factory.mktemp("reconciliation"), reconcile_every_s=ROUND_S)
     async with running(settings) as started:
         yield started
 
 
 async def terminate(system: System, number: str) -> None:
-    """End a workflow from the command line, as somebody might who does not know better."""
+    """Terminate a workflow with Temporal's command line, as by mistake."""
     command = ["workflow", "terminate", "--workflow-id", workflow_id(number), "--reason", "by mistake"]
     process = await asyncio.create_subprocess_exec(
         beside_python("temporal"), *command, "--address", system.stack.temporal_address, stdout=asyncio.subprocess.PIPE
@@ -39,7 +39,7 @@ async def terminate(system: System, number: str) -> None:
 
 
 async def delete(system: System, number: str) -> None:
-    """Remove a workflow from Temporal with all its history."""
+    """Delete a workflow from Temporal with its history."""
     client = await Client.connect(system.stack.temporal_address)
     execution = WorkflowExecution(workflow_id=workflow_id(number))
     await client.workflow_service.delete_workflow_execution(
@@ -48,7 +48,7 @@ async def delete(system: System, number: str) -> None:
 
 
 async def cancelling(system: System) -> str:
-    """Bring an applied adjust to where its first cancel hangs at the external system."""
+    """Create a settlement whose first cancel hangs at the external system."""
     body = faulty("http_500_applied", cancel="hang", times=1)
     await system.post(body)
     number = str(body["requestUniqueNo"])
@@ -61,23 +61,23 @@ async def cancelling(system: System) -> str:
 
 
 async def findings(system: System, number: str) -> list[dict[str, Any]]:
-    """Return what reconciliation has found of a settlement."""
+    """Return the findings about a settlement."""
     async with system.http.get(f"{system.stack.api_url}/v1/reconciliation/findings") as answer:
         return [each for each in (await answer.json())["items"] if each["requestUniqueNo"] == number]
 
 
 async def repaired(system: System, number: str) -> dict[str, Any]:
-    """Wait until a finding of a settlement was put right."""
+    """Wait until a finding about a settlement is REPAIRED."""
 
     async def probe() -> dict[str, Any] | None:
         found = await findings(system, number)
         return found[0] if found and found[0]["status"] == "REPAIRED" else None
 
-    return await until(probe, limit_s=90, what=f"a finding of {number} put right")
+    return await until(probe, limit_s=90, what=f"a repaired finding about {number}")
 
 
 async def ends_consistent(system: System, number: str) -> None:
-    """Check that it ends CANCELLED with one adjust, one reversal, one cancel number with one body, and all audited."""
+    """Check that it ends CANCELLED with one adjust, one reversal, one cancel number and body, and a complete audit."""
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
     assert [act["kind"] for act in ended["operatorActions"]] == ["TAKE_UP"]
@@ -107,7 +107,7 @@ async def test_a_workflow_deleted_from_temporal_is_found_and_taken_up(own_system
     await ends_consistent(own_system, number)
 
 
-async def test_a_row_that_a_restored_backup_lacks_is_written_anew(own_system: System) -> None:
+async def test_a_row_that_a_restored_backup_lacks_is_written_again(own_system: System) -> None:
     attempts = own_system.stack.settings.cancel_max_attempts
     body = faulty("http_500_applied", cancel="fail", times=attempts)
     number = body["requestUniqueNo"]

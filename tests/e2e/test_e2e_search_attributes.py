@@ -1,4 +1,4 @@
-"""A namespace whose search attributes have another type than ours is refused before any order is."""
+"""A process does not start in a namespace whose search attributes have another type than ours."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +11,7 @@ from tests.support.binaries import beside_python
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 
-async def test_an_attribute_of_another_type_ends_the_process_with_its_name_and_the_remedy() -> None:
+async def test_an_attribute_of_another_type_ends_the_process_and_logs_its_name_and_the_remedy() -> None:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=beside_python("temporal"), dev_server_log_level="error"
     ) as environment:

@@ -1,4 +1,4 @@
-"""What the embedded parts keep is readable by its owner only: it holds user names, addresses and hashes of keys."""
+"""Only the owner can read the state directory: it contains user names, IP addresses and hashes of keys."""
 
 import os
 import stat
@@ -13,22 +13,22 @@ from tests.support.orders import order
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """Have new files readable by everyone unless somebody prevents it."""
+    """Set a umask that makes new files readable by everyone."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Return what others may read, write or enter."""
+    """Return the paths that other users may read, write or enter."""
     paths = [folder, *folder.rglob("*")]
     modes = {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in paths if path.exists()}
     return {path: oct(mode) for path, mode in modes.items() if mode & 0o077}
 
 
 @pytest.mark.usefixtures("open_umask")
-async def test_nobody_else_can_read_the_state_directory(tmp_path: Path) -> None:
-    """Neither what is made new, nor what an earlier build left there, in use or after the end."""
+async def test_no_other_user_can_read_the_state_directory(tmp_path: Path) -> None:
+    """Neither new files nor those of an earlier build, while the stack runs and afterwards."""
     state_dir = tmp_path / "state"
     (state_dir / "logs").mkdir(parents=True)
     (state_dir / "logs" / "old.log").write_text("user-7")

@@ -1,4 +1,4 @@
-"""An operator with nothing but a browser finds an aborted settlement in the real Temporal UI and puts it right."""
+"""An operator with only a browser finds an aborted settlement in the real Temporal UI and retries it."""
 
 import json
 import os
@@ -52,14 +52,14 @@ async def page() -> AsyncIterator[Page]:
 
 
 async def keep(page: Page, name: str) -> None:
-    """Keep a picture for the documents, when they are being made anew (`make screenshots`)."""
+    """Save a screenshot for the documents, in `make screenshots`."""
     if os.environ.get("SCREENSHOTS"):
         IMAGES.mkdir(exist_ok=True)
         await page.screenshot(path=IMAGES / f"{name}.png")
 
 
 async def find_by_query(page: Page, system: System, number: str) -> None:
-    """Go from the list of what waits for a person to the settlement's page."""
+    """Go from the list of aborted settlements to the page of the settlement."""
     query = urlencode({"query": f'SettlementState = "{State.ABORTED}" AND OrderId = "4711"'})
     await page.goto(f"{system.stack.ui_url}/namespaces/default/workflows?{query}", wait_until="load")
     row = page.get_by_role("row").filter(has_text=f"settlement-{number}")
@@ -70,9 +70,9 @@ async def find_by_query(page: Page, system: System, number: str) -> None:
 
 
 async def read_what_to_do(page: Page, number: str) -> None:
-    """Find out from the page alone what happened and what to do."""
+    """Check that the page shows what happened and what to do."""
     await page.get_by_test_id("user-metadata-tab").click()
-    # Each text is rendered in a frame of its own.
+    # Each text is rendered in a separate frame.
     summary, how_to_act, current = (page.locator("iframe").nth(each).content_frame for each in range(3))
     await expect(summary.get_by_text("OPEN_POSITION 12.50 USD, order 4711")).to_be_visible()
     await expect(how_to_act.get_by_text("reasonCode").first).to_be_visible()
@@ -82,7 +82,7 @@ async def read_what_to_do(page: Page, number: str) -> None:
 
 
 async def send_update(page: Page) -> None:
-    """Send the Update with the page's own form."""
+    """Send the Update with the form of the page."""
     await page.get_by_role("button", name="More Actions").click()
     await page.get_by_role("menuitem", name="Send an Update").click()
     form = page.get_by_role("dialog", name="Send an Update")
@@ -92,7 +92,7 @@ async def send_update(page: Page) -> None:
     await retry.click()
     data = form.get_by_role("textbox", name="Data")
     await data.fill(json.dumps(RETRY))
-    # The form formats the input when it is left, and grows: a button that is clicked straight away slips from under.
+    # The form reformats the input when it loses focus, and grows. The button must not be clicked before that.
     await data.blur()
     await expect(data.locator(".cm-line")).to_have_count(len(RETRY) + 2)
     await keep(page, "send-update")
@@ -135,10 +135,8 @@ async def shown_in_the_list(page: Page, system: System, query: str) -> list[str]
 
 
 @pytest.mark.prove("browser")
-async def test_ids_above_2_to_the_53_are_shown_as_they_are_and_found_by_what_is_shown(
-    system: System, page: Page
-) -> None:
-    """The UI reads numbers as doubles, which are exact up to 2^53 only; so these are texts."""
+async def test_ids_above_2_to_the_53_are_shown_exactly_and_found_by_the_shown_text(system: System, page: Page) -> None:
+    """The UI reads numbers as doubles, which are exact only up to 2^53. So these ids are texts."""
     order_id, company_id = 9007199254740993, 9007199254740995
     number = (await system.post(order(orderId=order_id), company_id=company_id)).body["requestUniqueNo"]
     shown = await shown_in_the_list(page, system, f"WorkflowId = 'settlement-{number}'")
@@ -152,8 +150,8 @@ async def _ended(system: System, number: str) -> dict[str, Any] | None:
     return body if body["state"] == State.CANCELLED else None
 
 
-async def offered_acts(page: Page, ui_url: str, number: str) -> set[str]:
-    """Return the acts that a running workflow's page offers: its button, and the menu behind it."""
+async def offered_actions(page: Page, ui_url: str, number: str) -> set[str]:
+    """Return the actions in the menu of the page of a running workflow."""
     await page.goto(f"{ui_url}/namespaces/default/workflows/{workflow_id(number)}", wait_until="load")
     await page.get_by_role("button", name="More Actions").click()
     await expect(page.get_by_role("menuitem", name="Send an Update")).to_be_visible()
@@ -162,21 +160,21 @@ async def offered_acts(page: Page, ui_url: str, number: str) -> set[str]:
 
 
 @pytest.mark.prove("browser")
-async def test_make_up_hides_the_acts_that_skip_a_compensation_and_no_other(system: System, page: Page) -> None:
-    """The same page without the proxy offers them all: a check that cannot fail proves nothing."""
+async def test_make_up_hides_exactly_the_actions_that_skip_a_compensation(system: System, page: Page) -> None:
+    """Without the proxy the same page offers all of them."""
     attempts = system.stack.settings.cancel_max_attempts
     number = (await system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
     assert (await system.ends(number))["state"] == State.ABORTED
     async with TestServer(ui_app(system.stack.settings.temporal_ui_port)) as proxy:
-        hidden = await offered_acts(page, str(proxy.make_url("")).rstrip("/"), number)
-    shown = await offered_acts(page, system.stack.ui_url, number)
+        hidden = await offered_actions(page, str(proxy.make_url("")).rstrip("/"), number)
+    shown = await offered_actions(page, system.stack.ui_url, number)
     assert {"Terminate", "Reset"} <= shown
     assert shown - hidden >= {"Terminate", "Reset", "Send a Signal"}
     assert {"Send an Update"} <= hidden <= shown
     assert not {act for act in hidden if "Start Workflow" in act}
 
 
-async def test_the_ui_of_make_up_serves_this_machine_only(system: System) -> None:
+async def test_the_ui_of_make_up_answers_only_this_machine(system: System) -> None:
     """A page of another site whose name resolves to this machine could act in an operator's browser."""
     async with TestServer(ui_app(system.stack.settings.temporal_ui_port)) as proxy:
         own = await system.http.get(proxy.make_url("/api/v1/settings"))

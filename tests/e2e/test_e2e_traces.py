@@ -1,4 +1,4 @@
-"""One trace from the POST to the header of every external call; and nothing of it unless it is asked for."""
+"""One OpenTelemetry trace from the POST to every external call, and none without an endpoint."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -28,7 +28,7 @@ NEVER_RECEIVED = b'{"code":"US_0000002"}'
 
 
 async def unhelpful(peer: Peer) -> None:
-    """Fail an adjust that asks for it, settle every other, and know of no adjust that is cancelled."""
+    """Fail adjusts that request it, apply all others, and reply NEVER_RECEIVED to cancels."""
     is_adjust = peer.request.line == ADJUST
     failing = is_adjust and FAIL in peer.request.body.decode()
     status = "500 Broken" if failing else "200 OK"
@@ -37,7 +37,7 @@ async def unhelpful(peer: Peer) -> None:
 
 @dataclass
 class Traced:
-    """A stack that sends its traces to a collector, and whose external system keeps every header."""
+    """A stack that sends traces to a collector, and whose external system records headers."""
 
     system: System
     collector: Collector
@@ -53,15 +53,15 @@ class Traced:
         async with self.system.http.post(url, json=body, headers=headers) as response:
             return Answer(response.status, response.headers, await response.json())
 
-    async def heard(self, count: int) -> None:
-        """Wait until the external system has had so many requests."""
+    async def wait_for_requests(self, count: int) -> None:
+        """Wait until the external system has received `count` requests."""
 
         async def probe() -> bool:
             return len(self.broker.requests) >= count
 
         await until(probe)
 
-    async def sent(self, *names: str) -> None:
+    async def wait_for_spans(self, *names: str) -> None:
         """Wait until the collector has spans of these names."""
 
         async def probe() -> bool:
@@ -72,7 +72,7 @@ class Traced:
 
 @contextmanager
 def environment(endpoint: str | None) -> Iterator[None]:
-    """Set OpenTelemetry's variables for the processes that are made meanwhile."""
+    """Set OpenTelemetry's variables for processes started in this context."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ENDPOINTS:
             patch.delenv(name, raising=False)
@@ -84,7 +84,7 @@ def environment(endpoint: str | None) -> Iterator[None]:
 
 @asynccontextmanager
 async def stack(folder: Path, *, on: bool) -> AsyncIterator[Traced]:
-    """Run a stack with traces, or without."""
+    """Run a stack with or without traces."""
     async with collecting() as collector, broker(unhelpful) as there, AsyncExitStack() as parts:
         with environment(collector.url if on else None):
             settings = e2e_settings(folder, external_base_url=there.url, confirm_after_s=2)
@@ -99,11 +99,11 @@ async def traced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trac
 
 
 async def test_one_trace_runs_from_the_post_to_every_call_through_a_replay(traced: Traced) -> None:
-    """The worker is killed in the quarantine: the one after it replays the workflow, and tells nothing twice."""
+    """The worker is killed in the quarantine. The next one replays the workflow and sends no span twice."""
     answer = await traced.post(fail=True)
     assert answer.body["decision"] == Decision.VOID
-    await traced.heard(2)
-    await traced.sent("StartActivity:adjust", "RunActivity:cancel_adjust")
+    await traced.wait_for_requests(2)
+    await traced.wait_for_spans("StartActivity:adjust", "RunActivity:cancel_adjust")
     await traced.system.stack.worker.kill()
     await traced.system.stack.worker.start()
     ended = await traced.system.ends(answer.body["requestUniqueNo"])
@@ -113,7 +113,9 @@ async def test_one_trace_runs_from_the_post_to_every_call_through_a_replay(trace
 
     parents = [request.headers["traceparent"].split("-") for request in (adjust, first, confirming)]
     assert {parent[1] for parent in parents} == {CALLERS_TRACE}
-    await traced.sent("POST /v1/settlements", "RunWorkflow:OrderSettlement", "CompleteWorkflow:OrderSettlement")
+    await traced.wait_for_spans(
+        "POST /v1/settlements", "RunWorkflow:OrderSettlement", "CompleteWorkflow:OrderSettlement"
+    )
 
     async def both_cancels_sent() -> bool:
         return len(traced.collector.named("RunActivity:cancel_adjust")) == 2
@@ -127,8 +129,8 @@ async def test_one_trace_runs_from_the_post_to_every_call_through_a_replay(trace
         assert len(traced.collector.named(name)) == 1, name
 
 
-async def test_what_no_request_began_has_no_trace(traced: Traced) -> None:
-    """A round of reconciliation runs on a schedule, at each full minute; none of its activities begins a trace."""
+async def test_work_without_a_request_has_no_trace(traced: Traced) -> None:
+    """Rounds of reconciliation run on a schedule; none of their activities starts a trace."""
 
     async def last_round() -> object:
         return (await traced.system.ask("GET", "/v1/reconciliation")).body["lastRound"]
@@ -150,12 +152,12 @@ async def test_what_no_request_began_has_no_trace(traced: Traced) -> None:
     assert [span.name for span in traced.collector.spans if span.trace_id != CALLERS_TRACE] == []
 
 
-async def test_a_span_says_what_a_call_came_to_and_nothing_of_the_order(traced: Traced) -> None:
+async def test_a_span_has_the_outcome_of_a_call_and_no_data_of_the_order(traced: Traced) -> None:
     await traced.post(fail=True)
-    await traced.sent("RunActivity:adjust")
-    said = traced.collector.named("RunActivity:adjust")[0].attributes
-    assert "UNKNOWN" in said["settlement.outcome"]
-    assert "HTTP_STATUS" in said["settlement.rule"]
+    await traced.wait_for_spans("RunActivity:adjust")
+    attributes = traced.collector.named("RunActivity:adjust")[0].attributes
+    assert "UNKNOWN" in attributes["settlement.outcome"]
+    assert "HTTP_STATUS" in attributes["settlement.rule"]
     assert {name for span in traced.collector.spans for name in span.attributes} <= KEPT_ATTRIBUTES
     for span in traced.collector.spans:
         for secret in ("hush-2", "hush-3", "hush-4", "4711.33", "203.0.113.99", "customer-7"):
@@ -163,7 +165,7 @@ async def test_a_span_says_what_a_call_came_to_and_nothing_of_the_order(traced: 
 
 
 async def test_only_traceparent_goes_to_the_external_system(traced: Traced) -> None:
-    """What else a caller sends along a trace is text of its own."""
+    """The other trace headers of a caller contain arbitrary text."""
     before = len(traced.broker.requests)
     await traced.post(fail=False)
     headers = {name.lower(): value for name, value in traced.broker.requests[before].headers.items()}
@@ -172,14 +174,14 @@ async def test_only_traceparent_goes_to_the_external_system(traced: Traced) -> N
     assert not any("hush" in value for value in headers.values())
 
 
-async def test_reading_begins_no_trace(traced: Traced) -> None:
+async def test_reads_start_no_trace(traced: Traced) -> None:
     number = (await traced.post(fail=False)).body["requestUniqueNo"]
     await traced.system.get(number)
     assert not [span for span in traced.collector.spans if span.name.startswith("GET")]
 
 
-async def test_a_collector_that_is_away_holds_up_neither_a_settlement_nor_the_end_of_a_process(traced: Traced) -> None:
-    """It takes every request and answers none."""
+async def test_an_unresponsive_collector_delays_neither_a_settlement_nor_a_shutdown(traced: Traced) -> None:
+    """It accepts every request and answers none."""
     traced.collector.silent = True
     asked = traced.collector.asked
     assert (await traced.post(fail=False)).body["decision"] == Decision.PROCEED
@@ -195,7 +197,7 @@ async def test_a_collector_that_is_away_holds_up_neither_a_settlement_nor_the_en
 
 
 async def test_without_an_endpoint_nothing_is_traced_and_no_header_is_sent(tmp_path: Path) -> None:
-    """Even if the caller is traced."""
+    """Also if the caller sends a trace."""
     async with stack(tmp_path, on=False) as untraced:
         assert (await untraced.post(fail=False)).body["decision"] == Decision.PROCEED
         [adjust] = untraced.broker.requests

@@ -1,7 +1,7 @@
-"""How schemathesis is set up here: the same cases every time, few enough for every run, and nothing left behind.
+"""The configuration of schemathesis: deterministic cases, few enough for every run.
 
-`FUZZ_EXAMPLES=500` tries each operation and each way through them with more; `make prove` sets it. Every check of
-schemathesis is on; where one cannot hold, the test says why.
+`FUZZ_EXAMPLES=500` generates more cases for each operation and sequence; `make prove` sets it. Every check of
+schemathesis is on. If one does not apply, the test gives the reason.
 """
 
 import os
@@ -19,11 +19,11 @@ from schemathesis.schemas import BaseSchema
 Case = schemathesis.Case[Any]
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
-"""Random requests for each operation, beside those that schemathesis makes systematically of its schema."""
+"""Random requests for each operation, in addition to those that schemathesis derives systematically from its schema."""
 STEPS = 8
 
 load_all_checks()
-POSITIVE, NEGATIVE, MISSING_HEADER, SCHEMA_OF_ANSWER = CHECKS.get_by_names(
+POSITIVE, NEGATIVE, MISSING_HEADER, RESPONSE_SCHEMA = CHECKS.get_by_names(
     [
         "positive_data_acceptance",
         "negative_data_rejection",
@@ -42,19 +42,19 @@ SEQUENCES = settings(
 )
 
 
-def described(document: dict[str, Any]) -> BaseSchema:
-    """Return what schemathesis makes of an OpenAPI document."""
+def schema_of(document: dict[str, Any]) -> BaseSchema:
+    """Return the schemathesis schema of an OpenAPI document."""
     config = {
         "seed": 1,
         "generation": {
             "max-examples": EXAMPLES,
             "deterministic": True,
             "database": "none",
-            # Keys that are none come from the check `ignored_auth`; anything else is sent with the right one.
+            # The check `ignored_auth` sends invalid keys. All other requests have the correct key.
             "with-security-parameters": False,
         },
         "suppress-health-check": ["all"],
-        # Links are there to be held, not to be guessed.
+        # Only the documented links are tested; schemathesis must not guess further ones.
         "phases": {"stateful": {"inference": {"algorithms": []}}},
     }
     return schemathesis.openapi.from_dict(document, config=schemathesis.Config.from_dict(config))
@@ -62,81 +62,81 @@ def described(document: dict[str, Any]) -> BaseSchema:
 
 @dataclass(frozen=True)
 class Attack:
-    """Sends what schemathesis makes up to a server, and holds the answers against every check."""
+    """Sends generated requests to a server, and checks the responses."""
 
     url: str
     headers_of: Callable[[Case], dict[str, str]] = lambda _: {}
-    excused: Callable[[Case, Response], list[Any]] = lambda _, __: []
-    """Which checks an answer is excused from; a rule for it stands with the test, and its reason."""
+    exemptions: Callable[[Case, Response], list[Any]] = lambda _, __: []
+    """Returns the checks that do not apply to a response. Each test module gives the rule and its reason."""
 
-    def on(self, case: Case) -> Response:
-        """Send one request and check its answer."""
+    def send(self, case: Case) -> Response:
+        """Send one request and check its response."""
         response = case.call(**self.kwargs(case))
         self.check(response, case)
         return response
 
     def kwargs(self, case: Case) -> dict[str, Any]:
-        """Return what a request is sent with beyond its case. A redirect is looked at, not followed."""
+        """Return the additional arguments of a request. Redirects are checked, not followed."""
         return {"base_url": self.url, "headers": self.headers_of(case), "timeout": 30, "allow_redirects": False}
 
     def check(self, response: Response, case: Case, **recorded: Any) -> None:  # noqa: ANN401 - schemathesis's own
-        """Hold an answer against every check."""
+        """Check a response with every check that applies."""
         case.validate_response(
             response,
             headers=self.headers_of(case),
-            excluded_checks=self.excused(case, response),
+            excluded_checks=self.exemptions(case, response),
             transport_kwargs=self.kwargs(case),
             **recorded,
         )
 
 
 def has_integer_with_a_fraction(body: object) -> bool:
-    """Tell whether there is a 7.0 in a body: an integer to JSON Schema, which cannot say otherwise, and none to us."""
+    """Return whether a body has a number such as 7.0, which JSON Schema accepts as an integer and the API rejects."""
     if isinstance(body, dict | list):
         return any(map(has_integer_with_a_fraction, body.values() if isinstance(body, dict) else body))
     return isinstance(body, float) and body.is_integer()
 
 
 def has_blank_parameter(case: Case) -> bool:
-    """Tell whether a query or header has a blank value: it counts as absent, which a schema cannot say."""
+    """Return whether a query parameter or header is blank: it counts as absent, which a schema cannot express."""
     given = [*dict(case.query or {}).values(), *dict(case.headers or {}).values()]
     return any(not str(value).strip() for value in given if not isinstance(value, list | dict))
 
 
-class Story:
-    """What happens around the requests of sequences, and what was answered in all of them."""
+class SequenceHooks:
+    """Hooks before and after each request of a sequence, and the responses of all sequences."""
 
     def __init__(self) -> None:
-        self.answers: set[tuple[str, int]] = set()
+        self.responses: set[tuple[str, int]] = set()
 
     def before(self, case: Case) -> None:
         """Change a request before it is sent."""
 
     def after(self, case: Case, response: Response) -> None:
-        """Wait until the service is at rest again."""
+        """Wait until the service has finished its work."""
 
 
-def sequences(schema: BaseSchema, begin: Collection[str], attack: Attack, story: Story) -> None:
-    """Follow the document's links from answer to request, each sequence beginning with one of the operations named.
+def run_sequences(schema: BaseSchema, begin: Collection[str], attack: Attack, hooks: SequenceHooks) -> None:
+    """Follow the links of the document from response to request. Each sequence starts with one of these operations.
 
-    Which step can come next depends on the answers so far, and a case is drawn anew for the same choices: the service
-    must answer the same way to the same sequence, whatever came before it. `Story` sees to that.
+    The possible next steps depend on the earlier responses, and hypothesis repeats sequences. So the service must
+    respond in the same way to the same sequence, whatever happened before. The hooks ensure that.
     """
-    # schemathesis guesses where to begin, and takes `orderId` for something that must be made first.
+    # By default schemathesis guesses the first operation: it takes `orderId` for a resource to be created first.
     with mock.patch(
         "schemathesis.specs.openapi.stateful.is_likely_root_transition",
         lambda operation, *_: operation.label in begin,
     ):
         base: Any = schema.as_state_machine()
 
-    class Sequences(base):  # type: ignore[misc] # made by schemathesis, so of no type known
+    class Sequences(base):  # type: ignore[misc] # the base class is generated by schemathesis
         def before_call(self, case: Case) -> None:
-            story.before(case)
+            hooks.before(case)
 
         def after_call(self, response: Response, case: Case) -> None:
             super().after_call(response, case)
-            story.answers.add((case.operation.label, response.status_code))
-            story.after(case, response)
+            hooks.responses.add((case.operation.label, response.status_code))
+            hooks.after(case, response)
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
             return attack.kwargs(case)

@@ -1,6 +1,6 @@
-"""The API behind real uvicorn, with a real ledger, a real Temporal and workers, in a thread beside the test.
+"""The API behind real uvicorn, with a real ledger, Temporal and workers, in a thread.
 
-schemathesis is not asynchronous, so the service has an event loop of its own.
+schemathesis is not asynchronous, so the service has its own event loop.
 """
 
 import asyncio
@@ -46,11 +46,11 @@ ROLE_WITH = {
 }
 
 
-class TwoFacedExternalSystem(ExternalSystem):
-    """Applies every adjust; but of deductions nobody hears again, so that there is something to operate on."""
+class DeductionsHangExternalSystem(ExternalSystem):
+    """Applies every adjust, except that deductions stay UNKNOWN, so that they end ABORTED."""
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
-        """Apply it, or leave it in doubt."""
+        """Return APPLIED, or UNKNOWN for a deduction."""
         return UNKNOWN if body.operationType == OperationType.ABNORMAL_OVERTRADING else APPLIED
 
     async def cancel_adjust(
@@ -65,21 +65,21 @@ class TwoFacedExternalSystem(ExternalSystem):
 
 @dataclass(frozen=True)
 class Service:
-    """Where the API is, and the keys it knows."""
+    """The URL and the keys of the running API."""
 
     url: str
     keys: dict[Permission, str]
-    """One for each permission, as a caller sends it."""
+    """One key for each permission."""
     http: httpx2.Client
-    """What a test itself asks with."""
+    """A client for the tests."""
 
     def bearer(self, permission: Permission) -> dict[str, str]:
-        """Return the header of a caller who has a permission, spelled as schemathesis looks for it."""
+        """Return the header of a caller with a permission. schemathesis expects this spelling."""
         return {"Authorization": f"Bearer {self.keys[permission]}"}
 
 
 class _Running:
-    """One service in its thread."""
+    """One service in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class _Running:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="service", daemon=True)
 
     def start(self) -> Service:
-        """Start it; raises RuntimeError if it does not come up."""
+        """Start the service. Raises RuntimeError if it does not start."""
         self._thread.start()
         if not self._ready.wait(START_LIMIT_S) or self._service is None:
             message = "the service did not start"
@@ -98,7 +98,7 @@ class _Running:
         return self._service
 
     def stop(self) -> None:
-        """End it and wait until it has."""
+        """Stop the service and wait for its thread."""
         if self._loop is not None and self._loop.is_running():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_LIMIT_S)
@@ -121,7 +121,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
     temporal = await stack.enter_async_context(dev_server())
     await ensure_schedule(temporal, WITH_KEYS.reconcile_every_s)
     ledger, keys, batches = FlakyLedger(engine), Keys(KeyRing(engine), PEPPER), Batches(engine)
-    external = TwoFacedExternalSystem(ExternalSystemConfig("http://unused"))
+    external = DeductionsHangExternalSystem(ExternalSystemConfig("http://unused"))
     await stack.enter_async_context(workers(temporal, external, ledger, batches))
     app = create_app(Services(WITH_KEYS, ledger, TemporalAccess(temporal, engine), keys, batches))
     port = await stack.enter_async_context(served(app))
@@ -131,14 +131,14 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    made = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
-    assert made is not None
-    return made.api_key
+    created = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
+    assert created is not None
+    return created.api_key
 
 
 @contextmanager
 def serving_api(folder: Path) -> Iterator[Service]:
-    """Run the whole service for the length of the block; its ledger is a file in `folder`."""
+    """Run the service while the context is open. Its ledger is a file in `folder`."""
     with capture_logs():
         running = _Running(folder)
         try:

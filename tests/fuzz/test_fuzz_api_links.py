@@ -1,4 +1,4 @@
-"""The document's links lead where they say: what one answer names, the next request finds."""
+"""The links of the document work: a request with the id of an earlier response finds the resource."""
 
 import asyncio
 from typing import Any
@@ -10,8 +10,8 @@ from schemathesis import Response
 from contract.fields import OperationType
 from settlement.keys import Permission
 from settlement.states import State
-from tests.fuzz.attack import Attack, Case, Story, sequences
-from tests.fuzz.front_door import SCHEMA
+from tests.fuzz.api_under_attack import SCHEMA
+from tests.fuzz.attack import Attack, Case, SequenceHooks, run_sequences
 from tests.fuzz.service import Service
 from tests.support.orders import new_number, order
 from tests.support.polling import until
@@ -27,8 +27,8 @@ DEDUCTION: dict[str, Any] = {"operationType": OperationType.ABNORMAL_OVERTRADING
 """An order that ends ABORTED here."""
 
 
-class SettlementStory(Story):
-    """Settlements of one kind, each looked at only when nothing more happens to it by itself."""
+class SettlementHooks(SequenceHooks):
+    """Settlements of one kind. The next request is sent when the work on the settlement has ended."""
 
     def __init__(self, service: Service, fields: dict[str, Any]) -> None:
         super().__init__()
@@ -36,18 +36,18 @@ class SettlementStory(Story):
         self._fields = fields
 
     def before(self, case: Case) -> None:
-        """Have an order keep the rules beyond the schema: a sequence begins with one that is accepted."""
+        """Replace a generated order by one that is accepted: it also satisfies the rules beyond the schema."""
         if is_valid(case, POST_SETTLEMENT):
             replace(case, order(requestUniqueNo=new_number("F"), **self._fields), {"prefer": "wait=20"})
 
     def after(self, case: Case, response: Response) -> None:
-        """Wait for the settlement's end, or its abort."""
+        """Wait until the settlement has ended or is ABORTED."""
         if case.method == "POST" and response.status_code < 300:
             at_rest(self._service, response.json()["requestUniqueNo"])
 
 
-class BatchStory(Story):
-    """Batches, each over one aborted settlement of its own."""
+class BatchHooks(SequenceHooks):
+    """Batches, each over one separate aborted settlement."""
 
     def __init__(self, service: Service) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class BatchStory(Story):
         self._company = 0
 
     def before(self, case: Case) -> None:
-        """Give a batch what it was previewed with."""
+        """Replace a generated batch by one with a matching selection and count."""
         if not is_valid(case, POST_BATCH):
             return
         self._company += 1
@@ -67,28 +67,28 @@ class BatchStory(Story):
         replace(case, {"reasonCode": "OTHER", "note": "it is back", "selection": selection, "expectedCount": 1}, {})
 
 
-class KeyStory(Story):
-    """Keys, each of an owner of its own: an owner has no more than two."""
+class KeyHooks(SequenceHooks):
+    """Keys, each with a separate owner: an owner has at most two."""
 
     def before(self, case: Case) -> None:
-        """Give a key an owner."""
+        """Replace the owner by a new one."""
         if is_valid(case, POST_KEY):
             replace(case, {"owner": new_number("f").lower(), "role": "viewer"}, {})
 
 
 def is_valid(case: Case, label: str) -> bool:
-    """Tell whether a request is one of these, and not meant to be refused."""
+    """Return whether a request is of this operation and was generated as valid."""
     return case.operation.label == label and case.meta is not None and case.meta.generation.mode.is_positive
 
 
 def replace(case: Case, body: dict[str, Any], headers: dict[str, str]) -> None:
-    """Have a request send this instead of what was drawn."""
+    """Replace body and headers of a generated request."""
     case.body = body
     case.headers = CaseInsensitiveDict(headers)
 
 
 def at_rest(service: Service, number: str) -> None:
-    """Wait until a settlement changes no more by itself."""
+    """Wait until the work on a settlement has ended."""
 
     async def probe() -> bool:
         answer = service.http.get(f"/v1/settlements/{number}", headers=service.bearer(Permission.READ))
@@ -97,35 +97,35 @@ def at_rest(service: Service, number: str) -> None:
     asyncio.run(until(probe, what=f"{number} at rest"))
 
 
-def test_links_of_a_settled_order(service: Service, door: Attack) -> None:
-    """What was accepted is found, followed and explained; there is nothing for an operator to do."""
-    story = SettlementStory(service, {})
-    sequences(SCHEMA.include(path_regex="^/v1/settlements"), {POST_SETTLEMENT}, door, story)
+def test_links_of_a_settled_order(service: Service, attack: Attack) -> None:
+    """A settled order can be read, followed and explained. Operator actions are rejected."""
+    hooks = SettlementHooks(service, {})
+    run_sequences(SCHEMA.include(path_regex="^/v1/settlements"), {POST_SETTLEMENT}, attack, hooks)
     found = {(f"GET {SETTLEMENT}{each}", 200) for each in ("", "/explain")}
-    assert {(POST_SETTLEMENT, 201), *found, (RETRY, 409), (RESOLVE, 409)} <= story.answers
-    # 204: nothing is behind the event that a sequence has made up, and nothing more comes.
-    assert {(f"GET {SETTLEMENT}/events", status) for status in (200, 204)} & story.answers
-    assert not {(RETRY, 202), (RESOLVE, 200)} & story.answers
+    assert {(POST_SETTLEMENT, 201), *found, (RETRY, 409), (RESOLVE, 409)} <= hooks.responses
+    # 204: there is no event after the generated id, and the settlement has ended.
+    assert {(f"GET {SETTLEMENT}/events", status) for status in (200, 204)} & hooks.responses
+    assert not {(RETRY, 202), (RESOLVE, 200)} & hooks.responses
 
 
-def test_links_of_an_aborted_order(service: Service, door: Attack) -> None:
-    """It is found, followed, explained, retried and resolved, in any order."""
-    story = SettlementStory(service, DEDUCTION)
-    sequences(SCHEMA.include(path_regex="^/v1/settlements"), {POST_SETTLEMENT}, door, story)
+def test_links_of_an_aborted_order(service: Service, attack: Attack) -> None:
+    """An aborted order can be read, followed, explained, retried and resolved, in any order."""
+    hooks = SettlementHooks(service, DEDUCTION)
+    run_sequences(SCHEMA.include(path_regex="^/v1/settlements"), {POST_SETTLEMENT}, attack, hooks)
     found = {(f"GET {SETTLEMENT}{each}", 200) for each in ("", "/events", "/explain")}
-    assert {(POST_SETTLEMENT, 201), *found, (RETRY, 202), (RESOLVE, 200)} <= story.answers
+    assert {(POST_SETTLEMENT, 201), *found, (RETRY, 202), (RESOLVE, 200)} <= hooks.responses
 
 
-def test_links_of_a_batch(service: Service, door: Attack) -> None:
-    """A batch that was begun is found, with its items, and can be stopped."""
-    story = BatchStory(service)
-    sequences(SCHEMA.include(path_regex="^/v1/batch-retries"), {POST_BATCH}, door, story)
+def test_links_of_a_batch(service: Service, attack: Attack) -> None:
+    """A started batch and its items can be read, and it can be stopped."""
+    hooks = BatchHooks(service)
+    run_sequences(SCHEMA.include(path_regex="^/v1/batch-retries"), {POST_BATCH}, attack, hooks)
     found = {(f"GET {BATCH}", 200), (f"GET {BATCH}/items", 200)}
-    assert {(POST_BATCH, 202), *found, (f"POST {BATCH}/stop", 200)} <= story.answers
+    assert {(POST_BATCH, 202), *found, (f"POST {BATCH}/stop", 200)} <= hooks.responses
 
 
-def test_links_of_a_key(door: Attack) -> None:
-    """A key that was made can be revoked."""
-    story = KeyStory()
-    sequences(SCHEMA.include(path_regex="^/v1/api-keys"), {POST_KEY}, door, story)
-    assert {(POST_KEY, 201), ("POST /v1/api-keys/{keyId}/revocation", 200)} <= story.answers
+def test_links_of_a_key(attack: Attack) -> None:
+    """A created key can be revoked."""
+    hooks = KeyHooks()
+    run_sequences(SCHEMA.include(path_regex="^/v1/api-keys"), {POST_KEY}, attack, hooks)
+    assert {(POST_KEY, 201), ("POST /v1/api-keys/{keyId}/revocation", 200)} <= hooks.responses

@@ -1,4 +1,4 @@
-"""Whatever its OpenAPI document lets one send, the simulator answers as that document says."""
+"""The simulator responds as its OpenAPI document says to every request that is generated from it."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -17,15 +17,15 @@ from tests.fuzz.attack import (
     POSITIVE,
     Attack,
     Case,
-    Story,
-    described,
+    SequenceHooks,
     has_integer_with_a_fraction,
-    sequences,
+    run_sequences,
+    schema_of,
 )
 
 pytestmark = pytest.mark.longer("fuzzing")
 
-SCHEMA = described(create_app(SimulatorSettings()).openapi())
+SCHEMA = schema_of(create_app(SimulatorSettings()).openapi())
 CONTRACT = {
     f"POST {path}"
     for path in (
@@ -35,11 +35,11 @@ CONTRACT = {
     )
 }
 
-LOOKS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")
+READS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")
 
 
-def excused(case: Case, response: Response) -> list[object]:
-    """Excuse the contract's operations from HTTP's way of refusing: a broker refuses with 200 and a code.
+def exemptions(case: Case, response: Response) -> list[object]:
+    """Return the checks that do not apply: in the contract, a broker rejects with 200 and a code.
 
     See docs/contract.md#table-4.
     """
@@ -53,7 +53,7 @@ def excused(case: Case, response: Response) -> list[object]:
 @pytest.fixture(scope="module")
 def attack() -> Iterator[Attack]:
     with serving() as url:
-        yield Attack(url, excused=excused)
+        yield Attack(url, exemptions=exemptions)
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +64,21 @@ def http(attack: Attack) -> Iterator[httpx2.Client]:
 
 @SCHEMA.exclude(path="/simulator/outage").parametrize()
 def test_response_is_as_documented(case: Case, attack: Attack) -> None:
-    attack.on(case)
+    attack.send(case)
 
 
 @SCHEMA.include(path="/simulator/outage").parametrize()
 def test_response_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
-    """Each outage ends before the next request, which would get no answer otherwise."""
+    """Each outage ends before the next request, which would otherwise get no response."""
     try:
-        attack.on(case)
+        attack.send(case)
     finally:
         ended = http.put("/simulator/outage", json={"mode": "off"})
     assert ended.json() == {"outages": []}
 
 
 def test_links_lead_where_they_say(attack: Attack) -> None:
-    """What an operation came to is found at once under the number that it carried."""
-    story = Story()
-    sequences(SCHEMA.exclude(path="/simulator/outage"), CONTRACT, attack, story)
-    assert {(operation, HTTPStatus.OK) for operation in (*CONTRACT, *LOOKS)} <= story.answers
+    """The effect of an operation can be read at once under its number."""
+    hooks = SequenceHooks()
+    run_sequences(SCHEMA.exclude(path="/simulator/outage"), CONTRACT, attack, hooks)
+    assert {(operation, HTTPStatus.OK) for operation in (*CONTRACT, *READS)} <= hooks.responses

@@ -1,4 +1,4 @@
-"""The front door as schemathesis sees it, and what it may refuse although it looks valid."""
+"""The API for schemathesis, and the valid-looking requests that it may reject."""
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -11,38 +11,38 @@ from settlement.snapshot import SettlementEvent
 from tests.fuzz.attack import (
     NEGATIVE,
     POSITIVE,
-    SCHEMA_OF_ANSWER,
+    RESPONSE_SCHEMA,
     Attack,
     Case,
-    described,
     has_blank_parameter,
     has_integer_with_a_fraction,
+    schema_of,
 )
 from tests.fuzz.service import Service
 
 if TYPE_CHECKING:
     from api.services import Services
 
-SCHEMA = described(create_app(cast("Services", None)).openapi())
+SCHEMA = schema_of(create_app(cast("Services", None)).openapi())
 
 BEYOND_THE_SCHEMA = {
-    # ISO 4217's list, the sign and the decimals that other fields call for, an address, JSON within a text.
+    # The list of ISO 4217; sign and decimals that depend on other fields; an IP address; JSON in a text.
     "POST /v1/settlements": {"currency", "amount", "ip", "metadata"},
     # A cursor is opaque.
     "GET /v1/settlements": {"cursor"},
-    # OpenAPI cannot say that one of several parameters must be there.
+    # OpenAPI cannot express that one of several parameters is required.
     "GET /v1/batch-retry-preview": {"query"},
-    # Names that acts without a key are audited under.
+    # Reserved names.
     "POST /v1/api-keys": {"owner"},
 }
-"""Fields with rules that a schema cannot express: what breaks only these looks valid, and is refused all the same."""
+"""Fields with rules that a schema cannot express. A request that breaks only these looks valid and is rejected."""
 
 
-def excused(case: Case, response: Response) -> list[object]:
-    """Excuse a refusal of what looks valid where it is for a rule that the document cannot express."""
+def exemptions(case: Case, response: Response) -> list[object]:
+    """Return the checks that do not apply: a rejection by a rule that the document cannot express is correct."""
     if response.status_code == HTTPStatus.OK and case.operation.label.endswith("/events"):
-        hold_events(response.text)
-        return [SCHEMA_OF_ANSWER]
+        check_events(response.text)
+        return [RESPONSE_SCHEMA]
     if response.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
         return [NEGATIVE] if has_blank_parameter(case) else []
     named = {error["field"] for error in response.json()["errors"]}
@@ -50,18 +50,18 @@ def excused(case: Case, response: Response) -> list[object]:
     return [POSITIVE] if beyond or has_integer_with_a_fraction(case.body) else []
 
 
-def hold_events(stream: str) -> None:
-    """Check each event by itself. schemathesis does so too, by the stream's schema, as only OpenAPI 3.2 has it."""
+def check_events(stream: str) -> None:
+    """Check each event. schemathesis could do this only with the stream schema of OpenAPI 3.2."""
     events = [line.removeprefix("data: ") for line in stream.splitlines() if line.startswith("data: ")]
     for event in events:
         SettlementEvent.model_validate_json(event)
 
 
-def front_door(service: Service) -> Attack:
-    """Return an attacker with a key for every operation that asks for one."""
+def api_attack(service: Service) -> Attack:
+    """Return an attack with the required key for every operation."""
 
     def headers_of(case: Case) -> dict[str, str]:
         permission = case.operation.definition.raw.get("x-permission")
         return service.bearer(Permission(permission)) if permission else {}
 
-    return Attack(service.url, headers_of, excused)
+    return Attack(service.url, headers_of, exemptions)
