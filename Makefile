@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test simulate chaos screenshots check lock clean
+.PHONY: help demo up dev test prove simulate chaos screenshots check hooks lock clean
 
 help: ## show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One virtual environment, from one lock with hashes; made anew when the lock changes.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
@@ -18,19 +18,31 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+##@ Run
+
 demo: $(VENV)/.ready ## settle a story of orders through every state, on real parts
 	@$(BIN)/python -m stack demo
 
 up: $(VENV)/.ready ## keep Temporal with its UI, simulator, worker and API running
 	@exec $(BIN)/python -m stack up
 
-test: $(VENV)/.ready ## run all tests
+dev: $(VENV)/.ready ## as up; worker and API start anew whenever a source file changes
+	@exec $(BIN)/python -m stack dev
+
+##@ Prove
+
+# Four processes on two cores: most tests wait most of the time. The empty variable lets them share compiled modules.
+test: $(VENV)/.ready ## test every promise, on real components; WORKERS=4
 	@tests/system_packages
-	@$(BIN)/python -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(or $(WORKERS),4)
+
+prove: $(VENV)/.ready ## the long tests: storm, overload, large batch, all planted bugs, many seeds, long fuzzing
+	@tests/system_packages
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),60) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
 
 screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
 	@tests/system_packages
-	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e/test_e2e_temporal_ui.py
+	@SCREENSHOTS=1 $(BIN)/python -m pytest -m '' tests/e2e/test_e2e_temporal_ui.py
 
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
@@ -38,8 +50,13 @@ simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one 
 chaos: $(VENV)/.ready ## kill, freeze, fill and cut the real stack under load, on SQLite and PostgreSQL; SEED=1
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SETTLEMENTS),--settlements $(SETTLEMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(RATE),--rate $(RATE))
 
+##@ Develop
+
 check: $(VENV)/.ready ## style, types, layers, locks
 	@.ci/check
+
+hooks: $(VENV)/.ready ## have git run the checks before each commit and push
+	@$(BIN)/pre-commit install
 
 lock: $(VENV)/.ready ## write the locks anew from pyproject.toml
 	@.ci/lock

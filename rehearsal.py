@@ -1,7 +1,7 @@
-"""Rehearse an upgrade: `python -m rehearsal` replays all open workflows of the running Temporal against this code.
+"""Rehearse an upgrade: `python -m rehearsal` replays all open workflows of the running Temporal with this code.
 
-Run it from the new release against the cluster that the old release serves, before each rollout. It changes nothing:
-it starts no worker, and writes neither to Temporal nor to the ledger.
+Run it from the new release, against the cluster of the old release, before each rollout. It changes nothing: it starts
+no worker, and it writes neither to Temporal nor to the ledger.
 """
 
 import argparse
@@ -11,11 +11,12 @@ import sys
 from collections import Counter
 from typing import NoReturn
 
+from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError
 
-from config.files import owner_only
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from config.logging import configure_logging
+from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect
 from settlement.ids import request_unique_no_of
@@ -27,49 +28,54 @@ PROGRESS_EVERY = 100
 
 
 def main() -> int:
-    """Print what would break; 0 if nothing would, 1 if something would, 2 if it could not be found out."""
+    """Print the workflows that would break; return 0 if there are none, 1 if there are some, 2 if the replay failed."""
     parser = argparse.ArgumentParser(prog="rehearsal", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--limit", type=_positive, metavar="N", help="replay at most N workflows; default: all")
     arguments = parser.parse_args()
-    owner_only()
+    keep_files_private()
     settings = load_settings()
-    # To standard error: on standard output is the report and nothing else.
+    # Logs go to standard error; standard output contains only the report.
     configure_logging(settings.log_format, settings.log_level)
     try:
         return asyncio.run(rehearse(settings, arguments.limit))
-    except (RPCError, RuntimeError) as error:
-        say(f"not finished: Temporal cannot be read ({' '.join(str(error).split())})")
+    except TemporalCallError as error:
+        print_progress(f"not finished: Temporal cannot be read ({' '.join(str(error).split())})")
         return NOT_DONE
     except KeyboardInterrupt:
         return 130
 
 
 async def rehearse(settings: Settings, limit: int | None) -> int:
-    """Replay every open workflow and print each that this code could not continue; return the exit status."""
-    # The SDK's core logs to standard output, where only the report may be; it tells us the same as a result.
+    """Replay every open workflow and print each that this code cannot continue; return the exit code."""
+    # The SDK's core would log to standard output, which must contain only the report. Results say the same.
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))
-    client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
+    async with calling_temporal():
+        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
+        return await _rehearse(client, quiet, limit)
+
+
+async def _rehearse(client: Client, quiet: Runtime, limit: int | None) -> int:
     replayed: Counter[bool] = Counter()
     async for each in replay_open(client, limit=limit, runtime=quiet):
         replayed[each.problem is None] += 1
         if each.problem is not None:
-            print(f"{named(each)} would break: {each.problem}", flush=True)
+            print(f"{label(each)} would break: {each.problem}", flush=True)
         if replayed.total() % PROGRESS_EVERY == 0:
-            say(f"{replayed.total()} replayed …")
+            print_progress(f"{replayed.total()} replayed …")
     counts = f"{replayed.total()} replayed, {replayed[False]} would break"
     print(f"open workflows of namespace {client.namespace}: {counts}")
     return SOME_BREAK if replayed[False] else ALL_REPLAY
 
 
-def named(replayed: ReplayResult) -> str:
-    """Return what a workflow is to an operator."""
+def label(replayed: ReplayResult) -> str:
+    """Return the name of a workflow for an operator: its settlement number if it has one, and its run."""
     number = request_unique_no_of(replayed.workflow_id)
-    what = replayed.workflow_id if number is None else f"settlement {number}"
-    return f"{what} (run {replayed.run_id})"
+    name = replayed.workflow_id if number is None else f"settlement {number}"
+    return f"{name} (run {replayed.run_id})"
 
 
-def say(text: str) -> None:
-    """Print progress or an error, apart from the report."""
+def print_progress(text: str) -> None:
+    """Print progress or an error to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -80,11 +86,11 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def end(code: int) -> NoReturn:
-    """End the process at once, with all that was printed.
+def exit_now(code: int) -> NoReturn:
+    """Flush the output and end the process at once.
 
-    Threads of the SDK's runtime may still be at work, and the interpreter's own ending can crash under them: the exit
-    status would be another one.
+    Threads of the SDK's runtime may still be running. A normal exit of the interpreter can crash because of them, which
+    would change the exit code.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -92,4 +98,4 @@ def end(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    end(main())
+    exit_now(main())

@@ -24,13 +24,12 @@ from activities.reconciliation.compare import CheckLedger, CheckTemporal, Record
 from activities.reconciliation.repair import Reconciler
 from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
+from activities.temporal_calls import TemporalRefusedError, calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
-from config.ending import Ending
-from config.files import owner_only
 from config.logging import configure_logging
-from config.metrics import prometheus_runtime
+from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
-from config.temporal import connect, register_search_attributes
+from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
@@ -172,10 +171,10 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         )
         guard = TemporalGuard(client, engine, "worker")
         await check_at_start(guard)
-        await register_search_attributes(client, SEARCH_ATTRIBUTES)
+        await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
         slots, company_slots = settings.worker_slots, settings.slots_of_one_company
-        bulkhead = Bulkhead(company_slots, settings.slots_of_a_lone_company)
+        bulkhead = Bulkhead(company_slots, settings.slots_of_only_company)
         running += (
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine)),
@@ -197,11 +196,21 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
+async def _register_search_attributes(client: Client) -> None:
+    """Register the missing search attributes. Without permission, log which ones an administrator must add."""
+    try:
+        async with calling_temporal():
+            await register_search_attributes(client, SEARCH_ATTRIBUTES)
+    except TemporalRefusedError as refused:
+        needed = sorted(key.name for key in SEARCH_ATTRIBUTES)
+        log.warning("search attributes not checked", needed=needed, error=str(refused))
+
+
 async def check_at_start(guard: TemporalGuard) -> None:
     """Raise WrongTemporalError if the ledger is bound to another Temporal namespace, before anything is written there.
 
     If the ledger cannot be reached, the worker starts and the guard checks later: an outage of the ledger must not
-    delay compensations.
+    delay compensations. If Temporal cannot be reached, raises another TemporalCallError, which ends the process.
     """
     try:
         await guard.check()
@@ -226,15 +235,15 @@ async def main() -> int:
 
     Returns the exit code: 1 if the ledger is bound to another Temporal namespace, else 0.
     """
-    owner_only()
+    keep_files_private()
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
     running: list[Worker] = []
-    ending = Ending(END_LIMIT_S, lambda: [each.task_queue for each in running if each.is_running])
+    shutdown_limit = ShutdownLimit(END_LIMIT_S, lambda: [each.task_queue for each in running if each.is_running])
 
     def on_signal(number: int) -> None:
-        ending.signalled(number)
+        shutdown_limit.on_signal(number)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity
-from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.heartbeats import heartbeats
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
 from ledger import Batches
 from ledger.batch_retry.batches import PendingItem
 from settlement import limits
@@ -81,7 +81,7 @@ class RetrySettlements:
             operator=batch.operator, reason_code=batch.reason_code, note=batch.note, batch_id=batch.batch_id
         )
         try:
-            async with asyncio.timeout(limits.BATCH_ITEM_LIMIT_S):
+            async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
                 await self._temporal.get_workflow_handle(workflow_id(item.number)).execute_update(
                     RETRY_UPDATE,
                     request,
@@ -90,10 +90,9 @@ class RetrySettlements:
                 )
         except WorkflowUpdateFailedError as error:
             return ItemOutcome.REFUSED, _reason(error)
-        except RPCError as error:
-            return await self._restart(item) if error.status is RPCStatusCode.NOT_FOUND else None
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError, RuntimeError):
-            # The client raises RuntimeError if it cannot connect.
+        except TemporalNotFoundError:
+            return await self._restart(item)
+        except TemporalCallError:
             return None
         return ItemOutcome.RETRIED, f"back to {State.CANCELLING}"
 
@@ -102,9 +101,9 @@ class RetrySettlements:
         if item.state is not State.ABORTED:
             return _no_open_workflow(item.state)
         try:
-            async with asyncio.timeout(limits.BATCH_ITEM_LIMIT_S):
+            async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
                 examined = await self._reconciler.restart_aborted(item.number)
-        except (TimeoutError, RPCError, RuntimeError):
+        except TemporalCallError:
             return None
         return None if examined.repaired or examined.kind is None else _no_open_workflow(item.state)
 

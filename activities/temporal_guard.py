@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalCallError, TemporalRefusedError, calling_temporal
 from ledger import TemporalBinding, TemporalIdentity
 
 log = structlog.get_logger()
@@ -17,43 +17,42 @@ CHECK_LIMIT_S = 5.0
 """Maximum duration of a check's calls to Temporal."""
 CHECK_EVERY_S = 10.0
 """Interval of the checks in a running process. The server behind an address may be replaced at any time."""
-ADOPT_COMMAND = "python -m api.adopt_temporal"
+BIND_COMMAND = "python -m api.bind_temporal"
 
 _RPC = timedelta(seconds=CHECK_LIMIT_S)
-_CLUSTER_ID_HIDDEN = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}
 
 
-class WrongTemporalError(RuntimeError):
-    """The ledger is bound to another Temporal namespace. Nothing may be started or repaired; no money moves.
-
-    It is a RuntimeError, like the SDK's error for a server that cannot be reached, so the same handlers handle it.
-    """
+class WrongTemporalError(TemporalCallError):
+    """The ledger is bound to another Temporal namespace. Nothing may be started or repaired; no money moves."""
 
     def __init__(self, home: TemporalIdentity, found: TemporalIdentity) -> None:
         super().__init__(
             f"the ledger belongs to Temporal's {home}, but this process is connected to {found}. Nothing is started or "
             "repaired. Correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or SETTLEMENT_DATABASE_URL. If the new one "
-            f"replaces the old one for good, stop all workers and API processes and run: {ADOPT_COMMAND}"
+            f"replaces the old one for good, stop all workers and API processes and run: {BIND_COMMAND}"
         )
         self.home = home
         self.found = found
 
 
 async def identity_of(client: Client) -> TemporalIdentity:
-    """Return the namespace and cluster that a client is connected to. Raises RPCError, RuntimeError or TimeoutError.
+    """Return the namespace and cluster that a client is connected to. Raises TemporalCallError.
 
     If the server does not reveal its cluster id (Temporal Cloud), `cluster_id` is empty.
     """
-    async with asyncio.timeout(CHECK_LIMIT_S):
-        service = client.workflow_service
-        described = await service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace), timeout=_RPC)
-        try:
-            cluster_id = (await service.get_cluster_info(GetClusterInfoRequest(), timeout=_RPC)).cluster_id
-        except RPCError as error:
-            if error.status not in _CLUSTER_ID_HIDDEN:
-                raise
-            cluster_id = ""
+    namespace = DescribeNamespaceRequest(namespace=client.namespace)
+    async with calling_temporal(CHECK_LIMIT_S):
+        described = await client.workflow_service.describe_namespace(namespace, timeout=_RPC)
+        cluster_id = await _cluster_id(client)
     return TemporalIdentity(cluster_id=cluster_id, namespace=client.namespace, namespace_id=described.namespace_info.id)
+
+
+async def _cluster_id(client: Client) -> str:
+    try:
+        async with calling_temporal():
+            return (await client.workflow_service.get_cluster_info(GetClusterInfoRequest(), timeout=_RPC)).cluster_id
+    except TemporalRefusedError:
+        return ""
 
 
 class TemporalGuard:
@@ -68,8 +67,8 @@ class TemporalGuard:
     async def check(self) -> None:
         """Return if both are the same namespace. A ledger that is not bound yet is bound to this namespace.
 
-        Raises WrongTemporalError if they differ. Raises RPCError, RuntimeError, SQLAlchemyError or OSError if Temporal
-        or the ledger cannot be reached; then the result is unknown.
+        Raises WrongTemporalError if they differ. If Temporal cannot be reached, raises another TemporalCallError; if
+        the ledger cannot be reached, SQLAlchemyError or OSError. Then the result is unknown.
         """
         found = await identity_of(self._client)
         home = await self._home.read() or await self._home.adopt_first(found, self._name, datetime.now(UTC))

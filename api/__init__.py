@@ -1,1 +1,1 @@
-"""The front door: starts settlements and answers for their state over HTTP. One file per endpoint."""
+"""The HTTP API: accepts orders, starts their settlements, and returns their state."""

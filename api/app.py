@@ -1,4 +1,4 @@
-"""Put the front door together."""
+"""The FastAPI application: routes, middleware, error handlers and background tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,35 +10,42 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from opentelemetry.trace import TracerProvider
 
-from api import exposure as get_exposure
 from api import health, metrics, reconciliation
-from api.batch_retry import routes as batch_retries
+from api.batch_retry import routes as batch_routes
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
 from api.http.strict_body import BodyLimitMiddleware
 from api.http.strict_requests import StrictRequestMiddleware
-from api.keys import routes as api_keys
+from api.keys import routes as key_routes
 from api.services import Services
-from api.settlements import events as settlement_events
-from api.settlements import explain as explain_settlement
-from api.settlements import get as get_settlement
-from api.settlements import list as list_settlements
-from api.settlements import operator_actions
-from api.settlements import post as post_settlement
+from api.settlements import events, explain, operator_actions, post, read
 from api.settlements.event_streams import Streams
 
 DESCRIPTION = """
-Settle the money side of an order at the broker's external system, durably.
+Changes a customer's credit at the broker for each order. A change that was not certainly applied is cancelled.
 
-The order may proceed only on `decision: PROCEED`. Every error says what it means for the money.
+An order may proceed only on `decision: PROCEED`. Each error code says what the error means for the money.
 """
+
+ROUTERS = (
+    post.router,
+    read.router,
+    events.router,
+    explain.router,
+    operator_actions.router,
+    batch_routes.router,
+    reconciliation.router,
+    key_routes.router,
+    health.router,
+    metrics.router,
+)
 
 
 def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
-    """Trace POSTs, from which all work begins, where there is a provider; leave all else of FastAPI's telemetry off.
+    """Return FastAPI's telemetry settings: trace POST requests if there is a provider, and nothing else.
 
-    Off is said outright: a library that sets a global provider must not turn it on.
+    Every other part is switched off explicitly. Otherwise a library that sets a global provider would switch it on.
     """
     return {
         "tracing": tracer_provider is not None,
@@ -52,7 +59,7 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
 
 
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
-    """Return the application over given services; it closes none of them."""
+    """Return the application for these services. The caller closes them."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +68,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         watch.cancel()
         await asyncio.wait([watch])
 
-    # FastAPI itself, with the assets of /docs served from here instead of from a CDN.
+    # FastAPI, except that the assets of /docs come from this process and not from a CDN.
     app = FastAPIOffline(
         redoc_url=None,
         title="Order settlement",
@@ -71,30 +78,16 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         telemetry=telemetry(tracer_provider),
-        # Swagger UI would send the document's address to a validator on the internet.
+        # By default Swagger UI sends the document's address to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.services = services
     app.state.streams = Streams(services)
     app.state.readiness = health.Readiness(services)
     problems.install(app)
-    endpoints = (
-        post_settlement,
-        get_settlement,
-        list_settlements,
-        settlement_events,
-        explain_settlement,
-        get_exposure,
-        operator_actions,
-        batch_retries,
-        reconciliation,
-        api_keys,
-        health,
-        metrics,
-    )
-    for endpoint in endpoints:
-        app.include_router(endpoint.router)
-    app.state.endpoints = [route for endpoint in endpoints for route in endpoint.router.routes]
+    for router in ROUTERS:
+        app.include_router(router)
+    app.state.endpoints = [route for router in ROUTERS for route in router.routes]
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(StrictRequestMiddleware)
     app.add_middleware(AccessMiddleware)

@@ -1,4 +1,4 @@
-"""GET /healthz and /readyz: is the process alive, and can it do its work."""
+"""GET /healthz and /readyz: whether the process is alive, and whether it can accept settlements."""
 
 import asyncio
 import math
@@ -10,8 +10,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.problems import documented
 from api.services import Services
 from api.temporal_access import Identity
@@ -21,63 +21,69 @@ log = SampledLog(structlog.get_logger())
 router = APIRouter()
 
 CHECK_LIMIT_S = 2.0
-REUSED_S = 1.0
-"""How long the result of a look counts: these routes need no key, and each look costs a read of the ledger."""
+REUSE_S = 1.0
+"""How long a result is reused. These routes need no key, and each check reads the ledger."""
 
 
 class Health(BaseModel):
-    """Whether each part answers."""
+    """Whether the process and its dependencies respond."""
 
     ok: bool
     ledger: bool = True
     temporal: bool = True
     temporal_identity: Identity | None = None
-    """Whether this is the Temporal that the ledger belongs to; null where it was not asked for."""
+    """Whether this is the Temporal that the ledger belongs to; null in the answer of /healthz."""
 
 
 @router.get("/healthz", responses=documented())
 async def healthz() -> Health:
-    """Answer if the process runs at all."""
+    """Answer 200 while the process runs."""
     return Health(ok=True)
 
 
 class Readiness:
-    """Checks whether the ledger and Temporal answer. Anybody may ask, so probes share the result of one check."""
+    """Checks whether the ledger and Temporal respond. Concurrent and frequent probes share the result of one check."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._services = services
         self._clock = clock
-        self._look: asyncio.Task[Health] | None = None
-        self._looked_at = -math.inf
+        self._check: asyncio.Task[Health] | None = None
+        self._checked_at = -math.inf
 
-    async def now(self) -> Health:
-        """Return what the last look has found; one that ended more than `REUSED_S` ago is repeated."""
-        if self._look is None or (self._look.done() and self._clock() - self._looked_at >= REUSED_S):
-            self._look = asyncio.create_task(self._look_at_both())
-        return await asyncio.shield(self._look)
+    async def current(self) -> Health:
+        """Return the result of the last check. Repeat the check if it ended more than `REUSE_S` ago."""
+        if self._check is None or (self._check.done() and self._clock() - self._checked_at >= REUSE_S):
+            self._check = asyncio.create_task(self._check_both())
+        return await asyncio.shield(self._check)
 
-    async def _look_at_both(self) -> Health:
-        ledger, temporal = await asyncio.gather(_ledger_answers(self._services), _temporal_answers(self._services))
-        self._looked_at = self._clock()
+    async def _check_both(self) -> Health:
+        ledger, temporal = await asyncio.gather(_ledger_is_up(self._services), _temporal_is_up(self._services))
+        self._checked_at = self._clock()
         identity = self._services.temporal.identity
         ok = ledger and temporal and identity is Identity.VERIFIED
         return Health(ok=ok, ledger=ledger, temporal=temporal, temporal_identity=identity)
 
 
-@router.get("/readyz", responses={503: {"model": Health, "description": "A part is out of reach"}, **documented()})
+@router.get(
+    "/readyz",
+    responses={
+        503: {"model": Health, "description": "The ledger or Temporal is unreachable, or they do not belong together"},
+        **documented(),
+    },
+)
 async def readyz(request: Request, response: Response) -> Health:
-    """Answer 200 if settlements can be accepted: the ledger has its schema, and belongs to a Temporal that answers.
+    """Answer 200 if settlements can be accepted: the ledger has its schema, and its Temporal responds.
 
-    The answer may be up to one second old.
+    The result may be up to one second old.
     """
     readiness: Readiness = request.app.state.readiness
-    health = await readiness.now()
+    health = await readiness.current()
     if not health.ok:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return health
 
 
-async def _ledger_answers(services: Services) -> bool:
+async def _ledger_is_up(services: Services) -> bool:
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
             await services.ledger.check()
@@ -87,21 +93,21 @@ async def _ledger_answers(services: Services) -> bool:
     return True
 
 
-async def _temporal_answers(services: Services) -> bool:
+async def _temporal_is_up(services: Services) -> bool:
     try:
-        async with asyncio.timeout(CHECK_LIMIT_S):
-            answers = await services.temporal.answers()
-    except (RPCError, RuntimeError, OSError) as error:
+        async with calling_temporal(CHECK_LIMIT_S):
+            is_up = await services.temporal.is_up()
+    except TemporalCallError as error:
         log.warning("temporal not ready", error=type(error).__name__)
         return False
     await _verify(services)
-    return answers
+    return is_up
 
 
 async def _verify(services: Services) -> None:
-    """Compare Temporal with the ledger, unless that was done; what comes of it is `identity`."""
+    """Compare Temporal with the ledger if that has not been done. The result is `TemporalAccess.identity`."""
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
             await services.temporal.client()
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("temporal not verified", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the front door, and GET /metrics."""
+"""Prometheus metrics of the API process, and GET /metrics."""
 
 import asyncio
 import time
@@ -18,43 +18,45 @@ log = structlog.get_logger()
 router = APIRouter()
 
 REQUESTS = Counter(
-    "settlement_http_requests_total", "Answers by route, method and status.", ["route", "method", "status"]
+    "settlement_http_requests_total", "HTTP responses by route, method and status.", ["route", "method", "status"]
 )
-DURATION = Histogram("settlement_http_request_duration_seconds", "Time to answer, waits included.", ["route", "method"])
+DURATION = Histogram(
+    "settlement_http_request_duration_seconds", "Response time, including the wait for a decision.", ["route", "method"]
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Others share one label: a caller must not be able to make labels."""
+"""All other methods share one label value, so that a caller cannot create label values."""
 
-COUNT_LIMIT_S = 2.0
-"""How long a scrape waits for the ledger's gauges: the rest is wanted most when something is wrong."""
+GAUGES_LIMIT_S = 2.0
+"""How long a scrape waits for the ledger's gauges. The other metrics must be available during an outage."""
 CHECK_LIMIT_S = 1.0
-"""How long it then waits for the ledger to answer at all."""
+"""How long the scrape then waits for the ledger to respond at all."""
 
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
-DECISIONS = Counter("settlement_decisions_total", "Decisions given inside a POST.", ["decision"])
+DECISIONS = Counter("settlement_decisions_total", "Decisions returned by a POST.", ["decision"])
 DECISION_LATENCY = Histogram(
     "settlement_decision_latency_seconds",
-    "From a POST to its decision, for those that waited for it.",
+    "Time from a POST to its decision, for requests that waited for the decision.",
     buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 3.25, 3.5, 4, 6, 10, 15, 30, 60),
 )
 
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(services: Injected, _: Reader) -> Response:
-    """Return all metrics of this process, and what the ledger as a whole says."""
+    """Return the metrics of this process and the gauges of the ledger."""
     gauges, ledger_is_up = await _read(services.ledger)
     exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)
     return Response(exposed, media_type=CONTENT_TYPE_LATEST)
 
 
 async def _read(ledger: Ledger) -> tuple[Gauges | None, bool]:
-    """Return the ledger's gauges and whether it answers. Gauges that are late do not mean that it is down."""
+    """Return the ledger's gauges, and whether the ledger is up. It can be up although its gauges took too long."""
     try:
-        async with asyncio.timeout(COUNT_LIMIT_S):
+        async with asyncio.timeout(GAUGES_LIMIT_S):
             return await ledger.gauges(), True
     except TimeoutError:
-        log.warning("the ledger's gauges were not read in time", limit_s=COUNT_LIMIT_S)
+        log.warning("gauges of the ledger not read in time", limit_s=GAUGES_LIMIT_S)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("the ledger's gauges cannot be read", error=type(error).__name__)
+        log.warning("gauges of the ledger not read", error=type(error).__name__)
         return None, False
     try:
         async with asyncio.timeout(CHECK_LIMIT_S):
@@ -65,27 +67,27 @@ async def _read(ledger: Ledger) -> tuple[Gauges | None, bool]:
 
 
 class MetricsMiddleware:
-    """Counts every answer under its route's pattern, never under the raw path: numbers must not become labels."""
+    """Counts and times every response. The label is the route's pattern, never the raw path with its numbers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and look at what comes back."""
+        """Pass the request on, and record its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         status = 500
 
-        async def watched(message: Message) -> None:
+        async def recording_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, recording_send)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"

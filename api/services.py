@@ -1,11 +1,11 @@
-"""What every endpoint works with, handed to it by FastAPI's dependency injection."""
+"""The services that every endpoint uses. FastAPI injects them."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from api.keys.recognition import Keys
+from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from ledger import Batches, Ledger
@@ -13,7 +13,7 @@ from ledger import Batches, Ledger
 
 @dataclass(frozen=True)
 class Services:
-    """The process's settings, its ledger, its way to Temporal, the API keys, and the record of batches."""
+    """The services of one API process. The caller of `create_app` opens and closes them."""
 
     settings: Settings
     ledger: Ledger
@@ -23,7 +23,7 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """Return what the app was made with."""
+    """Return the services that the app was created with."""
     return cast("Services", request.app.state.services)
 
 

@@ -1,1 +1,1 @@
-"""Measurements on the real stack, as figures for a person; no test asserts a time."""
+"""Measurements on the real stack, run by hand. They print figures; no test asserts a time."""

@@ -1,7 +1,7 @@
-"""How exactly the 3 seconds are kept while every adjust hangs: `python -m bench.hanging`.
+"""Measures how exactly the 3 seconds are kept while every adjust hangs: `python -m bench.hanging`.
 
-Drives hanging adjusts at a steady rate and then all at once, and reads from the simulator's journal when
-each adjust came in, when its connection ended, and when its cancel came in.
+It posts orders whose adjusts hang, first at a steady rate and then all at once. The simulator's journal says when each
+adjust arrived, when its connection ended, and when its cancel arrived.
 """
 
 import asyncio
@@ -20,22 +20,22 @@ from stack.ports import with_free_ports
 
 RATE_PER_S, DURATION_S, BURST = 8, 10, 100
 WAIT_S = 15
-QUIET_LIMIT_S = 120
+FINAL_STATE_LIMIT_S = 120
 HANGING = '{"simulate":{"adjust":"hang_applied"}}'
 
 
 @dataclass(frozen=True)
-class Gap:
-    """One settlement as the external system saw it, in seconds."""
+class BrokerTimes:
+    """The times of one settlement in the external system's journal, in seconds."""
 
     held_s: float
     """From the adjust's arrival to the end of its connection."""
     cancel_after_s: float
-    """From the adjust's arrival to its cancel's."""
+    """From the adjust's arrival to the arrival of its cancel."""
 
 
 def order(number: str) -> dict[str, str | int]:
-    """Return an order whose adjust is applied and never answered."""
+    """Return an order whose adjust is applied and not answered."""
     return {
         "thirdServerCode": "bench",
         "userName": "bench",
@@ -53,20 +53,20 @@ def order(number: str) -> dict[str, str | int]:
 
 
 async def post(session: aiohttp.ClientSession, number: str) -> tuple[dict[str, Any], float]:
-    """Post one order and return its answer with the seconds it took."""
+    """Post one order; return its answer and the seconds until the answer."""
     started = time.monotonic()
     async with session.post("/v1/settlements", json=order(number), headers={"Prefer": f"wait={WAIT_S}"}) as response:
         return await response.json(), time.monotonic() - started
 
 
-async def gaps(stack: Stack, numbers: list[str]) -> list[Gap]:
-    """Read the external system's view of settlements, as far as their adjust reached it."""
+async def broker_times(stack: Stack, numbers: list[str]) -> list[BrokerTimes]:
+    """Return the times of those settlements whose adjust reached the external system."""
     async with aiohttp.ClientSession(stack.external_url) as session:
-        found = [await _gap(session, number) for number in numbers]
-    return [gap for gap in found if gap is not None]
+        found = [await _broker_times(session, number) for number in numbers]
+    return [times for times in found if times is not None]
 
 
-async def _gap(session: aiohttp.ClientSession, number: str) -> Gap | None:
+async def _broker_times(session: aiohttp.ClientSession, number: str) -> BrokerTimes | None:
     async with session.get("/simulator/calls", params={"number": number}) as response:
         calls = (await response.json())["calls"]
     adjusts = [call for call in calls if call["operation"] == "ADJUST"]
@@ -74,12 +74,12 @@ async def _gap(session: aiohttp.ClientSession, number: str) -> Gap | None:
     if not adjusts:
         return None
     arrived = adjusts[0]["receivedAtNs"]
-    return Gap((adjusts[0]["endedAtNs"] - arrived) / 1e9, (cancels[0]["receivedAtNs"] - arrived) / 1e9)
+    return BrokerTimes((adjusts[0]["endedAtNs"] - arrived) / 1e9, (cancels[0]["receivedAtNs"] - arrived) / 1e9)
 
 
 async def until_consistent(stack: Stack, numbers: list[str]) -> list[str]:
-    """Wait until no settlement is under way any more and return their end states."""
-    async with aiohttp.ClientSession(stack.api_url) as session, asyncio.timeout(QUIET_LIMIT_S):
+    """Wait until every settlement has reached a final state, and return the states."""
+    async with aiohttp.ClientSession(stack.api_url) as session, asyncio.timeout(FINAL_STATE_LIMIT_S):
         return [await _end_state(session, number) for number in numbers]
 
 
@@ -92,13 +92,15 @@ async def _end_state(session: aiohttp.ClientSession, number: str) -> str:
         await asyncio.sleep(0.1)
 
 
-def report(title: str, answers: list[tuple[dict[str, Any], float]], seen: list[Gap], states: list[str]) -> None:
-    """Print one scenario."""
-    print(f"\n{title}: {len(answers)} settlements, {len(seen)} reached the external system")
+def report(
+    title: str, answers: list[tuple[dict[str, Any], float]], reached: list[BrokerTimes], states: list[str]
+) -> None:
+    """Print the figures of one scenario."""
+    print(f"\n{title}: {len(answers)} settlements, {len(reached)} reached the external system")
     for name, values in (
-        ("held by us until", [gap.held_s for gap in seen]),
-        ("cancel arrived after", [gap.cancel_after_s for gap in seen]),
-        ("cancel after end of call", [gap.cancel_after_s - gap.held_s for gap in seen]),
+        ("connection held for", [times.held_s for times in reached]),
+        ("cancel arrived after", [times.cancel_after_s for times in reached]),
+        ("cancel after end of call", [times.cancel_after_s - times.held_s for times in reached]),
         ("caller answered after", [seconds for _, seconds in answers]),
     ):
         ordered = sorted(values)
@@ -110,12 +112,12 @@ def report(title: str, answers: list[tuple[dict[str, Any], float]], seen: list[G
 
 
 def counts(values: list[str]) -> dict[str, int]:
-    """Count equal values."""
+    """Return how often each value occurs."""
     return {value: values.count(value) for value in sorted(set(values))}
 
 
 async def steady(session: aiohttp.ClientSession) -> list[tuple[dict[str, Any], float]]:
-    """Post at a steady rate, whatever the answers take."""
+    """Post orders at a steady rate, without waiting for the answers."""
     tasks = []
     for index in range(RATE_PER_S * DURATION_S):
         tasks.append(asyncio.create_task(post(session, f"STEADY-{index}")))
@@ -124,7 +126,7 @@ async def steady(session: aiohttp.ClientSession) -> list[tuple[dict[str, Any], f
 
 
 async def main() -> None:
-    """Start a stack of its own, measure, stop it."""
+    """Start a separate stack, measure, and stop it."""
     with tempfile.TemporaryDirectory(prefix="settlement-bench-") as state_dir:
         settings = Settings(state_dir=Path(state_dir), confirm_after_s=2)
         stack = Stack(with_free_ports(settings))
@@ -142,11 +144,11 @@ async def measure(stack: Stack) -> None:
         answers = await steady(session)
         numbers = [answer["requestUniqueNo"] for answer, _ in answers]
         states = await until_consistent(stack, numbers)
-        report(f"{RATE_PER_S} a second for {DURATION_S} s", answers, await gaps(stack, numbers), states)
+        report(f"{RATE_PER_S} per second for {DURATION_S} s", answers, await broker_times(stack, numbers), states)
         burst = [f"BURST-{index}" for index in range(BURST)]
         answers = await asyncio.gather(*(post(session, number) for number in burst))
         states = await until_consistent(stack, burst)
-        report(f"{BURST} at the same moment", answers, await gaps(stack, burst), states)
+        report(f"{BURST} at once", answers, await broker_times(stack, burst), states)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How long others wait for their decision while one company's calls hang: `python -m bench.overload`.
+"""Measures how long a company waits for decisions while another company's calls hang: `python -m bench.overload`.
 
-One company has many adjusts that hang at once, and then as many as there are slots, again and again. Another's
-orders, one after the other, are answered at once. The figures are their waits, with the flood and without.
+The hanging company posts many orders at once, and then keeps as many in flight as there are slots. The other company
+posts its orders one after the other; their adjusts are answered at once. The figures are the times until the other
+company's decisions, with and without the hanging orders.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ HANGING_COMPANY, OTHER_COMPANY = 1, 2
 WAIT_S = 60
 
 
-async def decided(session: aiohttp.ClientSession, number: str, company_id: int) -> tuple[str, float]:
-    """Post one order, which hangs for the one company only, and return its decision and the seconds it took."""
+async def post_order(session: aiohttp.ClientSession, number: str, company_id: int) -> tuple[str, float]:
+    """Post one order; return its decision and the seconds until it. Only orders of HANGING_COMPANY hang."""
     body = order(number)
     if company_id == OTHER_COMPANY:
         del body["metadata"]
@@ -37,30 +38,30 @@ async def decided(session: aiohttp.ClientSession, number: str, company_id: int) 
 
 
 @asynccontextmanager
-async def flood(session: aiohttp.ClientSession) -> AsyncIterator[None]:
-    """Have the one company's orders hang for as long as the context is open."""
-    over = asyncio.Event()
+async def hanging_orders(session: aiohttp.ClientSession) -> AsyncIterator[None]:
+    """Keep orders of HANGING_COMPANY in flight for the length of the block."""
+    stopped = asyncio.Event()
 
     async def one_by_one(name: str) -> None:
         for count in itertools.count():
-            if over.is_set():
+            if stopped.is_set():
                 return
-            await decided(session, f"{name}-{count}", HANGING_COMPANY)
+            await post_order(session, f"{name}-{count}", HANGING_COMPANY)
 
     async with asyncio.TaskGroup() as group:
         for index in range(AT_ONCE):
-            group.create_task(decided(session, f"HANG-{index}", HANGING_COMPANY))
+            group.create_task(post_order(session, f"HANG-{index}", HANGING_COMPANY))
         for index in range(SLOTS):
             group.create_task(one_by_one(f"MORE-{index}"))
         try:
             yield
         finally:
-            over.set()
+            stopped.set()
 
 
-async def others(session: aiohttp.ClientSession, name: str) -> tuple[float, float]:
-    """Settle the other company's orders one after the other; return what half and 95 of 100 waited at most."""
-    answers = [await decided(session, f"{name}-{index}", OTHER_COMPANY) for index in range(ORDERS)]
+async def settle_other_orders(session: aiohttp.ClientSession, name: str) -> tuple[float, float]:
+    """Settle orders of OTHER_COMPANY one after the other; return median and 95th percentile of the waits in seconds."""
+    answers = [await post_order(session, f"{name}-{index}", OTHER_COMPANY) for index in range(ORDERS)]
     seconds = sorted(took for _, took in answers)
     middle, p95 = statistics.median(seconds), seconds[int(0.95 * (ORDERS - 1))]
     proceed = sum(decision == "PROCEED" for decision, _ in answers)
@@ -69,7 +70,7 @@ async def others(session: aiohttp.ClientSession, name: str) -> tuple[float, floa
 
 
 async def measure(company_slots: int) -> None:
-    """Start a stack of its own, measure without the flood and with it, stop it."""
+    """Start a separate stack, measure without and with hanging orders, and stop it."""
     print(f"\n{company_slots} of {SLOTS} slots for one company")
     with tempfile.TemporaryDirectory(prefix="settlement-bench-") as state_dir:
         settings = Settings(
@@ -79,17 +80,17 @@ async def measure(company_slots: int) -> None:
         await stack.start()
         try:
             async with aiohttp.ClientSession(stack.api_url, connector=aiohttp.TCPConnector(limit=0)) as session:
-                await others(session, "WARM")
-                quiet = await others(session, "QUIET")
-                async with flood(session):
-                    flooded = await others(session, "FLOODED")
-            print(f"  with the flood to without: p50 {flooded[0] / quiet[0]:.1f}, p95 {flooded[1] / quiet[1]:.1f}")
+                await settle_other_orders(session, "WARM")
+                quiet = await settle_other_orders(session, "QUIET")
+                async with hanging_orders(session):
+                    loaded = await settle_other_orders(session, "LOADED")
+            print(f"  ratio loaded to quiet: p50 {loaded[0] / quiet[0]:.1f}, p95 {loaded[1] / quiet[1]:.1f}")
         finally:
             await stack.stop()
 
 
 async def main() -> None:
-    """Measure with the bulkhead and without."""
+    """Measure with and without the bulkhead."""
     for company_slots in (COMPANY_SLOTS, SLOTS):
         await measure(company_slots)
 

@@ -1,1 +1,1 @@
-"""The command `settlement`: all that an operator needs, over HTTP only. Of ours it knows the words of `contract/`."""
+"""The command `settlement` for operators. It uses only the HTTP API, and types of contract, settlement and schemas."""

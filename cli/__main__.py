@@ -1,13 +1,13 @@
-"""`settlement`, or `python -m cli`."""
+"""The entry point: `settlement`, or `python -m cli`."""
 
 import sys
 
 
 def main() -> int:
-    """Run one command and return its exit code (`cli.exits.Exit`); whatever happens, no traceback."""
+    """Run one command and return its exit code (`cli.exits.Exit`). It never prints a traceback."""
     try:
-        # Imported here: Ctrl-C while the libraries load ends as quietly as it does later.
-        from cli.run import run  # noqa: PLC0415
+        # Imported here so that Ctrl-C during the import of the libraries also ends without a traceback.
+        from cli.app import run  # noqa: PLC0415 - see above
 
         return run(sys.argv[1:])
     except KeyboardInterrupt:

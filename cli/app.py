@@ -1,33 +1,37 @@
-"""The program: its own options, its commands, its exit codes."""
+"""The program: its own options, its commands, and the exit code of each run."""
 
+import sys
+import traceback
+from collections.abc import Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.commands import batch_retry, events, exposure, keys, settlements, submit
-from cli.commands import operator_actions as acts
-from cli.commands import reconciliation as reconcile
-from cli.connection import KEY_VARIABLE, TIMEOUT_DEFAULT_S, URL_DEFAULT, URL_VARIABLE, Given
-from cli.screen import Form
+from cli.commands import batch_retry, events, exposure, keys, operator_actions, reconciliation, settlements, submit
+from cli.connection import KEY_VARIABLE, TIMEOUT_DEFAULT_S, URL_DEFAULT, URL_VARIABLE, ConnectionOptions
+from cli.exits import CliError, Exit, OutputClosedError
+from cli.options import FLAGS, program_options_first
+from cli.screen import OutputFormat, Screen
 from cli.session import Session, session_of
+from cli.streams import protect_standard_streams
 
 _EXIT_CODES = """\b
 Exit codes:
-    0  done; for submit: PROCEED
-    1  refused: by the API, or by you when asked
+    0  done; for submit: the decision is PROCEED
+    1  refused by the API (4xx), or by you at a question
     2  wrong usage; nothing was sent
-    3  not reachable, timed out or unable (5xx); it may have been done
-    4  done, and ended badly: VOID, aborted again, findings open
-    5  not known within the wait
-   70  a fault of this program
-   74  stdout cannot be written, as on a full disk; it has been done
-  130  Ctrl-C; what was asked for goes on
-  141  nobody reads the output
+    3  API not reachable, timed out or failed (5xx); the action may have been done
+    4  done, with a bad result: VOID, aborted again, findings open
+    5  no result within the wait
+   70  internal error of this program
+   74  stdout cannot be written, for example on a full disk; the action has been done
+  130  Ctrl-C; an action that was sent goes on at the API
+  141  the reader of the output has ended
 """
 
-# Plain help and usage errors: they are read in pipes and logs, too.
+# Help and usage errors are plain text, because they are also read in pipes and logs.
 app = typer.Typer(
     name="settlement",
     rich_markup_mode=None,
@@ -43,37 +47,41 @@ def program(  # noqa: PLR0913 - the options of the program
     context: typer.Context,
     *,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help=f"The API; else {URL_VARIABLE}, else {URL_DEFAULT}.")
+        str | None,
+        typer.Option(metavar="URL", help=f"URL of the API; overrides {URL_VARIABLE}. Default: {URL_DEFAULT}."),
     ] = None,
     api_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Holds the API key; else the variable {KEY_VARIABLE} does.")
+        Path | None, typer.Option(metavar="FILE", help=f"File that contains the API key; overrides {KEY_VARIABLE}.")
     ] = None,
     ca_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM file that verifies the API; else the system's.")
+        Path | None,
+        typer.Option(metavar="FILE", help="PEM file to verify the API's certificate. Default: the system's."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, max=600, metavar="SECONDS", help="How long an answer may take.")
+        float, typer.Option(min=0.1, max=600, metavar="SECONDS", help="Maximum time for an answer.")
     ] = TIMEOUT_DEFAULT_S,
-    json: Annotated[bool, typer.Option("--json", help="Print the API's JSON; of lists, one line for each.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the JSON of the API; for lists, one line per item.")
+    ] = False,
 ) -> None:
-    """See every settlement, and put right what needs a hand; over HTTP only.
+    """Show settlements, retry or resolve aborted ones, and run reconciliation, through the HTTP API.
 
-    These options may stand anywhere. Results go to stdout, everything else to stderr; without a terminal,
-    results are plain columns separated by tabs. NO_COLOR is honoured.
+    The options below may be anywhere in the command line. Results go to stdout, everything else to stderr.
+    If stdout is not a terminal, results are columns separated by tabs. NO_COLOR turns colours off.
     """
-    session = Session(Given(url, api_key_file, ca_file, timeout), as_json=json)
+    session = Session(ConnectionOptions(url, api_key_file, ca_file, timeout), as_json=json)
     context.obj = session
     context.call_on_close(session.close)
 
 
 def version(context: typer.Context) -> None:
-    """Show this program's version."""
+    """Show the version of this program."""
     session = session_of(context)
     number = installed_version("order-settlement")
-    if session.screen.form is Form.JSON:
+    if session.screen.format is OutputFormat.JSON:
         session.screen.json_line({"version": number})
     else:
-        session.screen.text(number)
+        session.screen.line(number)
 
 
 app.command()(submit.submit)
@@ -82,12 +90,32 @@ app.command("list")(settlements.list_settlements)
 app.command()(settlements.explain)
 app.command()(events.events)
 app.command()(exposure.exposure)
-app.command()(acts.retry)
-app.command()(acts.resolve)
+app.command()(operator_actions.retry)
+app.command()(operator_actions.resolve)
 app.add_typer(batch_retry.app, name="batch-retry")
-app.command()(reconcile.reconcile)
-app.command()(reconcile.findings)
-app.command("allow-take-ups")(reconcile.allow_take_ups)
-app.command("close-finding")(reconcile.close_finding)
+app.command()(reconciliation.reconcile)
+app.command()(reconciliation.findings)
+app.command("allow-take-ups")(reconciliation.allow_take_ups)
+app.command("close-finding")(reconciliation.close_finding)
 app.add_typer(keys.app, name="keys")
 app.command()(version)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; print its error, if any, to stderr; return its exit code. Raises only KeyboardInterrupt."""
+    protect_standard_streams()
+    ordered = program_options_first(arguments)
+    try:
+        app(args=ordered, prog_name="settlement")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else Exit.OK
+    except OutputClosedError as error:
+        return error.code
+    except CliError as error:
+        Screen(as_json=FLAGS[0] in ordered).show_error(error)
+        return error.code
+    except Exception as error:  # noqa: BLE001 - the user gets a message instead of a traceback
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(f"error: internal error: {type(error).__name__} at {where.name}:{where.lineno}", file=sys.stderr)  # noqa: T201 - an operator gets one line
+        return Exit.INTERNAL_ERROR
+    return Exit.OK

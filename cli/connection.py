@@ -1,4 +1,4 @@
-"""Where the API is and with which key: from options, the environment and files, and all of it checked before use."""
+"""URL, API key, certificates and proxy of the API: read from options, environment and files, and validated."""
 
 import ipaddress
 import os
@@ -25,7 +25,7 @@ _READABLE_BY_OTHERS = 0o077
 
 @dataclass(frozen=True)
 class ApiConnection:
-    """All that a client of the API is made from. The key is never shown, not even in a repr."""
+    """Everything that the client of the API needs. The repr does not contain the key."""
 
     url: str
     key: str | None
@@ -35,12 +35,12 @@ class ApiConnection:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Connection({self.url})"
+        return f"ApiConnection({self.url})"
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the command line says; None where it says nothing."""
+class ConnectionOptions:
+    """The options of the command line; None for an option that is not given."""
 
     url: str | None = None
     api_key_file: Path | None = None
@@ -48,18 +48,18 @@ class Given:
     timeout_s: float = TIMEOUT_DEFAULT_S
 
 
-def api_connection(given: Given, environment: Mapping[str, str] = os.environ) -> ApiConnection:
-    """Return the api_connection that options and environment ask for; an option goes before its variable.
+def api_connection(options: ConnectionOptions, environment: Mapping[str, str] = os.environ) -> ApiConnection:
+    """Return the connection for these options and environment variables. An option overrides its variable.
 
-    An empty variable counts as not set. Raises UsageError, which names the option, file or variable and never
-    shows a key.
+    An empty variable counts as not set. Raises UsageError, which names the option, file or variable and does not
+    contain the key.
     """
-    url = _url(given.url or environment.get(URL_VARIABLE) or URL_DEFAULT)
-    key, warnings = _key(given.api_key_file, environment)
+    url = _url(options.url or environment.get(URL_VARIABLE) or URL_DEFAULT)
+    key, warnings = _key(options.api_key_file, environment)
     if key is not None and url.scheme == "http" and not _is_loopback(url.host):
-        warnings.append(f"the API key travels unencrypted to {url.host}; use https")
+        warnings.append(f"the API key is sent to {url.host} unencrypted; use https")
     proxy = proxy_for(url, environment)
-    return ApiConnection(str(url).rstrip("/"), key, _tls(given.ca_file), given.timeout_s, proxy, tuple(warnings))
+    return ApiConnection(str(url).rstrip("/"), key, _tls(options.ca_file), options.timeout_s, proxy, tuple(warnings))
 
 
 def _url(text: str) -> httpx2.URL:
@@ -83,7 +83,7 @@ def _is_loopback(host: str) -> bool:
 def _key(file: Path | None, environment: Mapping[str, str]) -> tuple[str | None, list[str]]:
     if file is None:
         key = environment.get(KEY_VARIABLE)
-        return _checked(key, KEY_VARIABLE) if key else None, []
+        return _valid_key(key, KEY_VARIABLE) if key else None, []
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
@@ -91,13 +91,13 @@ def _key(file: Path | None, environment: Mapping[str, str]) -> tuple[str | None,
     except OSError as error:
         message = f"--api-key-file: {file}: {error.strerror}"
         raise UsageError(message) from error
-    warnings = [f"{file} can be read by others: chmod 600 it"] if mode & _READABLE_BY_OTHERS else []
-    return _checked(content.decode("latin-1").strip(), f"--api-key-file: {file}"), warnings
+    warnings = [f"other users can read {file}; run chmod 600 on it"] if mode & _READABLE_BY_OTHERS else []
+    return _valid_key(content.decode("latin-1").strip(), f"--api-key-file: {file}"), warnings
 
 
-def _checked(key: str, source: str) -> str:
+def _valid_key(key: str, source: str) -> str:
     if not _KEY.fullmatch(key):
-        message = f"{source}: does not hold an API key (printable ASCII without blanks)"
+        message = f"{source}: is not an API key (printable ASCII without spaces)"
         raise UsageError(message)
     return key
 
@@ -107,6 +107,6 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
         return httpx2.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one, too
-        message = f"--ca-file: {ca_file}: {error.strerror or 'holds no certificate in PEM form'}"
+    except OSError as error:  # includes ssl.SSLError
+        message = f"--ca-file: {ca_file}: {error.strerror or 'contains no PEM certificate'}"
         raise UsageError(message) from error

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes that a script may switch on, and the errors that lead to them."""
+"""The exit codes of a command, which scripts may switch on, and the errors that lead to them."""
 
 from enum import IntEnum
 
@@ -8,27 +8,27 @@ class Exit(IntEnum):
 
     OK = 0
     REFUSED = 1
-    """The API refused (a problem with a 4xx status), or you did, when asked."""
+    """The API refused the request (a problem with a 4xx status), or the user answered no."""
     USAGE = 2
     """Nothing was sent: the command line, a file or an environment variable is wrong."""
     NO_ANSWER = 3
-    """Not reachable, timed out, 5xx, or an answer that cannot be read; what was asked for may have been done."""
-    BAD = 4
-    """Done, and it ended badly: the order is VOID, a batch left something aborted, findings are open."""
-    UNDECIDED = 5
-    """Not known within the wait: the order is undecided, a round has not ended."""
-    OURS = 70
-    """A fault of this program."""
-    OUTPUT = 74
-    """stdout cannot be written, as on a full disk. What the API was asked for has been done."""
+    """The API is not reachable, timed out, failed (5xx) or gave an unreadable answer. The action may have been done."""
+    BAD_RESULT = 4
+    """Done, with a bad result: the order is VOID, a batch left aborted settlements, or findings are open."""
+    NO_RESULT = 5
+    """No result within the wait: the order has no decision, or a round has not ended."""
+    INTERNAL_ERROR = 70
+    """A bug in this program."""
+    OUTPUT_FAILED = 74
+    """stdout cannot be written, for example on a full disk. The action has been done."""
     INTERRUPTED = 130
-    """Ctrl-C. What the API was asked for goes on there."""
-    READER_GONE = 141
-    """Whoever read the output has gone, as `head` does."""
+    """Ctrl-C. An action that was sent to the API goes on there."""
+    OUTPUT_CLOSED = 141
+    """The reader of stdout has ended, as `head` does after its last line."""
 
 
 class CliError(Exception):
-    """A command that ends here, with what to say of it. `document` is the API's problem as it came, if it was one."""
+    """Ends the command with a message and the exit code `code`. `document` is the API's problem, if it sent one."""
 
     code = Exit.REFUSED
 
@@ -38,17 +38,17 @@ class CliError(Exception):
 
 
 class RefusedError(CliError):
-    """The API refused: repeating the same request will be refused again."""
+    """The API refused the request. The same request would be refused again."""
 
 
 class UsageError(CliError):
-    """Nothing was sent."""
+    """The command line, a file or an environment variable is wrong. Nothing was sent."""
 
     code = Exit.USAGE
 
 
 class NoAnswerError(CliError):
-    """No answer, or none that can be relied on. Unless `never_sent`, what was asked for may have been done."""
+    """There is no usable answer. Unless `never_sent` is true, the API may have done what was requested."""
 
     code = Exit.NO_ANSWER
 
@@ -62,17 +62,17 @@ class NoAnswerError(CliError):
     ) -> None:
         super().__init__(message, document)
         self.retry_after_s = retry_after_s
-        """How long the API asked to be left alone; None where it did not answer that it is unavailable (503)."""
+        """The pause in seconds that a 503 asks for; None for anything but a 503."""
         self.never_sent = never_sent
 
 
-class ReaderGoneError(CliError):
-    """Nobody reads our output any more."""
+class OutputClosedError(CliError):
+    """The reader of stdout has ended."""
 
-    code = Exit.READER_GONE
+    code = Exit.OUTPUT_CLOSED
 
 
 class OutputError(CliError):
     """stdout cannot be written."""
 
-    code = Exit.OUTPUT
+    code = Exit.OUTPUT_FAILED

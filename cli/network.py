@@ -1,4 +1,4 @@
-"""What the network does to a request, as the one error that a command can act on, naming what did not answer."""
+"""Translate network errors into NoAnswerError, with a message that names what did not answer: API or proxy."""
 
 import ssl
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ import httpx2
 
 from cli.connection import ApiConnection
 from cli.exits import CliError, NoAnswerError
-from cli.text import clean
+from cli.rendering import clean
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
-_BY_A_GATEWAY = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+_GATEWAY_STATUSES = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
 
 @contextmanager
-def network(connection: ApiConnection) -> Iterator[None]:
-    """Raise NoAnswerError in place of whatever the network does; `never_sent` where no request can have left."""
+def network_errors(connection: ApiConnection) -> Iterator[None]:
+    """Raise NoAnswerError in place of a network error; with `never_sent` if the request was certainly not sent."""
     try:
         yield
     except CliError:
@@ -25,37 +25,37 @@ def network(connection: ApiConnection) -> Iterator[None]:
     except _NEVER_SENT as error:
         raise NoAnswerError(_not_reached(connection, error), never_sent=True) from error
     except httpx2.TimeoutException as error:
-        message = f"no answer from {_way(connection)} in time"
+        message = f"no answer from {_target(connection)} in time"
         raise NoAnswerError(message) from error
     except (httpx2.HTTPError, httpx2.StreamError) as error:
-        message = f"the connection to {_way(connection)} broke: {_why(error)}"
+        message = f"the connection to {_target(connection)} broke: {_reason(error)}"
         raise NoAnswerError(message) from error
 
 
-def proxys_own(connection: ApiConnection, status: int) -> str | None:
-    """Return what an answer means that is not the API's own and has passed a proxy; None: nothing of the proxy."""
+def proxy_message(connection: ApiConnection, status: int) -> str | None:
+    """Return the error message for a response that does not come from the API; None if no proxy is used."""
     if connection.proxy is None:
         return None
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return f"the proxy {connection.proxy} asks for a user and password, or refuses those in its URL (HTTP 407)"
-    if status in _BY_A_GATEWAY:
-        return f"HTTP {status}, and not in the API's words: the proxy {connection.proxy} did not reach {connection.url}"
-    return f"HTTP {status}, and not in the API's words; is the URL right, and the proxy {connection.proxy}?"
+        return f"the proxy {connection.proxy} requires a user and password, or refuses those in its URL (HTTP 407)"
+    if status in _GATEWAY_STATUSES:
+        return f"HTTP {status} does not come from the API: the proxy {connection.proxy} did not reach {connection.url}"
+    return f"HTTP {status} does not come from the API; check the URL and the proxy {connection.proxy}"
 
 
 def _not_reached(connection: ApiConnection, error: Exception) -> str:
     proxy = connection.proxy
     if proxy is None:
-        return f"cannot reach {connection.url}: {_why(error)}"
+        return f"cannot reach {connection.url}: {_reason(error)}"
     if isinstance(error, httpx2.ProxyError):
-        return f"the proxy {proxy} does not let us through to {connection.url}: {_why(error)}"
-    if proxy.url.scheme == "http" and _is_about_tls(error):
-        return f"cannot reach {_way(connection)}: {_why(error)}"
-    return f"cannot reach the proxy {proxy} on the way to {connection.url}: {_why(error)}"
+        return f"the proxy {proxy} refuses the connection to {connection.url}: {_reason(error)}"
+    if proxy.url.scheme == "http" and _is_tls_error(error):
+        return f"cannot reach {_target(connection)}: {_reason(error)}"
+    return f"cannot reach the proxy {proxy} for {connection.url}: {_reason(error)}"
 
 
-def _is_about_tls(error: BaseException | None) -> bool:
-    """Tell whether an error is about a certificate: with a proxy over plain HTTP that can only be the API's."""
+def _is_tls_error(error: BaseException | None) -> bool:
+    """Return whether TLS caused the error. With a proxy over plain HTTP, only the API can be the cause."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True
@@ -63,10 +63,10 @@ def _is_about_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _way(connection: ApiConnection) -> str:
+def _target(connection: ApiConnection) -> str:
     through = "" if connection.proxy is None else f" through the proxy {connection.proxy}"
     return f"{connection.url}{through}"
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return clean(str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and those of the program itself, which may stand anywhere."""
+"""Arguments and options that several commands share, and the program's own options, which may be anywhere."""
 
 import re
 from collections.abc import Sequence
@@ -8,33 +8,33 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.text import clean
+from cli.rendering import clean
 from contract.fields import is_unique_no
 from settlement.calls import Rule
 from settlement.operator_rules import RetryReason
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 _LOST_PLUS = re.compile(r"(?: |%2[Bb])[0-9]{2}(?::?[0-9]{2})?$")
-"""The end of a moment that was taken out of a URL: its + is encoded, or has become a space."""
+"""The end of a time that was copied from a URL: its + is encoded, or has become a space."""
 
-VALUED = ("--url", "--api-key-file", "--ca-file", "--timeout")
+OPTIONS_WITH_VALUE = ("--url", "--api-key-file", "--ca-file", "--timeout")
 FLAGS = ("--json",)
 
 
-def hoisted(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the program's own options in front, wherever they stood; the last of each counts.
+def program_options_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the program's own options moved to the front. If one is repeated, the last counts.
 
-    Nothing after `--` is moved. A value that looks like one of them is given as `--note=--json`.
+    Nothing after `--` is moved. A value that looks like one of these options must be written as `--note=--json`.
     """
     front: list[str] = []
     rest: list[str] = []
-    left = iter(arguments)
-    for argument in left:
+    remaining = iter(arguments)
+    for argument in remaining:
         if argument == "--":
-            rest += [argument, *left]
-        elif argument in VALUED:
-            front += [argument, *[value for value in [next(left, None)] if value is not None]]
-        elif argument in FLAGS or argument.startswith(tuple(f"{option}=" for option in VALUED)):
+            rest += [argument, *remaining]
+        elif argument in OPTIONS_WITH_VALUE:
+            front += [argument, *[value for value in [next(remaining, None)] if value is not None]]
+        elif argument in FLAGS or argument.startswith(tuple(f"{option}=" for option in OPTIONS_WITH_VALUE)):
             front.append(argument)
         else:
             rest.append(argument)
@@ -42,24 +42,24 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 
 
 def choice(choices: type[StrEnum], metavar: str, *, about: str = "") -> Any:  # noqa: ANN401 - typer's own type
-    """Return an option that takes one word of an enum, in any case.
+    """Return an option that takes one value of an enum, in upper or lower case.
 
-    The help, the refusal of another word, and shell completion name the words as they are typed.
+    The help, the error for another value, and the shell completion all list the values as they are typed.
     """
     allowed = ", ".join(choices)
-    by_word = {each.value.casefold(): each for each in choices}
+    by_name = {each.value.casefold(): each for each in choices}
 
     def parse(text: str) -> StrEnum:
-        found = by_word.get(text.casefold())
+        found = by_name.get(text.casefold())
         if found is None:
             message = f"{clean(text)!r} is not one of {allowed}"
             raise typer.BadParameter(message)
         return found
 
     def complete(incomplete: str) -> list[str]:
-        # In the case that was begun with: shells drop a proposal that does not begin with what was typed.
-        typed_small = incomplete != "" and incomplete == incomplete.lower()
-        proposals = [each.value.lower() if typed_small else each.value for each in choices]
+        # Same case as typed: shells drop a proposal that does not start with the typed text.
+        is_lower = incomplete != "" and incomplete == incomplete.lower()
+        proposals = [each.value.lower() if is_lower else each.value for each in choices]
         return [each for each in proposals if each.startswith(incomplete)]
 
     return typer.Option(parser=parse, autocompletion=complete, metavar=metavar, help=f"{about}{allowed}.")
@@ -74,39 +74,39 @@ def _number(value: str) -> str:
 
 def _id(value: str) -> str:
     if not _ID.fullmatch(value):
-        message = "no such id can exist"
+        message = "is not a valid id"
         raise typer.BadParameter(message)
     return value
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - refused below like any other without a zone
-    if moment.tzinfo is None:
-        message = "must be a moment with its zone, such as 2026-01-05T03:10Z or 2026-01-05T03:10+08:00"
+        time = datetime.min  # noqa: DTZ901 - refused below because it has no time zone
+    if time.tzinfo is None:
+        message = "must be a time with a time zone, such as 2026-01-05T03:10Z or 2026-01-05T03:10+08:00"
         if _LOST_PLUS.search(text):
-            message += "; write the + of the offset as it is: here %2B and a space do not stand for it"
+            message += "; write the + of the offset as +, not as %2B or a space"
         raise typer.BadParameter(message)
-    return moment
+    return time
 
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", callback=_number, help="The settlement's requestUniqueNo.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The batch's id.")]
-KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, never its secret.")]
-Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="companyId.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, without its secret.")]
+Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="The companyId of the order.")]
 Cause = Annotated[
-    Rule | None, choice(Rule, "RULE", about="The rule of the last call of one that is CANCELLING or ABORTED: ")
+    Rule | None, choice(Rule, "RULE", about="Rule of the last external call of a CANCELLING or ABORTED settlement: ")
 ]
-RetryWhy = Annotated[RetryReason, choice(RetryReason, "WORD")]
+RetryReasonOption = Annotated[RetryReason, choice(RetryReason, "REASON")]
 From = Annotated[
-    datetime | None, typer.Option("--from", parser=_moment, metavar="MOMENT", help="Accepted at or after.")
+    datetime | None, typer.Option("--from", parser=_time, metavar="TIME", help="Accepted at or after this time.")
 ]
-To = Annotated[datetime | None, typer.Option("--to", parser=_moment, metavar="MOMENT", help="Accepted before.")]
-Note = Annotated[str, typer.Option(metavar="TEXT", help="Why, in your own words; it is audited.")]
+To = Annotated[datetime | None, typer.Option("--to", parser=_time, metavar="TIME", help="Accepted before this time.")]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="The reason in your own words; it is audited.")]
 
 
-def iso(moment: datetime | None) -> str | None:
-    """Return a moment as the API reads it."""
-    return None if moment is None else moment.isoformat()
+def iso(time: datetime | None) -> str | None:
+    """Return a time in the format of the API (ISO 8601)."""
+    return None if time is None else time.isoformat()

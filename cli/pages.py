@@ -1,4 +1,4 @@
-"""Follow an answer's pages to the end, or to as many items as are wanted."""
+"""Read a list page by page, to its end or to a limit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,54 +7,54 @@ from typing import Any
 from cli.api import Api, Params
 from cli.exits import NoAnswerError
 
-PAGE = 200
-"""Items asked for at once: the API's own limit for settlements."""
+PAGE_SIZE = 200
+"""Items per request; the maximum that the API allows for settlements."""
 
 
 @dataclass(frozen=True)
-class Paged:
-    """How one list is asked for its next page: which parameter takes which field of the page before."""
+class PagedPath:
+    """The path of a list, the field of a page with the next cursor, and the query parameter that takes it."""
 
     path: str
-    asks: str
-    tells: str
+    cursor_parameter: str
+    cursor_field: str
 
 
-SETTLEMENTS = Paged("/v1/settlements", asks="cursor", tells="nextCursor")
-FINDINGS = Paged("/v1/reconciliation/findings", asks="before", tells="nextBefore")
+SETTLEMENTS = PagedPath("/v1/settlements", cursor_parameter="cursor", cursor_field="nextCursor")
+FINDINGS = PagedPath("/v1/reconciliation/findings", cursor_parameter="before", cursor_field="nextBefore")
 
 
-def batch_items(batch_id: str) -> Paged:
-    """Return how the report of a batch is asked for."""
-    return Paged(f"/v1/batch-retries/{batch_id}/items", asks="after", tells="nextAfter")
+def batch_items(batch_id: str) -> PagedPath:
+    """Return the list of the items of a batch."""
+    return PagedPath(f"/v1/batch-retries/{batch_id}/items", cursor_parameter="after", cursor_field="nextAfter")
 
 
 class Pages:
-    """The items of a list. After they have been read, `next` says where more begin; None: there are no more."""
+    """The items of a list. After iteration, `next_cursor` is the cursor of the next page; None if there is none."""
 
-    def __init__(self, api: Api, paged: Paged, params: Params, limit: int | None = None) -> None:
+    def __init__(self, api: Api, paged: PagedPath, params: Params, limit: int | None = None) -> None:
         self._api = api
         self._paged = paged
         self._params = dict(params)
         self._limit = limit
-        self.next: str | int | None = None
+        self.next_cursor: str | int | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        left = self._limit
-        while left is None or left > 0:
-            page = self._page(PAGE if left is None else min(PAGE, left))
+        remaining = self._limit
+        while remaining is None or remaining > 0:
+            page = self._page(PAGE_SIZE if remaining is None else min(PAGE_SIZE, remaining))
             yield from page
-            left = None if left is None else left - len(page)
-            if self.next is None:
+            remaining = None if remaining is None else remaining - len(page)
+            if self.next_cursor is None:
                 return
-            self._params[self._paged.asks] = self.next
+            self._params[self._paged.cursor_parameter] = self.next_cursor
 
     def _page(self, limit: int) -> list[dict[str, Any]]:
         answer = self._api.get(self._paged.path, {**self._params, "limit": limit})
         items = answer.items()
-        following = answer.json().get(self._paged.tells)
-        if following is not None and following == self.next:
-            message = f"{self._paged.path} answers the same page again and again"
+        next_cursor = answer.json().get(self._paged.cursor_field)
+        if next_cursor is not None and next_cursor == self.next_cursor:
+            message = f"{self._paged.path} returned the same page twice"
             raise NoAnswerError(message)
-        self.next = following
+        self.next_cursor = next_cursor
         return items

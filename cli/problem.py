@@ -1,4 +1,4 @@
-"""Answers that are no success: the API's problems (RFC 9457) and what strangers answer in its place."""
+"""Error responses: problems of the API (RFC 9457), and responses of other servers, such as a proxy."""
 
 import json
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pydantic import BaseModel, ValidationError
 
 from cli.exits import CliError, NoAnswerError, RefusedError
-from cli.text import clean
+from cli.rendering import clean
 
 RETRY_AFTER_DEFAULT_S = 1.0
 
@@ -17,7 +17,7 @@ class _FieldError(BaseModel):
 
 
 class _Problem(BaseModel):
-    """What is shown of a problem. Its code is any word: a newer API may have more of them."""
+    """The fields of a problem that are shown. `code` may be any text, because a newer API may have more codes."""
 
     title: str
     code: str
@@ -25,18 +25,21 @@ class _Problem(BaseModel):
     errors: list[_FieldError] | None = None
 
 
-def error_of(status: int, text: str, retry_after: str | None, stranger: str | None = None) -> CliError:
-    """Return the error that an answer other than success is: refused (4xx problem), or no answer to rely on.
+def error_from_response(
+    status: int, text: str, retry_after: str | None, foreign_message: str | None = None
+) -> CliError:
+    """Return the error for an error response: RefusedError for a 4xx problem of the API, else NoAnswerError.
 
-    `stranger` says what an answer means that is not the API's own, where that is known.
+    `foreign_message` is the message for a response that does not come from the API, if the caller knows more about it.
     """
     try:
         problem = _Problem.model_validate_json(text)
     except ValidationError:
-        # A proxy that answers 407 has passed nothing on.
-        refused_by_proxy = stranger is not None and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        # A proxy that answers 407 has not forwarded the request.
+        refused_by_proxy = foreign_message is not None and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         wait_s = _wait_s(status, retry_after)
-        return NoAnswerError(stranger or _stranger(status), retry_after_s=wait_s, never_sent=refused_by_proxy)
+        message = foreign_message or _foreign_message(status)
+        return NoAnswerError(message, retry_after_s=wait_s, never_sent=refused_by_proxy)
     message, document = _described(problem, status), json.dumps(json.loads(text), ensure_ascii=False)
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return RefusedError(message, document)
@@ -49,14 +52,14 @@ def _described(problem: _Problem, status: int) -> str:
     return "\n".join(clean(line) for line in lines)
 
 
-def _stranger(status: int) -> str:
+def _foreign_message(status: int) -> str:
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return f"HTTP {status}: a redirect, which is not followed: the key must go nowhere else; is the URL right?"
-    return f"HTTP {status}, and not in the API's words; is the URL right?"
+        return f"HTTP {status}: redirects are not followed, to protect the API key; check the URL"
+    return f"HTTP {status} does not come from the API; check the URL"
 
 
 def _wait_s(status: int, retry_after: str | None) -> float | None:
-    """Return how long a 503 asks to be left alone; a date instead of seconds counts as the default."""
+    """Return the pause that a 503 asks for, in seconds. A date instead of seconds counts as the default."""
     if status != HTTPStatus.SERVICE_UNAVAILABLE:
         return None
     is_seconds = retry_after is not None and retry_after.isascii() and retry_after.isdigit()

@@ -1,4 +1,4 @@
-"""Which proxy leads to the API, if any: chosen here, so that an error can name it."""
+"""Choose the proxy for the API. It is chosen here, not in the HTTP library, so that an error can name it."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import httpx2
 
 from cli.exits import UsageError
-from cli.text import clean
+from cli.rendering import clean
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy, and the environment variable that asks for it. User and password are never shown, not even in a repr."""
+    """A proxy, and the environment variable that names it. Its text and repr contain no user and no password."""
 
     variable: str
     url: httpx2.URL = field(repr=False)
@@ -24,10 +24,10 @@ class Proxy:
 
 
 def proxy_for(api: httpx2.URL, environment: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names for the API; None: none, or NO_PROXY exempts it.
+    """Return the proxy from HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; None without one, or if NO_PROXY exempts the API.
 
-    A variable in small letters overrides the one in capitals; an empty one counts as not set. Raises UsageError,
-    which names the variable and no secret, for what is no HTTP proxy.
+    A lower-case variable overrides the upper-case one. An empty one counts as not set. Raises UsageError if the value
+    is not the URL of an HTTP proxy; its message names the variable and contains no secret.
     """
     found = _variable(f"{api.scheme}_proxy", environment) or _variable("all_proxy", environment)
     if found is None or _is_exempt(api, environment):
@@ -49,7 +49,7 @@ def _is_exempt(api: httpx2.URL, environment: Mapping[str, str]) -> bool:
 
 
 def _covers(exempt: str, api: httpx2.URL) -> bool:
-    """Tell whether one entry of NO_PROXY means the API: `*`, a host or domain, either with a port, or a network."""
+    """Return whether an entry of NO_PROXY exempts the API: `*`, a host or domain (also with a port), or a network."""
     if exempt == "*":
         return True
     network = _network(exempt.strip("[]"))

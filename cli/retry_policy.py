@@ -1,4 +1,4 @@
-"""Wait for what goes on at the API, through its outages: the work there does not depend on this program."""
+"""Poll the API through its outages. The work at the API does not depend on this program."""
 
 import time
 from collections.abc import Callable
@@ -7,33 +7,33 @@ from typing import TypeVar
 from cli.api import RETRY_AFTER_MAX_S
 from cli.exits import NoAnswerError
 
-POLL_EVERY_S = 0.5
-LOST_MAX_S = 120.0
-"""Without an answer for so long, the API is given up."""
+POLL_INTERVAL_S = 0.5
+OUTAGE_MAX_S = 120.0
+"""If the API does not answer for this time, the command ends with an error."""
 _PAUSE_MAX_S = 10.0
 
 T = TypeVar("T")
 
 
 class RetryPolicy:
-    """Bears an API that does not answer, for at most `LOST_MAX_S` at a stretch, with growing pauses."""
+    """Repeats requests during an outage of at most `OUTAGE_MAX_S`, with pauses that grow up to 10 s."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._lost_at: float | None = None
-        self._pause_s = POLL_EVERY_S
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._outage_started_at: float | None = None
+        self._pause_s = POLL_INTERVAL_S
 
-    def reached(self) -> None:
-        """Note that the API is there."""
-        self._lost_at = None
+    def end_outage(self) -> None:
+        """Record that the API is reachable."""
+        self._outage_started_at = None
 
-    def answered(self) -> None:
-        """Note that the API is there and has something to say: the next pause is short again."""
-        self.reached()
-        self._pause_s = POLL_EVERY_S
+    def reset(self) -> None:
+        """Record that the API is reachable and sent data: the next pause is short again."""
+        self.end_outage()
+        self._pause_s = POLL_INTERVAL_S
 
     def pause(self) -> None:
-        """Wait a little, longer each time until there is an answer."""
+        """Sleep. Each pause is longer than the last one, until `reset`."""
         self._sleep(self._pause_s)
 
     def _sleep(self, pause_s: float) -> None:
@@ -41,23 +41,23 @@ class RetryPolicy:
         self._pause_s = min(_PAUSE_MAX_S, self._pause_s * 2)
 
     def wait_or_raise(self, error: NoAnswerError) -> None:
-        """Wait a little; raises the error once there has been no answer for too long."""
+        """Sleep after a failed request. Raises its error if the outage or the requested pause is too long."""
         now = time.monotonic()
-        if self._lost_at is None:
-            self._lost_at = now
-            self._say(f"{str(error).splitlines()[0]}; trying again")
-        asked_s = error.retry_after_s or 0
-        if now - self._lost_at >= LOST_MAX_S or asked_s > RETRY_AFTER_MAX_S:
+        if self._outage_started_at is None:
+            self._outage_started_at = now
+            self._notify(f"{str(error).splitlines()[0]}; will retry")
+        retry_after_s = error.retry_after_s or 0
+        if now - self._outage_started_at >= OUTAGE_MAX_S or retry_after_s > RETRY_AFTER_MAX_S:
             raise error
-        self._sleep(max(self._pause_s, asked_s))
+        self._sleep(max(self._pause_s, retry_after_s))
 
-    def call(self, ask: Callable[[], T]) -> T:
-        """Return the answer of the first attempt that gets one."""
+    def call(self, send: Callable[[], T]) -> T:
+        """Repeat a request until it has an answer, and return that; raises NoAnswerError as `wait_or_raise` does."""
         while True:
             try:
-                answer = ask()
+                answer = send()
             except NoAnswerError as error:
                 self.wait_or_raise(error)
             else:
-                self.answered()
+                self.reset()
                 return answer

@@ -1,4 +1,4 @@
-"""Where a command prints: results to stdout, everything else to stderr."""
+"""The output of a command: results go to stdout, everything else goes to stderr."""
 
 import json
 import sys
@@ -12,61 +12,63 @@ from rich.console import Console
 from cli.api import ApiResponse
 from cli.drawing import draw, draw_row
 from cli.exits import CliError
-from cli.rendering import Block, Lines, Row, Table, plain, plain_row
-from cli.text import clean
+from cli.rendering import Block, Lines, Row, Table, clean, plain, plain_row
 
 
-class Form(Enum):
-    """How results are printed."""
+class OutputFormat(Enum):
+    """The format of results on stdout."""
 
     JSON = auto()
-    """The API's own JSON."""
+    """The JSON of the API, unchanged (`--json`)."""
     PLAIN = auto()
-    """Columns separated by tabs: stdout is no terminal."""
+    """Columns separated by tabs, if stdout is not a terminal."""
     TERMINAL = auto()
-    """Tables and colours for a person."""
+    """Tables and colours, if stdout is a terminal."""
 
 
 class Screen:
-    """Prints in one form. Raises ReaderGoneError or OutputError when stdout cannot be written (`cli.streams`)."""
+    """Prints in one format. Raises OutputClosedError or OutputError if stdout cannot be written (`cli.streams`)."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self.form = Form.JSON if as_json else Form.TERMINAL if sys.stdout.isatty() else Form.PLAIN
-        # JSON is UTF-8 whatever the terminal speaks; for people an unknown character is written out, not fatal.
+        if as_json:
+            self.format = OutputFormat.JSON
+        else:
+            self.format = OutputFormat.TERMINAL if sys.stdout.isatty() else OutputFormat.PLAIN
+        # JSON is always UTF-8. In the other formats a character that the encoding lacks becomes an escape.
         _reconfigure(sys.stdout, "utf-8" if as_json else None)
         _reconfigure(sys.stderr, None)
 
-    def answer(self, answer: ApiResponse, view: Callable[[], Sequence[Block]]) -> None:
-        """Print an answer: as JSON exactly as it came, else as the blocks that its view makes of it."""
-        if self.form is Form.JSON:
-            self._write(answer.text.rstrip("\n"))
+    def show_response(self, response: ApiResponse, view: Callable[[], Sequence[Block]]) -> None:
+        """Print a response: its JSON unchanged, or the blocks that `view` returns for it."""
+        if self.format is OutputFormat.JSON:
+            self._write(response.text.rstrip("\n"))
         else:
             self.show(*view())
 
-    def items(
+    def show_items(
         self, items: Iterable[dict[str, Any]], columns: Sequence[str], row: Callable[[dict[str, Any]], Row]
     ) -> None:
-        """Print a list's items: as JSON lines, as rows as they come, or as a table once all are there."""
-        if self.form is Form.JSON:
+        """Print the items of a list: as JSON lines, as plain rows while they arrive, or as one table at a terminal."""
+        if self.format is OutputFormat.JSON:
             for item in items:
                 self.json_line(item)
             return
         rows = (row(item) for item in items)
-        # The first one before the columns: a refusal leaves stdout empty.
-        some = list(rows if self.form is Form.TERMINAL else islice(rows, 1))
-        if some or self.form is Form.PLAIN:
-            self.show(Table(columns, chain(some, rows)))
+        # The first row is read before the column names are printed, so that stdout is empty after a refusal.
+        first = list(rows if self.format is OutputFormat.TERMINAL else islice(rows, 1))
+        if first or self.format is OutputFormat.PLAIN:
+            self.show(Table(columns, chain(first, rows)))
         else:
             self.show(Lines(["none"]))
 
     def show(self, *blocks: Block) -> None:
-        """Print blocks, with a blank line between them; a person is spared the empty tables, a program is not."""
-        if self.form is Form.TERMINAL:
+        """Print blocks with a blank line between them. A terminal does not get empty tables; plain output does."""
+        if self.format is OutputFormat.TERMINAL:
             blocks = tuple(block for block in blocks if not isinstance(block, Table) or block.rows)
         for position, block in enumerate(blocks):
             if position:
                 self._write("")
-            if self.form is Form.TERMINAL:
+            if self.format is OutputFormat.TERMINAL:
                 draw(console(), block)
             else:
                 for line in plain(block):
@@ -76,36 +78,36 @@ class Screen:
         """Print a value as one line of JSON."""
         self._write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
-    def text(self, text: str) -> None:
-        """Print one line that is nothing but a value."""
+    def line(self, text: str) -> None:
+        """Print one line of text."""
         self._write(clean(text))
 
     def stream_row(self, row: Row, widths: Sequence[int]) -> None:
-        """Print one row of what has no end yet: columns of given widths on a terminal, else separated by tabs."""
-        if self.form is Form.TERMINAL:
+        """Print one row of an endless list: in columns of these widths at a terminal, else separated by tabs."""
+        if self.format is OutputFormat.TERMINAL:
             draw_row(console(), row, widths)
         else:
             self._write(plain_row(row))
 
-    def say(self, message: str) -> None:
-        """Tell whoever runs the command. What the message quotes must be clean (`cli.text.clean`)."""
+    def notify(self, message: str) -> None:
+        """Print a message to stderr. Text from outside must be cleaned before (`cli.rendering.clean`)."""
         sys.stderr.write(message + "\n")
         sys.stderr.flush()
 
-    def tell(self, *blocks: Block) -> None:
-        """Show blocks on stderr: what a person must see before a result."""
+    def show_on_stderr(self, *blocks: Block) -> None:
+        """Print blocks to stderr, for what the user must read before the result."""
         for block in blocks:
             if sys.stderr.isatty():
                 draw(console(stderr=True), block)
             else:
-                self.say("\n".join(plain(block)))
+                self.notify("\n".join(plain(block)))
 
-    def fail(self, error: CliError) -> None:
-        """Tell why the command failed; where JSON is asked for, a problem as it came."""
-        if self.form is Form.JSON and error.document is not None:
-            self.say(error.document)
+    def show_error(self, error: CliError) -> None:
+        """Print why the command failed to stderr; with `--json`, the API's problem unchanged."""
+        if self.format is OutputFormat.JSON and error.document is not None:
+            self.notify(error.document)
         else:
-            self.say(f"error: {error}")
+            self.notify(f"error: {error}")
 
     def _write(self, line: str) -> None:
         sys.stdout.write(line + "\n")
@@ -113,12 +115,12 @@ class Screen:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a terminal that takes texts as they are: no markup, nothing highlighted, nothing replaced."""
+    """Return a console that prints text unchanged: no markup, no highlighting, no emoji codes."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _reconfigure(stream: object, encoding: str | None) -> None:
-    """Never fail over a character. A stream that is no file has nothing to configure."""
+    """Write a character that the encoding lacks as an escape. A stream that cannot be configured stays as it is."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding=encoding, errors="backslashreplace")

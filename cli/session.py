@@ -1,37 +1,37 @@
-"""What every command works with: the screen, and the API as soon as one needs it."""
+"""The objects that every command uses: the screen, and the client of the API."""
 
 from functools import cached_property
 
 import typer
 
 from cli.api import Api
-from cli.connection import Given, api_connection
+from cli.connection import ConnectionOptions, api_connection
 from cli.screen import Screen
 
 
 class Session:
-    """One run of the program."""
+    """One run of the program: its screen, and its client of the API, which is created on first use."""
 
-    def __init__(self, given: Given, *, as_json: bool) -> None:
-        self._given = given
+    def __init__(self, options: ConnectionOptions, *, as_json: bool) -> None:
+        self._options = options
         self.screen = Screen(as_json=as_json)
 
     @cached_property
     def api(self) -> Api:
-        """The client; UsageError where the options and the environment do not lead to one."""
-        found = api_connection(self._given)
-        for warning in found.warnings:
-            self.screen.say(f"warning: {warning}")
-        return Api(found, self.screen.say)
+        """The client. Raises UsageError if an option, a file or an environment variable is wrong."""
+        connection = api_connection(self._options)
+        for warning in connection.warnings:
+            self.screen.notify(f"warning: {warning}")
+        return Api(connection, self.screen.notify)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the client if it was created."""
         if "api" in self.__dict__:
             self.api.close()
 
 
 def session_of(context: typer.Context) -> Session:
-    """Return the session of a command's context."""
+    """Return the session of the running command."""
     session = context.find_root().obj
-    assert isinstance(session, Session)  # noqa: S101 - the root callback has put it there
+    assert isinstance(session, Session)  # noqa: S101 - the root callback has set it
     return session

@@ -1,4 +1,4 @@
-"""The standard streams as a command may rely on them: open, and without a surprise when their reader has gone."""
+"""The standard streams: always open, and with a defined error when a write to stdout fails."""
 
 import errno
 import io
@@ -6,34 +6,34 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from cli.exits import OutputError, ReaderGoneError
+from cli.exits import OutputClosedError, OutputError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-def secure() -> None:
-    """Make the three standard streams safe to use. Repeating it is harmless.
+def protect_standard_streams() -> None:
+    """Make stdin, stdout and stderr safe to use. Idempotent.
 
-    A stream that was closed before the start is the null device from now on: nothing else, such as a connection to
-    the API, can be given its number. A write to stdout that fails raises ReaderGoneError or OutputError, once; what
-    is written to it afterwards is dropped, so that the flush at the interpreter's end cannot fail again. A write to
-    stderr that fails is dropped: the command and its exit code do not depend on it.
+    A stream that was closed before the start is opened on the null device. Otherwise a later file or connection could
+    get its number. A failed write to stdout raises OutputClosedError or OutputError once; later writes are dropped, so
+    that the flush at the exit of the interpreter cannot fail again. A failed write to stderr is dropped: the command
+    and its exit code do not depend on it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number is given, which is this one.
+            # The operating system assigns the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the process
-    sys.stdout = _guarded(sys.stdout, 1, raises=True)
-    sys.stderr = _guarded(sys.stderr, 2, raises=False)
+    sys.stdout = _protected(sys.stdout, 1, raises=True)
+    sys.stderr = _protected(sys.stderr, 2, raises=False)
 
 
-class _Descriptor(io.FileIO):
-    """A descriptor to write to, of which a failed write is reported once or not at all."""
+class _OutputFile(io.FileIO):
+    """A file descriptor for output. It reports the first failed write, or none (`raises=False`)."""
 
     def __init__(self, descriptor: int, *, raises: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -41,7 +41,7 @@ class _Descriptor(io.FileIO):
         self._failed = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write; after a failure, drop the data and say that it was written."""
+        """Write the data. After a failure, drop the data and return its size as if it had been written."""
         size = memoryview(data).nbytes
         if self._failed:
             return size
@@ -54,24 +54,24 @@ class _Descriptor(io.FileIO):
             return size
 
 
-def _guarded(stream: TextIO | None, descriptor: int, *, raises: bool) -> TextIO:
-    """Return a stream over a descriptor; one that is not on this descriptor, or is guarded already, as it is."""
+def _protected(stream: TextIO | None, descriptor: int, *, raises: bool) -> TextIO:
+    """Return a protected stream for a descriptor; unchanged if it is protected already or uses another descriptor."""
     if stream is None:
         encoding, errors = "utf-8", "backslashreplace"
-    elif isinstance(stream, io.TextIOWrapper) and not _is_guarded(stream) and stream.fileno() == descriptor:
+    elif isinstance(stream, io.TextIOWrapper) and not _is_protected(stream) and stream.fileno() == descriptor:
         stream.flush()
         encoding, errors = stream.encoding, stream.errors or "strict"
     else:
         return stream
-    raw = _Descriptor(descriptor, raises=raises)
+    raw = _OutputFile(descriptor, raises=raises)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=raw.isatty() or not raises)
 
 
-def _is_guarded(stream: io.TextIOWrapper) -> bool:
-    return isinstance(getattr(stream.buffer, "raw", None), _Descriptor)
+def _is_protected(stream: io.TextIOWrapper) -> bool:
+    return isinstance(getattr(stream.buffer, "raw", None), _OutputFile)
 
 
-def _output_error(error: OSError) -> ReaderGoneError | OutputError:
+def _output_error(error: OSError) -> OutputClosedError | OutputError:
     if error.errno in {errno.EPIPE, errno.ECONNRESET}:
-        return ReaderGoneError("nobody reads the output")
+        return OutputClosedError("the reader of the output has ended")
     return OutputError(f"the output cannot be written: {error.strerror or error}")

@@ -1,1 +1,1 @@
-"""What the processes are told from outside: settings, logging, the way to Temporal."""
+"""Configuration of the processes: settings, logs, traces, secrets, the connection to Temporal, start and end."""

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or coloured lines for a person. The field `settlement` runs through all."""
+"""Structured logs: one JSON object per line, or coloured text. The field `settlement` names the settlement."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from config.sampling import SampledWarnings
 
 
 def configure_logging(log_format: Literal["json", "console"], level: str) -> None:
-    """Send our own logs and every library's through one formatter to standard error."""
+    """Write the logs of this project and of all libraries to standard error, in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -37,8 +37,8 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # Every statement and every migration step at INFO would bury the story.
+    # At INFO these libraries log every statement and every migration step, which would hide the other lines.
     for noisy in ("alembic", "sqlalchemy", "aiosqlite", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # The HTTP server warns of every malformed request.
+    # The HTTP server logs a warning for every malformed request.
     logging.getLogger("uvicorn.error").filters = [SampledWarnings()]

@@ -1,4 +1,4 @@
-"""The pepper: key of the hashes under which API keys are stored. Whoever has it and the ledger can test guesses."""
+"""Loads the pepper, the key of the hashes of API keys. Whoever has the pepper and the ledger can guess keys."""
 
 import os
 import secrets
@@ -15,27 +15,28 @@ LENGTH_MIN = 32
 
 
 def load_pepper(settings: Settings) -> bytes:
-    """Return the pepper that the settings hold, else the one in the state directory, made there when missing.
+    """Return the pepper of the settings, or else the one in the state directory, creating it there if it is missing.
 
-    Of several processes at once one makes it, and all return that one. Every process that looks at API keys
-    needs the same: under another one no key is known. If there is none to be had: exit with 2 and one line.
+    If several processes call this at once, one creates the file and all return its content. All processes that check
+    API keys need the same pepper: with another one, every key is unknown. If the file cannot be read or created, or is
+    too short, exit with 2 and one line.
     """
     if settings.api_key_pepper is not None:
         return settings.api_key_pepper.get_secret_value().encode()
     path = settings.state_dir / FILE_NAME
     try:
         if not path.exists():
-            _make(path)
+            _create(path)
         pepper = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        _give_up(path, f"cannot be read or made ({type(error).__name__})")
+        _exit_with_error(path, f"cannot be read or made ({type(error).__name__})")
     if len(pepper) < LENGTH_MIN:
-        _give_up(path, f"must hold at least {LENGTH_MIN} characters")
+        _exit_with_error(path, f"must hold at least {LENGTH_MIN} characters")
     return pepper.encode()
 
 
-def _make(path: Path) -> None:
-    """Put a whole file there at once, for its owner only (mode 600); one that is there already stays."""
+def _create(path: Path) -> None:
+    """Create the complete file atomically, readable by its owner only (mode 600); an existing file is not changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE_NAME}-")
     try:
@@ -49,7 +50,7 @@ def _make(path: Path) -> None:
         Path(unfinished).unlink()
 
 
-def _give_up(path: Path, why: str) -> NoReturn:
+def _exit_with_error(path: Path, why: str) -> NoReturn:
     line = f"{ENV_PREFIX}API_KEY_PEPPER: not set, and {path} {why}"
     print(line, file=sys.stderr)  # noqa: T201 - before logging is set up
     raise SystemExit(2)

@@ -1,7 +1,7 @@
-"""Log lines that any caller can cause: at most one of a kind per interval, with the number of those left out.
+"""Limits log lines that any caller can cause: at most one of each kind per interval, with the number left out.
 
-Without this a caller without a key could push everything else out of a log that is rotated by size. The metrics count
-every case.
+Without this limit, a caller without a key could fill a log that is rotated by size, so that all other lines are lost.
+The metrics count every case.
 """
 
 import logging
@@ -11,14 +11,14 @@ from collections.abc import Callable
 import structlog
 
 INTERVAL_S = 10.0
-"""Between two lines of one kind."""
+"""Minimum time between two lines of one kind."""
 KINDS_MAX = 100
-"""Kinds that are told apart; all others count as one."""
+"""Kinds that are counted separately; all further ones count as one kind."""
 _OTHER = "other"
 
 
 class Sampler:
-    """Decides which lines are written. A kind is a constant of the program, never a text from a caller."""
+    """Decides which lines are written. A kind must be a constant of the program, never a text from a caller."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Sampler:
         self._left_out: dict[str, int] = {}
 
     def admit(self, kind: str) -> int | None:
-        """Return how many lines of this kind were left out since the last one; None: leave out this one as well."""
+        """Return how many lines of this kind were left out since the last written one; None: leave out this one too."""
         if kind not in self._written_at and len(self._written_at) >= KINDS_MAX:
             kind = _OTHER
         now = self._clock()
@@ -38,18 +38,18 @@ class Sampler:
 
 
 class SampledLog:
-    """Our own lines of one module that any caller can cause; the event is the kind, `left_out` the number."""
+    """Sampled log of one module, for lines that any caller can cause. The event is the kind, `left_out` the number."""
 
     def __init__(self, log: structlog.typing.FilteringBoundLogger, sampler: Sampler | None = None) -> None:
         self._log = log
         self._sampler = sampler or Sampler()
 
     def warning(self, event: str, **fields: object) -> None:
-        """Write a warning, or count it."""
+        """Write a warning, or count it as left out."""
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """Write an error, or count it."""
+        """Write an error, or count it as left out."""
         self._write(logging.ERROR, event, fields)
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
@@ -59,14 +59,14 @@ class SampledLog:
 
 
 class SampledWarnings(logging.Filter):
-    """The same for the warnings of a library: the kind is the message before its arguments are filled in."""
+    """Sampling for the warnings of a library; the kind is the message template without its arguments."""
 
     def __init__(self, sampler: Sampler | None = None) -> None:
         super().__init__()
         self._sampler = sampler or Sampler()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is written; one that follows others that were left out says how many."""
+        """Tell whether a record is written, and add the number of left out records to its message."""
         if record.levelno != logging.WARNING:
             return True
         left_out = self._sampler.admit(str(record.msg))

@@ -1,6 +1,6 @@
-"""Settings, read from environment variables that begin with `SETTLEMENT_` (docs/settings.md lists them).
+"""Settings, read from environment variables with the prefix `SETTLEMENT_` (docs/settings.md lists them).
 
-How to reach Temporal is not here: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS and API key are Temporal's own
+The connection to Temporal has Temporal's own variables: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, TLS and API key
 (see `config.temporal`).
 """
 
@@ -48,7 +48,7 @@ def _database_url(value: SecretStr) -> SecretStr:
     try:
         name = make_url(value.get_secret_value()).get_backend_name()
     except (ArgumentError, ValueError):
-        # The parser's own text may hold a part of the password.
+        # The parser's own message may contain a part of the password.
         raise ValueError(message) from None
     if name not in {"sqlite", "postgresql", "postgres"}:
         raise ValueError(message)
@@ -79,9 +79,9 @@ UrlPath = Annotated[str, Field(pattern="^/")]
 
 
 class Settings(BaseSettings):
-    """All settings with their defaults and bounds; seconds and ports as their names say."""
+    """All settings, with defaults and bounds. Names that end in `_s` are in seconds."""
 
-    # Neither `repr` nor the text of an error shows what may be a secret; every URL may hold a password.
+    # Neither `repr` nor an error message shows a value that may be a secret. Every URL may contain a password.
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
     )
@@ -89,23 +89,23 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
     api_connections_max: int = Field(default=2000, ge=10, le=50_000)
-    """Open connections of one API process."""
+    """Maximum open connections of one API process."""
     api_connections_per_client: int = Field(default=1000, ge=1, validate_default=True)
-    """Of one client address; behind a proxy all clients have the proxy's."""
+    """Maximum open connections of one client address; behind a proxy all clients have the address of the proxy."""
     api_receive_timeout_s: float = Field(default=10.0, gt=0, le=300)
-    """How long a client may take to send a whole header, and then a whole body."""
+    """How long a client may take to send the complete headers, and then the complete body."""
     streams_max: int = Field(default=200, ge=1, le=5000)
-    """Open event streams of one API process."""
+    """Maximum open event streams of one API process."""
     streams_per_client: int = Field(default=50, ge=1, validate_default=True)
-    """Of one owner of API keys; where keys are off, of one client address."""
+    """Maximum open event streams of one owner of API keys or, if keys are off, of one client address."""
     temporal_port: Port = 7233
-    """Where `make up` binds its own Temporal server; elsewhere `TEMPORAL_ADDRESS` says where Temporal is."""
+    """The port of the Temporal server that `make up` starts; for any other server, set `TEMPORAL_ADDRESS`."""
     temporal_ui_port: Port = 8233
     temporal_ui_url: HttpUrl | None = Field(default=None, repr=False)
-    """Base address of the Temporal UI as operators reach it; links in answers begin with it."""
+    """Base URL of the Temporal UI for operators; links in answers start with it."""
     simulator_port: Port = 8100
     state_dir: Path = Path(".state")
-    """Embedded databases and logs."""
+    """Folder for embedded databases and logs."""
 
     database_url: DatabaseUrl | None = None
     """sqlite:///… or postgresql://…; default: an SQLite file in the state directory."""
@@ -126,37 +126,37 @@ class Settings(BaseSettings):
     expire_after_s: float = Field(default=10.0, gt=0, le=86400)
 
     auth: Literal["on", "off"] = "on"
-    """Whether the API asks for keys; `off` only where it listens on loopback, and the default of `make up`."""
+    """Whether the API requires keys. `off` is allowed only on a loopback address; it is the default of `make up`."""
     api_key_pepper: SecretStr | None = Field(default=None, min_length=32)
-    """Key of the hashes under which API keys are stored; default: a file in the state directory, made when missing."""
+    """Key of the hashes under which API keys are stored; default: a file in the state directory, created if missing."""
 
     reconcile_every_s: int = Field(default=60, ge=5, le=3600)
-    """Interval of the schedule by which ledger and Temporal are compared."""
+    """Interval of the schedule that compares the ledger with Temporal."""
     worker_metrics_host: str = "127.0.0.1"
     worker_metrics_port: Port = 9464
 
     worker_slots: int = Field(default=500, ge=1, le=5000)
-    """Adjusts in flight at once in one worker process, and as many cancels."""
+    """Maximum adjusts in flight in one worker process, and the same number of cancels."""
     company_slots: int | None = Field(default=None, ge=1)
-    """Adjusts of one company in flight at once in one worker process; default: half of `worker_slots` beside other
-    companies, all of them while no other company has orders."""
+    """Maximum adjusts of one company in flight in one worker process. Default: half of `worker_slots` while other
+    companies have orders, all of `worker_slots` while none has."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("api_connections_per_client", "streams_per_client")
     @classmethod
-    def _at_most_all(cls, value: int, info: ValidationInfo) -> int:
-        whole = str(info.field_name).replace("per_client", "max")
+    def _not_above_the_total(cls, value: int, info: ValidationInfo) -> int:
+        total = str(info.field_name).replace("per_client", "max")
         # If the total itself is invalid, it is missing here, and its own error is reported.
-        if value > info.data.get(whole, value):
-            message = f"must not exceed {ENV_PREFIX}{whole.upper()}"
+        if value > info.data.get(total, value):
+            message = f"must not exceed {ENV_PREFIX}{total.upper()}"
             raise ValueError(message)
         return value
 
     @field_validator("company_slots")
     @classmethod
-    def _of_the_workers_slots(cls, value: int | None, info: ValidationInfo) -> int | None:
-        # A wrong worker_slots is not there; it has a line of its own.
+    def _not_above_worker_slots(cls, value: int | None, info: ValidationInfo) -> int | None:
+        # If worker_slots itself is invalid, it is missing here, and its own error is reported.
         if value is not None and value > info.data.get("worker_slots", value):
             message = f"must not exceed {ENV_PREFIX}WORKER_SLOTS"
             raise ValueError(message)
@@ -164,17 +164,17 @@ class Settings(BaseSettings):
 
     @property
     def slots_of_one_company(self) -> int:
-        """How many of a worker's slots for adjusts one company may have at once beside others."""
+        """Maximum adjust slots of one company in a worker while other companies have orders."""
         return self.company_slots or (self.worker_slots + 1) // 2
 
     @property
-    def slots_of_a_lone_company(self) -> int:
-        """How many it may have while no other company has orders: a platform with one company has all of them."""
+    def slots_of_only_company(self) -> int:
+        """Maximum adjust slots of one company in a worker while no other company has orders."""
         return self.company_slots or self.worker_slots
 
     @property
     def policy(self) -> SettlementPolicy:
-        """The policy that a settlement accepted now will keep, whatever the settings are later."""
+        """The policy of settlements that are accepted now. They keep it even if the settings change later."""
         return SettlementPolicy(
             cancel_max_attempts=self.cancel_max_attempts,
             cancel_initial_interval_s=self.cancel_initial_interval_s,
@@ -185,21 +185,21 @@ class Settings(BaseSettings):
 
     @property
     def external_url(self) -> str:
-        """Where the external system is."""
+        """Base URL of the external system."""
         return self.external_base_url or f"http://127.0.0.1:{self.simulator_port}"
 
     @property
     def ledger_url(self) -> str:
-        """Where the ledger is."""
+        """URL of the ledger's database."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir.absolute() / 'ledger.db'}"
 
 
 def load_settings() -> Settings:
-    """Read the settings; on a wrong one name the variable and its rule, and exit with 2.
+    """Read the settings; if some are invalid, print each variable and its rule, and exit with 2.
 
-    The value itself is not shown: a database URL holds a password.
+    Values are not printed: a database URL contains a password.
     """
     try:
         return Settings()
@@ -211,7 +211,7 @@ def load_settings() -> Settings:
 
 
 def load_api_settings() -> Settings:
-    """Read the settings for the API; without keys it serves nobody but this machine, or exits with 2 and one line."""
+    """Read the settings for the API. If keys are off on an address that is not loopback, exit with 2 and one line."""
     settings = load_settings()
     if settings.auth == "off" and not is_loopback(settings.api_host):
         rule = f"must be on where {ENV_PREFIX}API_HOST is not a loopback address"
@@ -221,7 +221,7 @@ def load_api_settings() -> Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, and reachable from this machine only."""
+    """Tell whether a host can be reached only from this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,6 +1,7 @@
-"""The way to Temporal: its own environment variables, so one build runs on any server or on Temporal Cloud."""
+"""Connects to Temporal by its own environment variables, registers search attributes, and serves metrics."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,12 +11,13 @@ from temporalio.client import Client, Interceptor
 from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import Runtime
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from config.settings import ENV_PREFIX
 
 log = structlog.get_logger()
 
-TYPE_OF: dict[int, IndexedValueType.ValueType] = {
+SEARCH_ATTRIBUTE_TYPES: dict[int, IndexedValueType.ValueType] = {
     int(each): each for each in (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,)
 }
 
@@ -28,11 +30,11 @@ async def connect(
     runtime: Runtime | None = None,
     interceptors: Sequence[Interceptor] = (),
 ) -> Client:
-    """Connect by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file.
+    """Connect as TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file say.
 
-    With `lazy` the connection is made by the first call, so that a process can start without a server.
-    A `runtime` serves the metrics of this client and its workers; without one there are none. Workers take over
-    those `interceptors` that are theirs too.
+    The same build can so use any server or Temporal Cloud. With `lazy`, the first call connects, so that a process can
+    start while the server is down. `runtime` serves the metrics of this client and its workers; without it there are
+    none. Workers also use those `interceptors` that are worker interceptors.
     """
     config: dict[str, Any] = {"target_host": default_address, **ClientConfig.load_client_connect_config()}
     return await Client.connect(
@@ -41,28 +43,46 @@ async def connect(
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:
-    """Register the missing ones where the server lets us; where it does not, say which an administrator must add.
+    """Register the search attributes that are missing. Raises the client's own error if that is not permitted.
 
-    Repeating it changes nothing. A settlement cannot start while one is missing or has another type: the server refuses
-    it. So one of another type ends the process, with exit code 2 and one line; only an administrator can remove it.
+    Repeating it changes nothing. The server refuses to start a settlement while an attribute is missing or has another
+    type. If one has another type, exit with 2 and one line: only an administrator can remove it.
     """
-    try:
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    needed = {key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in keys}
+    wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
+    if wrong:
+        remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
+        log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
+        raise SystemExit(2)
+    missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
         )
-        needed = {key.name: TYPE_OF[int(key.indexed_value_type)] for key in keys}
-        wrong = sorted(name for name in needed if known.custom_attributes.get(name, needed[name]) != needed[name])
-        if wrong:
-            remedy = "remove them (temporal operator search-attribute remove) or use an empty state directory"
-            log.error("search attributes have the wrong type", names=wrong, namespace=client.namespace, remedy=remedy)
-            raise SystemExit(2)
-        missing = {name: kind for name, kind in needed.items() if name not in known.custom_attributes}
-        if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            )
-            log.info("search attributes registered", names=sorted(missing))
-    except RPCError as error:
-        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
-            raise
-        log.warning("search attributes not checked", needed=sorted(key.name for key in keys), error=error.message)
+        log.info("search attributes registered", names=sorted(missing))
+
+
+def prometheus_runtime(host: str, port: int, buckets: Mapping[str, Sequence[float]]) -> Runtime:
+    """Return a Temporal runtime that serves `/metrics` from now until the process ends.
+
+    `host` is an IP address. `buckets` are the buckets of this project's histograms, by name without suffix. If the
+    address cannot be used, for example because the port is taken, exit with 2 and one line.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    exporter = PrometheusConfig(
+        bind_address=address,
+        # Prometheus' own conventions; the names in docs/metrics.md and deploy/prometheus depend on them.
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides=buckets,
+    )
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=exporter, attach_service_name=False))
+    except ValueError as error:
+        setting = f"{ENV_PREFIX}WORKER_METRICS_PORT"
+        print(f"{setting}: cannot serve metrics on {address}: {error}", file=sys.stderr)  # noqa: T201 - as settings do
+        raise SystemExit(2) from None

@@ -1,9 +1,9 @@
-"""OpenTelemetry traces, off unless an OTLP endpoint is configured by OpenTelemetry's own variables.
+"""OpenTelemetry traces, off unless OpenTelemetry's own variables name an OTLP endpoint.
 
-`OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` turns them on; the rest of `OTEL_…` (headers,
-sampler, service name, resource attributes) holds as everywhere. The protocol is OTLP over HTTP with protobuf.
-Nothing global is set, on or off; hence the SDK's `TracingInterceptor`, which takes a tracer, and not its
-`OpenTelemetryPlugin`, which wants a global provider of its own and is experimental in 1.35.
+`OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` turns them on. The other `OTEL_…` variables
+(headers, sampler, service name, resource attributes) work as usual. The protocol is OTLP over HTTP with protobuf.
+No global tracer provider is set. So this uses the SDK's `TracingInterceptor`, which accepts a tracer, and not its
+`OpenTelemetryPlugin`, which requires a global provider and is experimental in 1.35.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 CLOSE_LIMIT_S = 2.0
-"""For the last spans, at the end of a process; a collector that is away must not hold it up."""
+"""Time to send the last spans at the end of a process; an unreachable collector must not delay it longer."""
 
 KEPT_ATTRIBUTES = frozenset(
     {
@@ -35,24 +35,24 @@ KEPT_ATTRIBUTES = frozenset(
         *("settlement.operation", "settlement.outcome", "settlement.rule", "settlement.phase"),
     }
 )
-"""All that a span says besides its name and times. Anything else could hold what an order, a caller or a broker
-wrote: a query string, the text of an exception."""
+"""The attributes that are exported. Others could contain text from an order, a caller or a broker, such as a query
+string or the message of an exception."""
 
 
-class _BareExporter(SpanExporter):
-    """Exports of every span only what is kept."""
+class _FilteringExporter(SpanExporter):
+    """Exports spans with KEPT_ATTRIBUTES only, without events and status texts."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([_bare(span) for span in spans])
+        return self._exporter.export([_filtered(span) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
 
 
-def _bare(span: ReadableSpan) -> ReadableSpan:
+def _filtered(span: ReadableSpan) -> ReadableSpan:
     return ReadableSpan(
         span.name,
         context=span.context,
@@ -69,16 +69,16 @@ def _bare(span: ReadableSpan) -> ReadableSpan:
 
 
 class _ContinuingTracer(Tracer):
-    """Makes spans within a trace that a request began, and begins no trace.
+    """Creates spans only within a trace that a request has started; it never starts a trace.
 
-    Schedules, reconciliation and background tasks start work without a request. Each of their spans would be the
-    only one of a trace of its own.
+    Schedules, reconciliation and background tasks work without a request. Each of their spans would be a trace with
+    one span.
     """
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def start_span(  # type: ignore[override]
+    def start_span(  # type: ignore[override] # its caller passes no other arguments
         self,
         name: str,
         context: Context | None = None,
@@ -86,7 +86,7 @@ class _ContinuingTracer(Tracer):
     ) -> Span:
         return self._within(context).start_span(name, context, **options)
 
-    def start_as_current_span(  # type: ignore[override]
+    def start_as_current_span(  # type: ignore[override] # its caller passes no other arguments
         self,
         name: str,
         context: Context | None = None,
@@ -101,22 +101,22 @@ class _ContinuingTracer(Tracer):
 
 @dataclass(frozen=True)
 class Tracing:
-    """A process's traces; without a provider there are none."""
+    """The traces of one process; without a provider there are none."""
 
     provider: TracerProvider | None = None
 
     @property
     def interceptors(self) -> list[TracingInterceptor]:
-        """What a Temporal client needs to carry a trace on; its workers take it over. They begin none. Replay-safe."""
+        """The interceptors by which a Temporal client and its workers continue traces. They start none. Replay-safe."""
         if self.provider is None:
             return []
         interceptor = TracingInterceptor(_ContinuingTracer(self.provider.get_tracer("order-settlement")))
-        # Only the trace: baggage is whatever a caller likes, and would stay in workflow histories.
+        # Without baggage: it can be any text from a caller and would be stored in workflow histories.
         interceptor.text_map_propagator = TraceContextTextMapPropagator()
         return [interceptor]
 
     async def close(self) -> None:
-        """Send what is left, for a moment."""
+        """Send the remaining spans, for at most `CLOSE_LIMIT_S` seconds."""
         if self.provider is not None:
             closing = threading.Thread(target=self.provider.shutdown, daemon=True)
             closing.start()
@@ -124,14 +124,14 @@ class Tracing:
 
 
 def open_tracing(service_name: str) -> Tracing:
-    """Return the process's traces as the environment asks for them.
+    """Return the traces of this process, as the environment configures them.
 
-    Spans wait in a bounded queue and are sent by a thread of their own: while the collector is away they are
-    dropped, and nothing waits.
+    Spans wait in a bounded queue, and a separate thread sends them. While the collector is unreachable they are
+    dropped; nothing waits for it.
     """
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return Tracing()
     resource = Resource.create({SERVICE_NAME: service_name}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(_BareExporter(OTLPSpanExporter())))
+    provider.add_span_processor(BatchSpanProcessor(_FilteringExporter(OTLPSpanExporter())))
     return Tracing(provider)

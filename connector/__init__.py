@@ -1,8 +1,8 @@
-"""Our client of the external system: one attempt, one deadline, one verdict.
+"""The client of the external system: each call is one attempt with one deadline and returns one `Verdict`.
 
-`exchange` moves bytes, `classify` reads them (pure), `external_system` joins the two to the three
-operations of the contract. Nothing here retries, and nothing here raises for what a broker does:
-whatever comes back, or does not, becomes a `Verdict`.
+`exchange` sends a request and reads the reply as bytes, `classify` decides what they mean (pure functions), and
+`external_system` combines both for the three operations of the contract. Nothing here retries. Whatever the external
+system does becomes a `Verdict`, not an exception.
 """
 
 from connector.exchange import DEADLINES, Deadlines

@@ -1,8 +1,11 @@
-"""Class what happened to a call. Pure: the same exchange always gives the same verdict.
+"""Classifies the result of a call. Pure: the same exchange always gives the same verdict.
 
-The rule (contract, interpretations): applied only when it is HTTP 200, JSON of table 4, code "0",
-and ok and fail, where present, agree. A well-formed reply with another code is rejected. What never
-left this side is not sent. Everything else is unknown, and unknown is the default.
+The rules (contract, interpretations):
+
+- APPLIED: HTTP 200 and a reply of table 4 with code "0", with which ok and fail, if present, agree.
+- REJECTED: a well-formed reply with another code.
+- NOT_SENT: the request was certainly not sent.
+- UNKNOWN: everything else. It is the default.
 """
 
 from http import HTTPStatus
@@ -10,7 +13,7 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from connector.exchange import Exchange, NoReply, NotSent, Reply
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.strict_json import RepeatedNameError, member_text, strict_json
 from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
 from settlement.reply_record import ReplyRecord, printable
@@ -28,9 +31,9 @@ _RESULT_OF_CODE = {
 def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
     """Return the verdict on one exchange of any of the three operations.
 
-    `own_trace` is the trace of the request. A reply that carries another one answers another request (table 4: it
-    equals the request's), whatever it says; one without a trace, a null or an empty one is accepted. Where
-    `own_trace` is None the traces are not compared (`TraceCheck.IGNORE`).
+    `own_trace` is the trace of the request. A reply with another trace belongs to another request (table 4) and is
+    UNKNOWN, whatever it contains. A reply with no trace, a null or an empty one is accepted. If `own_trace` is None,
+    traces are not compared (`TraceCheck.IGNORE`).
     """
     match exchange:
         case NotSent(detail, phase):
@@ -43,7 +46,7 @@ def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
 
 
 def cancel_result(verdict: Verdict) -> CancelResult | None:
-    """Return which of the three correct cancel replies this was; None: retry (contract, cancel replies)."""
+    """Return which of the three correct cancel replies this is; None: retry the cancel (contract, cancel replies)."""
     if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.reply is None:
         return None
     return _RESULT_OF_CODE.get(verdict.reply.code)
@@ -55,18 +58,18 @@ def _classify_reply(reply: Reply, own_trace: str | None) -> Verdict:
     if reply.oversized:
         return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", reply)
     try:
-        parsed, record = _read(reply.body)
+        parsed, record = _parse(reply.body)
     except RepeatedNameError as error:
         return _unknown(Rule.CONTRADICTORY, str(error), reply)
     except (ValidationError, ValueError, RecursionError) as error:
-        return _unknown(Rule.UNREADABLE, f"{_unreadable(error)}; begins {_excerpt(reply.body)}", reply)
+        return _unknown(Rule.UNREADABLE, f"{_why_unreadable(error)}; begins {_excerpt(reply.body)}", reply)
     if own_trace is not None and parsed.trace and parsed.trace != own_trace:
         return _unknown(Rule.FOREIGN_TRACE, "the reply carries another trace than the request", reply, record)
     return _classify_parsed(parsed, reply, record)
 
 
 def _classify_parsed(parsed: ExternalReply, reply: Reply, record: ReplyRecord) -> Verdict:
-    if not parsed.agrees_with_itself():
+    if not parsed.is_consistent():
         detail = f"code {record.code!r} with ok={parsed.ok} and fail={parsed.fail}"
         return _unknown(Rule.CONTRADICTORY, detail, reply, record)
     applied = parsed.code == CODE_SUCCESS
@@ -79,14 +82,14 @@ def _classify_parsed(parsed: ExternalReply, reply: Reply, record: ReplyRecord) -
     )
 
 
-def _read(body: bytes) -> tuple[ExternalReply, ReplyRecord]:
-    """Read a reply, and make what the audit keeps of it. Raises ValueError or RecursionError for what is none."""
+def _parse(body: bytes) -> tuple[ExternalReply, ReplyRecord]:
+    """Parse a reply, and build its record for the audit. Raises ValueError or RecursionError if it is not a reply."""
     parsed = ExternalReply.model_validate(strict_json(body))
     data = None if parsed.data is None else member_text(body, "data")
     return parsed, ReplyRecord.of(parsed, data)
 
 
-def _unreadable(error: Exception) -> str:
+def _why_unreadable(error: Exception) -> str:
     if isinstance(error, ValidationError):
         fields = ", ".join(str(each["loc"][0]) if each["loc"] else "the whole" for each in error.errors())
         return f"not a reply of table 4: {fields}"

@@ -1,7 +1,7 @@
-"""One HTTP exchange: bytes out, bytes or a failure back, inside one deadline.
+"""One HTTP exchange: sends a request and returns the reply or the failure, within one deadline.
 
-The deadline is one `asyncio.timeout` over the whole exchange and not a client's read timeout: those
-start anew with every chunk, so that a dripping reply would outlive them (contract, interpretations).
+The deadline is one `asyncio.timeout` over the whole exchange. A client's read timeout is not enough: it restarts with
+each chunk, so a reply that arrives byte by byte would never exceed it (contract, interpretations).
 """
 
 import asyncio
@@ -23,18 +23,18 @@ class Deadlines:
     """Limits of one exchange, in seconds."""
 
     connect_s: float
-    """From asking for a connection to having one; nothing is sent before."""
+    """From the request for a connection until it is established; nothing is sent before."""
     reply_s: float
-    """From the start of our send to the last byte of the reply."""
+    """From the start of sending to the last byte of the reply."""
 
 
 DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)
-"""Those of every call in production (contract, rule 1)."""
+"""The deadlines of every call in production (contract, rule 1)."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """All of a reply arrived in time, or as much of it as the size limit allows."""
+    """A reply that arrived in time: all of it, or as much as the size limit allows (`oversized`)."""
 
     status: int
     body: bytes
@@ -43,21 +43,21 @@ class Reply:
 
 @dataclass(frozen=True)
 class NotSent:
-    """The request certainly never left this side."""
+    """The request was certainly not sent."""
 
     detail: str
     phase: Phase | None = None
-    """QUEUE or CONNECT; None where it failed before either, such as an address that is none."""
+    """QUEUE or CONNECT; None if it failed before either, for example because of an invalid address."""
 
 
 @dataclass(frozen=True)
 class NoReply:
-    """Sending may have begun, and no whole reply came back."""
+    """The request may have been sent, and no complete reply arrived."""
 
     deadline_passed: bool
     detail: str
     phase: Phase | None = None
-    """FIRST_BYTE or BODY. The reply has begun once its head is here as a whole."""
+    """FIRST_BYTE until the status line and headers of the reply have arrived, then BODY."""
 
 
 Exchange = Reply | NotSent | NoReply
@@ -65,7 +65,7 @@ Exchange = Reply | NotSent | NoReply
 
 @dataclass
 class _Progress:
-    """How far an exchange has come; `progress_hooks` write it."""
+    """The progress of one exchange; `progress_hooks` update it."""
 
     timeout: asyncio.Timeout
     reply_s: float
@@ -77,8 +77,8 @@ class _Progress:
         return self.phase in {Phase.FIRST_BYTE, Phase.BODY}
 
     def begin_sending(self) -> None:
-        """Start the reply's deadline, or start it anew. From here on the request counts as sent."""
-        if not self.sent:  # a reply may begin before the last of the request is written
+        """Start or restart the deadline of the reply. From now on the request counts as sent."""
+        if not self.sent:  # a reply may begin before the request is sent completely
             self.phase = Phase.FIRST_BYTE
         self.timeout.reschedule(asyncio.get_running_loop().time() + self.reply_s)
 
@@ -96,12 +96,11 @@ async def _on_sending(_: aiohttp.ClientSession, context: SimpleNamespace, __: ob
 
 
 def progress_hooks() -> aiohttp.TraceConfig:
-    """Return the hooks that tell an exchange how far it has come, and above all when sending begins.
+    """Return aiohttp hooks that record the progress of an exchange, above all when sending begins.
 
-    With a connection in hand, new or from the pool, the request counts as sent, whatever happens next.
-    Its deadline then starts anew with the body's write: among many at once the two can lie apart, and the
-    external system is promised its time from our send. (`on_request_headers_sent` comes before any byte
-    is written.)
+    As soon as a connection is available, new or from the pool, the request counts as sent. The deadline of the reply
+    starts then and restarts when the body is written: under load there can be a delay between the two, and the contract
+    gives the external system its time from the send. (`on_request_headers_sent` runs before any byte is written.)
     """
     hooks = aiohttp.TraceConfig()
     hooks.on_connection_queued_start.append(_on_queued)
@@ -115,10 +114,10 @@ def progress_hooks() -> aiohttp.TraceConfig:
 async def exchange(
     session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
 ) -> Exchange:
-    """Post `body` once and return what happened; never raises for what the other side does.
+    """Post `body` once and return what happened; nothing that the external system does raises an exception.
 
-    No redirect is followed and nothing is repeated. At most `REPLY_BYTES_MAX` bytes are read.
-    The session must carry `progress_hooks`.
+    Redirects are not followed, and nothing is retried. At most `REPLY_BYTES_MAX` bytes are read.
+    The session must have `progress_hooks` (`connection_pool.open_session`).
     """
     progress = _Progress(asyncio.timeout(deadlines.connect_s), deadlines.reply_s)
     try:
@@ -155,6 +154,6 @@ def _failed(progress: _Progress, detail: str, *, deadline_passed: bool) -> NotSe
 
 
 def _describe(error: Exception) -> str:
-    """Name the failure in words that cannot hold a secret: its kind and the system's own text."""
+    """Describe a failure without anything secret: the type of the error and the operating system's text."""
     cause = error.strerror if isinstance(error, OSError) and error.strerror else ""
     return f"{type(error).__name__}: {cause}".rstrip(": ")

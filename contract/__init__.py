@@ -1,5 +1,4 @@
-"""The words every part shares: wire models, states, outcomes, ids, workflow payloads, error codes.
+"""The wire contract with the external system: fields, the three operations, the reply, and strict reading of requests.
 
-Imports nothing else of ours and no I/O library, so that the workflow sandbox, the simulator and a
-stranger's conformance test can all load it. `docs/glossary.md` says what each word means.
+It imports no other package of this project and does no I/O, so the simulator and conformance tests can import it alone.
 """

@@ -1,4 +1,4 @@
-"""Adjust: take or give back customer credit (contract, table 1)."""
+"""Adjust: changes a customer's credit (contract, table 1)."""
 
 from typing import Annotated
 
@@ -25,11 +25,11 @@ from contract.fields import (
 
 
 class AdjustBody(BaseModel):
-    """The shape of an adjust as workflow histories keep it: types only, no rules.
+    """An adjust as workflow histories store it: field types only, no rules.
 
-    A rule that is tightened one day must not make an open settlement unreadable, nor stop its
-    compensation; so the rules stand at the doors (`AdjustRequest`) and not here.
-    `amountDigits` and `operationType` stand before `amount` because its rules need them.
+    If a rule becomes stricter in a later release, open settlements must stay readable and their compensation must still
+    run. So the rules are checked only when a request arrives (`AdjustRequest`).
+    `amountDigits` and `operationType` are declared before `amount`, because its rules use them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,16 +48,16 @@ class AdjustBody(BaseModel):
     metadata: str | None = None
 
     def wire(self) -> dict[str, str | int]:
-        """Return the JSON object to send: every field as given, absent ones left out."""
+        """Return the JSON object to send: every field as given, without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def integer_only(value: object) -> object:
-    """Raise ValueError unless the value is an int (an enum would take "1", 1.0 and true for 1)."""
+    """Raise ValueError unless the value is an int (an enum would accept "1", 1.0 and true as 1)."""
     if type(value) is not int:
         message = "must be an integer"
         raise ValueError(message)
-    # Beyond int64 pydantic speaks of parsing strings; no enum has such a member, so any other non-member will do.
+    # Beyond int64 pydantic's message is about parsing strings. INT64_MIN, also no member, gets the right message.
     return value if INT64_MIN <= value <= INT64_MAX else INT64_MIN
 
 
@@ -65,9 +65,9 @@ StrictBizType = Annotated[BizType, Field(strict=False), BeforeValidator(integer_
 
 
 class AdjustRequest(AdjustBody):
-    """An adjust with every rule of table 1; the platform's POST and the simulator read it.
+    """An adjust with every rule of table 1; the API and the simulator parse requests with it.
 
-    Raises `pydantic.ValidationError`, each error located at the field whose rule is broken.
+    Raises `pydantic.ValidationError`; each error is located at the field whose rule is broken.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -99,17 +99,17 @@ class AdjustRequest(AdjustBody):
 
 
 def check_decimals(amount: str, digits: int | None) -> None:
-    """Raise ValueError if the amount has more decimals than `digits` (None: already refused)."""
+    """Raise ValueError if the amount has more than `digits` decimals (None: amountDigits itself was refused)."""
     if digits is not None and decimal_places(amount) > digits:
         message = f"must have at most amountDigits={digits} decimals"
         raise ValueError(message)
 
 
 def check_sign(amount: str, operation: OperationType | None) -> None:
-    """Raise ValueError if the sign does not fit the operation (None: already refused)."""
+    """Raise ValueError if the sign does not fit the operation (None: operationType itself was refused)."""
     if operation is None:
         return
-    negative_wanted = operation is OperationType.ABNORMAL_OVERTRADING
-    if is_zero(amount) or amount.startswith("-") is not negative_wanted:
-        message = f"must be {'negative' if negative_wanted else 'positive'} for operationType {operation}"
+    negative = operation is OperationType.ABNORMAL_OVERTRADING
+    if is_zero(amount) or amount.startswith("-") is not negative:
+        message = f"must be {'negative' if negative else 'positive'} for operationType {operation}"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Cancel adjust: have an adjust undone, or learn that there is nothing to undo (contract, table 2)."""
+"""Cancel adjust: reverses an adjust, or reports that there is nothing to reverse (contract, table 2)."""
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -21,7 +21,7 @@ from contract.fields import (
 
 
 class CancelAdjustBody(BaseModel):
-    """The shape of a cancel adjust as it is sent: types only, no rules (see `AdjustBody`)."""
+    """A cancel adjust as it is sent: field types only, no rules (see `AdjustBody`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class CancelAdjustBody(BaseModel):
 
     @classmethod
     def undoing(cls, adjust: AdjustBody, *, number: str, request_time_ms: int, remark: str) -> "CancelAdjustBody":
-        """Build the cancel of `adjust` under its own number; the amount loses its sign (table 2)."""
+        """Build the cancel of `adjust` with its own `number`; its amount has no sign (table 2)."""
         shared = adjust.model_dump(exclude={"operationType", "amount", "requestUniqueNo", "requestTime"})
         return cls(
             **shared,
@@ -53,14 +53,14 @@ class CancelAdjustBody(BaseModel):
         )
 
     def wire(self) -> dict[str, str | int]:
-        """Return the JSON object to send, absent fields left out."""
+        """Return the JSON object to send, without absent fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 class CancelAdjustRequest(CancelAdjustBody):
-    """A cancel adjust with every rule of table 2; the simulator reads it.
+    """A cancel adjust with every rule of table 2; the simulator parses requests with it.
 
-    Raises `pydantic.ValidationError`, each error located at the field whose rule is broken.
+    Raises `pydantic.ValidationError`; each error is located at the field whose rule is broken.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)

@@ -17,12 +17,12 @@ class ReverseType(IntEnum):
 
 
 def reverse_type_of(biz_type: int) -> ReverseType:
-    """Map bizType to reverse_type: 2 closes a position, all others place an order (interpretations)."""
+    """Return the reverse_type of a bizType: 2 closes a position, every other one places an order (interpretations)."""
     return ReverseType.CLOSE_POSITION if biz_type == BizType.MARKET_CLOSE else ReverseType.PLACE_ORDER
 
 
 class CancelOperationBody(BaseModel):
-    """The shape of a cancel operation as it is sent: types only, no rules (see `AdjustBody`)."""
+    """A cancel operation as it is sent: field types only, no rules (see `AdjustBody`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,7 @@ class CancelOperationBody(BaseModel):
 
     @classmethod
     def undoing(cls, adjust: AdjustBody, *, number: str, request_time_ms: int, remark: str) -> "CancelOperationBody":
-        """Build the cancel of `adjust` under its own number."""
+        """Build the cancel of `adjust` with its own `number`."""
         return cls(
             username=adjust.userName,
             tx_reverse_id=adjust.requestUniqueNo,
@@ -53,9 +53,9 @@ class CancelOperationBody(BaseModel):
 
 
 class CancelOperationRequest(CancelOperationBody):
-    """A cancel operation with every rule of table 3; the simulator reads it.
+    """A cancel operation with every rule of table 3; the simulator parses requests with it.
 
-    Raises `pydantic.ValidationError`, each error located at the field whose rule is broken.
+    Raises `pydantic.ValidationError`; each error is located at the field whose rule is broken.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)

@@ -1,7 +1,7 @@
 """Field types of the wire contract (tables 1 to 4), each with its rule and a message that names it.
 
-Values are checked and passed on exactly as given: no trimming, no case folding, no number parsing.
-Money is a `str` from the platform's JSON to the external system's; no float ever holds an amount.
+Values are checked and passed on exactly as given: not trimmed, not case-folded, not parsed as numbers.
+An amount is a `str` from the platform's JSON to the external system's JSON; it is never a float.
 """
 
 import ipaddress
@@ -25,13 +25,13 @@ AMOUNT_DIGITS_MAX = 18
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-_NOT_OF_ACCOUNTS = {"XXX", "XTS"}
-"""ISO 4217 codes for no currency and for tests; no account is kept in either."""
+_NOT_ACCOUNT_CURRENCIES = {"XXX", "XTS"}
+"""ISO 4217 codes for "no currency" and for tests; an account cannot have them."""
 _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+")
 
 
 class BizType(IntEnum):
-    """Kind of order behind the adjust (contract, table 1)."""
+    """Kind of the order that is settled (contract, table 1)."""
 
     MARKET_OPEN = 1
     MARKET_CLOSE = 2
@@ -41,7 +41,7 @@ class BizType(IntEnum):
 
 
 class OperationType(StrEnum):
-    """Why the credit is adjusted; it fixes the sign of the amount (contract, table 1)."""
+    """Why the credit is adjusted; it determines the sign of the amount (contract, table 1)."""
 
     OPEN_POSITION = "OPEN_POSITION"
     NORMAL_CLOSE = "NORMAL_CLOSE"
@@ -54,14 +54,14 @@ def decimal_places(amount: str) -> int:
 
 
 def absolute(amount: str) -> str:
-    """Return the amount without its sign, otherwise as given: a cancel adjust is only positive."""
+    """Return the amount without its sign, otherwise unchanged: the amount of a cancel adjust is always positive."""
     return amount.removeprefix("-")
 
 
 def canonical_amount(amount: str) -> str:
-    """Return the one spelling of a plain decimal string's value: "12.50" and "12.5" are both "12.5".
+    """Return the same text for equal amounts: "12.5" for both "12.50" and "12.5".
 
-    Works on the text, so it is exact whatever the number of digits.
+    It works on the text, so it is exact for any number of digits.
     """
     if is_zero(amount):
         return "0"
@@ -69,7 +69,7 @@ def canonical_amount(amount: str) -> str:
 
 
 def is_zero(amount: str) -> bool:
-    """Tell whether a plain decimal string is zero, without making a number of it."""
+    """Tell whether a plain decimal string is zero, without converting it to a number."""
     return not amount.strip("-0.")
 
 
@@ -81,7 +81,7 @@ def _no_control_characters(value: str) -> str:
 
 
 def is_unique_no(value: object) -> bool:
-    """Tell whether a value can be a requestUniqueNo: 1 to 48 characters, no control characters, no lone surrogates."""
+    """Tell whether a value is a valid requestUniqueNo: 1 to 48 characters, no control characters or lone surrogates."""
     return (
         isinstance(value, str)
         and 1 <= len(value) <= UNIQUE_NO_LENGTH_MAX
@@ -91,7 +91,7 @@ def is_unique_no(value: object) -> bool:
 
 
 def no_nul(value: str) -> str:
-    """Refuse NUL in a text that may otherwise hold anything, line breaks too: no database stores it."""
+    """Refuse NUL in a text that may contain every other character, even line breaks: PostgreSQL cannot store NUL."""
     if "\0" in value:
         message = "must not contain NUL"
         raise ValueError(message)
@@ -109,7 +109,7 @@ def _iso_4217(value: str) -> str:
     if not re.fullmatch("[A-Z]{3}", value) or pycountry.currencies.get(alpha_3=value) is None:
         message = "must be an ISO 4217 currency code in capitals, such as USD"
         raise ValueError(message)
-    if value in _NOT_OF_ACCOUNTS:
+    if value in _NOT_ACCOUNT_CURRENCIES:
         message = "must be the currency of an account: XXX (no currency) and XTS (tests) are not"
         raise ValueError(message)
     return value
@@ -137,7 +137,7 @@ def _json_text(value: str) -> str:
 
 
 def _date_and_time(value: object) -> object:
-    """Refuse a number, which pydantic would read as seconds or milliseconds since 1970, whatever was meant by it."""
+    """Refuse a number: pydantic would read it as seconds or as milliseconds since 1970, depending on its size."""
     if not isinstance(value, datetime) and not (isinstance(value, str) and _DATE_AND_TIME.fullmatch(value)):
         message = "must be a date with time and offset, such as 2026-01-05T00:00:00Z"
         raise ValueError(message)
@@ -153,7 +153,10 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def text_of(length_max: int, without: str, examples: list[str] | None = None) -> Any:  # noqa: ANN401 - what Field returns
-    """Bound a text, and say in the document which characters it must be without; the check itself names the rule."""
+    """Return the length bounds of a text, and the pattern for the OpenAPI document that excludes some characters.
+
+    The pattern is not checked here: a validator does that, with a message that names the rule.
+    """
     return Field(
         min_length=1,
         max_length=length_max,
@@ -210,8 +213,11 @@ Metadata = Annotated[
 ]
 
 
-def make_bounds_whole(node: object) -> None:
-    """Turn the bounds of integers under a node of a document back into integers, none beyond int64."""
+def restore_integer_bounds(node: object) -> None:
+    """Convert the integer bounds in a part of an OpenAPI document from float back to int, limited to int64.
+
+    FastAPI writes bounds as floats, which cannot represent every int64.
+    """
     if isinstance(node, dict):
         for bound in ("minimum", "maximum"):
             if node.get("type") == "integer" and isinstance(node.get(bound), float):
@@ -219,4 +225,4 @@ def make_bounds_whole(node: object) -> None:
         node = list(node.values())
     if isinstance(node, list):
         for each in node:
-            make_bounds_whole(each)
+            restore_integer_bounds(each)

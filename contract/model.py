@@ -1,14 +1,13 @@
-"""The base of every model of our own: Python names inside, camelCase in JSON, never changed once made."""
+"""The base class of this project's own JSON models: snake_case in Python, camelCase in JSON, immutable."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """A frozen model whose JSON carries camelCase names. Unknown fields are ignored.
+    """A frozen model with camelCase names in JSON. Unknown fields are ignored.
 
-    Ignoring them lets yesterday's worker read what tomorrow's wrote; the front door's request models
-    forbid them instead.
+    So a worker can read what a newer release wrote. The API's request models forbid unknown fields instead.
     """
 
     model_config = ConfigDict(

@@ -1,10 +1,20 @@
-"""The three operations of the contract, and how strictly the trace of a reply is checked."""
+"""The three operations of the contract, the reply that they share (contract, table 4), and its codes."""
 
 from enum import StrEnum
 
+from pydantic import BaseModel, ConfigDict
+
+from contract.fields import Int64
+
+CODE_SUCCESS = "0"
+CODE_NOT_APPLIED = "US_0000001"
+"""Cancel adjust only: the adjust was received but not applied."""
+CODE_NEVER_RECEIVED = "US_0000002"
+"""Cancel adjust only: the adjust was never received."""
+
 
 class Operation(StrEnum):
-    """Which operation of the contract a call made."""
+    """An operation of the contract."""
 
     ADJUST = "ADJUST"
     CANCEL_ADJUST = "CANCEL_ADJUST"
@@ -16,6 +26,31 @@ class TraceCheck(StrEnum):
     """Whether the trace of a reply must be the request's (a setting; contract, table 4 and interpretations)."""
 
     STRICT = "strict"
-    """A reply that carries a trace must carry that of its request; one that carries none is accepted."""
+    """A reply with a trace must have the trace of its request. A reply without a trace is accepted."""
     IGNORE = "ignore"
-    """The trace of a reply is not compared: for an external system that does not return the trace of the request."""
+    """The trace of a reply is not compared, for an external system that does not return the request's trace."""
+
+
+class ExternalReply(BaseModel):
+    """One reply. Only `code` is required; a null counts as absent, and unknown fields are ignored.
+
+    Types are strict: `"ok": "true"` or `"code": 0` is not a reply of table 4. Only `data` may have any JSON type,
+    because the outcome does not depend on it.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    bizCode: str | None = None
+    code: str
+    msg: str | None = None
+    tm: Int64 | None = None
+    trace: str | None = None
+    msgParams: str | None = None
+    data: object = None
+    ok: bool | None = None
+    fail: bool | None = None
+
+    def is_consistent(self) -> bool:
+        """Tell whether ok and fail, if present, agree with the code (interpretations)."""
+        success = self.code == CODE_SUCCESS
+        return self.ok in {None, success} and self.fail in {None, not success}

@@ -1,14 +1,14 @@
-"""Settlement numbers in paths: every number has one path, and every path leads to one number.
+"""Encodes settlement numbers as URL path segments, and decodes them.
 
-A path is split at its slashes before it is decoded, so a number may hold an encoded slash. The numbers `.` and `..` are
-dot segments: many clients remove those from a path, encoded or not. They get a prefix that no number can hold.
+A path is split at its slashes before it is decoded, so a number may contain an encoded slash. The numbers `.` and `..`
+are dot segments, which many clients remove from a path even if encoded. They get a prefix that no number can contain.
 """
 
 import re
 from urllib.parse import quote, unquote_to_bytes
 
 DOT_GUARD = "\x7f"
-"""Stands before the numbers `.` and `..` in a path, as `%7F`. Numbers have no control characters."""
+"""Prefix of the numbers `.` and `..` in a path, as `%7F`. Numbers have no control characters."""
 
 _DOTS = (".", "..")
 _RESERVED = re.compile(r"[%/\x00-\x1f\x7f]")
@@ -21,16 +21,16 @@ def segment_of(number: str) -> str:
 
 
 def routable(raw_path: bytes) -> str:
-    """Return a path, as it came over the wire, decoded for a router that splits at slashes.
+    """Decode a path as it was sent, for a router that splits at slashes.
 
     `%`, `/` and control characters that were encoded in a segment stay encoded; `number_in` decodes them. A segment
-    that is not UTF-8 becomes NUL, which no number holds.
+    that is not UTF-8 becomes NUL, which no number contains.
     """
     return "/".join(_RESERVED.sub(_escaped, _decoded(segment)) for segment in raw_path.split(b"/"))
 
 
 def number_in(segment: str) -> str:
-    """Return the number that a segment of a routable path stands for: the inverse of `segment_of` and `routable`."""
+    """Return the number in a segment of a `routable` path: the inverse of `segment_of`."""
     number = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), segment)
     return number.removeprefix(DOT_GUARD) if number in {DOT_GUARD + dots for dots in _DOTS} else number
 

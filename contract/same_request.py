@@ -1,7 +1,7 @@
-"""Which requests under one number are the same request (contract, "Repeating an adjust").
+"""Decides whether two requests under one number are the same request (contract, "Repeating an adjust").
 
-A repeat may carry a fresh `requestTime`, another `ip` or `trace`, other remarks, or the same amount spelled otherwise.
-Every other difference makes it another request: it is refused, and it changes nothing.
+A repeat may have another `requestTime`, `ip`, `trace`, `metadata` or remark, or another spelling of the same amount.
+With any other difference it is another request: it is refused and changes nothing.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from contract.cancel_operation import CancelOperationBody
 from contract.fields import canonical_amount
 
 Identity = Mapping[str, str | int | None]
-"""What a request asks for, by field name; equal mappings are the same request. It can be stored as JSON."""
+"""The fields that identify a request, by name. Two requests are the same if these are equal. Can be stored as JSON."""
 
 
 def adjust_identity(adjust: AdjustBody, company_id: int | None) -> Identity:
-    """Return what makes an adjust the one that it is, besides its number."""
+    """Return the fields that identify an adjust, besides its number."""
     return {
         "thirdServerCode": adjust.thirdServerCode,
         "userName": adjust.userName,
@@ -30,7 +30,7 @@ def adjust_identity(adjust: AdjustBody, company_id: int | None) -> Identity:
 
 
 def cancel_adjust_identity(cancel: CancelAdjustBody, company_id: int | None) -> Identity:
-    """Return what makes a cancel adjust the one that it is, besides its own number."""
+    """Return the fields that identify a cancel adjust, besides its own number."""
     return {
         "reverseRequestUniqueNo": cancel.reverseRequestUniqueNo,
         "thirdServerCode": cancel.thirdServerCode,
@@ -44,7 +44,7 @@ def cancel_adjust_identity(cancel: CancelAdjustBody, company_id: int | None) -> 
 
 
 def cancel_operation_identity(cancel: CancelOperationBody, company_id: int | None) -> Identity:
-    """Return what makes a cancel operation the one that it is, besides its own number."""
+    """Return the fields that identify a cancel operation, besides its own number."""
     return {
         "tx_reverse_id": cancel.tx_reverse_id,
         "username": cancel.username,
@@ -54,5 +54,5 @@ def cancel_operation_identity(cancel: CancelOperationBody, company_id: int | Non
 
 
 def differences(first: Identity, repeat: Identity) -> list[str]:
-    """Name the fields in which two requests under one number differ; none: they are the same request."""
+    """Return the names of the fields in which two requests differ; empty if they are the same request."""
     return [field for field in {**first, **repeat} if first.get(field) != repeat.get(field)]

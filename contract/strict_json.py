@@ -1,4 +1,4 @@
-"""JSON that can be read in only one way: what RFC 8259 leaves open is refused."""
+"""Parses JSON strictly: what RFC 8259 leaves to the parser, such as repeated names, is refused."""
 
 import codecs
 import json
@@ -10,20 +10,20 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class RepeatedNameError(ValueError):
-    """An object names a field twice; which one the sender means cannot be known."""
+    """An object contains a field twice, so its meaning is ambiguous."""
 
 
-def bare(text: bytes) -> bytes:
-    """Return a JSON text without what may stand around it and says nothing: white space, one UTF-8 byte order mark.
+def without_insignificant_bytes(text: bytes) -> bytes:
+    """Return a JSON text without surrounding white space and without one leading UTF-8 byte order mark.
 
-    The mark counts only in front, and only once (RFC 8259, 8.1 lets a reader ignore it).
+    RFC 8259, 8.1 allows a parser to ignore the mark.
     """
     return text.strip().removeprefix(codecs.BOM_UTF8).strip()
 
 
 def strict_json(text: bytes) -> object:
     """Parse UTF-8 JSON. Raises RepeatedNameError, or another ValueError for what is not JSON (NaN is not)."""
-    return json.loads(bare(text).decode(), object_pairs_hook=no_repeats, parse_constant=not_json)
+    return json.loads(without_insignificant_bytes(text).decode(), object_pairs_hook=no_repeats, parse_constant=not_json)
 
 
 def request_json(body: bytes) -> object:
@@ -35,38 +35,38 @@ def request_json(body: bytes) -> object:
 
 
 def member_text(text: bytes, name: str) -> str | None:
-    """Return the value of an object's member as it is written, None where it is not there.
+    """Return the value of an object's member exactly as it is written; None if the object has no such member.
 
-    Read as a number and written again, an amount such as 12.50 would be another text. `text` must be an object that
-    `strict_json` has read.
+    Parsing and writing it again could change it: the number 12.50 would become 12.5. `text` must be an object that
+    `strict_json` accepts.
     """
-    whole, decoder = bare(text).decode(), json.JSONDecoder()
-    place = _after_space(whole, 1)
-    while whole[place] != "}":
-        member, place = decoder.raw_decode(whole, place)
-        begin = _after_space(whole, _after_space(whole, place) + len(":"))
-        _, end = decoder.raw_decode(whole, begin)
+    document, decoder = without_insignificant_bytes(text).decode(), json.JSONDecoder()
+    position = _after_space(document, 1)
+    while document[position] != "}":
+        member, position = decoder.raw_decode(document, position)
+        start = _after_space(document, _after_space(document, position) + len(":"))
+        _, end = decoder.raw_decode(document, start)
         if member == name:
-            return whole[begin:end]
-        place = _after_space(whole, end)
-        if whole[place] == ",":
-            place = _after_space(whole, place + 1)
+            return document[start:end]
+        position = _after_space(document, end)
+        if document[position] == ",":
+            position = _after_space(document, position + 1)
     return None
 
 
-def _after_space(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+def _after_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
 
 
 def not_json(token: str) -> None:
-    """Refuse what Python's parser takes beyond JSON. For `parse_constant`."""
+    """Refuse NaN and Infinity, which Python's parser accepts. For `parse_constant`."""
     message = f"{token} is not JSON"
     raise ValueError(message)
 
 
 def no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a field twice. For `object_pairs_hook`."""
+    """Refuse an object that contains a field twice. For `object_pairs_hook`."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         message = "a field stands twice in one object"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from config.files import owner_only
+from config.process import keep_files_private
 from config.settings import load_settings
 from ledger.engine import SQLITE_BEGIN, open_engine
 
@@ -89,7 +89,7 @@ async def migrate_url(database_url: str) -> None:
 
 def main() -> int:
     """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if it was not migrated."""
-    owner_only()
+    keep_files_private()
     try:
         asyncio.run(migrate_url(load_settings().ledger_url))
     except MigrationError as error:

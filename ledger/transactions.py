@@ -17,6 +17,10 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_abandoned: set["asyncio.Task[Any]"] = set()
+"""Transactions whose callers have given up. The event loop refers to a task weakly; without this the garbage collector
+may destroy one before its end."""
+
 
 def shielded_transaction(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Decorate a method so that its transaction completes even if the caller is cancelled, and its wait is bounded.
@@ -37,6 +41,8 @@ def shielded_transaction(method: Callable[P, Coroutine[Any, Any, T]]) -> Callabl
                 return await asyncio.shield(transaction)
         finally:
             if not transaction.done():
+                _abandoned.add(transaction)
+                transaction.add_done_callback(_abandoned.discard)
                 transaction.add_done_callback(functools.partial(_log_end, method.__qualname__))
 
     return shielded

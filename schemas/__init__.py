@@ -1,1 +1,1 @@
-"""The JSON of the front door that only API and CLI share: the resource, its explanation, keys, problems."""
+"""JSON of the HTTP API that only API and CLI use: the settlement resource, its explanation, keys, problems."""

@@ -1,4 +1,4 @@
-"""API keys over HTTP: how one is asked for, shown once, and listed."""
+"""API keys over HTTP: the request for a new key, the new key with its secret, and the list."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,21 +7,23 @@ from settlement.keys import ApiKey, Owner, Role
 
 
 class ApiKeyRequest(BaseModel):
-    """What a new key is asked for with."""
+    """Request for a new API key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    owner: Owner = Field(description="Who uses the key; what they do is audited under this name.", examples=["ops-1"])
+    owner: Owner = Field(
+        description="Who uses the key. Actions with it are audited under this name.", examples=["ops-1"]
+    )
     role: Role
 
 
 class NewApiKey(ApiKey):
-    """The one answer that holds the secret. It is stored nowhere."""
+    """A new key with its secret. No other response contains the secret, and it is not stored."""
 
     api_key: str = Field(repr=False, description="`id.secret`; send it as `Authorization: Bearer …`. Shown once.")
 
 
 class ApiKeys(Model):
-    """Active keys, then revoked ones; in each part the newest first."""
+    """All keys: active ones first, then revoked ones; newest first within each group."""
 
     items: tuple[ApiKey, ...]

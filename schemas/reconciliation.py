@@ -1,4 +1,4 @@
-"""Reconciliation over HTTP: its state, and the closing of a finding."""
+"""Reconciliation over HTTP: its status, and the request to close a finding."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -9,7 +9,7 @@ from settlement.reconciliation import ReconciliationRound
 
 
 class FindingClosingRequest(BaseModel):
-    """Why an operator closes a finding, and on what evidence."""
+    """Request to close a finding: why, and the broker's reference as evidence."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
@@ -20,9 +20,9 @@ class FindingClosingRequest(BaseModel):
 
 
 class ReconciliationStatus(Model):
-    """The last round, and what is open."""
+    """The last round that ended, and the number of open findings."""
 
     last_round: ReconciliationRound | None
     open_findings: int
     schedule: str
-    """In plain words, such as "every 60 s"."""
+    """The interval in words, such as "every 60 s"."""

@@ -1,4 +1,4 @@
-"""The settlement as the platform sees it over HTTP, with the broker's message for the platform's user."""
+"""The settlement resource of the HTTP API, with the broker's message for the platform's user."""
 
 import re
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from settlement.snapshot import OperatorAction, StateChange
 from settlement.states import CancelResult, Decision, Outcome, State
 
 TEXT_LENGTH_MAX = 500
-"""Characters of a message with its placeholders filled in; a longer one is cut and ends in `…`."""
+"""Maximum characters of a message with its placeholders filled in. A longer one is cut and ends in `…`."""
 
 _NUMBERED = re.compile(r"\{(0|[1-9][0-9]?)\}")
-_IN_TURN = re.compile(r"\{\}")
+_IN_ORDER = re.compile(r"\{\}")
 _PERCENT_S = re.compile(r"%s")
-_FORMS = (_NUMBERED, _IN_TURN, _PERCENT_S)
-_SOMETHING_ELSE = re.compile(r"[{}]|%([0-9]+\$)?[-+#0]*[0-9*]*(\.[0-9*]+)?[A-Za-z]")
-"""What makes a form unclear beside its own placeholders: any other brace, or any other conversion such as `%d`."""
+_FORMS = (_NUMBERED, _IN_ORDER, _PERCENT_S)
+_OTHER_PLACEHOLDER = re.compile(r"[{}]|%([0-9]+\$)?[-+#0]*[0-9*]*(\.[0-9*]+)?[A-Za-z]")
+"""Any other brace, or any other conversion such as `%d`: with one of these the form of the message is not clear."""
 _ESCAPES = ("{{", "}}", "\\{", "\\}", "\\%", "%%", "'{", "}'", "${", "#{", "%{")
 
 
@@ -29,15 +29,15 @@ class BrokerMessage(Model):
 
     code: str
     message: str | None
-    """The reply's `msg` as given; null where it has none."""
+    """The reply's `msg`, unchanged; null if it has none."""
     params: tuple[str, ...]
-    """The values of the reply's `msgParams`, which are separated by commas; empty where it has none."""
+    """The values of the reply's `msgParams`, which are separated by commas; empty if it has none."""
     text: str | None
-    """The message, its placeholders filled in where their form is clear, else as given; null where there is none."""
+    """The message with its placeholders filled in if their form is clear, else unchanged; null if there is none."""
 
 
 def broker_message(calls: Iterable[CallRecord]) -> BrokerMessage | None:
-    """Return what the broker said when it rejected the adjust; None: it did not (no reply, or none that counts)."""
+    """Return the broker's message if it rejected the adjust; None for any other outcome of the adjust."""
     adjust = next((call for call in calls if call.operation is Operation.ADJUST), None)
     if adjust is None or adjust.verdict.outcome is not Outcome.REJECTED or adjust.verdict.reply is None:
         return None
@@ -48,40 +48,41 @@ def broker_message(calls: Iterable[CallRecord]) -> BrokerMessage | None:
 
 
 def split_params(msg_params: str | None) -> tuple[str, ...]:
-    """Return the values of `msgParams` (table 4), each as given; none where it is absent or empty."""
+    """Split `msgParams` (table 4) at its commas, without changing the values; empty if it is absent or empty."""
     return tuple(msg_params.split(",")) if msg_params else ()
 
 
 def filled_in(message: str, params: tuple[str, ...]) -> str:
-    """Return the message with its placeholders filled in, or as given where it is not clear how.
+    """Return the message with its placeholders filled in if their form is clear, else unchanged.
 
-    Clear is one form alone, with exactly as many placeholders as values: `{0}`, `{1}`, … that name each value at least
-    once, or `{}` or `%s` in turn. Left as given: two forms mixed, more or fewer values than placeholders (a value that
-    holds a comma cannot be told from two), escapes such as `{{` or `%%`, other placeholders such as `{name}` or `%d`.
-    A value is put in as it is: what looks like a placeholder in it stays.
+    The form is clear if there is only one, with as many placeholders as values: `{0}`, `{1}`, … with each value used
+    at least once, or `{}` in order, or `%s` in order. The message is unchanged with two forms, with more or fewer
+    values than placeholders (a value that contains a comma looks like two values), with escapes such as `{{` or `%%`,
+    and with other placeholders such as `{name}` or `%d`. Placeholders inside a value are not filled in.
     """
     used = [form for form in _FORMS if form.search(message)]
     if len(used) != 1 or any(escape in message for escape in _ESCAPES):
         return message
     [form] = used
-    if _SOMETHING_ELSE.search(form.sub("", message)):
+    if _OTHER_PLACEHOLDER.search(form.sub("", message)):
         return message
-    places = [int(index) for index in form.findall(message)] if form is _NUMBERED else range(len(form.findall(message)))
-    if set(places) != set(range(len(params))):
+    found = form.findall(message)
+    positions = [int(index) for index in found] if form is _NUMBERED else range(len(found))
+    if set(positions) != set(range(len(params))):
         return message
-    values = iter([params[place] for place in places])
+    values = iter([params[position] for position in positions])
     return form.sub(lambda _: next(values), message)
 
 
 class Settlement(Model):
-    """One settlement. The order may proceed only on `decision: PROCEED`; null means: not decided yet."""
+    """One settlement. The order may proceed only if `decision` is PROCEED; null means that there is no decision yet."""
 
     request_unique_no: str
     state: State
     decision: Decision | None
     cancel_result: CancelResult | None
     cause: Rule | None
-    """Why it is not consistent yet: the rule of its last external call, while CANCELLING or ABORTED; else null."""
+    """The rule of the last external call while the settlement is CANCELLING or ABORTED; else null."""
     reason: str
     trace: str
     company_id: int | None
@@ -90,13 +91,13 @@ class Settlement(Model):
     updated_at: datetime
     order: AdjustBody
     broker_message: BrokerMessage | None
-    """Why the broker rejected the adjust, for the platform to show to its user; null unless it did."""
+    """Why the broker rejected the adjust, for the platform's user; null unless the adjust was REJECTED."""
     calls: tuple[CallRecord, ...]
-    """Every external call attempted, in order; a call in flight when a worker was lost says UNKNOWN."""
+    """Every attempted external call, in order. A call that was in flight when its worker was lost is UNKNOWN."""
     operator_actions: tuple[OperatorAction, ...]
     state_changes: tuple[StateChange, ...]
-    """Every state entered after ADJUSTING, in order."""
+    """Every state that was entered after ADJUSTING, in order."""
     audit_complete: bool
-    """False: calls, acts or state changes are missing, because a backup of the ledger was restored."""
+    """False if calls, operator actions or state changes are missing because a ledger backup was restored."""
     temporal_ui_url: str | None
-    """The workflow's page; null where no UI address is configured."""
+    """The workflow's page in the Temporal UI; null if no UI address is configured."""

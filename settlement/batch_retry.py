@@ -154,6 +154,12 @@ class Batch(Model):
     temporal_ui_url: str | None = None
 
 
+class BatchList(Model):
+    """Batches, newest first."""
+
+    items: tuple[Batch, ...]
+
+
 class BatchItems(Model):
     """One page of a batch's items, in order of position."""
 
@@ -179,8 +185,8 @@ class BatchInput(Model):
     reason_code: str
     note: str
     rate_per_s: float
-    progress: BatchProgress = BatchProgress()
-    """Progress when this run started. Only shown in the Temporal UI until the first chunk is done."""
+    progress: BatchProgress
+    """Progress when this run started. A run that starts with nothing pending ends at once."""
 
 
 class BatchChunk(Model):

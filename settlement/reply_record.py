@@ -4,7 +4,7 @@ import re
 from typing import Self
 
 from contract.model import Model
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 
 CUT = "…"
 """Last character of a truncated text."""

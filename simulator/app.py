@@ -1,4 +1,4 @@
-"""The three operations of the contract as HTTP paths."""
+"""The simulator as an ASGI application: the three operations of the contract as HTTP paths."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,29 +10,28 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from contract.fields import make_bounds_whole
-from contract.operations import Operation
-from contract.reply import ExternalReply
+from contract.fields import restore_integer_bounds
+from contract.operations import ExternalReply, Operation
 from simulator import inspection, openapi
 from simulator.call_journal import Request
-from simulator.connection import LINE, Line
+from simulator.connection import CONNECTION_KEY, ClientConnection
 from simulator.delivery import Delivery
-from simulator.instance import SimulatorInstance, SimulatorSettings
 from simulator.request_handler import BODY_SIZE_MAX
-from simulator.strict import StrictMiddleware, misread
+from simulator.service import SimulatorService, SimulatorSettings
+from simulator.strict import StrictMiddleware, ambiguities
 
 
 def create_app(settings: SimulatorSettings) -> FastAPI:
     """Build the simulator's application; its database is open from startup to shutdown.
 
-    It needs `SimulatorProtocol` under it (`server.py` sees to that).
+    It must run under `SimulatorProtocol` (`server.py` does this), which gives each request its connection.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        instance = SimulatorInstance(settings)
-        app.state.instance = instance
-        async with instance.open():
+        service = SimulatorService(settings)
+        app.state.service = service
+        async with service.open():
             yield
 
     app = FastAPI(
@@ -51,25 +50,25 @@ def create_app(settings: SimulatorSettings) -> FastAPI:
         Operation.CANCEL_OPERATION: settings.cancel_operation_path,
     }
     for operation, path in paths.items():
-        _add(app, operation, path)
-    # The document is made once and kept by FastAPI, so what is added to it here stays in it.
+        _add_route(app, operation, path)
+    # FastAPI builds the document once and keeps it, so these changes stay.
     document = app.openapi()
     document["components"]["schemas"] |= openapi.schemas()
-    make_bounds_whole(document)
+    restore_integer_bounds(document)
     return app
 
 
 async def _method_not_allowed(http: HttpRequest, _: Exception) -> Response:
-    """Name the methods of every route at the path; Starlette names those of the first one only."""
+    """Answer 405 and list the methods of every route at the path; Starlette lists only those of the first route."""
     routes = [*inspection.router.routes, *http.app.routes]
-    there = [each for each in routes if each.matches(http.scope)[0] is not Match.NONE]
-    allowed = sorted({method for route in there for method in getattr(route, "methods", None) or ()})
+    matching = [route for route in routes if route.matches(http.scope)[0] is not Match.NONE]
+    allowed = sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
     return JSONResponse(
         {"detail": "Method Not Allowed"}, HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)}
     )
 
 
-def _add(app: FastAPI, operation: Operation, path: str) -> None:
+def _add_route(app: FastAPI, operation: Operation, path: str) -> None:
     responses = openapi.RESPONSES | {
         200: {**openapi.RESPONSES[200], "model": ExternalReply, "links": openapi.links(operation)}
     }
@@ -81,29 +80,29 @@ def _add(app: FastAPI, operation: Operation, path: str) -> None:
         description=openapi.description(operation),
         deprecated=operation is Operation.CANCEL_OPERATION,
         responses=responses,
-        # The request handler reads the bodies and answers a broken rule by table 4; here they are only described.
-        openapi_extra=openapi.described(operation),
+        # FastAPI does not read the bodies: the request handler does, and refuses a broken rule with a reply of table 4.
+        openapi_extra=openapi.request_documentation(operation),
     )
 
 
 def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def endpoint(http: HttpRequest) -> Response:
-        instance: SimulatorInstance = http.app.state.instance
-        line: Line = http.scope["state"][LINE]
-        received_ns = line.received_ns
+        service: SimulatorService = http.app.state.service
+        connection: ClientConnection = http.scope["state"][CONNECTION_KEY]
+        received_ns = connection.received_ns
         try:
-            body = await _read(http)
+            body = await _read_body(http)
         except ClientDisconnect:
-            return Response()  # there is nobody to send it to
-        request = Request(operation, received_ns, http.headers, body, tuple(misread(http.scope)))
-        call_id, answer = await instance.handle(request)
-        return Delivery(instance, request, line, call_id, answer)
+            return Response()  # the client is gone; nothing is sent
+        request = Request(operation, received_ns, http.headers, body, tuple(ambiguities(http.scope)))
+        call_id, reply = await service.handle(request)
+        return Delivery(service, request, connection, call_id, reply)
 
     return endpoint
 
 
-async def _read(http: HttpRequest) -> bytes:
-    """Read the body, and stop one byte past the longest allowed: the request handler refuses it then."""
+async def _read_body(http: HttpRequest) -> bytes:
+    """Read at most one byte more than `BODY_SIZE_MAX`; the request handler refuses a body of that length."""
     body = bytearray()
     async for chunk in http.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""What the books hold about one number: its state, its row, the cancel that names it, its view as JSON."""
+"""The records of the books: an adjust number, the adjust and cancels under it, and their JSON views."""
 
 import json
 import sqlite3
@@ -23,164 +23,158 @@ from simulator.replies import NUMBER_REUSED, Result
 
 
 class NumberState(StrEnum):
-    """What became of one adjust number."""
+    """What happened to one adjust number."""
 
     NEVER_RECEIVED = "NEVER_RECEIVED"
-    """Neither its adjust nor a cancel of it has come."""
+    """Neither the adjust nor a cancel of it has been received."""
     NOT_APPLIED = "NOT_APPLIED"
-    """Received, without effect; it never will have one."""
+    """The adjust was received and was not applied; it never will be."""
     APPLIED = "APPLIED"
-    """Received, and the customer's credit is changed."""
+    """The adjust was received, and the customer's balance was changed."""
     REVERSED = "REVERSED"
-    """Applied once, and given back once."""
+    """The adjust was applied once and reversed once."""
     BURNT = "BURNT"
-    """Cancelled before it came; should it come, it is refused."""
+    """A cancel was received before the adjust. If the adjust arrives later, it is refused."""
 
 
 class ReceivedAdjust(AdjustBody):
-    """An adjust together with the company that its header named; both are stored."""
+    """An adjust together with the company of its header `companyId`; both are stored."""
 
     company_id: int | None = None
 
     @property
     def identity(self) -> Identity:
-        """What tells a repeat of it from a reuse of its number."""
+        """The fields that distinguish a repeat of this adjust from another adjust under the same number."""
         return adjust_identity(self, self.company_id)
 
 
 class Cancel(NamedTuple):
-    """One cancel of either operation, reduced to what the books need."""
+    """One cancel of either operation, reduced to the fields that the books need."""
 
     number: str
     """The cancel's own unique number."""
     reverse_number: str
-    """The number of the adjust to undo."""
+    """The number of the adjust to reverse."""
     request: str
-    """What it asks for in one fixed spelling, to tell a repeat from a reuse."""
-    claims: tuple[tuple[str, object], ...]
-    """What it says about the adjust; each has to be so."""
+    """Its identity as canonical JSON: equal for a repeat, different for another cancel under the same number."""
+    stated_fields: tuple[tuple[str, object], ...]
+    """The fields of the adjust that the cancel repeats, with their values; each must equal the adjust's."""
 
     @classmethod
     def by_cancel_adjust(cls, body: CancelAdjustBody, company_id: int | None = None) -> Self:
         """Read a cancel adjust (contract, table 2)."""
-        claims = (
+        fields = (
             ("thirdServerCode", body.thirdServerCode),
             ("userName", body.userName),
             ("currency", body.currency),
             ("orderId", body.orderId),
             ("amount", Decimal(body.amount)),
         )
-        stated = tuple(claim for claim in claims if claim[1] is not None)
+        stated = tuple((name, value) for name, value in fields if value is not None)
         return cls(
             body.requestUniqueNo,
             body.reverseRequestUniqueNo,
-            _spelled(cancel_adjust_identity(body, company_id)),
+            _canonical_json(cancel_adjust_identity(body, company_id)),
             stated,
         )
 
     @classmethod
     def by_cancel_operation(cls, body: CancelOperationBody, company_id: int | None = None) -> Self:
         """Read a cancel operation, the deprecated variant (contract, table 3)."""
-        request = _spelled(cancel_operation_identity(body, company_id))
+        request = _canonical_json(cancel_operation_identity(body, company_id))
         return cls(body.txid, body.tx_reverse_id, request, (("userName", body.username),))
 
 
-def _spelled(identity: Identity) -> str:
+def _canonical_json(identity: Identity) -> str:
     return json.dumps(identity, sort_keys=True)
 
 
-class Receipt(NamedTuple):
-    """The adjust that came under a number, and what a repeat of it is answered."""
+class AdjustRecord(NamedTuple):
+    """The first adjust that was received under a number, and its result, which every repeat gets."""
 
     adjust: ReceivedAdjust
     result: Result
 
-    def answer(self, repeat: ReceivedAdjust) -> Result:
-        """Return the first result for the same request, and the refusal of a reused number for another one."""
-        return NUMBER_REUSED if differences(self.adjust.identity, repeat.identity) else self.result
+    def result_for(self, later: ReceivedAdjust) -> Result:
+        """Return the first result if `later` is a repeat; refuse it if it is another adjust under the same number."""
+        return NUMBER_REUSED if differences(self.adjust.identity, later.identity) else self.result
 
 
-class Row(NamedTuple):
-    """One number as the database keeps it."""
+class NumberRow(NamedTuple):
+    """One adjust number as stored in the table `numbers`."""
 
     number: str
     state: NumberState
     burnt: bool
-    receipt: Receipt | None
-    """None as long as no adjust has come."""
+    received: AdjustRecord | None
+    """None until the adjust is received."""
     times_applied: int
     times_reversed: int
 
     @classmethod
     def unknown(cls, number: str) -> Self:
-        """Return the row of a number that the books have never met."""
-        return cls(number, NumberState.NEVER_RECEIVED, burnt=False, receipt=None, times_applied=0, times_reversed=0)
+        """Return the row of a number that the books do not contain."""
+        return cls(number, NumberState.NEVER_RECEIVED, burnt=False, received=None, times_applied=0, times_reversed=0)
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
         """Read one row of the table `numbers`."""
-        receipt = None
+        received = None
         if row["adjust"] is not None:
-            receipt = Receipt(ReceivedAdjust.model_validate_json(row["adjust"]), Result(row["code"], row["msg"]))
+            received = AdjustRecord(ReceivedAdjust.model_validate_json(row["adjust"]), Result(row["code"], row["msg"]))
         return cls(
             number=row["number"],
             state=NumberState(row["state"]),
             burnt=bool(row["burnt"]),
-            receipt=receipt,
+            received=received,
             times_applied=row["times_applied"],
             times_reversed=row["times_reversed"],
         )
 
-    def received(self) -> Receipt:
-        """Return what came under this number; raises LookupError if nothing did."""
-        if self.receipt is None:
-            raise LookupError(self.number)
-        return self.receipt
-
     def columns(self) -> tuple[object, ...]:
-        """Return the values of the table `numbers`, in its order."""
-        receipt = self.receipt
-        received = (receipt.adjust.model_dump_json(), *receipt.result) if receipt else (None, None, None)
-        return (self.number, self.state, self.burnt, *received, self.times_applied, self.times_reversed)
+        """Return the values for the table `numbers`, in the order of its columns."""
+        record = self.received
+        adjust = (record.adjust.model_dump_json(), *record.result) if record else (None, None, None)
+        return (self.number, self.state, self.burnt, *adjust, self.times_applied, self.times_reversed)
 
     def contradictions(self, cancel: Cancel) -> list[str]:
-        """Name the fields in which a cancel is wrong about this adjust; none while no adjust has come."""
-        if self.receipt is None:
+        """Return the names of the fields in which the cancel differs from the adjust; empty until it is received."""
+        if self.received is None:
             return []
-        adjust = self.receipt.adjust
-        facts = adjust.model_dump() | {"amount": Decimal(absolute(adjust.amount))}
-        return [field for field, claim in cancel.claims if facts[field] != claim]
+        adjust = self.received.adjust
+        actual = adjust.model_dump() | {"amount": Decimal(absolute(adjust.amount))}
+        return [name for name, value in cancel.stated_fields if actual[name] != value]
 
 
 class CancelView(Model):
-    """One cancel that was carried out for a number, and the code it was answered."""
+    """One cancel that was carried out for a number, and the code of its reply."""
 
     request_unique_no: str
     code: str
 
 
 class NumberView(Model):
-    """What GET /simulator/numbers/{number} shows. Amount and account are null until the adjust has come."""
+    """What GET /simulator/numbers/{number} shows. Amount and account are null until the adjust is received."""
 
     request_unique_no: str
     state: NumberState
     burnt: bool
-    """A cancel came before the adjust. With `timesApplied` above 0 only under land_late_unguarded."""
+    """A cancel was received before the adjust. Then `timesApplied` can exceed 0 only with land_late_unguarded."""
     times_applied: int
     times_reversed: int
     amount: str | None
-    """As the adjust gave it, sign and all."""
+    """As the adjust sent it, with its sign."""
     currency: str | None
     third_server_code: str | None
     landing_due_at_ns: int | None
-    """When a postponed adjust will reach the books (epoch, ns); null when none is on its way."""
+    """When a delayed adjust will be applied (epoch, ns); null if none is waiting."""
     cancels: tuple[CancelView, ...]
     """Every cancel recorded for it, oldest first; at most 1,000."""
 
     @classmethod
-    def of(cls, row: Row, landing_due_at_ns: int | None, cancels: Sequence[sqlite3.Row]) -> Self:
-        """Build the view of one row, its pending landing and its cancels."""
-        adjust = row.receipt.adjust if row.receipt else None
+    def of(cls, row: NumberRow, landing_due_at_ns: int | None, cancels: Sequence[sqlite3.Row]) -> Self:
+        """Build the view of one row, the due time of its delayed adjust and its cancels."""
+        adjust = row.received.adjust if row.received else None
         return cls(
             request_unique_no=row.number,
             state=row.state,

@@ -1,4 +1,4 @@
-"""Every request received, in order, and how its connection ended. Kept in the database, newest 100,000."""
+"""The journal: every request received, in order, and how it ended; the database keeps the newest 100,000."""
 
 import re
 import sqlite3
@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from contract.model import Model
 from contract.operations import Operation
-from simulator.database import every, transaction
+from simulator.database import fetch_all, transaction
 
 CALLS_MAX = 100_000
 COMPANY_ID = re.compile(r"-?[0-9]{1,19}")
@@ -25,18 +25,18 @@ _REVERSE_NUMBER = {Operation.CANCEL_ADJUST: "reverseRequestUniqueNo", Operation.
 
 
 class ConnectionEnding(StrEnum):
-    """How the exchange of one request ended."""
+    """How one request ended."""
 
     REPLIED = "replied"
-    """The whole reply was handed to the network."""
+    """The complete reply was sent to the network."""
     CLIENT_DISCONNECTED = "client_disconnected"
-    """The client closed the connection before the whole reply was sent."""
+    """The client closed the connection before the complete reply was sent."""
     RESET = "reset"
-    """The simulator reset the connection, as a fault asked."""
+    """The simulator reset the connection, because of a fault."""
     CUT = "cut"
-    """The simulator closed the connection in the middle of the reply, as a fault asked."""
+    """The simulator closed the connection in the middle of the reply, because of a fault."""
     TIMED_OUT = "timed_out"
-    """The simulator gave up holding the connection open."""
+    """The simulator held the request open for `hold_max_s` seconds and then reset the connection."""
     SIMULATOR_STOPPED = "simulator_stopped"
     """The simulator stopped, or was killed, while the request was in flight."""
 
@@ -50,32 +50,32 @@ class Request:
     """When its first bytes arrived: epoch, ns."""
     headers: Mapping[str, str]
     body: bytes
-    misread: tuple[str, ...] = ()
-    """What headers and query could mean in two ways, or not at all; each problem names its field."""
+    ambiguities: tuple[str, ...] = ()
+    """Problems of headers and query that make their meaning unclear (`strict.py`); each names its field."""
 
     def header(self, name: str) -> str | None:
-        """Return a header's text; None when it is absent or blank."""
+        """Return a header's value; None if it is absent or blank."""
         text = self.headers.get(name, "").strip()
         return text or None
 
     @property
     def trace(self) -> str | None:
-        """The header `trace`; None when it is absent."""
+        """The header `trace`; None if it is absent."""
         return self.header("trace")
 
     @property
     def company_id(self) -> str | None:
-        """The header `companyId` as text; None when it is absent."""
+        """The header `companyId` as text; None if it is absent."""
         return self.header("companyId")
 
     @property
     def company(self) -> int | None:
-        """The company as a number; None when it is absent, or no integer, which cancel operation allows."""
+        """The header `companyId` as a number; None if it is absent or not an integer (cancel operation allows that)."""
         text = self.company_id or ""
         return int(text) if COMPANY_ID.fullmatch(text) else None
 
     def numbers(self) -> tuple[str | None, str | None]:
-        """Return its own number and the number it reverses, as far as a broken body lets them be read."""
+        """Return the request's own number and the number that it reverses; None for each that cannot be read."""
         try:
             fields = from_json(self.body)
         except ValueError:
@@ -94,38 +94,41 @@ class CallView(Model):
     request_unique_no: str | None
     """Its own number (`txid` of a cancel operation)."""
     reverse_request_unique_no: str | None
-    """The adjust's number that a cancel names."""
+    """The number of the adjust that a cancel reverses."""
     received_at_ns: int
     trace: str | None
     company_id: str | None
     timestamp: str | None
     body: str
-    """As received; bytes that are no UTF-8 are replaced."""
+    """As received; bytes that are not UTF-8 are replaced."""
     fault: str | None
-    """The fault it met, such as `adjust:hang`, `cancel:fail` or `outage:refuse`; null when it met none."""
+    """The fault that was applied, such as `adjust:hang`, `cancel:fail` or `outage:refuse`; null if none was."""
     http_status: int | None
-    """Null when no status line was sent."""
+    """Null if no status line was sent."""
     reply_code: str | None
-    """The code of the reply of table 4; null when no such reply was sent to its end."""
+    """The code of the reply of table 4; null if no such reply was sent completely."""
     ended_at_ns: int | None
     ended: ConnectionEnding | None
-    """Null while it is in flight."""
+    """Null while the request is in flight."""
 
 
 class CallJournal:
-    """The record of requests; it knows nothing of their meaning."""
+    """The record of all requests. It stores them and does not interpret them."""
 
     def __init__(self, connection: sqlite3.Connection, calls_max: int = CALLS_MAX) -> None:
         self._db = connection
         self._calls_max = calls_max
 
     def close_interrupted(self) -> None:
-        """Mark the requests that a killed process left in flight; when they ended, nobody knows."""
+        """Mark requests that a killed process left in flight as ended; the time of their end is unknown."""
         with transaction(self._db):
             self._db.execute("UPDATE calls SET ended = ? WHERE ended IS NULL", (ConnectionEnding.SIMULATOR_STOPPED,))
 
     def begin(self, request: Request, fault: str | None) -> int:
-        """Record a request and return its id; ids grow in the order of recording. The oldest gives way."""
+        """Record a request and return its id; ids increase in the order of recording.
+
+        Above `calls_max` requests the oldest is deleted.
+        """
         headers = (request.trace, request.company_id, request.header("timestamp"))
         body = request.body.decode(errors="replace")
         with transaction(self._db):
@@ -141,7 +144,7 @@ class CallJournal:
     def end(
         self, call_id: int, ending: ConnectionEnding, ended_at_ns: int, http_status: int | None, code: str | None
     ) -> None:
-        """Record how a request ended, and when (epoch, ns). The last word counts."""
+        """Record how a request ended, and when (epoch, ns). A later call overwrites an earlier one."""
         with transaction(self._db):
             self._db.execute(
                 "UPDATE calls SET ended = ?, ended_at_ns = ?, http_status = ?, reply_code = ? WHERE id = ?",
@@ -149,10 +152,10 @@ class CallJournal:
             )
 
     def calls(self, number: str | None, after: int, limit: int) -> list[CallView]:
-        """Return the requests with ids above `after` that carry or reverse `number` (None: all), oldest first."""
+        """Return at most `limit` requests with ids above `after`; of one `number` or of all (None)."""
         if number is None:
-            rows = every(self._db, f"{_CALLS} WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+            rows = fetch_all(self._db, f"{_CALLS} WHERE id > ? ORDER BY id LIMIT ?", after, limit)
         else:
-            named = f"{_CALLS} WHERE id > ? AND (number = ? OR reverse_number = ?) ORDER BY id LIMIT ?"
-            rows = every(self._db, named, after, number, number, limit)
+            statement = f"{_CALLS} WHERE id > ? AND (number = ? OR reverse_number = ?) ORDER BY id LIMIT ?"
+            rows = fetch_all(self._db, statement, after, number, number, limit)
         return [CallView.model_validate(dict(row)) for row in rows]

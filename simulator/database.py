@@ -1,4 +1,4 @@
-"""The one SQLite database behind books, journal and switches: its tables, its opening, its transactions."""
+"""The SQLite database of the simulator: its tables, transactions, queries, and the thread that runs them."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 IN_MEMORY = ":memory:"
 BUSY_TIMEOUT_S = 5.0
 
-# Amounts and balances are TEXT: SQLite's numbers are floats or 64-bit integers, and neither holds every amount.
+# Amounts and balances are TEXT: SQLite's numbers are floats or 64-bit integers, which cannot hold every amount.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS numbers (
   number TEXT PRIMARY KEY, state TEXT NOT NULL, burnt INTEGER NOT NULL, adjust TEXT,
@@ -45,8 +45,8 @@ CREATE INDEX IF NOT EXISTS calls_by_reverse_number ON calls (reverse_number);
 def connect(path: str) -> sqlite3.Connection:
     """Open the database at `path`, or one in memory for ":memory:", and create its tables.
 
-    Opening it again changes nothing. A committed act survives a killed process and a power cut:
-    WAL with synchronous=FULL. Raises `sqlite3.Error` where the file cannot be opened or is no database.
+    Opening an existing database changes nothing. A committed transaction survives a killed process and a power failure
+    (WAL with synchronous=FULL). Raises `sqlite3.Error` if the file cannot be opened or is not a database.
     """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
@@ -58,7 +58,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make the block one transaction: all of it is kept, or nothing. Inside another one, join that one."""
+    """Run the block in one transaction, rolled back on an exception. Inside another transaction, join that one."""
     if connection.in_transaction:
         yield
         return
@@ -71,15 +71,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def one(connection: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Row | None:
-    """Return the first row that the statement finds, or None."""
-    # All rows are fetched: an UPDATE .. RETURNING that is not read to its end would hold up the commit.
+def fetch_one(connection: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Row | None:
+    """Return the first row of the result, or None."""
+    # Fetch all rows: an UPDATE … RETURNING whose result is not read completely would block the commit.
     rows = connection.execute(statement, values).fetchall()
     return rows[0] if rows else None
 
 
-def every(connection: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
-    """Return every row that the statement finds; the statement itself must carry a limit."""
+def fetch_all(connection: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
+    """Return all rows of the result; the statement itself must have a LIMIT."""
     return connection.execute(statement, values).fetchall()
 
 
@@ -87,22 +87,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Store:
-    """The database and its only thread. Work is done in the order it was handed in.
+class DatabaseThread:
+    """The database and the one thread that uses it. Calls run in the order in which they were submitted.
 
-    A thread of its own because a commit waits for the disk: the event loop stays free to stamp the
-    next request the moment it arrives.
+    A commit waits for the disk. On a separate thread it does not block the event loop, which records the arrival time
+    of the next request.
     """
 
     def __init__(self, path: str) -> None:
         self.connection = connect(path)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-store")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-database")
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` on the database's thread and return what it returns; what it raises is raised here."""
+        """Run `work` on the database thread; return its result, or raise its exception."""
         return await asyncio.wrap_future(self._thread.submit(work, *args, **kwargs))
 
     def close(self) -> None:
-        """Finish what was handed in, then close the database. Closing it again changes nothing."""
+        """Finish the submitted calls, then close the database. Closing it again changes nothing."""
         self._thread.shutdown()
         self.connection.close()

@@ -1,4 +1,4 @@
-"""How an answer leaves the simulator: in full, late, in drops, cut, reset, or never."""
+"""Sends a reply as its reply mode says: completely, late, byte by byte, in half, not at all, or with a reset."""
 
 import asyncio
 import time
@@ -10,40 +10,39 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from simulator.call_journal import ConnectionEnding, Request
-from simulator.connection import Line
-from simulator.faults import Manner
-from simulator.instance import SimulatorInstance
-from simulator.logs import log
+from simulator.connection import ClientConnection
+from simulator.faults import ReplyMode
 from simulator.payloads import Payload, payload_of
-from simulator.replies import table_4
+from simulator.replies import reply_body
 from simulator.request_handler import HandledReply
+from simulator.service import SimulatorService, log
 
 DRIP_INTERVAL_S = 0.5
 _CHUNK_SIZE = 65_536
 
 
 @dataclass
-class Exchange:
-    """One reply on its way: the ASGI side, the connection under it, and what has left so far."""
+class OutgoingReply:
+    """One reply while it is sent: the ASGI channel, the connection, and the status line sent so far."""
 
     send: Send
-    line: Line
+    connection: ClientConnection
     request: Request
-    answer: HandledReply
+    reply: HandledReply
     status_sent: int | None = None
 
     @cached_property
     def payload(self) -> Payload:
-        """What is written, made when it is first wanted: `tm` counts until then."""
-        reply = table_4(self.answer.result, trace=self.request.trace or "", received_ns=self.request.received_ns)
-        return payload_of(self.answer.manner, reply)
+        """The content to send. It is built on first use, because its `tm` counts the time until then."""
+        body = reply_body(self.reply.result, trace=self.request.trace or "", received_ns=self.request.received_ns)
+        return payload_of(self.reply.mode, body)
 
     async def start(self) -> None:
-        """Send status line and headers; Content-Length always names the whole payload."""
+        """Send status line and headers; Content-Length is always the length of the complete payload."""
         headers = {"content-type": self.payload.content_type, "content-length": str(len(self.payload.content))}
         raw = [(name.encode(), value.encode()) for name, value in (headers | self.payload.headers).items()]
         await self.send({"type": "http.response.start", "status": self.payload.status, "headers": raw})
-        self.status_sent = self.payload.status if self.line.lost_ns is None else None
+        self.status_sent = self.payload.status if self.connection.lost_ns is None else None
 
     async def write(self, content: bytes) -> None:
         """Send a part of the body."""
@@ -54,83 +53,89 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _whole(exchange: Exchange) -> None:
-    await exchange.start()
-    content = exchange.payload.content
+async def _send_all(outgoing: OutgoingReply) -> None:
+    await outgoing.start()
+    content = outgoing.payload.content
     for start in range(0, len(content), _CHUNK_SIZE):
-        await exchange.write(content[start : start + _CHUNK_SIZE])
-    await exchange.finish()
+        await outgoing.write(content[start : start + _CHUNK_SIZE])
+    await outgoing.finish()
 
 
-async def _late(exchange: Exchange) -> None:
-    if not await exchange.line.lost_within(exchange.answer.delay_s):
-        await _whole(exchange)
+async def _send_late(outgoing: OutgoingReply) -> None:
+    if not await outgoing.connection.lost_within(outgoing.reply.delay_s):
+        await _send_all(outgoing)
 
 
-async def _hang(exchange: Exchange) -> None:
-    await exchange.line.lost.wait()
+async def _send_nothing(outgoing: OutgoingReply) -> None:
+    await outgoing.connection.lost.wait()
 
 
-async def _drip(exchange: Exchange) -> None:
-    await exchange.start()
-    for byte in exchange.payload.content:
-        await exchange.write(bytes([byte]))
-        if await exchange.line.lost_within(DRIP_INTERVAL_S):
+async def _send_byte_by_byte(outgoing: OutgoingReply) -> None:
+    await outgoing.start()
+    for byte in outgoing.payload.content:
+        await outgoing.write(bytes([byte]))
+        if await outgoing.connection.lost_within(DRIP_INTERVAL_S):
             return
-    await exchange.finish()
+    await outgoing.finish()
 
 
-async def _reset(exchange: Exchange) -> None:
-    exchange.line.abort(ConnectionEnding.RESET)
-    await exchange.line.lost.wait()
+async def _reset_connection(outgoing: OutgoingReply) -> None:
+    outgoing.connection.abort(ConnectionEnding.RESET)
+    await outgoing.connection.lost.wait()
 
 
-async def _cut(exchange: Exchange) -> None:
-    await exchange.start()
-    await exchange.write(exchange.payload.content[: len(exchange.payload.content) // 2])
-    exchange.line.close(ConnectionEnding.CUT)
-    await exchange.line.lost.wait()
+async def _send_half(outgoing: OutgoingReply) -> None:
+    await outgoing.start()
+    await outgoing.write(outgoing.payload.content[: len(outgoing.payload.content) // 2])
+    outgoing.connection.close(ConnectionEnding.CUT)
+    await outgoing.connection.lost.wait()
 
 
-_ACTS: dict[Manner, Callable[[Exchange], Awaitable[None]]] = {
-    Manner.LATE: _late,
-    Manner.HANG: _hang,
-    Manner.DRIP: _drip,
-    Manner.RESET: _reset,
-    Manner.CUT: _cut,
+_SEND: dict[ReplyMode, Callable[[OutgoingReply], Awaitable[None]]] = {
+    ReplyMode.LATE: _send_late,
+    ReplyMode.HANG: _send_nothing,
+    ReplyMode.DRIP: _send_byte_by_byte,
+    ReplyMode.RESET: _reset_connection,
+    ReplyMode.CUT: _send_half,
 }
+"""All other modes change only the content (`payloads.py`)."""
 
 
 class Delivery(Response):
-    """One answer as an ASGI response. It ends when the client goes, and after `hold_max_s` in any case."""
+    """One reply as an ASGI response. It ends when the client disconnects, or after `hold_max_s` seconds."""
 
     def __init__(
-        self, instance: SimulatorInstance, request: Request, line: Line, call_id: int, answer: HandledReply
+        self,
+        service: SimulatorService,
+        request: Request,
+        connection: ClientConnection,
+        call_id: int,
+        reply: HandledReply,
     ) -> None:
         super().__init__()
-        self._instance, self._request, self._line = instance, request, line
-        self._call_id, self._answer = call_id, answer
+        self._service, self._request, self._connection = service, request, connection
+        self._call_id, self._reply = call_id, reply
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer in its manner, then record how that ended."""
-        del scope, receive  # the connection itself tells when the client is gone, and exactly when
-        exchange = Exchange(send, self._line, self._request, self._answer)
-        await self._carry_out(exchange)
-        await self._record(exchange)
+        """Send the reply in its mode, then record in the journal how the request ended."""
+        del scope, receive  # the connection records exactly when the client disconnected; ASGI does not
+        outgoing = OutgoingReply(send, self._connection, self._request, self._reply)
+        await self._send(outgoing)
+        await self._record(outgoing)
 
-    async def _carry_out(self, exchange: Exchange) -> None:
+    async def _send(self, outgoing: OutgoingReply) -> None:
         try:
-            async with asyncio.timeout(self._instance.settings.hold_max_s):
-                await _ACTS.get(self._answer.manner, _whole)(exchange)
+            async with asyncio.timeout(self._service.settings.hold_max_s):
+                await _SEND.get(self._reply.mode, _send_all)(outgoing)
         except TimeoutError:
-            self._line.abort(ConnectionEnding.TIMED_OUT)
-            await self._line.lost.wait()
+            self._connection.abort(ConnectionEnding.TIMED_OUT)
+            await self._connection.lost.wait()
 
-    async def _record(self, exchange: Exchange) -> None:
-        ending, ended_ns = self._line.ending(), self._line.lost_ns or time.time_ns()
-        code = exchange.payload.code if ending is ConnectionEnding.REPLIED else None
-        journal = self._instance.handler.journal
-        await self._instance.store.run(journal.end, self._call_id, ending, ended_ns, exchange.status_sent, code)
+    async def _record(self, outgoing: OutgoingReply) -> None:
+        ending, ended_ns = self._connection.ending(), self._connection.lost_ns or time.time_ns()
+        code = outgoing.payload.code if ending is ConnectionEnding.REPLIED else None
+        journal = self._service.handler.journal
+        await self._service.database.run(journal.end, self._call_id, ending, ended_ns, outgoing.status_sent, code)
         own, reverse = self._request.numbers()
         log.info(
             "call_ended",
@@ -138,7 +143,7 @@ class Delivery(Response):
             requestUniqueNo=own,
             reverseRequestUniqueNo=reverse,
             trace=self._request.trace,
-            fault=self._answer.fault,
+            fault=self._reply.fault,
             ended=ending,
             code=code,
             duration_ms=(ended_ns - self._request.received_ns) // 1_000_000,

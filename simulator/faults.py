@@ -1,36 +1,39 @@
-"""Misbehaviour on request: `{"simulate": {...}}` in an adjust's metadata, and what each word does.
+"""Faults that a request can ask for in its metadata, as `{"simulate": {...}}`, and what each one does.
 
-Two tables say it all: a fault is an effect on the books plus a manner of replying. `docs/simulator.md`
-explains them to a broker engineer.
+Each fault combines an effect on the books with a way to reply; two tables list them. `docs/simulator.md` explains the
+faults to broker engineers. `CancelFaults` stores how many cancels of a number must still fail.
 """
 
 import json
+import sqlite3
 from enum import StrEnum
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulator.database import fetch_one, transaction
+
 SECONDS_MAX = 3_600
 TIMES_MAX = 1_000
 
 
-class Effect(StrEnum):
+class BookEffect(StrEnum):
     """What a request does to the books."""
 
     CARRY_OUT = "CARRY_OUT"
-    """Acts by the rules of the contract."""
+    """The request is carried out by the rules of the contract."""
     RECEIVE_ONLY = "RECEIVE_ONLY"
-    """An adjust is recorded as received, but not applied."""
+    """The adjust is recorded as received and not applied."""
     IGNORE = "IGNORE"
-    """The books do not learn of the request."""
-    LAND = "LAND"
-    """An adjust reaches the books only after `seconds`, and is refused if its cancel came first."""
-    LAND_UNGUARDED = "LAND_UNGUARDED"
-    """As LAND, but it takes effect even after its cancel: a broker that does not burn numbers."""
+    """The books do not change."""
+    DELAY = "DELAY"
+    """The adjust is received only after `seconds`, and refused if its cancel was received first."""
+    DELAY_UNGUARDED = "DELAY_UNGUARDED"
+    """As DELAY, but applied even if its cancel was received first, as at a broker that does not burn numbers."""
 
 
-class Manner(StrEnum):
-    """How the reply leaves, if it leaves. `payloads.py` and `delivery.py` carry each one out."""
+class ReplyMode(StrEnum):
+    """How the reply is sent, if at all. `payloads.py` and `delivery.py` implement the modes."""
 
     PLAIN = "PLAIN"
     LATE = "LATE"
@@ -52,15 +55,15 @@ class Manner(StrEnum):
     LIST_DATA = "LIST_DATA"
 
 
-class Plan(NamedTuple):
-    """What happens to the books, and what happens to the reply."""
+class Behaviour(NamedTuple):
+    """What a request does to the books, and how it is answered."""
 
-    effect: Effect
-    manner: Manner
+    effect: BookEffect
+    reply: ReplyMode
 
 
 class AdjustFault(StrEnum):
-    """The words allowed under `simulate.adjust`."""
+    """The values allowed for `simulate.adjust`."""
 
     REJECT = "reject"
     HANG = "hang"
@@ -89,7 +92,7 @@ class AdjustFault(StrEnum):
 
 
 class CancelFault(StrEnum):
-    """The words allowed under `simulate.cancel`."""
+    """The values allowed for `simulate.cancel`."""
 
     FAIL = "fail"
     ERROR_CODE = "error_code"
@@ -106,79 +109,107 @@ class CancelFault(StrEnum):
     LIST_DATA = "list_data"
 
 
-HONEST = Plan(Effect.CARRY_OUT, Manner.PLAIN)
+CORRECT = Behaviour(BookEffect.CARRY_OUT, ReplyMode.PLAIN)
 
-ADJUST_PLANS: dict[AdjustFault, Plan] = {
-    AdjustFault.REJECT: Plan(Effect.RECEIVE_ONLY, Manner.PLAIN),
-    AdjustFault.HANG: Plan(Effect.RECEIVE_ONLY, Manner.HANG),
-    AdjustFault.HANG_APPLIED: Plan(Effect.CARRY_OUT, Manner.HANG),
-    AdjustFault.NEVER_RECEIVED: Plan(Effect.IGNORE, Manner.HANG),
-    AdjustFault.LATE: Plan(Effect.CARRY_OUT, Manner.LATE),
-    AdjustFault.LAND_LATE: Plan(Effect.LAND, Manner.HANG),
-    AdjustFault.LAND_LATE_UNGUARDED: Plan(Effect.LAND_UNGUARDED, Manner.HANG),
-    AdjustFault.DRIP: Plan(Effect.CARRY_OUT, Manner.DRIP),
-    AdjustFault.HTTP_500: Plan(Effect.RECEIVE_ONLY, Manner.HTTP_500),
-    AdjustFault.HTTP_500_APPLIED: Plan(Effect.CARRY_OUT, Manner.HTTP_500),
-    AdjustFault.NOT_JSON: Plan(Effect.CARRY_OUT, Manner.NOT_JSON),
-    AdjustFault.HTML_PAGE: Plan(Effect.CARRY_OUT, Manner.HTML_PAGE),
-    AdjustFault.CONTRADICTORY: Plan(Effect.CARRY_OUT, Manner.CONTRADICTORY),
-    AdjustFault.WRONG_TYPE: Plan(Effect.CARRY_OUT, Manner.WRONG_TYPE),
-    AdjustFault.OVERSIZED: Plan(Effect.CARRY_OUT, Manner.OVERSIZED),
-    AdjustFault.RESET: Plan(Effect.RECEIVE_ONLY, Manner.RESET),
-    AdjustFault.RESET_APPLIED: Plan(Effect.CARRY_OUT, Manner.RESET),
-    AdjustFault.CUT: Plan(Effect.CARRY_OUT, Manner.CUT),
-    AdjustFault.REDIRECT: Plan(Effect.RECEIVE_ONLY, Manner.REDIRECT),
-    AdjustFault.WRONG_TRACE: Plan(Effect.CARRY_OUT, Manner.WRONG_TRACE),
-    AdjustFault.CONSTANT_TRACE: Plan(Effect.CARRY_OUT, Manner.CONSTANT_TRACE),
-    AdjustFault.NO_TRACE: Plan(Effect.CARRY_OUT, Manner.NO_TRACE),
-    AdjustFault.BYTE_ORDER_MARK: Plan(Effect.CARRY_OUT, Manner.BYTE_ORDER_MARK),
-    AdjustFault.LIST_DATA: Plan(Effect.CARRY_OUT, Manner.LIST_DATA),
+ADJUST_BEHAVIOURS: dict[AdjustFault, Behaviour] = {
+    AdjustFault.REJECT: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.PLAIN),
+    AdjustFault.HANG: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.HANG),
+    AdjustFault.HANG_APPLIED: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HANG),
+    AdjustFault.NEVER_RECEIVED: Behaviour(BookEffect.IGNORE, ReplyMode.HANG),
+    AdjustFault.LATE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.LATE),
+    AdjustFault.LAND_LATE: Behaviour(BookEffect.DELAY, ReplyMode.HANG),
+    AdjustFault.LAND_LATE_UNGUARDED: Behaviour(BookEffect.DELAY_UNGUARDED, ReplyMode.HANG),
+    AdjustFault.DRIP: Behaviour(BookEffect.CARRY_OUT, ReplyMode.DRIP),
+    AdjustFault.HTTP_500: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.HTTP_500),
+    AdjustFault.HTTP_500_APPLIED: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HTTP_500),
+    AdjustFault.NOT_JSON: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NOT_JSON),
+    AdjustFault.HTML_PAGE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HTML_PAGE),
+    AdjustFault.CONTRADICTORY: Behaviour(BookEffect.CARRY_OUT, ReplyMode.CONTRADICTORY),
+    AdjustFault.WRONG_TYPE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.WRONG_TYPE),
+    AdjustFault.OVERSIZED: Behaviour(BookEffect.CARRY_OUT, ReplyMode.OVERSIZED),
+    AdjustFault.RESET: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.RESET),
+    AdjustFault.RESET_APPLIED: Behaviour(BookEffect.CARRY_OUT, ReplyMode.RESET),
+    AdjustFault.CUT: Behaviour(BookEffect.CARRY_OUT, ReplyMode.CUT),
+    AdjustFault.REDIRECT: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.REDIRECT),
+    AdjustFault.WRONG_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.WRONG_TRACE),
+    AdjustFault.CONSTANT_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.CONSTANT_TRACE),
+    AdjustFault.NO_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NO_TRACE),
+    AdjustFault.BYTE_ORDER_MARK: Behaviour(BookEffect.CARRY_OUT, ReplyMode.BYTE_ORDER_MARK),
+    AdjustFault.LIST_DATA: Behaviour(BookEffect.CARRY_OUT, ReplyMode.LIST_DATA),
 }
 
-CANCEL_PLANS: dict[CancelFault, Plan] = {
-    CancelFault.FAIL: Plan(Effect.IGNORE, Manner.HTTP_500),
-    CancelFault.ERROR_CODE: Plan(Effect.IGNORE, Manner.PLAIN),
-    CancelFault.HANG: Plan(Effect.IGNORE, Manner.HANG),
-    CancelFault.NOT_JSON: Plan(Effect.IGNORE, Manner.NOT_JSON),
-    CancelFault.CONTRADICTORY: Plan(Effect.IGNORE, Manner.CONTRADICTORY),
-    CancelFault.RESET: Plan(Effect.IGNORE, Manner.RESET),
-    CancelFault.DONE_BUT_LOST: Plan(Effect.CARRY_OUT, Manner.HANG),
-    CancelFault.DONE_BUT_RESET: Plan(Effect.CARRY_OUT, Manner.RESET),
-    CancelFault.WRONG_TRACE: Plan(Effect.CARRY_OUT, Manner.WRONG_TRACE),
-    CancelFault.CONSTANT_TRACE: Plan(Effect.CARRY_OUT, Manner.CONSTANT_TRACE),
-    CancelFault.NO_TRACE: Plan(Effect.CARRY_OUT, Manner.NO_TRACE),
-    CancelFault.BYTE_ORDER_MARK: Plan(Effect.CARRY_OUT, Manner.BYTE_ORDER_MARK),
-    CancelFault.LIST_DATA: Plan(Effect.CARRY_OUT, Manner.LIST_DATA),
+CANCEL_BEHAVIOURS: dict[CancelFault, Behaviour] = {
+    CancelFault.FAIL: Behaviour(BookEffect.IGNORE, ReplyMode.HTTP_500),
+    CancelFault.ERROR_CODE: Behaviour(BookEffect.IGNORE, ReplyMode.PLAIN),
+    CancelFault.HANG: Behaviour(BookEffect.IGNORE, ReplyMode.HANG),
+    CancelFault.NOT_JSON: Behaviour(BookEffect.IGNORE, ReplyMode.NOT_JSON),
+    CancelFault.CONTRADICTORY: Behaviour(BookEffect.IGNORE, ReplyMode.CONTRADICTORY),
+    CancelFault.RESET: Behaviour(BookEffect.IGNORE, ReplyMode.RESET),
+    CancelFault.DONE_BUT_LOST: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HANG),
+    CancelFault.DONE_BUT_RESET: Behaviour(BookEffect.CARRY_OUT, ReplyMode.RESET),
+    CancelFault.WRONG_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.WRONG_TRACE),
+    CancelFault.CONSTANT_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.CONSTANT_TRACE),
+    CancelFault.NO_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NO_TRACE),
+    CancelFault.BYTE_ORDER_MARK: Behaviour(BookEffect.CARRY_OUT, ReplyMode.BYTE_ORDER_MARK),
+    CancelFault.LIST_DATA: Behaviour(BookEffect.CARRY_OUT, ReplyMode.LIST_DATA),
 }
 
 
 class Simulation(BaseModel):
-    """What `metadata.simulate` asks for. An unknown key or word is refused, naming the allowed ones."""
+    """The fault that `metadata.simulate` asks for. An unknown key or value is refused, naming the allowed ones."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     adjust: AdjustFault | None = Field(default=None, strict=False)
     cancel: CancelFault | None = Field(default=None, strict=False)
     times: int | None = Field(default=None, ge=1, le=TIMES_MAX)
-    """How many cancel requests for this adjust's number misbehave; None: all of them."""
+    """How many cancel requests for this adjust's number fail; None: all of them."""
     seconds: float = Field(default=5.0, gt=0, le=SECONDS_MAX, allow_inf_nan=False)
-    """How late `late` replies, and the `land_late` pair lands."""
+    """Delay of the reply in `late`, and of the adjust in `land_late` and `land_late_unguarded`."""
 
-    def adjust_plan(self) -> Plan:
-        """Return what the adjust does; the contract's own way where no fault is asked for."""
-        return HONEST if self.adjust is None else ADJUST_PLANS[self.adjust]
+    def adjust_behaviour(self) -> Behaviour:
+        """Return the behaviour of the adjust: the correct one if no fault is asked for."""
+        return CORRECT if self.adjust is None else ADJUST_BEHAVIOURS[self.adjust]
 
 
-class _Envelope(BaseModel):
-    """The metadata around it; whatever else stands there belongs to others."""
+class _Metadata(BaseModel):
+    """A request's metadata; all keys except `simulate` are ignored."""
 
     simulate: Simulation = Simulation()
 
 
 def simulation_of(metadata: str | None) -> Simulation:
-    """Read what a request's metadata (JSON text, contract tables 1 and 2) asks for; nothing when it says nothing.
+    """Return the fault that a request's metadata (JSON text, contract, tables 1 and 2) asks for, if any.
 
     Raises `pydantic.ValidationError` located under `simulate`.
     """
-    remarks = json.loads(metadata) if metadata else None
-    return _Envelope.model_validate(remarks).simulate if isinstance(remarks, dict) else Simulation()
+    content = json.loads(metadata) if metadata else None
+    return _Metadata.model_validate(content).simulate if isinstance(content, dict) else Simulation()
+
+
+class CancelFaults:
+    """The cancel fault of each adjust number, stored in the database. The first request that names one fixes it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def store(self, number: str, simulation: Simulation) -> None:
+        """Store the cancel fault that a request asks for, if any. Repeating it changes nothing, nor the count."""
+        if simulation.cancel is None:
+            return
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO cancel_faults (number, fault, remaining) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (number, simulation.cancel, simulation.times),
+            )
+
+    def take(self, number: str) -> CancelFault | None:
+        """Return the fault for the next cancel request of a number, and count it; None if it must not fail."""
+        with transaction(self._db):
+            row = fetch_one(
+                self._db,
+                "UPDATE cancel_faults SET remaining = remaining - 1 "
+                "WHERE number = ? AND (remaining IS NULL OR remaining > 0) RETURNING fault",
+                number,
+            )
+        return CancelFault(row["fault"]) if row else None

@@ -1,4 +1,4 @@
-"""The window into the simulator for tests, demonstrations and people; no part of the contract."""
+"""HTTP routes that show and control the simulator, for tests, demos and people; not part of the contract."""
 
 import time
 from typing import Annotated, Any
@@ -10,22 +10,22 @@ from contract.model import Model
 from contract.path_segments import number_in
 from simulator.book_records import AccountView, NumberView
 from simulator.call_journal import CallView
-from simulator.instance import SimulatorInstance
 from simulator.outages import Outage
-from simulator.replies import APPLIED, table_4
+from simulator.replies import APPLIED, reply_body
+from simulator.service import SimulatorService
 
 CALL_ID_MAX = 2**53
-"""Far beyond any call, and a number that JSON and a document's bounds hold exactly."""
+"""Larger than any call id, and the largest integer that JSON numbers hold exactly."""
 
 router = APIRouter(prefix="/simulator", tags=["inspection"])
 
 
-def _instance(request: Request) -> SimulatorInstance:
-    instance: SimulatorInstance = request.app.state.instance
-    return instance
+def _service(request: Request) -> SimulatorService:
+    service: SimulatorService = request.app.state.service
+    return service
 
 
-OpenInstance = Annotated[SimulatorInstance, Depends(_instance)]
+Service = Annotated[SimulatorService, Depends(_service)]
 _NUMBER_IN_PATH = "Percent-encoded, a slash too; the numbers `.` and `..` are written `%7F.` and `%7F..`."
 _UNREADABLE_QUERY: dict[int | str, dict[str, Any]] = {
     422: {
@@ -33,7 +33,7 @@ _UNREADABLE_QUERY: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
     }
 }
-"""For routes without parameters, to which FastAPI gives no 422."""
+"""The 422 of routes without parameters; FastAPI documents it only for routes with parameters."""
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
@@ -50,82 +50,85 @@ class Calls(Model):
 
 
 class OutageList(Model):
-    """The outages under way; empty when everything works."""
+    """The active outages; empty if everything works."""
 
     outages: tuple[Outage, ...]
 
 
 class SimulatorHealth(Model):
-    """Whether the simulator works in full."""
+    """Whether the simulator works completely."""
 
     status: str
 
 
 class Refusal(Model):
-    """Why a request was not understood."""
+    """Why a request was refused."""
 
     detail: str
 
 
 @router.get(
     "/health",
-    responses={503: {"description": "Late adjusts no longer land", "model": SimulatorHealth}, **_UNREADABLE_QUERY},
+    responses={
+        503: {"description": "Delayed adjusts are no longer applied", "model": SimulatorHealth},
+        **_UNREADABLE_QUERY,
+    },
 )
-async def health(instance: OpenInstance, response: Response) -> SimulatorHealth:
-    """Answer 200 while the simulator works, 503 once late adjusts no longer land."""
-    if instance.healthy():
+async def health(service: Service, response: Response) -> SimulatorHealth:
+    """Answer 200 while the simulator works, 503 if delayed adjusts are no longer applied."""
+    if service.healthy():
         return SimulatorHealth(status="ok")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return SimulatorHealth(status="landing stopped")
 
 
 @router.get("/elsewhere", include_in_schema=False)
-async def elsewhere() -> dict[str, object]:
-    """Answer "applied" without having done anything: a client that follows the fault `redirect` is caught here."""
-    return table_4(APPLIED, trace="", received_ns=time.time_ns())
+async def redirect_target() -> dict[str, object]:
+    """Answer "applied" without doing anything: this exposes a client that follows the fault `redirect`."""
+    return reply_body(APPLIED, trace="", received_ns=time.time_ns())
 
 
 @router.get(
     "/numbers/{number}",
     responses={404: {"description": "No number can look like this", "model": Refusal}},
 )
-async def number(number: Annotated[str, Path(description=_NUMBER_IN_PATH)], instance: OpenInstance) -> NumberView:
-    """Show what became of an adjust number; one never met is NEVER_RECEIVED, not 404."""
+async def number(number: Annotated[str, Path(description=_NUMBER_IN_PATH)], service: Service) -> NumberView:
+    """Show what happened to an adjust number; an unknown number is NEVER_RECEIVED, not 404."""
     named = number_in(number)
     if not is_unique_no(named):
         raise HTTPException(status.HTTP_404_NOT_FOUND, "no number can look like this")
-    return await instance.store.run(instance.handler.books.number, named)
+    return await service.database.run(service.handler.books.number, named)
 
 
 @router.get("/accounts")
 async def accounts(
-    instance: OpenInstance,
+    service: Service,
     customer: Annotated[str | None, Query(alias="thirdServerCode")] = None,
     limit: Limit = 1_000,
 ) -> Accounts:
-    """Show balances, of one customer or of all."""
-    return Accounts(accounts=tuple(await instance.store.run(instance.handler.books.accounts, customer, limit)))
+    """Show the balances of one customer or of all."""
+    return Accounts(accounts=tuple(await service.database.run(service.handler.books.accounts, customer, limit)))
 
 
 @router.get("/calls")
 async def calls(
-    instance: OpenInstance,
+    service: Service,
     number: str | None = None,
     after: Annotated[int, Query(ge=0, le=CALL_ID_MAX)] = 0,
     limit: Limit = 1_000,
 ) -> Calls:
-    """Show the requests that carry or reverse a number, or all; `after` is the last id seen, to page on."""
-    return Calls(calls=tuple(await instance.store.run(instance.handler.journal.calls, number, after, limit)))
+    """Show the requests that carry or reverse a number, or all. `after` is the last id of the previous page."""
+    return Calls(calls=tuple(await service.database.run(service.handler.journal.calls, number, after, limit)))
 
 
 @router.get("/outage", responses=_UNREADABLE_QUERY)
-async def outages(instance: OpenInstance) -> OutageList:
-    """Show the outages under way."""
-    return OutageList(outages=tuple(await instance.store.run(instance.handler.outages.under_way)))
+async def outages(service: Service) -> OutageList:
+    """Show the active outages."""
+    return OutageList(outages=tuple(await service.database.run(service.handler.outages.active)))
 
 
-@router.put("/outage", responses={400: {"description": "The body cannot be read at all", "model": Refusal}})
-async def put_outage(outage: Outage, instance: OpenInstance) -> OutageList:
-    """Begin, change or end an outage; "off" without `companyId` ends every one. Requests in flight go on."""
-    await instance.store.run(instance.handler.outages.put, outage)
-    return OutageList(outages=tuple(await instance.store.run(instance.handler.outages.under_way)))
+@router.put("/outage", responses={400: {"description": "The body is not JSON", "model": Refusal}})
+async def put_outage(outage: Outage, service: Service) -> OutageList:
+    """Begin, change or end an outage; "off" without `companyId` ends all. Requests in flight are not affected."""
+    await service.database.run(service.handler.outages.put, outage)
+    return OutageList(outages=tuple(await service.database.run(service.handler.outages.active)))

@@ -1,4 +1,4 @@
-"""The three operations in the OpenAPI document: the request handler reads their bodies, not FastAPI."""
+"""The OpenAPI documentation of the three operations, whose bodies FastAPI does not read itself."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ BODY_MODELS: dict[Operation, type[BaseModel]] = {
 
 DESCRIPTIONS: dict[Operation, str] = {
     Operation.ADJUST: "Adjust a customer's credit (table 1).",
-    Operation.CANCEL_ADJUST: "Undo an adjust, or burn its number if it never came (table 2).",
-    Operation.CANCEL_OPERATION: "The same, the deprecated way (table 3).",
+    Operation.CANCEL_ADJUST: "Reverse an adjust, or burn its number if it was never received (table 2).",
+    Operation.CANCEL_OPERATION: "The deprecated variant of cancel adjust (table 3).",
 }
 _ANSWERS = """
 
 **Every refusal is HTTP 200** and a reply of table 4 with `ok` false, `fail` true and another code than `0`; a request
-that breaks a rule or lacks a header gets `US_0000400`, and `msg` names each field. Where the metadata or an outage asks
-for a fault, the answer may be anything or nothing: garbled, late, cut short, of another type, a reset.
+that breaks a rule or lacks a header gets `US_0000400`, and `msg` names each field. If the metadata or an outage asks
+for a fault, the reply can be malformed, late, incomplete, of another type or missing, or the connection is reset.
 """
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -62,11 +62,11 @@ _ADJUST_NUMBER = {
     Operation.CANCEL_ADJUST: "reverseRequestUniqueNo",
     Operation.CANCEL_OPERATION: "tx_reverse_id",
 }
-"""Under which name each body carries the adjust's number."""
+"""The field of each body that holds the number of the adjust."""
 
 
-def described(operation: Operation) -> dict[str, Any]:
-    """Return what the document says of an operation beyond what FastAPI finds out by itself."""
+def request_documentation(operation: Operation) -> dict[str, Any]:
+    """Return the parts of an operation's documentation that FastAPI cannot derive: its body and its headers."""
     schema = {key: part for key, part in _schema_of(operation).items() if key != "$defs"}
     extra: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
     if operation is not Operation.CANCEL_OPERATION:
@@ -75,12 +75,12 @@ def described(operation: Operation) -> dict[str, Any]:
 
 
 def description(operation: Operation) -> str:
-    """Return what an operation does and how it answers."""
+    """Return the text that says what an operation does and how it replies."""
     return DESCRIPTIONS[operation] + _ANSWERS
 
 
 def links(operation: Operation) -> dict[str, Any]:
-    """Return where to look for what an operation came to."""
+    """Return the OpenAPI links from an operation to the routes that show its effect."""
     number = f"$request.body#/{_ADJUST_NUMBER[operation]}"
     return {
         "number": {"operationId": "number", "parameters": {"number": number}},
@@ -89,7 +89,7 @@ def links(operation: Operation) -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """Return the schemas that the bodies refer to."""
+    """Return the schemas that the bodies refer to, by name."""
     return {
         name: schema for operation in BODY_MODELS for name, schema in _schema_of(operation).get("$defs", {}).items()
     }

@@ -1,4 +1,4 @@
-"""What is written in a reply: the status, type and bytes of each manner of replying."""
+"""The content of a reply in each reply mode: status, content type, headers and bytes."""
 
 import codecs
 import json
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.reply import CODE_SUCCESS
-from simulator.faults import Manner
+from contract.operations import CODE_SUCCESS
+from simulator.faults import ReplyMode
 
 OVERSIZED_BYTES = 8 * 1024 * 1024
 CONSTANT_TRACE = "0"
@@ -18,13 +18,13 @@ _HTML = b"<!doctype html><html><head><title>Welcome</title></head><body><h1>It w
 
 @dataclass(frozen=True)
 class Payload:
-    """One reply as it goes over the wire."""
+    """One reply as it is sent."""
 
     content: bytes
     status: int = 200
     content_type: str = _JSON
     code: str | None = None
-    """The code that a client can read in it; None where it is no reply of table 4."""
+    """The code of the reply; None if the content is not a reply of table 4."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,22 +80,22 @@ def _list_data(reply: dict[str, Any]) -> Payload:
     return _plain(reply | {"data": []})
 
 
-_PAYLOADS: dict[Manner, Callable[[dict[str, Any]], Payload]] = {
-    Manner.HTTP_500: _http_500,
-    Manner.REDIRECT: _redirect,
-    Manner.NOT_JSON: _not_json,
-    Manner.HTML_PAGE: _html_page,
-    Manner.CONTRADICTORY: _contradictory,
-    Manner.WRONG_TYPE: _wrong_type,
-    Manner.OVERSIZED: _oversized,
-    Manner.WRONG_TRACE: _wrong_trace,
-    Manner.CONSTANT_TRACE: _constant_trace,
-    Manner.NO_TRACE: _no_trace,
-    Manner.BYTE_ORDER_MARK: _byte_order_mark,
-    Manner.LIST_DATA: _list_data,
+_PAYLOADS: dict[ReplyMode, Callable[[dict[str, Any]], Payload]] = {
+    ReplyMode.HTTP_500: _http_500,
+    ReplyMode.REDIRECT: _redirect,
+    ReplyMode.NOT_JSON: _not_json,
+    ReplyMode.HTML_PAGE: _html_page,
+    ReplyMode.CONTRADICTORY: _contradictory,
+    ReplyMode.WRONG_TYPE: _wrong_type,
+    ReplyMode.OVERSIZED: _oversized,
+    ReplyMode.WRONG_TRACE: _wrong_trace,
+    ReplyMode.CONSTANT_TRACE: _constant_trace,
+    ReplyMode.NO_TRACE: _no_trace,
+    ReplyMode.BYTE_ORDER_MARK: _byte_order_mark,
+    ReplyMode.LIST_DATA: _list_data,
 }
 
 
-def payload_of(manner: Manner, reply: dict[str, Any]) -> Payload:
-    """Return what `manner` writes for a reply of table 4; manners that only tamper with its sending write it as is."""
-    return _PAYLOADS.get(manner, _plain)(reply)
+def payload_of(mode: ReplyMode, reply: dict[str, Any]) -> Payload:
+    """Return the content for a reply of table 4; modes that change only the sending leave the reply as it is."""
+    return _PAYLOADS.get(mode, _plain)(reply)

@@ -1,30 +1,30 @@
-"""What the simulator answers: the codes, and the reply of table 4 in full."""
+"""The results of a request, their codes, and the complete reply of table 4."""
 
 import time
 from typing import Any, NamedTuple
 
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
 
 MSG_LENGTH_MAX = 500
 BIZ_CODE = "SIMULATOR"
 _NS_PER_MS = 1_000_000
 
 CODE_BROKEN_RULE = "US_0000400"
-"""The request breaks a rule of the contract; nothing was recorded."""
+"""The request breaks a rule of the contract; the books did not change."""
 CODE_REFUSED = "US_0000402"
-"""The adjust was received, and not applied because its metadata asked for that."""
+"""The adjust was received and was not applied, because its metadata asked for that."""
 CODE_DANGLING = "US_0000403"
-"""The adjust arrived after its cancel: its number is burnt, it stays without effect."""
+"""The adjust arrived after its cancel: its number is burnt, and the adjust is not applied."""
 CODE_NUMBER_REUSED = "US_0000409"
-"""The number was used before in another request; that one stays as it is."""
+"""The number was used before in another request, which is not affected."""
 CODE_MISMATCH = "US_0000422"
-"""The cancel contradicts the adjust that it names; nothing moved and nothing was recorded."""
+"""The cancel contradicts the adjust that it names; the books did not change."""
 CODE_FAILED = "US_0000503"
 """The cancel was not carried out because the adjust's metadata asked for that."""
 
 
 class Result(NamedTuple):
-    """What an act came to: the code and msg of its reply. A repeated request gets the same again."""
+    """The code and msg of a reply. A repeated request gets the same result."""
 
     code: str
     msg: str
@@ -36,24 +36,24 @@ NOT_APPLIED = Result(CODE_NOT_APPLIED, "the adjust was received, but not applied
 NEVER_RECEIVED = Result(CODE_NEVER_RECEIVED, "the adjust was never received; its number is burnt")
 REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its {0} asked")
 REFUSED_PARAMS = "metadata"
-"""The value for its placeholder (table 4, msgParams)."""
+"""The value for the placeholder in REFUSED (table 4, msgParams)."""
 DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
 NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before in another request")
 FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
 
 
 def mismatch(fields: list[str]) -> Result:
-    """Return the refusal of a cancel whose named fields contradict its adjust."""
+    """Return the refusal of a cancel that contradicts its adjust in these fields."""
     return Result(CODE_MISMATCH, f"the cancel contradicts its adjust in {', '.join(fields)}")
 
 
 def broken_rule(problems: list[str]) -> Result:
-    """Return the refusal of a request that breaks rules, each problem naming its field; at most 500 characters."""
+    """Return the refusal of a request that breaks rules; its msg lists the problems, up to 500 characters."""
     return Result(CODE_BROKEN_RULE, "; ".join(problems)[:MSG_LENGTH_MAX])
 
 
-def table_4(result: Result, *, trace: str, received_ns: int) -> dict[str, Any]:
-    """Return the reply with every field of table 4; `tm` is the time since receipt, in ms."""
+def reply_body(result: Result, *, trace: str, received_ns: int) -> dict[str, Any]:
+    """Return a result as a complete reply (contract, table 4); `tm` is the time since receipt, in ms."""
     success = result.code == CODE_SUCCESS
     params = REFUSED_PARAMS if result.code == CODE_REFUSED else ""
     return {

@@ -1,4 +1,4 @@
-"""One request from its body to its answer: rules, faults, books and journal in a single transaction."""
+"""Handles one request, from its body to its reply: rules, faults, books and journal in a single transaction."""
 
 import re
 import sqlite3
@@ -16,9 +16,16 @@ from simulator import outages, replies
 from simulator.book_records import Cancel, ReceivedAdjust
 from simulator.books import Books
 from simulator.call_journal import COMPANY_ID, CallJournal, Request
-from simulator.cancel_faults import CancelFaults
 from simulator.database import transaction
-from simulator.faults import CANCEL_PLANS, HONEST, Effect, Manner, Plan, Simulation, simulation_of
+from simulator.faults import (
+    CANCEL_BEHAVIOURS,
+    CORRECT,
+    BookEffect,
+    CancelFaults,
+    ReplyMode,
+    Simulation,
+    simulation_of,
+)
 from simulator.outages import Outages
 from simulator.replies import Result
 
@@ -30,7 +37,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class BrokenRuleError(Exception):
-    """A request breaks rules of the contract; the problems each name their field. The books stay untouched."""
+    """A request breaks rules of the contract; each problem names its field. The books did not change."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -39,20 +46,21 @@ class BrokenRuleError(Exception):
 
 @dataclass(frozen=True)
 class HandledReply:
-    """What one request is answered, and in which manner."""
+    """The reply to one request, and how it is sent."""
 
     result: Result
-    manner: Manner = Manner.PLAIN
+    mode: ReplyMode = ReplyMode.PLAIN
     fault: str | None = None
+    """The fault that was applied, as the journal records it; None if none was."""
     delay_s: float = 0.0
-    """How late the reply leaves in the manner LATE."""
+    """Delay of the reply in the mode LATE, in seconds."""
 
 
-Act = Callable[[Request], HandledReply]
+OperationHandler = Callable[[Request], HandledReply]
 
 
 class RequestHandler:
-    """Where requests are dealt with, one after the other, by one thread (`store.py`)."""
+    """Handles requests one after the other, on one thread (`database.DatabaseThread`)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -60,71 +68,71 @@ class RequestHandler:
         self.journal = CallJournal(connection)
         self.outages = Outages(connection)
         self._cancel_faults = CancelFaults(connection)
-        self._acts: dict[Operation, Act] = {
+        self._handle_operation: dict[Operation, OperationHandler] = {
             Operation.ADJUST: self._adjust,
             Operation.CANCEL_ADJUST: self._cancel_adjust,
             Operation.CANCEL_OPERATION: self._cancel_operation,
         }
 
     def handle(self, request: Request) -> tuple[int, HandledReply]:
-        """Deal with one request; return its id in the journal and its answer. Books and journal agree, or neither."""
+        """Handle one request in one transaction of books and journal; return its id in the journal and its reply."""
         with transaction(self._db):
-            answer = self._answer(request)
-            return self.journal.begin(request, answer.fault), answer
+            reply = self._reply(request)
+            return self.journal.begin(request, reply.fault), reply
 
-    def _answer(self, request: Request) -> HandledReply:
+    def _reply(self, request: Request) -> HandledReply:
         mode = self.outages.mode_for(request.company_id)
         if mode is not None:
-            return HandledReply(replies.FAILED, outages.PLANS[mode].manner, f"outage:{mode}")
+            return HandledReply(replies.FAILED, outages.BEHAVIOURS[mode].reply, f"outage:{mode}")
         try:
-            return self._acts[request.operation](request)
+            return self._handle_operation[request.operation](request)
         except BrokenRuleError as broken:
             return HandledReply(replies.broken_rule(broken.problems))
 
     def _adjust(self, request: Request) -> HandledReply:
-        body = read(AdjustRequest, request)
-        simulation = read_simulation(body.metadata)
+        body = parse_request(AdjustRequest, request)
+        simulation = parse_simulation(body.metadata)
         adjust = ReceivedAdjust(**body.model_dump(mode="json"), company_id=request.company)
-        plan = simulation.adjust_plan()
-        if plan.effect is not Effect.IGNORE:
-            if self.books.is_reused(adjust):
+        behaviour = simulation.adjust_behaviour()
+        if behaviour.effect is not BookEffect.IGNORE:
+            if self.books.reuses_adjust_number(adjust):
                 return HandledReply(replies.NUMBER_REUSED)
-            self._cancel_faults.remember(adjust.requestUniqueNo, simulation)
+            self._cancel_faults.store(adjust.requestUniqueNo, simulation)
         due_ns = request.received_ns + int(simulation.seconds * _NS_PER_S)
-        result = self._take_effect(plan, adjust, due_ns)
+        result = self._change_books(behaviour.effect, adjust, due_ns)
         fault = f"adjust:{simulation.adjust}" if simulation.adjust else None
-        return HandledReply(result, plan.manner, fault, simulation.seconds)
+        return HandledReply(result, behaviour.reply, fault, simulation.seconds)
 
-    def _take_effect(self, plan: Plan, adjust: ReceivedAdjust, due_ns: int) -> Result:
-        match plan.effect:
-            case Effect.CARRY_OUT | Effect.RECEIVE_ONLY:
-                return self.books.adjust(adjust, applies=plan.effect is Effect.CARRY_OUT)
-            case Effect.LAND | Effect.LAND_UNGUARDED:
-                self.books.postpone(adjust, due_ns=due_ns, guarded=plan.effect is Effect.LAND)
-        return replies.REFUSED
+    def _change_books(self, effect: BookEffect, adjust: ReceivedAdjust, due_ns: int) -> Result:
+        match effect:
+            case BookEffect.CARRY_OUT | BookEffect.RECEIVE_ONLY:
+                return self.books.adjust(adjust, apply=effect is BookEffect.CARRY_OUT)
+            case BookEffect.DELAY | BookEffect.DELAY_UNGUARDED:
+                self.books.delay(adjust, due_ns=due_ns, refuse_if_burnt=effect is BookEffect.DELAY)
+        return replies.REFUSED  # of an ignored or delayed adjust; it is never sent, as those faults hang
 
     def _cancel_adjust(self, request: Request) -> HandledReply:
-        body = read(CancelAdjustRequest, request)
-        simulation = read_simulation(body.metadata)
+        body = parse_request(CancelAdjustRequest, request)
+        simulation = parse_simulation(body.metadata)
         return self._cancel(Cancel.by_cancel_adjust(body, request.company), simulation)
 
     def _cancel_operation(self, request: Request) -> HandledReply:
-        body = read(CancelOperationRequest, request)
+        body = parse_request(CancelOperationRequest, request)
         return self._cancel(Cancel.by_cancel_operation(body, request.company), Simulation())
 
     def _cancel(self, cancel: Cancel, simulation: Simulation) -> HandledReply:
-        if self.books.is_reused_by(cancel):
+        if self.books.reuses_cancel_number(cancel):
             return HandledReply(replies.NUMBER_REUSED)
-        self._cancel_faults.remember(cancel.reverse_number, simulation)
+        self._cancel_faults.store(cancel.reverse_number, simulation)
         fault = self._cancel_faults.take(cancel.reverse_number)
-        plan = CANCEL_PLANS[fault] if fault else HONEST
-        result = self.books.cancel(cancel) if plan.effect is Effect.CARRY_OUT else replies.FAILED
-        return HandledReply(result, plan.manner, f"cancel:{fault}" if fault else None)
+        behaviour = CANCEL_BEHAVIOURS[fault] if fault else CORRECT
+        result = self.books.cancel(cancel) if behaviour.effect is BookEffect.CARRY_OUT else replies.FAILED
+        return HandledReply(result, behaviour.reply, f"cancel:{fault}" if fault else None)
 
 
-def read(model: type[M], request: Request) -> M:
-    """Read a request's headers and body by the contract's rules; raise BrokenRuleError naming every broken one."""
-    problems = list(request.misread)
+def parse_request(model: type[M], request: Request) -> M:
+    """Validate a request's headers and parse its body; raise BrokenRuleError, naming every broken rule."""
+    problems = list(request.ambiguities)
     if request.operation is not Operation.CANCEL_OPERATION:
         problems += header_problems(request)
     if len(request.body) > BODY_SIZE_MAX:
@@ -138,8 +146,8 @@ def read(model: type[M], request: Request) -> M:
     return body
 
 
-def read_simulation(metadata: str | None) -> Simulation:
-    """Read the fault that the metadata asks for; raise BrokenRuleError naming the allowed words."""
+def parse_simulation(metadata: str | None) -> Simulation:
+    """Return the fault that the metadata asks for; raise BrokenRuleError, naming the allowed values."""
     try:
         return simulation_of(metadata)
     except ValidationError as error:
@@ -147,7 +155,7 @@ def read_simulation(metadata: str | None) -> Simulation:
 
 
 def header_problems(request: Request) -> list[str]:
-    """Name the broken rules of the headers `trace`, `timestamp` and `companyId` (contract, three operations)."""
+    """Return the broken rules of the headers `trace`, `timestamp` and `companyId` (contract, three operations)."""
     checks = {
         "header trace: must be there and not be empty": bool(request.trace),
         "header timestamp: must be 13 digits, epoch milliseconds": bool(
@@ -160,8 +168,8 @@ def header_problems(request: Request) -> list[str]:
 
 
 def problems_of(error: ValidationError, whole: str) -> list[str]:
-    """Put each error in one line with its field first; `whole` names the place of an error in no field."""
+    """Return each error as one line that starts with its field, or with `whole` if it concerns no single field."""
     return [
-        f"{'.'.join(map(str, found['loc'])) or whole}: {found['msg'].removeprefix('Value error, ')}"
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
+        f"{'.'.join(map(str, each['loc'])) or whole}: {each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]

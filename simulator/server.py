@@ -1,4 +1,4 @@
-"""The simulator as an HTTP server: in the foreground for a process, in a thread for a test."""
+"""Runs the simulator as an HTTP server: in the foreground for a process, in a thread for a test."""
 
 import threading
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ import uvicorn
 
 from simulator.app import create_app
 from simulator.connection import SimulatorProtocol
-from simulator.instance import SimulatorSettings
+from simulator.service import SimulatorSettings
 
 _KEEP_ALIVE_S = 75
-"""Longer than clients keep idle connections, so that the close is never the server's and never a race."""
+"""Longer than clients keep idle connections: the client closes first, so no request meets a closing connection."""
 _START_S = 10.0
 _STOP_S = 5.0
 
 
 def build(settings: SimulatorSettings, host: str, port: int) -> uvicorn.Server:
-    """Return a server that is not started yet; port 0 lets the system choose one (`url_of` tells which).
+    """Return a server that is not started yet; port 0 lets the operating system choose one (see `url_of`).
 
-    SIGTERM and SIGINT stop it within a second, whatever hangs.
+    SIGTERM and SIGINT stop it within one second, even if requests hang.
     """
     config = uvicorn.Config(
         create_app(settings),
@@ -38,14 +38,14 @@ def build(settings: SimulatorSettings, host: str, port: int) -> uvicorn.Server:
 
 
 def url_of(server: uvicorn.Server) -> str:
-    """Return the address of a started server, without a slash at the end."""
+    """Return the base URL of a started server, without a trailing slash."""
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
 def serving(settings: SimulatorSettings | None = None) -> Iterator[str]:
-    """Run a simulator in a thread of this process for the length of the block; yields its address.
+    """Run a simulator in a thread of this process for the length of the block; yield its base URL.
 
     Raises `RuntimeError` if it does not start within 10 s or does not stop within 5 s.
     """

@@ -1,1 +1,1 @@
-"""The whole system on one machine, from embedded parts: for `make up`, `make demo` and the end-to-end tests."""
+"""Runs all parts of the system on one machine: for `make up`, `make demo` and the end-to-end tests."""

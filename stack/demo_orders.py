@@ -1,4 +1,4 @@
-"""The orders of `make demo`: what the external system does to each, and how each must end."""
+"""The orders of `make demo`: what the external system does with each, and how each must end."""
 
 import json
 from dataclasses import dataclass
@@ -8,44 +8,47 @@ from settlement.states import CancelResult, State
 
 
 class OperatorStep(Enum):
-    """What a person does about an order whose compensation was aborted."""
+    """What an operator does about an ABORTED order of the demo."""
 
-    NOBODY = auto()
+    NONE = auto()
     OPERATOR_RETRIES = auto()
     BROKER_REVERSES_AND_OPERATOR_RESOLVES = auto()
 
 
 @dataclass(frozen=True)
 class DemoOrder:
-    """One order of the story."""
+    """One order of the demo."""
 
     key: str
+    """The last part of its requestUniqueNo, and its orderId."""
     title: str
+    """What the external system does with it."""
     amount: str
-    ends: State
-    cancel_result: CancelResult | None = None
-    adjust: str | None = None
-    """The simulator's fault for the adjust; None: it behaves."""
-    cancel_fails: int = 0
-    """How often cancel adjust is answered with HTTP 500."""
-    lands_after_s: float | None = None
-    hand: OperatorStep = OperatorStep.NOBODY
+    expected_state: State
+    expected_cancel_result: CancelResult | None = None
+    adjust_fault: str | None = None
+    """The simulator's fault for the adjust; None: no fault."""
+    cancel_failures: int = 0
+    """How many cancel requests are answered with HTTP 500."""
+    delay_s: float | None = None
+    """After how many seconds the simulator receives the adjust, for the faults that delay it."""
+    operator_step: OperatorStep = OperatorStep.NONE
 
     @property
     def metadata(self) -> str | None:
-        """The adjust's metadata, by which the simulator knows what to do."""
+        """The adjust's metadata, which tells the simulator which faults to apply; None if there are none."""
         faults: dict[str, str | int | float] = {}
-        if self.adjust:
-            faults["adjust"] = self.adjust
-        if self.cancel_fails:
-            faults |= {"cancel": "fail", "times": self.cancel_fails}
-        if self.lands_after_s:
-            faults["seconds"] = self.lands_after_s
+        if self.adjust_fault:
+            faults["adjust"] = self.adjust_fault
+        if self.cancel_failures:
+            faults |= {"cancel": "fail", "times": self.cancel_failures}
+        if self.delay_s:
+            faults["seconds"] = self.delay_s
         return json.dumps({"simulate": faults}, separators=(",", ":")) if faults else None
 
 
-def demo_orders(max_attempts: int, lands_after_s: float) -> list[DemoOrder]:
-    """Return the orders that are posted while everything runs."""
+def demo_orders(cancel_attempts_max: int, delay_s: float) -> list[DemoOrder]:
+    """Return the orders that are posted while all parts run."""
     reversed_, not_applied, never = CancelResult
     cancelled = State.CANCELLED
     return [
@@ -59,30 +62,37 @@ def demo_orders(max_attempts: int, lands_after_s: float) -> list[DemoOrder]:
         DemoOrder("08", "replies code 0 and ok=false", "80.00", cancelled, reversed_, "contradictory"),
         DemoOrder(
             *("09", "gets it late and refuses it", "90.00", cancelled, not_applied, "land_late"),
-            lands_after_s=lands_after_s,
+            delay_s=delay_s,
         ),
         DemoOrder(
             *("10", "gets it late and applies it", "110.00", cancelled, reversed_, "land_late_unguarded"),
-            lands_after_s=lands_after_s,
+            delay_s=delay_s,
         ),
         DemoOrder(
-            "11", "fails the cancel, then does it", "120.00", cancelled, reversed_, "hang_applied", max_attempts - 1
+            "11",
+            "fails the cancel, then does it",
+            "120.00",
+            cancelled,
+            reversed_,
+            "hang_applied",
+            cancel_attempts_max - 1,
         ),
         DemoOrder(
             *("12", "fails every cancel; retried", "130.00", cancelled, reversed_, "reset_applied"),
-            cancel_fails=max_attempts,
-            hand=OperatorStep.OPERATOR_RETRIES,
+            cancel_failures=cancel_attempts_max,
+            operator_step=OperatorStep.OPERATOR_RETRIES,
         ),
         DemoOrder(
             *("13", "fails every cancel; resolved", "140.00", State.RESOLVED, None, "cut"),
-            cancel_fails=max_attempts,
-            hand=OperatorStep.BROKER_REVERSES_AND_OPERATOR_RESOLVES,
+            cancel_failures=cancel_attempts_max,
+            operator_step=OperatorStep.BROKER_REVERSES_AND_OPERATOR_RESOLVES,
         ),
         DemoOrder(
             *("14", "fails every cancel; left open", "150.00", State.ABORTED, None, "http_500_applied"),
-            cancel_fails=max_attempts,
+            cancel_failures=cancel_attempts_max,
         ),
     ]
 
 
-EXPIRES = DemoOrder("15", "never gets it: no worker ran", "160.00", State.EXPIRED)
+EXPIRED_ORDER = DemoOrder("15", "never gets it: no worker ran", "160.00", State.EXPIRED)
+"""Posted while no worker runs."""

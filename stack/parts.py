@@ -1,14 +1,15 @@
-"""The parts of the system as child processes, each with its command and its probe."""
+"""The parts of the system as child processes, each with its command and its readiness probe."""
 
 import fcntl
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 import aiohttp
 
-from config.files import owner_only
+from config.process import keep_files_private
 from config.settings import ENV_PREFIX, Settings, is_loopback
 from ledger.migrate import MigrationError, migrate_url
 from stack.ports import HOST, free_port
@@ -23,10 +24,10 @@ _PROBE_LIMIT_S = 2.0
 class Stack:
     """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1.
 
-    With `hide_acts` the Temporal UI is reached through `stack.ui`.
+    With `hide_unsafe_actions`, the proxy `stack.ui` serves the Temporal UI without actions that skip a compensation.
     """
 
-    def __init__(self, settings: Settings, *, hide_acts: bool = False) -> None:
+    def __init__(self, settings: Settings, *, hide_unsafe_actions: bool = False) -> None:
         self.settings = settings = with_auth_off_by_default(settings)
         self.state_dir = settings.state_dir.absolute()
         self.log_dir = self.state_dir / "logs"
@@ -35,50 +36,50 @@ class Stack:
         self.ui_url = f"http://{HOST}:{settings.temporal_ui_port}"
         self.temporal_address = f"{HOST}:{settings.temporal_port}"
         self._lock: IO[str] | None = None
-        self._ui_port = free_port() if hide_acts else settings.temporal_ui_port
+        self._ui_port = free_port() if hide_unsafe_actions else settings.temporal_ui_port
         self.temporal = self._temporal()
-        self.ui = self._ui() if hide_acts else None
+        self.ui = self._ui() if hide_unsafe_actions else None
         self.simulator = None if settings.external_base_url else self._simulator()
         self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
         self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
 
     @property
     def parts(self) -> list[Process]:
-        """All parts in the order in which they start; they stop in the opposite one."""
+        """All parts in the order in which they start; they stop in reverse order."""
         return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
 
-    async def start(self) -> None:
-        """Start every part, each when those it needs are ready. On failure what was started is stopped.
+    async def start(self, parts: Sequence[Process] | None = None) -> None:
+        """Start all parts, or some, one after the other, each when the previous one is ready. On failure, stop all.
 
         Raises StackError if a part cannot be started, or the ledger's database cannot be migrated.
         """
-        self._take_state_dir()
+        self._lock_state_dir()
         try:
             await migrate_url(self.settings.ledger_url)
         except MigrationError as error:
             message = f"the ledger cannot be migrated: {error}"
             raise StackError(message) from error
         try:
-            for part in self.parts:
+            for part in self.parts if parts is None else parts:
                 await part.start()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop every part; nothing is left running."""
+        """Stop every part, and release the state directory."""
         for part in reversed(self.parts):
             await part.stop()
         if self._lock is not None:
             self._lock.close()
 
-    def _take_state_dir(self) -> None:
-        """Make sure that nobody else runs on the same databases; the lock goes with this process.
+    def _lock_state_dir(self) -> None:
+        """Lock the state directory, so that no other stack uses the same databases; raises StackError if one does.
 
-        All that is kept there is readable by its owner only: what this process and its children make from now on, and
-        what an earlier one has left.
+        The lock ends with this process. All files in the directory, existing and future, are readable only by their
+        owner.
         """
-        owner_only()
+        keep_files_private()
         self.state_dir.mkdir(parents=True, exist_ok=True)
         for path in (self.state_dir, *self.state_dir.rglob("*")):
             path.chmod(0o700 if path.is_dir() else 0o600)
@@ -86,21 +87,21 @@ class Stack:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            message = f"something already runs on {self.state_dir}; stop it, or set SETTLEMENT_STATE_DIR"
+            message = f"another `make up` or `make demo` uses {self.state_dir}; stop it, or set SETTLEMENT_STATE_DIR"
             raise StackError(message) from None
 
     def _env(self) -> dict[str, str]:
-        """Return what every child is told: all settings as they stand here, and the way to our Temporal."""
-        told = self.settings.model_dump(mode="json") | {
+        """Return the environment of every child: all settings as they are here, and the address of Temporal."""
+        values = self.settings.model_dump(mode="json") | {
             "state_dir": self.state_dir,
             "database_url": self.settings.ledger_url,
             "external_base_url": self.external_url,
             "temporal_ui_url": self.settings.temporal_ui_url or self.ui_url,
         }
         if self.settings.api_key_pepper is not None:
-            told["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
-        own = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in told.items() if value is not None}
-        return own | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
+            values["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
+        settings = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in values.items() if value is not None}
+        return settings | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
 
     def _temporal(self) -> Process:
         attributes = [
@@ -113,13 +114,13 @@ class Stack:
             *("server", "start-dev", "--ip", HOST, "--log-level", "warn"),
             *("--port", str(self.settings.temporal_port), "--ui-port", str(self._ui_port)),
             *("--db-filename", str(self.state_dir / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"),
-            # The default, 20 a second, makes every task wait for a step of 50 ms.
+            # With the default, 20 per second, every task waits up to 50 ms.
             *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=10000"),
-            # A company's backlog does not stand before the others' (ADR 0010).
+            # The backlog of one company must not delay the tasks of others (ADR 0010).
             *("--dynamic-config-value", "matching.enableFairness=true"),
             *attributes,
         ]
-        # The UI comes up last, and with it the namespace.
+        # The UI starts last; when it answers, the namespace exists.
         return self._process("temporal", command, f"http://{HOST}:{self._ui_port}/api/v1/namespaces/default")
 
     def _ui(self) -> Process:
@@ -149,7 +150,7 @@ class Stack:
 
 
 def with_auth_off_by_default(settings: Settings) -> Settings:
-    """Return settings that ask for no keys, unless somebody said whether to or others can reach this API."""
+    """Return settings with keys off, unless `auth` is set or other machines can reach the API."""
     if "auth" in settings.model_fields_set or not is_loopback(settings.api_host):
         return settings
     return settings.model_copy(update={"auth": "off"})

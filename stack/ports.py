@@ -1,4 +1,4 @@
-"""Ports of the embedded parts: the configured ones, or free ones where only the default is taken."""
+"""Chooses the ports of the parts: the configured ones, or free ones instead of defaults that are in use."""
 
 import os
 import socket
@@ -12,9 +12,9 @@ PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_por
 
 
 def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:
-    """Return settings whose ports are free; the simulator's may be taken if no simulator will be started.
+    """Return settings whose ports are free; the simulator's port is not checked if no simulator will be started.
 
-    Raises StackError if a port that was asked for by name is taken: another one would not be found.
+    Raises StackError if a port that the environment names is in use, because its clients expect that port.
     """
     needed = [name for name in PORT_SETTINGS if name != "simulator_port" or settings.external_base_url is None]
     return settings.model_copy(update={name: _free(name, getattr(settings, name), env) for name in needed})

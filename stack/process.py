@@ -1,4 +1,4 @@
-"""One child process: started, waited for, stopped or killed, its output in a file of its own."""
+"""A child process: starts it, waits until it is ready, stops or kills it; its output goes to its own log file."""
 
 import asyncio
 import ctypes
@@ -20,19 +20,19 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 class StackError(Exception):
-    """A part could not be started or kept running; the message says which and why, for a person."""
+    """A part failed, or the demo did not end as expected; the message is for the user."""
 
 
 class Process:
-    """A child in a session of its own, so that Ctrl-C reaches only us and parts end in the right order."""
+    """A child process in its own session, so that Ctrl-C reaches only the parent, which stops parts in order."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_dir: Path, ready: Probe) -> None:
         self.name = name
         self.command = command
-        # Only the Temporal that it is told of: a shell may hold another's address and key.
+        # Without TEMPORAL_… of the shell, which may be the address and key of another Temporal.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         self.env = {**inherited, **env}
-        """What it will be started with; a change counts from the next start on."""
+        """The environment of the process; a change takes effect at the next start."""
         self._log_path = log_dir / f"{name}.log"
         self._ready = ready
         self._child: asyncio.subprocess.Process | None = None
@@ -48,11 +48,11 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the process was started and has not ended."""
         return self._child is not None and self._child.returncode is None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready; StackError with the end of its log if it is not in time."""
+        """Start the process and wait until it is ready; raises StackError, with the end of its log, if it is late."""
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
         with self._log_path.open("ab") as log:
             self._log_start = log.tell()
@@ -75,22 +75,22 @@ class Process:
             raise self._failure(f"not ready within {READY_LIMIT_S:g} s") from None
 
     async def stop(self) -> None:
-        """Ask it to end and wait; after `STOP_LIMIT_S` it is killed."""
+        """Send SIGTERM and wait for the end; after `STOP_LIMIT_S` seconds, kill it."""
         await self._end(signal.SIGTERM)
 
     async def kill(self) -> None:
-        """End it as a crash would: at once, with nothing tidied up."""
+        """Kill the process (SIGKILL) and wait for its end."""
         await self._end(signal.SIGKILL)
 
-    async def ended(self) -> int:
-        """Wait until it ends and return its exit code; minus the signal's number if one ended it."""
+    async def wait(self) -> int:
+        """Wait for the end and return the exit code; if a signal ended the process, minus its number."""
         if self._child is None:
             message = f"{self.name} is not running"
             raise StackError(message)
         return await self._child.wait()
 
     def tail(self) -> str:
-        """Return the end of what it has written since it was started last."""
+        """Return the end of the output since the last start."""
         if not self._log_path.exists():
             return ""
         return self._log_path.read_bytes()[self._log_start :][-_TAIL_BYTES:].decode(errors="replace")
@@ -111,6 +111,6 @@ class Process:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this child when its parent dies, even by kill -9: nothing is left running."""
-    assert _LIBC is not None  # noqa: S101 - only ever passed where it is
+    """Let the kernel end this child when its parent dies, even by SIGKILL, so that nothing is left running."""
+    assert _LIBC is not None  # noqa: S101 - used only if _LIBC is set
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The end of `make demo`: what happened to each order, and where the money stands on both sides."""
+"""The report at the end of `make demo`: the end of each order, and the money in the ledger and at the broker."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,74 +26,78 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class DemoResult:
-    """One order at the end: our view of it and the external system's."""
+    """One order at the end of the demo."""
 
     demo_order: DemoOrder
-    ours: dict[str, Any]
-    theirs: dict[str, Any]
+    settlement: dict[str, Any]
+    """The settlement as the API shows it."""
+    broker_number: dict[str, Any]
+    """The adjust number as the simulator's books show it."""
 
     @property
     def amount(self) -> Decimal:
-        """The amount as a number; only for adding up, never sent anywhere."""
+        """The amount as a number, for sums only; it is never sent."""
         return Decimal(self.demo_order.amount)
 
     @property
-    def held(self) -> bool:
-        """Whether the external system's books hold the amount now."""
-        return bool(self.theirs["state"] == "APPLIED")
+    def applied_at_broker(self) -> bool:
+        """Whether the adjust is applied in the broker's books and not reversed."""
+        return bool(self.broker_number["state"] == "APPLIED")
 
     @property
-    def left_open(self) -> bool:
+    def needs_operator(self) -> bool:
         """Whether an operator must still act."""
-        return self.demo_order.ends is State.ABORTED
+        return self.demo_order.expected_state is State.ABORTED
 
     def check(self) -> None:
-        """Raise StackError if it did not end as it must, here or there."""
-        expected = (self.demo_order.ends, self.demo_order.cancel_result)
-        if (self.ours["state"], self.ours["cancelResult"]) != expected:
-            message = (
-                f"order {self.demo_order.key} ended {self.ours['state']} {self.ours['cancelResult']}, not {expected}"
-            )
+        """Raise StackError if the order did not end as expected in the ledger or at the broker."""
+        order, ended = self.demo_order, (self.settlement["state"], self.settlement["cancelResult"])
+        expected = (order.expected_state, order.expected_cancel_result)
+        if ended != expected:
+            message = f"order {order.key} ended {ended}, not {expected}"
             raise StackError(message)
-        if max(self.theirs["timesApplied"], self.theirs["timesReversed"]) > 1:
-            message = f"order {self.demo_order.key} was applied or reversed more than once there"
+        if max(self.broker_number["timesApplied"], self.broker_number["timesReversed"]) > 1:
+            message = f"order {order.key} was applied or reversed more than once at the broker"
             raise StackError(message)
-        if self.held is not (self.demo_order.ends in {State.SETTLED, State.ABORTED}):
-            message = f"order {self.demo_order.key} is {self.ours['state']} here and {self.theirs['state']} there"
+        if self.applied_at_broker is not (order.expected_state in {State.SETTLED, State.ABORTED}):
+            message = f"order {order.key} is {ended[0]} in the ledger and {self.broker_number['state']} at the broker"
             raise StackError(message)
 
 
-def print_report(console: Console, told: list[DemoResult], balance: Decimal) -> None:
-    """Print both tables; StackError if the two sides do not agree."""
-    settled, in_doubt = _total(told, State.SETTLED), _total(told, State.ABORTED)
+def print_report(console: Console, results: list[DemoResult], balance: Decimal) -> None:
+    """Print both tables; raise StackError if ledger and broker do not agree.
+
+    `balance` is the customer's balance in the broker's books.
+    """
+    settled, in_doubt = _total(results, State.SETTLED), _total(results, State.ABORTED)
     money = [("settled", settled, ""), ("aborted, in doubt", in_doubt, ""), ("sum", settled + in_doubt, balance)]
     for table in (
-        Table(_COLUMNS, [_order(each) for each in told], "what happened to each order"),
+        Table(_COLUMNS, [_row(result) for result in results], "what happened to each order"),
         Table(("USD", "our ledger", "external system's books"), money, "where the money stands"),
     ):
         console.print()
         draw(console, table)
-    for each in told:
-        each.check()
+    for result in results:
+        result.check()
     if settled + in_doubt != balance:
-        message = f"the books disagree: {settled} + {in_doubt} here, {balance} there"
+        message = f"the sums differ: {settled} + {in_doubt} in the ledger, {balance} at the broker"
         raise StackError(message)
     console.print("[green]Both sides agree on every order and on the sum.[/]")
 
 
-def _order(told: DemoResult) -> Row:
-    """Return an order's row under `_COLUMNS`."""
+def _row(result: DemoResult) -> Row:
+    """Return the row of one order, in the order of `_COLUMNS`."""
     return (
-        told.ours["requestUniqueNo"],
-        told.demo_order.title,
-        told.demo_order.amount,
-        told.ours["state"],
-        told.ours["decision"],
-        told.ours["cancelResult"],
-        len(told.ours["calls"]),
-        told.theirs["state"],
+        result.settlement["requestUniqueNo"],
+        result.demo_order.title,
+        result.demo_order.amount,
+        result.settlement["state"],
+        result.settlement["decision"],
+        result.settlement["cancelResult"],
+        len(result.settlement["calls"]),
+        result.broker_number["state"],
     )
 
 
-def _total(told: list[DemoResult], state: State) -> Decimal:
-    return sum((each.amount for each in told if each.demo_order.ends is state), Decimal(0))
+def _total(results: list[DemoResult], state: State) -> Decimal:
+    return sum((each.amount for each in results if each.demo_order.expected_state is state), Decimal(0))

@@ -1,8 +1,8 @@
-"""The Temporal UI of `make up`: the development server's, without the acts that skip a compensation.
+"""A proxy for the Temporal UI of `make up` that hides the actions which skip a compensation.
 
-The development server takes no option for this, so a proxy stands in front of its UI and answers what the UI asks for
-its switches: Terminate, Reset, Signal, batch actions, "Start Workflow" and activity commands are hidden, as in
-`docker-compose.yml`. Run it with `python -m stack.ui PORT UI_PORT`.
+The development server has no option to hide actions. So this proxy changes the settings that the UI reads: Terminate,
+Reset, Signal, batch actions, "Start Workflow" and activity commands are hidden, as in `docker-compose.yml`. Run it with
+`python -m stack.ui PORT UI_PORT`.
 """
 
 import sys
@@ -23,13 +23,13 @@ HIDDEN = {
     "ActivityCommandsDisabled": True,
 }
 _OWN_HOSTS = {HOST, "localhost"}
-"""A page of another site that has its name resolve to this machine sends another one."""
+"""Allowed values of the header Host. A page of another site whose name resolves to this machine sends its own name."""
 _HOP_BY_HOP = {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 
 
 def ui_app(ui_port: int) -> web.Application:
-    """Return the proxy in front of a UI on this machine. A UI that does not answer is a 502."""
+    """Return the proxy for the UI at `ui_port` of this machine. If the UI does not answer, the proxy answers 502."""
     app = web.Application(client_max_size=_BODY_BYTES_MAX)
 
     async def forward(request: web.Request) -> web.Response:
@@ -61,5 +61,5 @@ async def _forwarded(request: web.Request, url: URL) -> web.Response:
 
 
 if __name__ == "__main__":
-    own_port, behind = (int(each) for each in sys.argv[1:3])
-    web.run_app(ui_app(behind), host=HOST, port=own_port, print=None)
+    proxy_port, temporal_ui_port = (int(each) for each in sys.argv[1:3])
+    web.run_app(ui_app(temporal_ui_port), host=HOST, port=proxy_port, print=None)

@@ -1,7 +1,7 @@
-"""`make up`: run every part until SIGINT or SIGTERM.
+"""`make up`: runs every part until SIGINT or SIGTERM.
 
-A part that ends by itself is reported and not restarted: whoever tries out what happens without a worker
-must be able to be without one.
+A part that ends is reported and not restarted, so that a user can try what happens without it, for example without a
+worker.
 """
 
 import asyncio
@@ -16,17 +16,15 @@ from stack.process import Process
 
 
 async def up() -> None:
-    """Run the stack in the foreground; StackError if a part cannot be started."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stack = Stack(with_free_ports(load_settings()), hide_acts=True)
+    """Run the stack in the foreground; raises StackError if a part cannot be started."""
+    stop = stop_signal()
+    stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
-    await _unless_stopped(stack.start(), stop)
+    await unless_stopped(stack.start(), stop)
     try:
         if not stop.is_set():
-            print(_addresses(stack), flush=True)
-            watching = [asyncio.create_task(_report_end(part)) for part in stack.parts]
+            print(f"everything is up; Ctrl-C stops it\n{addresses(stack)}", flush=True)
+            watching = [asyncio.create_task(report_end(part)) for part in stack.parts]
             await stop.wait()
             for watch in watching:
                 watch.cancel()
@@ -35,33 +33,43 @@ async def up() -> None:
         await stack.stop()
 
 
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 def starting(stack: Stack) -> str:
-    """Return the line that names the parts that will be started."""
+    """Return the line that lists the parts that will be started."""
     return f"starting: {', '.join(part.name for part in stack.parts)} …"
 
 
-async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    starting, stopping = asyncio.create_task(start), asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Run until the work is done, and raise its error; cancel it as soon as `stop` is set."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait({starting})
+    if not working.done():
+        working.cancel()
+        await asyncio.wait({working})
         return
-    starting.result()
+    working.result()
 
 
-async def _report_end(part: Process) -> None:
-    code = await part.ended()
+async def report_end(part: Process) -> None:
+    """Wait until a part ends, and print its exit code and the command that starts it again."""
+    code = await part.wait()
     command = " ".join(part.command)
     print(f"{part.name} has ended with code {code}; the rest goes on. To start it again: {command}", flush=True)
 
 
-def _addresses(stack: Stack) -> str:
+def addresses(stack: Stack) -> str:
+    """Return where everything is, for a person."""
     external = "external" if stack.simulator is None else "simulator"
     return "\n".join(
         [
-            "everything is up; Ctrl-C stops it",
             f"  API          {stack.api_url}        (documentation: {stack.api_url}/docs)",
             f"  Temporal UI  {stack.ui_url}/namespaces/default/workflows",
             f"  Temporal     {stack.temporal_address}",

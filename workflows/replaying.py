@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from activities.temporal_calls import TemporalNotFoundError, calling_temporal
 from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.reconciliation.workflow import Reconciliation
@@ -39,7 +39,7 @@ async def replay_open(
     """Yield the result for each open workflow, at most `limit`. Only one history is in memory at a time.
 
     `runtime` is the SDK's runtime, which controls its logs. A workflow that is deleted in the meantime is left out.
-    Raises RPCError if Temporal does not answer.
+    Must be called within `calling_temporal`, because listing workflows raises the client's own errors.
     """
     replayer = Replayer(
         workflows=WORKFLOWS,
@@ -68,11 +68,10 @@ async def _histories(client: Client, limit: int | None) -> AsyncIterator[Workflo
 async def _history(client: Client, execution: WorkflowExecution) -> WorkflowHistory | None:
     handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
     try:
-        return await handle.fetch_history(rpc_timeout=_RPC)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
-        raise
+        async with calling_temporal():
+            return await handle.fetch_history(rpc_timeout=_RPC)
+    except TemporalNotFoundError:
+        return None
 
 
 def _problem(failure: Exception) -> str:

@@ -1,6 +1,5 @@
 """Examines one settlement in ledger and Temporal, records a mismatch as a finding, and repairs it if that is safe."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from activities.reconciliation.snapshot_merge import (
     with_higher_version,
 )
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
+from activities.temporal_calls import calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from ledger import Findings, Ledger, Permit, SettlementRecord, SettlementSummaries, TakeUps
 from ledger.settlements import DecisionConflictError
@@ -230,7 +230,7 @@ class Reconciler:
         taken_up = TakeUp(snapshot=known, reason=mismatch.diagnosis.detail, lost_at=lost_at)
         take_up.may_be_started = True
         try:
-            async with asyncio.timeout(limits.RECONCILE_RPC_S):
+            async with calling_temporal(limits.RECONCILE_RPC_S):
                 await self._start_taken_up(self._temporal, accepted.settlement, taken_up)
         except WorkflowAlreadyStartedError as error:
             take_up.may_be_started = False

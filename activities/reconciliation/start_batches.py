@@ -7,9 +7,9 @@ import structlog
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from ledger import Batches
 from settlement import limits
 from settlement.batch_retry import Batch
@@ -49,12 +49,11 @@ class StartBatches:
     async def _start(self, batch: Batch) -> bool:
         """Start one batch; return whether its workflow is running, or has completed since the ledger was read."""
         try:
-            async with asyncio.timeout(limits.RECONCILE_RPC_S):
+            async with calling_temporal(limits.RECONCILE_RPC_S):
                 await self._start_batch(self._temporal, batch)
         except WorkflowAlreadyStartedError:
             return True
-        except (RPCError, RuntimeError, TimeoutError) as error:
-            # The client raises RuntimeError if it cannot connect.
-            log.warning("batch not started", batch=batch.batch_id, error=str(error) or type(error).__name__)
+        except TemporalCallError as error:
+            log.warning("batch not started", batch=batch.batch_id, error=str(error))
             return False
         return True

@@ -17,9 +17,9 @@ from temporalio.client import (
     WorkflowQueryRejectedError,
 )
 from temporalio.common import SearchAttributeKey
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation.diagnose import Execution
+from activities.temporal_calls import TemporalArgumentError, TemporalCallError, TemporalNotFoundError, calling_temporal
 from contract.fields import is_unique_no
 from settlement import limits
 from settlement.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, request_unique_no_of, workflow_id
@@ -44,7 +44,7 @@ class WorkflowPage:
 
 
 class SettlementWorkflows:
-    """Reads workflows with a Temporal client. Methods raise RPCError if Temporal cannot be reached."""
+    """Reads workflows with a Temporal client. Methods raise TemporalCallError if Temporal cannot be reached."""
 
     def __init__(self, temporal: Client) -> None:
         self._temporal = temporal
@@ -52,11 +52,10 @@ class SettlementWorkflows:
     async def execution(self, number: str) -> Execution | None:
         """Return a settlement's newest workflow; None if Temporal has none."""
         try:
-            found = await self._temporal.get_workflow_handle(workflow_id(number)).describe(rpc_timeout=_RPC)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return None
-            raise
+            async with calling_temporal():
+                found = await self._temporal.get_workflow_handle(workflow_id(number)).describe(rpc_timeout=_RPC)
+        except TemporalNotFoundError:
+            return None
         return _to_execution(found)
 
     async def snapshot(self, number: str, execution: Execution) -> Snapshot | None:
@@ -66,18 +65,18 @@ class SettlementWorkflows:
         """
         handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id, result_type=Snapshot)
         try:
-            if execution.completed:
-                ended: Snapshot = await handle.result(follow_runs=False, rpc_timeout=_RPC)
-                return ended
-            timeout = timedelta(seconds=limits.RECONCILE_QUERY_S)
-            answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=timeout)
+            async with calling_temporal():
+                if execution.completed:
+                    ended: Snapshot = await handle.result(follow_runs=False, rpc_timeout=_RPC)
+                    return ended
+                timeout = timedelta(seconds=limits.RECONCILE_QUERY_S)
+                answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=timeout)
         except (
-            RPCError,
+            TemporalCallError,
             WorkflowFailureError,
             WorkflowQueryFailedError,
             WorkflowQueryRejectedError,
             ValidationError,
-            RuntimeError,
         ) as error:
             log.warning("the snapshot of a workflow cannot be read", settlement=number, error=type(error).__name__)
             return None
@@ -86,15 +85,17 @@ class SettlementWorkflows:
     async def start_of(self, number: str, execution: Execution) -> SettlementStart | None:
         """Return a workflow's input from its history; None if it cannot be read."""
         handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id)
-        async for event in handle.fetch_history_events(page_size=1, rpc_timeout=_RPC):
-            given = event.workflow_execution_started_event_attributes.input.payloads
-            try:
-                (start,) = await self._temporal.data_converter.decode(given, [SettlementStart])
-            except (ValueError, RuntimeError) as error:
-                log.warning("the input of a workflow cannot be read", settlement=number, error=type(error).__name__)
-                return None
-            return start if isinstance(start, SettlementStart) else None
-        return None
+        async with calling_temporal():
+            first = await anext(handle.fetch_history_events(page_size=1, rpc_timeout=_RPC), None)
+        if first is None:
+            return None
+        given = first.workflow_execution_started_event_attributes.input.payloads
+        try:
+            (start,) = await self._temporal.data_converter.decode(given, [SettlementStart])
+        except (ValueError, RuntimeError) as error:
+            log.warning("the input of a workflow cannot be read", settlement=number, error=type(error).__name__)
+            return None
+        return start if isinstance(start, SettlementStart) else None
 
     async def page(self, size: int, closed_since: datetime, after: str | None) -> WorkflowPage:
         """Return one page of settlements with a workflow that is open or closed after `closed_since`.
@@ -103,8 +104,8 @@ class SettlementWorkflows:
         """
         try:
             return await self._page(size, closed_since, _token(after))
-        except RPCError as error:
-            if after is None or error.status is not RPCStatusCode.INVALID_ARGUMENT:
+        except TemporalArgumentError:
+            if after is None:
                 raise
             return await self._page(size, closed_since, None)
 
@@ -114,7 +115,8 @@ class SettlementWorkflows:
             f"(ExecutionStatus = 'Running' OR CloseTime > '{closed_since.isoformat()}')"
         )
         pages = self._temporal.list_workflows(query, page_size=size, next_page_token=token, rpc_timeout=_RPC)
-        await pages.fetch_next_page()
+        async with calling_temporal():
+            await pages.fetch_next_page()
         found = pages.current_page or ()
         following = pages.next_page_token
         return WorkflowPage(

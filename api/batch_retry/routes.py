@@ -1,6 +1,5 @@
-"""/v1/batch-retries: have cancel adjust tried again for many aborted settlements; and look before, during and after."""
+"""/v1/batch-retries: preview, start, read and stop retries of cancel adjust for many aborted settlements."""
 
-import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -10,21 +9,21 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
+from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.access import Actor, Reader
-from api.http.parameters import PlainInt, PlainInt64
-from api.http.problems import ProblemError, documented
+from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
+from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
 from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
-from schemas.batch_retry import BatchList
 from schemas.problems import ErrorCode
 from settlement.batch_retry import (
     BATCH_ITEMS_MAX,
     Batch,
     BatchItems,
+    BatchList,
     BatchPreview,
     BatchRetryRequest,
     BatchSelection,
@@ -40,7 +39,7 @@ PREVIEW = "/v1/batch-retry-preview"
 BATCHES = "/v1/batch-retries"
 BATCH = BATCHES + "/{batchId}"
 START_LIMIT_S = 3.0
-"""For Temporal to confirm the start of a batch's workflow."""
+"""How long Temporal may take to confirm the start of the workflow of a batch."""
 
 
 def _true(value: object) -> object:
@@ -48,22 +47,22 @@ def _true(value: object) -> object:
 
 
 class SelectionQuery(BatchSelection):
-    """A selection as it stands in a query, where a number arrives as text."""
+    """A selection in a query, where numbers arrive as text."""
 
     company_id: PlainInt64 | None = None
     all_: Annotated[Literal[True], BeforeValidator(_true)] | None = Field(default=None, alias="all")
 
 
 class BatchListQuery(BaseModel):
-    """How many batches to list."""
+    """The length of the list."""
 
     limit: PlainInt = Field(default=20, ge=1, le=BATCH_PAGE_MAX)
 
 
 class ItemsQuery(BaseModel):
-    """Which page of a batch's report."""
+    """The page of the report of a batch."""
 
-    after: PlainInt = Field(default=0, ge=0, le=BATCH_ITEMS_MAX, description="The last position seen.")
+    after: PlainInt = Field(default=0, ge=0, le=BATCH_ITEMS_MAX, description="The last position of the previous page.")
     limit: PlainInt = Field(default=100, ge=1, le=ITEM_PAGE_MAX)
 
 
@@ -73,25 +72,26 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[\x21-\x2b\x2d-\x7e]+$",
-        description="Makes the request repeatable: key, caller and body name one batch; another body is refused (409).",
+        description="Makes the request idempotent: the same caller, key and body mean the same batch. The same key "
+        "with another body is rejected (409).",
     ),
 ]
 
 
-def _known_form(batch: Annotated[str, Path(alias="batchId")]) -> str:
+def _batch_id(batch: Annotated[str, Path(alias="batchId")]) -> str:
     if not is_batch_id(batch):
         raise _not_found()
     return batch
 
 
-BatchInPath = Annotated[str, Depends(_known_form)]
+BatchInPath = Annotated[str, Depends(_batch_id)]
 
 
 @router.get(PREVIEW, responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
 async def preview_batch_retry(
     selection: Annotated[SelectionQuery, Query()], services: Injected, _: Reader
 ) -> BatchPreview:
-    """Tell which aborted settlements a batch would touch at this moment: how many, how much, how old."""
+    """Preview a batch: number, amounts and ages of the aborted settlements that the selection contains now."""
     return await services.batches.preview(selection)
 
 
@@ -99,14 +99,11 @@ async def preview_batch_retry(
     BATCHES,
     status_code=HTTPStatus.ACCEPTED,
     responses={
-        200: {"model": Batch, "description": "The same request again: its batch as it stands"},
+        200: {"model": Batch, "description": "A repeated request: the current state of its batch"},
         **documented(
             ErrorCode.SELECTION_CHANGED,
             ErrorCode.IDEMPOTENCY_KEY_REUSED,
-            ErrorCode.VALIDATION_FAILED,
-            ErrorCode.MALFORMED_REQUEST,
-            ErrorCode.BODY_TOO_LARGE,
-            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            *BODY_ERRORS,
             ErrorCode.LEDGER_UNAVAILABLE,
         ),
     },
@@ -118,12 +115,12 @@ async def post_batch_retry(
     caller: Actor,
     idempotency_key: IdempotencyKey = None,
 ) -> Batch:
-    """Begin a batch over exactly the settlements that were previewed; it goes on server-side, whoever goes away.
+    """Start a batch over exactly the settlements that were previewed. It runs on the server, without the caller.
 
-    With `Idempotency-Key` a repeated request of the same caller is the same batch, for as long as the ledger keeps
-    it; another body under that key is refused. Without one each request begins another batch, which is harmless: it
-    has its own item for each settlement, and a settlement that is not ABORTED refuses. An answer of 202 stands even
-    while Temporal is away; the next round of reconciliation then starts the batch.
+    With `Idempotency-Key`, a repeated request of the same caller returns the same batch, as long as the ledger keeps
+    it; another body with that key is rejected. Without the header, each request starts another batch. That is harmless:
+    a settlement that is no longer ABORTED refuses the retry. If Temporal is unreachable, the response is also 202, and
+    the next round of reconciliation starts the batch.
     """
     try:
         begun = await services.batches.create(body, caller.owner, datetime.now(UTC), key=idempotency_key)
@@ -136,7 +133,7 @@ async def post_batch_retry(
     if not begun.is_new:
         response.status_code = HTTPStatus.OK
         response.headers["Idempotent-Replayed"] = "true"
-    log.info("batch retry begun", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
+    log.info("batch retry started", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
     found = await _find_or_404(services, batch)
     if found.state is BatchState.RUNNING:
         await _start(services, found)
@@ -152,7 +149,7 @@ async def list_batch_retries(services: Injected, query: Annotated[BatchListQuery
 
 @router.get(BATCH, responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE))
 async def get_batch_retry(batch: BatchInPath, services: Injected, _: Reader) -> Batch:
-    """Read a batch and how far it has come. Needs neither a worker nor Temporal."""
+    """Read a batch and its progress. Needs neither a worker nor Temporal."""
     return await _find_or_404(services, batch)
 
 
@@ -163,17 +160,17 @@ async def get_batch_retry(batch: BatchInPath, services: Injected, _: Reader) -> 
 async def list_batch_items(
     batch: BatchInPath, services: Injected, query: Annotated[ItemsQuery, Query()], _: Reader
 ) -> BatchItems:
-    """Read a batch's report by settlement: what its retry came to, and where it stands now."""
+    """Read the report of a batch: for each settlement, the outcome of its retry and its current state."""
     await _find_or_404(services, batch)
     return await services.batches.items(batch, query.after, query.limit)
 
 
 @router.post(BATCH + "/stop", responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE))
 async def stop_batch_retry(batch: BatchInPath, services: Injected, caller: Actor) -> Batch:
-    """Stop a batch; repeating it, or stopping one that has ended, changes nothing and answers for the batch.
+    """Stop a batch. Stopping it again, or stopping a batch that has ended, changes nothing and returns the batch.
 
-    Needs neither a worker nor Temporal. What is under way, at most a second's worth, still gets its outcome; what
-    is pending afterwards was left as it was.
+    Needs neither a worker nor Temporal. Retries in progress, at most those of one second, still get their outcome.
+    Items that stay PENDING were not touched.
     """
     await services.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
     log.info("batch retry stopped", batch=batch, operator=caller.owner)
@@ -188,14 +185,14 @@ async def _find_or_404(services: Services, batch: str) -> Batch:
 
 
 async def _start(services: Services, batch: Batch) -> None:
-    """Start a batch's workflow unless it runs. If that fails, the next round of reconciliation starts it."""
+    """Start the workflow of a batch unless it is running. If that fails, the next round of reconciliation starts it."""
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with calling_temporal(START_LIMIT_S):
             await start_batch(await services.temporal.client(), batch)
     except WorkflowAlreadyStartedError:
-        # It has come to its end since the ledger was read.
+        # The workflow has completed since the ledger was read.
         return
-    except (RPCError, RuntimeError, SQLAlchemyError, OSError) as error:
+    except (TemporalCallError, SQLAlchemyError, OSError) as error:
         log.warning("batch not started yet", batch=batch.batch_id, error=str(error) or type(error).__name__)
 
 
@@ -205,14 +202,14 @@ def _with_link(services: Services, batch: Batch) -> Batch:
 
 
 def _changed(changed: SelectionChangedError, body: BatchRetryRequest) -> str:
-    """Say how many there are; above the limit they were not counted."""
+    """Return the text with the current count. Above the limit the settlements are not counted."""
     many = f"more than {BATCH_ITEMS_MAX}" if changed.count > BATCH_ITEMS_MAX else str(changed.count)
     return f"the selection has {many} aborted settlements now, not {body.expected_count}; preview again"
 
 
 def _key_reused(reused: KeyReusedError) -> ProblemError:
     fields = ", ".join(reused.fields)
-    detail = f"this Idempotency-Key belongs to a batch that was begun with other {fields}; that batch is untouched"
+    detail = f"this Idempotency-Key belongs to a batch with other {fields}; that batch is unchanged"
     return ProblemError(ErrorCode.IDEMPOTENCY_KEY_REUSED, detail, headers={"Location": f"{BATCHES}/{reused.batch_id}"})
 
 

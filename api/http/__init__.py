@@ -1,1 +1,1 @@
-"""HTTP for every endpoint: problems, strict requests, access, limits of connections, OpenAPI."""
+"""What all endpoints share: problems, strict requests, authorization, connection limits, OpenAPI."""

@@ -1,4 +1,4 @@
-"""Every error of the front door as RFC 9457 problem+json, with a stable code and nothing of our insides."""
+"""Every error of the API as RFC 9457 problem+json: a stable code, and no internal details."""
 
 import re
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ sampled = SampledLog(structlog.get_logger())
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 ERRORS_MAX = 20
-"""Broken rules named in one answer: every unknown field is one, and a body has room for thousands."""
+"""Broken rules named in one response. Every unknown field breaks one, and a body has room for thousands."""
 FIELD_LENGTH_MAX = 300
 PATH_LOGGED_MAX = 200
-"""Characters of a request's path in a log line: a path may have thousands."""
-_LOST_PLUS = re.compile(r"[0-9-]{8,10}[Tt ][0-9:.]+ [0-9]{2}(:?[0-9]{2})?")
-"""A moment whose offset begins with a space: a + that was not encoded."""
+"""Characters of a path in a log line. A path may have thousands."""
+_UNENCODED_PLUS = re.compile(r"[0-9-]{8,10}[Tt ][0-9:.]+ [0-9]{2}(:?[0-9]{2})?")
+"""A time whose offset begins with a space, because its + was not percent-encoded."""
 
 
 class FieldError(BaseModel):
@@ -39,7 +39,7 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `code` is the stable word to switch on; `docs/errors.md` says what each means for the money."""
+    """RFC 9457. Clients switch on `code`. `docs/errors.md` says what each code means for the money."""
 
     type: str = Field(examples=["urn:order-settlement:problem:validation-failed"])
     title: str
@@ -50,7 +50,7 @@ class Problem(BaseModel):
 
 
 class ProblemError(Exception):
-    """Raised by any endpoint; becomes its `Problem`."""
+    """An error of an endpoint; the response is its `Problem`."""
 
     def __init__(
         self, code: ErrorCode, detail: str, *, errors: Sequence[FieldError] = (), headers: dict[str, str] | None = None
@@ -69,7 +69,7 @@ class ProblemError(Exception):
             self.headers["Retry-After"] = str(RETRY_AFTER_S)
 
     def response(self) -> JSONResponse:
-        """Return the HTTP answer."""
+        """Return the HTTP response."""
         return JSONResponse(
             self.problem.model_dump(mode="json", exclude_none=True),
             status_code=self.problem.status,
@@ -78,8 +78,17 @@ class ProblemError(Exception):
         )
 
 
+BODY_ERRORS = (
+    ErrorCode.VALIDATION_FAILED,
+    ErrorCode.MALFORMED_REQUEST,
+    ErrorCode.BODY_TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+)
+"""Errors of every operation with a body."""
+
+
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of an endpoint that may raise these, and those that any may raise."""
+    """Return the OpenAPI responses of an operation: these errors, and those of every operation."""
     by_status: dict[int, list[str]] = {}
     for code in (*codes, ErrorCode.VALIDATION_FAILED, ErrorCode.INTERNAL):
         names = by_status.setdefault(int(STATUS_OF[code]), [])
@@ -95,13 +104,13 @@ def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Have every exception of the app answered as a problem."""
+    """Answer every exception of the app with a problem."""
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
     for unreachable in (SQLAlchemyError, OSError):
         app.add_exception_handler(unreachable, _on_ledger)
-    # The database answers, and refuses what we write: a fault of ours, which repeating the request does not cure.
+    # The database responds and rejects a row: our defect. Repeating the request does not help, so it is not a 503.
     app.add_exception_handler(IntegrityError, _on_unexpected)
     app.add_exception_handler(Exception, _on_unexpected)
 
@@ -126,11 +135,11 @@ def validation_problem(broken: Sequence[FieldError]) -> ProblemError:
 
 
 def _field_error(error: dict[str, Any]) -> FieldError:
-    """Name the field by its path without the part of the request that it stands in; never repeat its value."""
+    """Name the field by its path, without the part of the request (body, query) and never with its value."""
     path = [str(part) for part in error["loc"][1:]]
     rule = error["msg"].removeprefix("Value error, ")
-    if error["loc"][0] == "query" and _LOST_PLUS.fullmatch(str(error["input"])):
-        rule += "; in a query, the + of an offset is written %2B"
+    if error["loc"][0] == "query" and _UNENCODED_PLUS.fullmatch(str(error["input"])):
+        rule += "; in a query the + of an offset is written %2B"
     return FieldError(field=".".join(path) or str(error["loc"][0]), rule=rule)
 
 
@@ -146,19 +155,19 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of every route at this path; Starlette itself names those of the first one only."""
+    """Return the methods of all routes of this path. Starlette returns those of the first one only."""
     routes = [*request.app.state.endpoints, *request.app.routes]
-    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", None) or ()}))
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in getattr(route, "methods", None) or ()}))
 
 
 async def _on_ledger(request: Request, error: Exception) -> JSONResponse:
-    """Answer for a database that is away. Every way to Temporal turns its own failures into problems before this."""
-    return ledger_away(request.url.path, error).response()
+    """Answer 503 for a database error. Errors of Temporal have become problems before they get here."""
+    return ledger_unavailable(request.url.path, error).response()
 
 
-def ledger_away(path: str, error: Exception) -> ProblemError:
-    """Return the problem for a database that is away, and log what the caller is not told."""
+def ledger_unavailable(path: str, error: Exception) -> ProblemError:
+    """Return the problem for an unreachable database, and log the details that the caller does not get."""
     sampled.error("ledger unavailable", path=path[:PATH_LOGGED_MAX], error=type(error).__name__)
     return ProblemError(ErrorCode.LEDGER_UNAVAILABLE, "the ledger cannot be reached")
 

@@ -1,4 +1,4 @@
-"""Which route a request meets, and which parameters that route reads."""
+"""Finds the route of a request, and the parameters that the route reads."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from contract.path_segments import routable
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a route reads besides its path and body, by the names that callers use."""
+    """The query parameters and headers that a route reads, by the names that callers use."""
 
     query: frozenset[str]
     headers: frozenset[str]
     single_headers: frozenset[str]
-    """Those that have one value."""
+    """Headers with a single value."""
 
 
 class RoutablePathMiddleware:
-    """Has routes matched by the path as it came over the wire: a settlement's number may hold an encoded slash."""
+    """Matches routes by the path as it was sent: a settlement's number may contain an encoded slash."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -39,32 +39,32 @@ class RoutablePathMiddleware:
 
 
 def route_of(scope: Scope) -> BaseRoute | None:
-    """Return the route that answers a request; None: path or method is not known, or a mounted app answers."""
+    """Return the route of a request; None if path or method is unknown, or if a mounted app answers."""
     app = scope["app"]
     routes: Sequence[BaseRoute] = [*app.state.endpoints, *app.routes]
-    found = next((each for each in routes if each.matches(scope)[0] is Match.FULL), None)
+    found = next((route for route in routes if route.matches(scope)[0] is Match.FULL), None)
     return found if isinstance(found, Route) else None
 
 
 def parameters_of(route: BaseRoute) -> Parameters:
-    """Return the parameters that a route declares; one that FastAPI did not make declares none."""
-    dependants = list(_flat(route.dependant)) if isinstance(route, APIRoute) else []
-    headers = [each for dependant in dependants for each in _named(dependant.header_params)]
+    """Return the parameters that a route declares; none if it is not a route of FastAPI."""
+    dependants = list(_with_dependencies(route.dependant)) if isinstance(route, APIRoute) else []
+    headers = [header for dependant in dependants for header in _names(dependant.header_params)]
     return Parameters(
-        query=frozenset(name for dependant in dependants for name, _ in _named(dependant.query_params)),
+        query=frozenset(name for dependant in dependants for name, _ in _names(dependant.query_params)),
         headers=frozenset(name for name, _ in headers),
         single_headers=frozenset(name for name, annotation in headers if not _is_list(annotation)),
     )
 
 
-def _flat(dependant: Dependant) -> Iterator[Dependant]:
+def _with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
-    for each in dependant.dependencies:
-        yield from _flat(each)
+    for dependency in dependant.dependencies:
+        yield from _with_dependencies(dependency)
 
 
-def _named(fields: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the name and annotation of each parameter; a model stands for its fields."""
+def _names(fields: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield name and annotation of each parameter. A model declares one parameter for each of its fields."""
     for field in fields:
         annotation = field.field_info.annotation
         if isclass(annotation) and issubclass(annotation, BaseModel):
@@ -76,5 +76,5 @@ def _named(fields: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 def _is_list(annotation: Any) -> bool:  # noqa: ANN401 - any annotation
     origin = get_origin(annotation)
     if origin in {Annotated, Union, UnionType}:
-        return any(_is_list(each) for each in get_args(annotation))
+        return any(_is_list(argument) for argument in get_args(annotation))
     return origin is list or annotation is list

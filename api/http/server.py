@@ -1,4 +1,4 @@
-"""The HTTP server of the API process: uvicorn with its limits."""
+"""The configuration of uvicorn, the HTTP server of the API process."""
 
 import resource
 
@@ -6,22 +6,22 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from api.http.connections import LINGERING_MAX, Connections, Limits
+from api.http.connections import REFUSALS_OPEN_MAX, Connections, Limits
 from api.http.protocol import limited_protocol
 from config.settings import Settings
 
 log = structlog.get_logger()
 
 KEEP_ALIVE_S = 75
-"""Longer than clients and proxies keep an idle connection, so that the close is theirs: a POST that is sent on a
-connection just being closed is lost, and its caller must ask again."""
+"""Longer than clients and proxies keep an idle connection open, so that they close it first. If the server did, a POST
+sent on the connection at that moment would be lost, and its caller would have to repeat it."""
 DESCRIPTORS_RESERVED = 256
-"""For everything but callers' connections: databases, Temporal, logs, modules."""
+"""File descriptors for everything but callers' connections: databases, Temporal, logs, modules."""
 
 
-def configured(app: FastAPI, settings: Settings, *, drain_s: int) -> uvicorn.Config:
-    """Return uvicorn's configuration; `drain_s` is how long answers that are due may take after SIGTERM."""
-    total = fitting(settings.api_connections_max)
+def uvicorn_config(app: FastAPI, settings: Settings, *, drain_s: int) -> uvicorn.Config:
+    """Return uvicorn's configuration. Requests in progress may take `drain_s` seconds after SIGTERM."""
+    total = connection_limit(settings.api_connections_max)
     limits = Limits(
         total=total,
         per_client=min(settings.api_connections_per_client, total),
@@ -33,7 +33,7 @@ def configured(app: FastAPI, settings: Settings, *, drain_s: int) -> uvicorn.Con
         port=settings.api_port,
         http=limited_protocol(Connections(limits)),
         ws="none",
-        # A caller must not choose the address that it is counted under.
+        # A caller must not choose the address that its connections are counted for.
         proxy_headers=False,
         log_config=None,
         server_header=False,
@@ -42,18 +42,18 @@ def configured(app: FastAPI, settings: Settings, *, drain_s: int) -> uvicorn.Con
     )
 
 
-def fitting(connections: int) -> int:
-    """Return how many connections the process may have: all of them, if the system lets it open enough files.
+def connection_limit(connections: int) -> int:
+    """Return how many connections the process may have: `connections`, or fewer (at least 1) if descriptors are short.
 
-    Raises the process's own limit as far as the system allows. At least one connection is left.
+    Raises the soft limit of file descriptors of the process as far as the system allows.
     """
-    needed = connections + LINGERING_MAX + DESCRIPTORS_RESERVED
+    needed = connections + REFUSALS_OPEN_MAX + DESCRIPTORS_RESERVED
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
-    fit = max(1, soft - LINGERING_MAX - DESCRIPTORS_RESERVED)
+    fit = max(1, soft - REFUSALS_OPEN_MAX - DESCRIPTORS_RESERVED)
     log.warning("fewer connections than configured: too few file descriptors", connections=fit, descriptors=soft)
     return fit

@@ -1,4 +1,4 @@
-"""Request bodies: bounded in size, and JSON that can be read in only one way."""
+"""Request bodies: a limit on their size, and strict JSON."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -19,14 +19,14 @@ NOT_UTF_8 = "the body is not UTF-8"
 
 
 class StrictJsonRoute(APIRoute):
-    """A route that parses its request's body once; FastAPI validates what was parsed.
+    """A route that parses the body of its request once. FastAPI validates the parsed value.
 
-    Answers 415 for another media type than JSON. Answers 400 for what is not JSON in UTF-8, and for an object that
-    names a field twice: which of two amounts is meant cannot be known. Nothing of such a request is carried out.
+    Answers 415 for a media type other than JSON, and 400 for a body that is not JSON in UTF-8 or has an object with a
+    repeated field: it is not known which of two amounts is meant. Such a request has no effect.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, given a request whose body is parsed already."""
+        """Return FastAPI's handler, called with a request whose body has been parsed."""
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
@@ -40,12 +40,12 @@ class StrictJsonRoute(APIRoute):
 
 
 class _ParsedRequest(Request):
-    """A request whose `json` FastAPI calls for a body that is not empty."""
+    """A request with a parsed body. FastAPI calls its `json` unless the body is empty."""
 
     _parsed: object = None
 
     async def parse(self) -> None:
-        """Read the whole body and parse it. An empty one is left for validation to refuse. Raises ProblemError."""
+        """Read the whole body and parse it. Validation rejects an empty body later. Raises ProblemError."""
         try:
             body = await self.body()
         except ClientDisconnect as error:
@@ -59,7 +59,7 @@ class _ParsedRequest(Request):
             self._parsed = _parsed(body)
 
     async def json(self) -> Any:  # noqa: ANN401 - overrides Starlette's
-        """Return what `parse` has read."""
+        """Return the value that `parse` has read."""
         return self._parsed
 
 
@@ -79,7 +79,7 @@ def _parsed(body: bytes) -> object:
 
 
 def _is_wide(body: bytes) -> bool:
-    """Tell whether a body begins as JSON in UTF-16 or UTF-32 does: with its first character and NUL bytes."""
+    """Return whether a body starts as JSON in UTF-16 or UTF-32 does: its first character is padded with NUL bytes."""
     return any(body[:4]) and json.detect_encoding(body) not in {"utf-8", "utf-8-sig"}
 
 
@@ -90,23 +90,23 @@ _RULE = f"a request body has at most {BODY_BYTES_MAX} bytes"
 
 
 class BodyLimitMiddleware:
-    """Answers 413 as soon as a body is known to be too large, announced or not."""
+    """Answers 413 as soon as a body is known to be too large, by its Content-Length or by the bytes received."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting what it sends."""
+        """Pass the request on and count the bytes of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or len(announced) > _DIGITS_MAX or int(announced) > BODY_BYTES_MAX:
+        content_length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not content_length.isdigit() or len(content_length) > _DIGITS_MAX or int(content_length) > BODY_BYTES_MAX:
             await ProblemError(ErrorCode.BODY_TOO_LARGE, _RULE).response()(scope, receive, send)
             return
         received = 0
 
-        async def counted() -> Message:
+        async def counting_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -114,4 +114,4 @@ class BodyLimitMiddleware:
                 raise HTTPException(STATUS_OF[ErrorCode.BODY_TOO_LARGE], _RULE)
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, counting_receive, send)

@@ -1,10 +1,15 @@
-"""Refuses requests whose headers or query could be read in two ways, or hold what no route reads; for every route."""
+"""Strict reading of headers and queries on every route: rejects what is ambiguous and what no route reads."""
 
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.problems import FieldError, ProblemError, validation_problem
 from api.http.route_match import parameters_of, route_of
+from contract.fields import INT64_MAX, INT64_MIN
 from contract.strict_requests import (
     BrokenRule,
     header_problems,
@@ -32,16 +37,31 @@ STANDARD_HEADERS = frozenset(
         "User-Agent",
     }
 )
-"""Headers of HTTP, and one of tracing, that have one value. All other unknown headers may be repeated, such as
-X-Forwarded-For."""
+"""Standard headers with a single value. All other headers that no route reads, such as X-Forwarded-For, may be
+repeated."""
 WITHOUT_COMMA = frozenset({"Content-Length", "Content-Type"})
-"""Those of them that are read here and never hold a comma."""
+"""Standard headers that the API reads and that never contain a comma."""
+
+
+def _plain(value: object) -> object:
+    """Reject what int() would accept: 1_0, blanks, a plus sign, digits of other scripts."""
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,19}", value):
+        message = "must be an integer"
+        raise ValueError(message)
+    return value
+
+
+Plain = BeforeValidator(_plain)
+"""Validates an integer that arrives as text. It goes last in `Annotated`: before the bounds it would hide them from
+the OpenAPI document."""
+PlainInt = Annotated[int, Plain]
+PlainInt64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX), Plain]
 
 
 class StrictRequestMiddleware:
-    """Answers 422 and names each header or parameter that is wrong; takes out those that are blank.
+    """Answers 422, with the name of each wrong header or parameter; removes blank ones.
 
-    It runs after `AccessMiddleware`, so that a caller without permission learns nothing of the rules.
+    It runs after `AccessMiddleware`, so a caller without permission learns nothing of the rules.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,12 +69,12 @@ class StrictRequestMiddleware:
         self._single: frozenset[str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what can be read in only one way."""
+        """Pass the request on if it is unambiguous."""
         route = route_of(scope) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)
             return
-        single = self._single_headers(scope)
+        single = self._single_value_headers(scope)
         problem = _problem(scope, route, single)
         if problem is not None:
             await problem.response()(scope, receive, send)
@@ -63,8 +83,8 @@ class StrictRequestMiddleware:
         scope["query_string"] = without_blank_parameters(scope["query_string"])
         await self._app(scope, receive, send)
 
-    def _single_headers(self, scope: Scope) -> frozenset[str]:
-        """Return every header with one value that any route reads: sent to another route it means no less."""
+    def _single_value_headers(self, scope: Scope) -> frozenset[str]:
+        """Return the single-value headers of all routes. Every route checks them, also those that it does not read."""
         if self._single is None:
             declared = (parameters_of(route).single_headers for route in scope["app"].state.endpoints)
             self._single = STANDARD_HEADERS.union(*declared)

@@ -1,1 +1,1 @@
-"""API keys: their text, the endpoints, and how a key is recognised."""
+"""API keys: their format, their verification, and their endpoints."""

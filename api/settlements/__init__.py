@@ -1,1 +1,1 @@
-"""The endpoints of one settlement and of the list: post, get, list, events, explain, operator actions."""
+"""The endpoints of settlements: post, read, events, explain, operator actions."""

@@ -1,119 +1,96 @@
-"""Start a settlement's workflow and wait for its decision, for as long as the caller cares to."""
+"""Start the workflow of a settlement, and wait for its decision as long as the caller wants to."""
 
 import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
 
-import structlog
-from temporalio.client import (
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
-from api.http.problems import ProblemError
-from api.temporal_access import TemporalAccess
-from schemas.problems import ErrorCode
+from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, calling_temporal
+from api.temporal_access import TemporalAccess, unconfirmed
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
 from workflows.order_settlement import OrderSettlement
 from workflows.start import DECISION_UPDATE_ID, start_operation, start_workflow
 
-log = structlog.get_logger()
-
 START_LIMIT_S = 3.0
-"""How long a start may take when the caller does not wait for the decision."""
+"""How long a start may take if the caller does not wait for the decision."""
 CONFIRM_SHARE = 0.25
 CONFIRM_MAX_S = 1.0
-"""The end of the wait, kept back to find out whether a settlement without a decision was started at all."""
+"""Part of the wait that is reserved to confirm the start of a settlement without a decision."""
 
 RPC_SHARE = 0.95
 
-T = TypeVar("T")
+IN_DOUBT = (
+    "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state"
+)
 
 
 async def start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None = None) -> bool:
-    """Start the workflow unless it has been, once Temporal has confirmed it; return whether it is open.
+    """Start the workflow unless it was started before; return whether it is open. Repeating it joins that workflow.
 
-    Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
+    Raises ProblemError TEMPORAL_UNAVAILABLE if Temporal does not confirm: the workflow may have been started.
     """
-    return await _within(START_LIMIT_S, _start(temporal, settlement, taken_up))
+    return await _start(temporal, settlement, taken_up, START_LIMIT_S)
 
 
 async def start_and_decide(
     temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, wait_s: float
 ) -> Snapshot | None:
-    """Start the workflow unless it has been, and return its decision; None: started, not decided in time.
+    """Start the workflow unless it was started before, and return its decision; None if it is not decided in time.
 
-    Takes at most `wait_s` seconds. With no worker running, Temporal answers the wait only by running
-    out of it, although the workflow has started; so the end of the wait goes into asking for that.
+    Takes at most `wait_s` seconds. Without a running worker, the call times out although the workflow has started. So
+    the last part of the wait is used to confirm the start.
 
-    Raises ProblemError TEMPORAL_UNAVAILABLE: in doubt, Temporal may have it or not.
+    Raises ProblemError TEMPORAL_UNAVAILABLE if Temporal does not confirm: the workflow may have been started.
     """
     confirm_s = min(CONFIRM_MAX_S, wait_s * CONFIRM_SHARE)
     decide_s = wait_s - confirm_s
     operation = start_operation(settlement, taken_up)
     try:
-        async with asyncio.timeout(decide_s):
+        async with calling_temporal(decide_s):
             client = await temporal.client()
             decided: Snapshot = await client.execute_update_with_start_workflow(
                 OrderSettlement.decision,
                 id=DECISION_UPDATE_ID,
                 start_workflow_operation=operation,
-                # A little shorter, so that the call ends by itself: cut off, the client leaves an error nobody reads.
+                # Shorter, so that the call ends before the timeout. If it is cancelled, asyncio logs an unread error.
                 rpc_timeout=timedelta(seconds=decide_s * RPC_SHARE),
             )
             return decided
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        await _within(confirm_s, _start(temporal, settlement, taken_up))
+    except TemporalTimeoutError:
+        await _start(temporal, settlement, taken_up, confirm_s)
     except (WorkflowAlreadyStartedError, WorkflowUpdateFailedError):
-        # It has closed; if it closed by itself, its end is in the ledger.
+        # The workflow has closed. If it completed, its end state is in the ledger.
         return None
-    except (RPCError, RuntimeError) as error:
-        raise _unavailable(error) from error
+    except TemporalCallError as error:
+        raise unconfirmed(error, IN_DOUBT) from error
     finally:
         await _read_start(operation)
     return None
 
 
 async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Snapshot]) -> None:
-    """Read the start's own outcome, which the client keeps in a future: unread, a failure is logged as a traceback."""
+    """Read the result of the start, which the client keeps in a future. Otherwise asyncio logs an unread error."""
     started = asyncio.create_task(operation.workflow_handle())
     started.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.wait({started}, timeout=0.01)
     started.cancel()
 
 
-async def _start(temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None) -> bool:
+async def _start(
+    temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, limit_s: float
+) -> bool:
     try:
-        await start_workflow(await temporal.client(), settlement, taken_up)
+        async with calling_temporal(limit_s):
+            await start_workflow(await temporal.client(), settlement, taken_up)
     except WorkflowAlreadyStartedError:
         return False
+    except TemporalCallError as error:
+        raise unconfirmed(error, IN_DOUBT) from error
     return True
-
-
-async def _within(limit_s: float, call: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(limit_s):
-            return await call
-    except (TimeoutError, RPCError, RuntimeError) as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> ProblemError:
-    """Turn whatever kept Temporal from answering into the one error a caller can act on.
-
-    RuntimeError is how the client reports that it could not connect at all.
-    """
-    log.error("temporal unavailable", error=str(error) or type(error).__name__)
-    return ProblemError(
-        ErrorCode.TEMPORAL_UNAVAILABLE,
-        "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state",
-    )
 
 
 WAIT_MAX_S = 60
@@ -125,10 +102,9 @@ _DIGITS_MAX = 9
 
 
 def wait_seconds(prefer: Sequence[str]) -> int:
-    """Return the wished wait in whole seconds, at most `WAIT_MAX_S`; 0 without one.
+    """Return the wait that the `Prefer` header requests, in whole seconds, at most `WAIT_MAX_S`; 0 without a valid one.
 
-    Takes the header's lines, which are read as one list. Of several waits only the first is considered; one that
-    cannot be read is ignored (RFC 7240, 2).
+    The lines of the header form one list. Only the first wait counts; an invalid one is ignored (RFC 7240, 2).
     """
     preferences = (each.split(";")[0].strip().lower() for line in prefer for each in _PREFERENCES.findall(line))
     wait = next((each for each in preferences if each.split("=")[0].strip() == "wait"), "")

@@ -1,4 +1,4 @@
-"""Looks for changes of all settlements that are followed, by one query for all event streams of the process."""
+"""Polls the ledger for changes of all followed settlements: one query for all event streams of the process."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,33 +13,33 @@ from config.sampling import SampledLog
 log = SampledLog(structlog.get_logger())
 
 POLL_S = 0.5
-"""How often the ledger is asked."""
+"""Interval of the queries."""
 
 
 @dataclass
 class Followed:
-    """A settlement that at least one stream follows. `version` is the last one seen; None: not looked at yet."""
+    """A settlement that at least one stream follows. `version` is the last one read; None before the first query."""
 
     version: int | None = None
     streams: int = 0
 
 
 class EventFeed:
-    """The versions of the followed settlements. It asks the ledger only while there are any."""
+    """The versions of the followed settlements. It queries the ledger only while there are any."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._followed: dict[str, Followed] = {}
-        self._looked = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._polled = asyncio.Event()
+        self._polling: asyncio.Task[None] | None = None
 
     @contextmanager
     def follow(self, number: str) -> Iterator[Followed]:
-        """Have a settlement looked at for as long as the context is open."""
+        """Follow a settlement while the context is open."""
         followed = self._followed.setdefault(number, Followed())
         followed.streams += 1
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_again_and_again())
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
         try:
             yield followed
         finally:
@@ -47,21 +47,21 @@ class EventFeed:
             if not followed.streams:
                 del self._followed[number]
 
-    async def next_look(self) -> None:
-        """Return after the next look, at the latest after twice `POLL_S`: a ledger may be silent."""
+    async def next_poll(self) -> None:
+        """Return after the next query, or after twice `POLL_S` if the ledger does not respond."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), 2 * POLL_S)
+            await asyncio.wait_for(self._polled.wait(), 2 * POLL_S)
 
-    async def _look_again_and_again(self) -> None:
+    async def _poll(self) -> None:
         while self._followed:
             await asyncio.sleep(POLL_S)
             try:
                 versions = await self._services.ledger.versions(list(self._followed))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the streams outlive it and miss nothing
+            except Exception as error:  # noqa: BLE001 - after any error the next query catches up
                 log.warning("events not read", error=type(error).__name__)
                 continue
             for number, version in versions.items():
                 if number in self._followed:
                     self._followed[number].version = version
-            self._looked.set()
-            self._looked = asyncio.Event()
+            self._polled.set()
+            self._polled = asyncio.Event()

@@ -1,7 +1,6 @@
-"""GET …/events: a settlement's state changes as server-sent events, from the ledger alone.
+"""GET …/events: the state changes of a settlement as server-sent events, from the ledger alone.
 
-Written out by hand rather than by FastAPI's own event streams: those describe themselves in OpenAPI 3.2,
-and the rest of the document is 3.1.
+This does not use FastAPI's event streams: they need OpenAPI 3.2, and the rest of the document is 3.1.
 """
 
 import asyncio
@@ -18,9 +17,9 @@ from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
 
-from api.http.access import Reader, may_still
-from api.http.parameters import Plain
+from api.http.access import Reader, is_still_authorized
 from api.http.problems import documented
+from api.http.strict_requests import Plain
 from api.services import services_of
 from api.settlements.event_streams import Streams
 from api.settlements.resource import SETTLEMENTS, NumberInPath, not_found
@@ -33,18 +32,18 @@ from settlement.keys import Permission
 log = SampledLog(structlog.get_logger())
 router = APIRouter()
 
-SILENCE_MAX_S = 15.0
-"""After so long without an event a comment keeps proxies from closing the connection."""
+KEEP_ALIVE_S = 15.0
+"""After this time without an event a comment is sent, so that proxies keep the connection open."""
 LIFETIME_S = 300.0
-"""Then the stream ends, and the client goes on where it was."""
+"""After this time the stream ends. The client reconnects and continues after its last event."""
 EVENT_ID_MAX = 2**31 - 1
 CONTENT_TYPE = "text/event-stream"
 _RETRY_MS = 1000
 
 EventId = Annotated[int, Field(ge=0, le=EVENT_ID_MAX), Plain]
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The events, as they come", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
-    204: {"description": "The settlement has ended, and nothing came after the event that was named"},
+    200: {"description": "The events, as they happen", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
+    204: {"description": "The settlement has ended, and there is no event after the given one"},
     **documented(
         ErrorCode.NOT_FOUND,
         ErrorCode.VALIDATION_FAILED,
@@ -60,32 +59,33 @@ async def get_settlement_events(
     request: Request,
     number: NumberInPath,
     caller: Reader,
-    last_event_id: Annotated[EventId | None, Header(description="The id of the last event that was received.")] = None,
-    after: Annotated[EventId | None, Query(description="The same, for whoever cannot set the header.")] = None,
+    last_event_id: Annotated[EventId | None, Header(description="The id of the last event received.")] = None,
+    after: Annotated[EventId | None, Query(description="The same, for clients that cannot set the header.")] = None,
 ) -> Response:
-    """Follow a settlement: one event `state` for every state it enters, in order, none twice, until its end.
+    """Follow a settlement to its end: one event `state` for each state that it enters, in order, without repeats.
 
-    Event 0 is its acceptance. The stream also ends by itself after five minutes; ask again with the header
-    `Last-Event-ID`, as every event source does by itself. An ABORTED settlement is not at its end. A stream whose key
-    is revoked ends within 5 seconds.
+    Event 0 is the acceptance. The stream ends after five minutes; continue with the header `Last-Event-ID`, as the
+    EventSource of a browser does. It stays open while the settlement is ABORTED. It ends within 5 seconds after its key
+    is revoked.
     """
     given = last_event_id if last_event_id is not None else after
-    behind = -1 if given is None else given
+    after_id = -1 if given is None else given
     services = services_of(request)
     streams: Streams = request.app.state.streams
     with ExitStack() as held:
         held.enter_context(streams.place(request, caller))
-        events = await services.ledger.events(number, behind)
+        events = await services.ledger.events(number, after_id)
         if events is None:
             raise not_found(number)
         if events.ended and not events.events:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        stream = _Stream(services.ledger, streams, number, behind, partial(may_still, request, Permission.READ))
+        is_authorized = partial(is_still_authorized, request, Permission.READ)
+        stream = _Stream(services.ledger, streams, number, after_id, is_authorized)
         return _StreamResponse(stream.lines(events), held.pop_all())
 
 
 class _StreamResponse(StreamingResponse):
-    """An event stream that gives its place free however it ends, even before its first line."""
+    """An event stream that releases its place however it ends, even before its first line."""
 
     def __init__(self, lines: AsyncGenerator[str], held: ExitStack) -> None:
         super().__init__(
@@ -107,60 +107,60 @@ class _Stream:
     """One client following one settlement."""
 
     def __init__(
-        self, ledger: Ledger, streams: Streams, number: str, behind: int, may_still_read: Callable[[], Awaitable[bool]]
+        self, ledger: Ledger, streams: Streams, number: str, after_id: int, is_authorized: Callable[[], Awaitable[bool]]
     ) -> None:
         self._ledger = ledger
         self._streams = streams
         self._number = number
-        self._behind = behind
-        self._may_still_read = may_still_read
-        self._seen: int | None = None
-        """The version whose events have all been read."""
+        self._last_id = after_id
+        self._is_authorized = is_authorized
+        self._read_version: int | None = None
+        """The version of the settlement up to which all events have been read."""
 
     async def lines(self, first: Events) -> AsyncGenerator[str]:
-        """Yield what is sent, until the end of the settlement, the stream, the key or the process."""
+        """Yield what is sent, until the settlement, the stream's time, the key or the process ends."""
         clock = asyncio.get_running_loop().time
-        ends_at, spoke_at = clock() + LIFETIME_S, clock()
+        ends_at, sent_at = clock() + LIFETIME_S, clock()
         yield f"retry: {_RETRY_MS}\n\n"
         events: Events | None = first
         with self._streams.feed.follow(self._number) as followed:
             while True:
                 for numbered in events.events if events else ():
-                    self._behind, spoke_at = numbered.event_id, clock()
-                    yield _written(numbered)
+                    self._last_id, sent_at = numbered.event_id, clock()
+                    yield _event_text(numbered)
                     if numbered.is_last:
                         return
                 if clock() >= ends_at or self._streams.stopping():
                     return
-                if clock() - spoke_at >= SILENCE_MAX_S:
-                    spoke_at = clock()
-                    yield ": still here\n\n"
-                await self._streams.feed.next_look()
-                may_read = await self._may_read()
-                if may_read is False:
+                if clock() - sent_at >= KEEP_ALIVE_S:
+                    sent_at = clock()
+                    yield ": keep-alive\n\n"
+                await self._streams.feed.next_poll()
+                authorized = await self._check_key()
+                if authorized is False:
                     return
-                events = await self._look(followed.version) if may_read else None
+                events = await self._read(followed.version) if authorized else None
 
-    async def _may_read(self) -> bool | None:
-        """Tell whether the key may still read; None while that cannot be found out: nothing is sent then."""
+    async def _check_key(self) -> bool | None:
+        """Return whether the key may still read; None if the ledger is unreachable: then no event is sent."""
         try:
-            return await self._may_still_read()
+            return await self._is_authorized()
         except (SQLAlchemyError, OSError):
             return None
 
-    async def _look(self, version: int | None) -> Events | None:
-        """Return what is new; None: nothing, or the ledger is out of reach. The stream outlives an outage of it."""
-        if version == self._seen:
+    async def _read(self, version: int | None) -> Events | None:
+        """Return the new events; None if there are none or the ledger is unreachable. The stream survives an outage."""
+        if version == self._read_version:
             return None
         try:
-            events = await self._ledger.events(self._number, self._behind)
+            events = await self._ledger.events(self._number, self._last_id)
         except (SQLAlchemyError, OSError) as error:
             log.warning("events not read", error=type(error).__name__)
             return None
         if events is not None and len(events.events) < EVENTS_MAX:
-            self._seen = version
+            self._read_version = version
         return events
 
 
-def _written(numbered: NumberedEvent) -> str:
+def _event_text(numbered: NumberedEvent) -> str:
     return f"id: {numbered.event_id}\nevent: state\ndata: {numbered.event.model_dump_json()}\n\n"

@@ -1,4 +1,4 @@
-"""GET …/explain: one settlement's story in plain language, from the ledger alone."""
+"""GET …/explain: the history of one settlement in plain language, read only from the ledger."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -25,9 +25,10 @@ router = APIRouter()
     responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
 )
 async def explain_settlement(number: NumberInPath, services: Injected, _: Reader) -> Explanation:
-    """Explain one settlement: what was sent, what came back, by which rule it was classed, what happens next and when.
+    """Explain one settlement: what was sent, what came back, which rule applied, what happens next and when.
 
-    Needs neither a worker nor Temporal. The attempts of a round of cancels that is under way appear when it ends.
+    It works without a worker and without Temporal. The attempts of a running round of cancels appear when the round
+    ends.
     """
     found = await find_or_404(services, number)
     settlement, snapshot = found.settlement, found.snapshot
@@ -44,18 +45,18 @@ async def explain_settlement(number: NumberInPath, services: Injected, _: Reader
 
 
 def headline(settlement: SettlementInput, snapshot: Snapshot) -> str:
-    """Say in one line what was asked for and where it stands."""
+    """Return the order, its state and its decision in one line."""
     adjust = settlement.adjust
-    asked = f"{adjust.operationType} {adjust.amount} {adjust.currency}, order {adjust.orderId}"
-    decided = f"the order is told {snapshot.decision}" if snapshot.decision else "nothing is decided yet"
-    return f"{asked}: {snapshot.state}, {decided}."
+    order = f"{adjust.operationType} {adjust.amount} {adjust.currency}, order {adjust.orderId}"
+    decision = f"the decision is {snapshot.decision}" if snapshot.decision else "no decision yet"
+    return f"{order}: {snapshot.state}, {decision}."
 
 
 def timeline(settlement: SettlementInput, snapshot: Snapshot) -> Iterator[TimelineEntry]:
-    """Yield everything that happened, in order of time: calls by the moment of their answer, where they have one."""
-    told = [*_calls(settlement, snapshot), *_acts(snapshot), *_changes(snapshot)]
+    """Yield every event in order of time. A call has the time of its reply, or of its send if it has no duration."""
+    entries = [*_calls(settlement, snapshot), *_operator_actions(snapshot), *_state_changes(snapshot)]
     yield TimelineEntry(at=settlement.accepted_at, text=f"accepted for settlement, trace {settlement.trace}")
-    yield from sorted(told, key=lambda entry: entry.at)
+    yield from sorted(entries, key=lambda entry: entry.at)
 
 
 def _calls(settlement: SettlementInput, snapshot: Snapshot) -> Iterator[TimelineEntry]:
@@ -68,25 +69,25 @@ def _answered_at(sent_at: datetime, duration_ms: int | None) -> datetime:
     return sent_at + timedelta(milliseconds=duration_ms or 0)
 
 
-def _acts(snapshot: Snapshot) -> Iterator[TimelineEntry]:
-    for act in snapshot.actions:
-        yield TimelineEntry(at=act.at, text=_act_in_words(act))
+def _operator_actions(snapshot: Snapshot) -> Iterator[TimelineEntry]:
+    for action in snapshot.actions:
+        yield TimelineEntry(at=action.at, text=_action_in_words(action))
 
 
-def _act_in_words(act: OperatorAction) -> str:
-    why = ", ".join(each for each in (act.reason_code, act.note) if each)
-    reference = f"; broker's reference: {act.broker_reference}" if act.broker_reference else ""
-    batch = f"; batch {act.batch_id}" if act.batch_id else ""
-    return f"{act.operator}: {act.kind} ({why}{reference}{batch})"
+def _action_in_words(action: OperatorAction) -> str:
+    reason = ", ".join(each for each in (action.reason_code, action.note) if each)
+    reference = f"; broker's reference: {action.broker_reference}" if action.broker_reference else ""
+    batch = f"; batch {action.batch_id}" if action.batch_id else ""
+    return f"{action.operator}: {action.kind} ({reason}{reference}{batch})"
 
 
-def _changes(snapshot: Snapshot) -> Iterator[TimelineEntry]:
+def _state_changes(snapshot: Snapshot) -> Iterator[TimelineEntry]:
     for change in snapshot.state_changes:
-        told = ""
-        if change.state in {State.SETTLED, State.EXPIRED} or change == _first_void(snapshot):
-            told = f"; the decision is {decision_of(change.state)}"
-        yield TimelineEntry(at=change.at, text=f"→ {change.state}: {change.reason}{told}")
+        decision = ""
+        if change.state in {State.SETTLED, State.EXPIRED} or change == _first_cancelling(snapshot):
+            decision = f"; the decision is {decision_of(change.state)}"
+        yield TimelineEntry(at=change.at, text=f"→ {change.state}: {change.reason}{decision}")
 
 
-def _first_void(snapshot: Snapshot) -> object:
+def _first_cancelling(snapshot: Snapshot) -> object:
     return next((each for each in snapshot.state_changes if each.state is State.CANCELLING), None)

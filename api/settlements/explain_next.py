@@ -1,4 +1,4 @@
-"""What happens to a settlement next, who does it, and when at the latest. Pure: the ledger's snapshot tells it all."""
+"""The next step of a settlement: what happens, who does it, and by when. Computed from the snapshot, without I/O."""
 
 from datetime import datetime, timedelta
 
@@ -14,27 +14,27 @@ NOBODY, AUTOMATION, OPERATOR = "nobody", "automation", "operator"
 
 
 def next_step(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
-    """Return what happens next. Moments are limits: with all workers down everything waits for them."""
+    """Return the next step. Its time is the latest one while workers run; without a worker the step waits for one."""
     match snapshot.state:
         case State.ADJUSTING:
             return _decision(settlement)
         case State.CANCELLING:
             return _compensation(settlement, snapshot)
         case State.ABORTED:
-            return _by_hand(settlement)
+            return _operator_decision(settlement)
         case _:
-            return NextStep(text="Nothing: this is the end.", who=NOBODY)
+            return NextStep(text="Finished; nothing to do.", who=NOBODY)
 
 
 def round_lasts_at_most(policy: SettlementPolicy) -> timedelta:
-    """Return how long one round of cancel attempts can last: every attempt to its limit, and the waits between."""
+    """Return the maximum duration of one round of cancels: the limits of all attempts, and the waits between them."""
     return CANCEL_START_TO_CLOSE * policy.cancel_max_attempts + timedelta(seconds=sum(waits_s(policy)))
 
 
 def _decision(settlement: SettlementInput) -> NextStep:
     expires_at = settlement.expires_at
     return NextStep(
-        text="The adjust is sent and answered, or the order expires unsent; the decision follows at once.",
+        text="The adjust is sent, or the order expires without being sent. The decision follows immediately.",
         who=AUTOMATION,
         at=expires_at + ADJUST_START_TO_CLOSE,
     )
@@ -42,35 +42,35 @@ def _decision(settlement: SettlementInput) -> NextStep:
 
 def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
     policy = settlement.policy
-    confirming = next((act for act in snapshot.cancel_intents if act.kind is CancelKind.CONFIRMING), None)
+    confirming = next((intent for intent in snapshot.cancel_intents if intent.kind is CancelKind.CONFIRMING), None)
     if confirming is not None and snapshot.calls[-1].cancel_result is not None:
         return NextStep(
-            text="After the quarantine a confirming cancel looks once more, for an adjust that arrived late.",
+            text="After the quarantine a confirming cancel is sent, in case the adjust arrived late.",
             who=AUTOMATION,
             at=confirming.due_at,
         )
     return NextStep(
         text=(
-            f"cancel adjust is sent up to {policy.cancel_max_attempts} times in this round, until it is answered "
-            "correctly; if it never is, the settlement is ABORTED and an operator decides."
+            f"cancel adjust is sent up to {policy.cancel_max_attempts} times in this round, until a reply settles it. "
+            "If none does, the settlement becomes ABORTED and an operator decides."
         ),
         who=AUTOMATION,
-        at=_round_began_at(snapshot, confirming) + round_lasts_at_most(policy),
+        at=_round_started_at(snapshot, confirming) + round_lasts_at_most(policy),
     )
 
 
-def _round_began_at(snapshot: Snapshot, confirming: CancelIntent | None) -> datetime:
-    began = [each.at for each in snapshot.state_changes if each.state is State.CANCELLING]
-    # A take-up begins a round without a change of state.
-    began += [act.at for act in snapshot.actions]
-    return max([*began, *([confirming.due_at] if confirming else [])], default=snapshot.updated_at)
+def _round_started_at(snapshot: Snapshot, confirming: CancelIntent | None) -> datetime:
+    started = [each.at for each in snapshot.state_changes if each.state is State.CANCELLING]
+    # A take-up starts a round without a change of state.
+    started += [action.at for action in snapshot.actions]
+    return max([*started, *([confirming.due_at] if confirming else [])], default=snapshot.updated_at)
 
 
-def _by_hand(settlement: SettlementInput) -> NextStep:
+def _operator_decision(settlement: SettlementInput) -> NextStep:
     number = settlement.adjust.requestUniqueNo
     return NextStep(
         text=(
-            "Nothing by itself. Ask the broker about the numbers above; then have cancel adjust tried again, or "
+            "Ask the broker about the request numbers in the timeline. Then retry the cancel, or "
             "close the case with the broker's reference."
         ),
         who=OPERATOR,

@@ -1,4 +1,4 @@
-"""POST /v1/settlements: accept an order, start its settlement, answer with the decision if it falls in time."""
+"""POST /v1/settlements: accept an order, start its settlement, and return the decision if it is made in time."""
 
 import asyncio
 import uuid
@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.http.access import Submitter
-from api.http.parameters import PlainInt64
-from api.http.problems import FieldError, ProblemError, documented
+from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
+from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
@@ -31,33 +31,33 @@ log = structlog.get_logger()
 router = APIRouter(route_class=StrictJsonRoute)
 
 POLL_AFTER_S = 1
-"""What `Retry-After` says beside a 202: an adjust is decided within little more than its 3 seconds."""
+"""`Retry-After` of a 202: an adjust is decided soon after its 3 seconds."""
 ACCEPT_LIMIT_S = 5.0
-"""How long the ledger may take to accept when the caller does not say how long it waits."""
+"""How long the ledger may take to accept an order whose caller does not wait."""
 DECIDE_AT_LEAST_S = 0.2
-"""What was accepted is started, even if accepting has taken the whole wait."""
+"""Minimum time for the start: an accepted order is started even if accepting it has used up the whole wait."""
 LEDGER_LIMIT_S = 0.5
-"""For what is only there to answer with the newest state; the settlement itself does not depend on it."""
+"""Limit for reads and writes that only make the response current. The settlement does not depend on them."""
 
 
 class SettlementHeaders(BaseModel):
-    """The headers of a POST, named as the wire contract names them."""
+    """The headers of a POST, with the names of the wire contract."""
 
     trace: str | None = Field(
         default=None,
         max_length=128,
         pattern=r"^[\x21-\x2b\x2d-\x7e]+$",
-        description="Identifies the order through every call; made by us if absent. No comma.",
+        description="Identifies the order in every call. Generated if absent. No comma.",
     )
     company_id: PlainInt64 | None = Field(
         default=None,
         alias="companyId",
-        description="The broker's company that the order belongs to. It is sent on to the external system; a repeat of "
-        "the order must name the same one. A header, not a query parameter.",
+        description="The broker's company of the order. It is passed on to the external system. A repeated "
+        "order must have the same one. A header, not a query parameter.",
         examples=[7],
     )
     prefer: list[str] = Field(
-        default=[], description="`wait=N` (RFC 7240): answer with the decision if it falls within N seconds."
+        default=[], description="`wait=N` (RFC 7240): return the decision if it is made within N seconds."
     )
 
 
@@ -65,14 +65,11 @@ class SettlementHeaders(BaseModel):
     SETTLEMENTS,
     status_code=HTTPStatus.ACCEPTED,
     responses={
-        200: {"model": Settlement, "description": "The same request again: its settlement as it stands"},
-        201: {"model": Settlement, "description": "Accepted, and decided within the wait"},
-        202: {"description": "Accepted; read its state at Location"},
+        200: {"model": Settlement, "description": "A repeated request: the current state of its settlement"},
+        201: {"model": Settlement, "description": "Accepted and decided within the wait"},
+        202: {"description": "Accepted and not decided yet; read the state at Location"},
         **documented(
-            ErrorCode.VALIDATION_FAILED,
-            ErrorCode.MALFORMED_REQUEST,
-            ErrorCode.BODY_TOO_LARGE,
-            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            *BODY_ERRORS,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.LEDGER_UNAVAILABLE,
             ErrorCode.TEMPORAL_UNAVAILABLE,
@@ -86,13 +83,14 @@ async def post_settlement(
     _: Submitter,
     headers: Annotated[SettlementHeaders, Header()],
 ) -> Settlement:
-    """Settle one order. Repeating it with the same requestUniqueNo is safe and answers for the same settlement.
+    """Settle one order. `requestUniqueNo` is its idempotency key: a repeated order returns the same settlement.
 
-    A repeat may have another requestTime, ip, trace or spelling of the amount. Another customer, user, currency,
-    bizType, operationType, amount, orderId or companyId is another order: refused (409), whatever was accepted stays.
+    A repeated order may differ in requestTime, ip, trace and the spelling of the amount. An order that differs in
+    customer, user, currency, bizType, operationType, amount, orderId or companyId is rejected (409); the accepted order
+    is unchanged.
 
-    The order may proceed only on `decision: PROCEED`. After any error the order must not proceed; a 503
-    or a broken connection leaves open whether it was accepted, and the same request again tells.
+    The order may proceed only on `decision: PROCEED`. After any error it must not proceed. After a 503 or a broken
+    connection the order may have been accepted; repeat the request to find out.
     """
     received_at = datetime.now(UTC)
     settlement = SettlementInput(
@@ -118,9 +116,9 @@ async def post_settlement(
 
 
 async def _accept(services: Services, settlement: SettlementInput) -> tuple[SettlementRecord, bool]:
-    """Take the number in the ledger, or find the settlement that has it; another order under it is refused.
+    """Insert the order into the ledger, or find it there; return whether it is new. Rejects another order (409).
 
-    The ledger comes first: it remembers longer than Temporal, and it is where GET looks.
+    The ledger comes before Temporal: it keeps settlements for longer, and GET reads from it.
     """
     try:
         accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
@@ -133,20 +131,20 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Sett
 
 
 def _number_reused(reused: NumberReusedError) -> ProblemError:
-    """Return the refusal of another order under a number; it shows nothing of the order that has the number."""
+    """Return the error for another order with the same number. It reveals nothing of the accepted order."""
     detail = (
-        f"this requestUniqueNo belongs to an order that differs in {', '.join(reused.fields)}; this request was "
-        "refused, and that settlement is untouched. Its decision, at Location, is the valid one for this number."
+        f"this requestUniqueNo belongs to an order that differs in {', '.join(reused.fields)}. This request was "
+        "rejected; that settlement is unchanged, and its decision, at Location, is the valid one for this number."
     )
     errors = [
-        FieldError(field=each, rule="differs from the order accepted under this number") for each in reused.fields
+        FieldError(field=field, rule="differs from the order accepted under this number") for field in reused.fields
     ]
-    at = {"Location": location(reused.accepted.number)}
-    return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=at)
+    headers = {"Location": location(reused.accepted.number)}
+    return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=headers)
 
 
 async def _decide(services: Services, accepted: SettlementRecord, wait_s: float) -> Snapshot:
-    """Start the settlement and return the snapshot to answer with: decided, if it is within the wait."""
+    """Start the settlement and return its snapshot, decided if the decision is made within the wait."""
     taken_up = take_up_if_stale(accepted.settlement, accepted.snapshot, datetime.now(UTC))
     if wait_s == 0:
         await start(services.temporal, accepted.settlement, taken_up)
@@ -159,26 +157,28 @@ async def _decide(services: Services, accepted: SettlementRecord, wait_s: float)
 
 
 async def _read_again(services: Services, accepted: SettlementRecord) -> Snapshot:
-    """Return the newest snapshot there is. The settlement is started: a ledger that is away changes nothing now."""
+    """Return the newest snapshot. The settlement has started, so an unreachable ledger is not an error."""
     try:
         async with asyncio.timeout(LEDGER_LIMIT_S):
             found = await services.ledger.find(accepted.number)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("not read again", settlement=accepted.number, error=type(error).__name__)
+        log.warning("newest state not read", settlement=accepted.number, error=type(error).__name__)
         return accepted.snapshot
     return found.snapshot if found is not None else accepted.snapshot
 
 
 async def _write_through(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> None:
-    """Let a GET that follows this answer see the same decision. Bounded and best effort.
+    """Write the decision to the ledger, so that the next GET shows it. Best effort, at most `LEDGER_LIMIT_S`.
 
-    The workflow's own write is the durable one; this one only comes earlier.
+    The durable write is the workflow's; this one is only earlier.
     """
     try:
         async with asyncio.timeout(LEDGER_LIMIT_S):
             await services.ledger.record(settlement, snapshot)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("not written through", settlement=settlement.adjust.requestUniqueNo, error=type(error).__name__)
+        log.warning(
+            "decision not written through", settlement=settlement.adjust.requestUniqueNo, error=type(error).__name__
+        )
 
 
 def _describe(response: Response, number: str, snapshot: Snapshot, *, is_new: bool, wait_s: int) -> None:

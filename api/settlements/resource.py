@@ -1,4 +1,4 @@
-"""The settlement resource as an answer: how it is built, where it is found."""
+"""The settlement resource: how it is built, found and linked."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -20,21 +20,23 @@ from settlement.states import State
 
 SETTLEMENTS = "/v1/settlements"
 
-_NUMBER_IN_PATH = (
-    "The settlement's number, percent-encoded, a slash too (`%2F`). The numbers `.` and `..` are written `%7F.` and "
+_PATH_DESCRIPTION = (
+    "The settlement's number, percent-encoded, also a slash (`%2F`). The numbers `.` and `..` are written `%7F.` and "
     "`%7F..`, because clients remove dot segments from paths."
 )
 
 
-def _known_form(request_unique_no: Annotated[str, Path(alias="requestUniqueNo", description=_NUMBER_IN_PATH)]) -> str:
-    """Return the number that a path names; one that cannot exist is not found, and reaches no database."""
+def _number_of_path(
+    request_unique_no: Annotated[str, Path(alias="requestUniqueNo", description=_PATH_DESCRIPTION)],
+) -> str:
+    """Return the number in a path. Rejects malformed numbers with 404 before any query."""
     number = number_in(request_unique_no)
     if not is_unique_no(number):
         raise not_found(number)
     return number
 
 
-NumberInPath = Annotated[str, Depends(_known_form)]
+NumberInPath = Annotated[str, Depends(_number_of_path)]
 
 
 def not_found(request_unique_no: str) -> ProblemError:
@@ -43,7 +45,7 @@ def not_found(request_unique_no: str) -> ProblemError:
 
 
 async def find_or_404(services: Services, request_unique_no: str) -> SettlementRecord:
-    """Return the settlement from the ledger, or raise the 404."""
+    """Return the settlement from the ledger. Raises ProblemError NOT_FOUND."""
     found = await services.ledger.find(request_unique_no)
     if found is None:
         raise not_found(request_unique_no)
@@ -56,7 +58,7 @@ def location(request_unique_no: str) -> str:
 
 
 def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> Settlement:
-    """Build the resource from what was accepted and what has become of it."""
+    """Build the resource from the accepted order and the newest snapshot."""
     return Settlement(
         request_unique_no=settlement.adjust.requestUniqueNo,
         state=snapshot.state,
@@ -86,7 +88,7 @@ def _cause(snapshot: Snapshot) -> Rule | None:
 
 
 def temporal_ui_url(services: Services, workflow: str) -> str | None:
-    """Return the address of a workflow's page; None where no UI address is configured."""
+    """Return the address of a workflow's page in the Temporal UI; None if SETTLEMENT_TEMPORAL_UI_URL is not set."""
     base = services.settings.temporal_ui_url
     if base is None:
         return None

@@ -1,1 +1,1 @@
-"""The commands, one file for each thing that can be asked for."""
+"""The commands: one module for each command or group of commands, and the views that they share."""

@@ -1,9 +1,8 @@
-"""How a batch is shown, and how it ended."""
+"""The views of a batch, its items and its preview, and the exit code for its result."""
 
 from cli.commands.exposure import totals_table
 from cli.exits import Exit
-from cli.rendering import Block, Fields, Row, Table
-from cli.text import counts
+from cli.rendering import Block, Fields, Row, Table, counts
 from settlement.batch_retry import Batch, BatchItem, BatchPreview, BatchState, ItemOutcome
 from settlement.states import State
 
@@ -12,19 +11,19 @@ ITEM_COLUMNS = ("position", "requestUniqueNo", "outcome", "state", "cancelResult
 
 
 def preview_view(preview: BatchPreview) -> list[Block]:
-    """Return what a batch would touch."""
+    """Return the view of a preview: what a batch would retry."""
     fields = [
         ("count", preview.count),
         ("oldestAcceptedAt", preview.oldest_accepted_at),
         ("newestAcceptedAt", preview.newest_accepted_at),
     ]
     lines = [(line.company_id, line.cause, line.currency, line.count, line.amount) for line in preview.lines]
-    broken_down = Table(("companyId", "cause", "currency", "count", "amount"), lines, "by company and cause")
-    return [Fields(fields), totals_table(preview.totals), broken_down]
+    by_company = Table(("companyId", "cause", "currency", "count", "amount"), lines, "by company and cause")
+    return [Fields(fields), totals_table(preview.totals), by_company]
 
 
 def batch_view(batch: Batch) -> list[Block]:
-    """Return a batch and how far it has come."""
+    """Return the view of a batch and its progress."""
     selection = batch.selection.model_dump(mode="json", exclude_none=True)
     fields = [
         ("batchId", batch.batch_id),
@@ -45,7 +44,7 @@ def batch_view(batch: Batch) -> list[Block]:
 
 
 def batch_row(batch: Batch) -> Row:
-    """Return a batch's row under `BATCH_COLUMNS`."""
+    """Return the row of a batch for `BATCH_COLUMNS`."""
     retried = batch.outcomes.get(ItemOutcome.RETRIED, 0)
     return (
         batch.batch_id,
@@ -61,7 +60,7 @@ def batch_row(batch: Batch) -> Row:
 
 
 def item_row(item: BatchItem) -> Row:
-    """Return an item's row under `ITEM_COLUMNS`."""
+    """Return the row of an item for `ITEM_COLUMNS`."""
     return (
         item.position,
         item.request_unique_no,
@@ -73,18 +72,18 @@ def item_row(item: BatchItem) -> Row:
     )
 
 
-def tried(batch: Batch) -> int:
-    """Count the settlements that the batch is through with, whatever came of it."""
+def processed_count(batch: Batch) -> int:
+    """Return the number of settlements that are no longer pending, whatever their outcome."""
     return batch.count - batch.outcomes.get(ItemOutcome.PENDING, 0)
 
 
-def at_rest(batch: Batch) -> bool:
-    """Tell whether nothing more happens by itself: the batch has ended, and so have the compensations it began."""
+def is_finished(batch: Batch) -> bool:
+    """Return whether the batch has ended and none of its settlements is still being cancelled."""
     return batch.state is not BatchState.RUNNING and not batch.states.get(State.CANCELLING, 0)
 
 
-def how_it_ended(batch: Batch) -> Exit:
-    """Return OK if every settlement was retried and none is aborted again."""
+def exit_code_of(batch: Batch) -> Exit:
+    """Return OK if every settlement was retried and none is aborted again, else BAD_RESULT."""
     all_retried = batch.outcomes.get(ItemOutcome.RETRIED, 0) == batch.count
-    good = batch.state is BatchState.DONE and all_retried and not batch.states.get(State.ABORTED, 0)
-    return Exit.OK if good else Exit.BAD
+    is_good = batch.state is BatchState.DONE and all_retried and not batch.states.get(State.ABORTED, 0)
+    return Exit.OK if is_good else Exit.BAD_RESULT

@@ -1,4 +1,4 @@
-"""`settlement events`: follow one settlement as it goes from state to state."""
+"""`settlement events`: follow the state changes of one settlement."""
 
 import json
 from typing import Annotated
@@ -10,7 +10,7 @@ from cli.commands.settlement_views import path_of
 from cli.exits import CliError, Exit, NoAnswerError
 from cli.options import Number
 from cli.retry_policy import RetryPolicy
-from cli.screen import Form
+from cli.screen import OutputFormat
 from cli.session import Session, session_of
 from settlement.snapshot import SettlementEvent
 from settlement.states import END_STATES
@@ -23,15 +23,15 @@ def events(
     context: typer.Context,
     number: Number,
     *,
-    after: Annotated[int | None, typer.Option(min=0, help="Only what came after this event's id.")] = None,
+    after: Annotated[int | None, typer.Option(min=0, help="Show only the events after this event id.")] = None,
 ) -> None:
-    """Follow one settlement until its end; what breaks off is taken up where it was, nothing twice.
+    """Follow one settlement until its end. After a broken connection it continues with the next event.
 
-    An aborted settlement is not at its end: it waits for an operator, and so does this command. Ctrl-C leaves.
+    An ABORTED settlement has not ended: it waits for an operator, and this command waits too. Ctrl-C ends it.
     """
     session = session_of(context)
     follower = _Follower(session, number, after)
-    retry_policy = RetryPolicy(session.screen.say)
+    retry_policy = RetryPolicy(session.screen.notify)
     while not follower.ended:
         try:
             follower.follow(retry_policy)
@@ -40,66 +40,66 @@ def events(
 
 
 class _Follower:
-    """Prints each event once, whatever the stream repeats."""
+    """Reads event streams and prints each event once, even if a stream repeats it."""
 
     def __init__(self, session: Session, number: str, after: int | None) -> None:
         self._session = session
         self._number = number
-        self._last = -1 if after is None else after
-        self._begun = False
-        self._nothing_more = False
+        self._last_id = -1 if after is None else after
+        self._is_header_printed = False
+        self._had_ended = False
         self.ended = False
 
     def follow(self, retry_policy: RetryPolicy) -> None:
-        """Read one stream to the settlement's end, or to where the API ends it; NoAnswerError where it breaks off."""
-        last_event_id = str(self._last) if self._last >= 0 else None
+        """Read one stream until the settlement or the stream ends. Raises NoAnswerError if the connection breaks."""
+        last_event_id = str(self._last_id) if self._last_id >= 0 else None
         with self._session.api.events(path_of(self._number, "events"), last_event_id) as stream:
-            retry_policy.reached()
-            self._begin()
+            retry_policy.end_outage()
+            self._print_header()
             for event in stream:
                 if event.data:
-                    retry_policy.answered()
-                    self._take(event)
+                    retry_policy.reset()
+                    self._handle(event)
                 if self.ended:
                     return
-        self._look_whether_more_will_come()
+        self._check_state()
         if not self.ended:
             retry_policy.pause()
 
-    def _look_whether_more_will_come(self) -> None:
-        """End once a whole stream, begun after the settlement had ended, brought no end: `--after` lay behind it."""
-        self.ended = self._nothing_more
+    def _check_state(self) -> None:
+        """End after a complete stream that started after the settlement's end: `--after` has named the last event."""
+        self.ended = self._had_ended
         settlement = self._session.api.get(path_of(self._number)).json()
-        self._nothing_more = isinstance(settlement, dict) and settlement.get("state") in END_STATES
+        self._had_ended = isinstance(settlement, dict) and settlement.get("state") in END_STATES
 
-    def _begin(self) -> None:
-        if not self._begun and self._session.screen.form is Form.PLAIN:
+    def _print_header(self) -> None:
+        if not self._is_header_printed and self._session.screen.format is OutputFormat.PLAIN:
             self._session.screen.stream_row(_COLUMNS, _WIDTHS)
-        self._begun = True
+        self._is_header_printed = True
 
-    def _take(self, sent: httpx2.ServerSentEvent) -> None:
+    def _handle(self, received: httpx2.ServerSentEvent) -> None:
         try:
-            position, value = int(sent.id), json.loads(sent.data)
+            event_id, value = int(received.id), json.loads(received.data)
             event = SettlementEvent.model_validate(value)
         except ValueError:
-            raise _UnreadableError from None
-        if position > self._last:
-            self._last = position
-            self._print(position, value, event)
+            raise _UnreadableEventError from None
+        if event_id > self._last_id:
+            self._last_id = event_id
+            self._print(event_id, value, event)
         self.ended = event.state in END_STATES
 
-    def _print(self, position: int, value: object, event: SettlementEvent) -> None:
+    def _print(self, event_id: int, value: object, event: SettlementEvent) -> None:
         screen = self._session.screen
-        if screen.form is Form.JSON:
+        if screen.format is OutputFormat.JSON:
             screen.json_line(value)
         else:
-            screen.stream_row((position, event.at, event.state, event.decision, event.reason), _WIDTHS)
+            screen.stream_row((event_id, event.at, event.state, event.decision, event.reason), _WIDTHS)
 
 
-class _UnreadableError(CliError):
-    """An event that this program cannot read: asking again would bring it again."""
+class _UnreadableEventError(CliError):
+    """This program cannot read an event. It is not repeated, because the API would send the same event again."""
 
     code = Exit.NO_ANSWER
 
     def __init__(self) -> None:
-        super().__init__("the event stream holds what is no settlement event")
+        super().__init__("the event stream contains an event that this program cannot read")

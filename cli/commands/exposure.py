@@ -1,4 +1,4 @@
-"""`settlement exposure`: how much money is in doubt."""
+"""`settlement exposure`: the money in doubt."""
 
 from typing import Annotated
 
@@ -10,14 +10,16 @@ from cli.session import session_of
 from settlement.exposure import CurrencyTotal, Exposure, ExposureBy
 
 
-def exposure(context: typer.Context, *, by: Annotated[ExposureBy, choice(ExposureBy, "WORD")] = ExposureBy.AGE) -> None:
+def exposure(
+    context: typer.Context, *, by: Annotated[ExposureBy, choice(ExposureBy, "GROUP")] = ExposureBy.AGE
+) -> None:
     """Show the money in doubt, by currency, company, state, and age or cause.
 
-    In doubt is what brokers may hold though the order is void.
+    Money is in doubt if a broker may hold it although the order is void.
     """
     session = session_of(context)
     answer = session.api.get("/v1/exposure", {"by": by.value})
-    session.screen.answer(answer, lambda: _view(answer.read(Exposure), by))
+    session.screen.show_response(answer, lambda: _view(answer.read(Exposure), by))
 
 
 def _view(found: Exposure, by: ExposureBy) -> list[Block]:
@@ -34,10 +36,14 @@ def _view(found: Exposure, by: ExposureBy) -> list[Block]:
         )
         for line in found.lines
     ]
-    return [Fields([("asOf", found.as_of)]), totals_table(found.totals), Table(columns, lines, f"in doubt, by {by}")]
+    return [
+        Fields([("asOf", found.as_of)]),
+        totals_table(found.totals),
+        Table(columns, lines, f"in doubt, by {by}"),
+    ]
 
 
 def totals_table(totals: tuple[CurrencyTotal, ...]) -> Table:
-    """Return sums by currency as a table."""
+    """Return the sums by currency as a table."""
     rows = [(total.currency, total.count, total.amount) for total in totals]
     return Table(("currency", "count", "amount"), rows, "sums")

@@ -1,4 +1,4 @@
-"""`settlement retry` and `resolve`: what an operator may do to an aborted settlement."""
+"""`settlement retry` and `resolve`: the actions of an operator on an aborted settlement."""
 
 import json
 import time
@@ -10,8 +10,8 @@ import typer
 from cli.api import ApiResponse
 from cli.commands.settlement_views import path_of, summary
 from cli.exits import Exit, NoAnswerError
-from cli.options import Note, Number, RetryWhy, choice
-from cli.retry_policy import POLL_EVERY_S, RetryPolicy
+from cli.options import Note, Number, RetryReasonOption, choice
+from cli.retry_policy import POLL_INTERVAL_S, RetryPolicy
 from cli.session import Session, session_of
 from schemas.explanation import command_on
 from schemas.settlement import Settlement
@@ -25,26 +25,26 @@ def retry(
     context: typer.Context,
     number: Number,
     *,
-    reason: RetryWhy,
+    reason: RetryReasonOption,
     note: Note,
     reference: Annotated[str | None, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")] = None,
     wait: Annotated[
-        float, typer.Option(min=0, max=WAIT_MAX_S, metavar="SECONDS", help="Wait so long for how it ends; 0: do not.")
+        float, typer.Option(min=0, max=WAIT_MAX_S, metavar="SECONDS", help="Maximum wait for the result; 0: no wait.")
     ] = 0,
 ) -> None:
-    """Have cancel adjust tried again for an aborted settlement: the same number, a full round of attempts.
+    """Retry cancel adjust for an aborted settlement: a new round of attempts with the same number.
 
-    With --wait, exit code 0 means that it has ended, 4 that it is aborted again, 5 that neither came within the wait.
+    Exit codes with --wait: 0, the settlement has ended; 4, it is aborted again; 5, neither within the wait.
     """
     body = {"reasonCode": reason, "note": note, **({} if reference is None else {"brokerReference": reference})}
     session = session_of(context)
     answer = _send(session, number, "cancel-adjust-retries", body)
     code = Exit.OK
     if wait:
-        answer, code = _ended(session, number, answer, wait)
-    session.screen.answer(answer, lambda: [summary(answer.read(Settlement))])
-    if code is Exit.UNDECIDED:
-        session.screen.say(f"neither ended nor aborted again after {wait:g} s; settlement show {number} tells later")
+        answer, code = _wait_for_result(session, number, answer, wait)
+    session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
+    if code is Exit.NO_RESULT:
+        session.screen.notify(f"no result after {wait:g} s; check later with: {command_on(number, 'show')}")
     raise typer.Exit(code)
 
 
@@ -52,39 +52,42 @@ def resolve(
     context: typer.Context,
     number: Number,
     *,
-    reason: Annotated[ResolveReason, choice(ResolveReason, "WORD")],
+    reason: Annotated[ResolveReason, choice(ResolveReason, "REASON")],
     note: Note,
     reference: Annotated[str, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")],
 ) -> None:
-    """Close an aborted settlement by hand: nothing is sent, and it cannot be taken back."""
+    """Close an aborted settlement. Nothing is sent to the broker. It cannot be undone."""
     body = {"reasonCode": reason, "note": note, "brokerReference": reference}
     session = session_of(context)
     answer = _send(session, number, "resolution", body)
-    session.screen.answer(answer, lambda: [summary(answer.read(Settlement))])
+    session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
 
 
-def _send(session: Session, number: str, act: str, body: Mapping[str, str]) -> ApiResponse:
-    """Send it once: after a 503 it may have been done, and only the settlement's state tells."""
+def _send(session: Session, number: str, action: str, body: Mapping[str, str]) -> ApiResponse:
+    """Send the action once. After a 503 it may have been done; the state of the settlement shows it."""
     try:
-        return session.api.post(path_of(number, act), json.dumps(body).encode())
+        return session.api.post(path_of(number, action), json.dumps(body).encode())
     except NoAnswerError as error:
         if not error.never_sent:
-            session.screen.say(f"it may have been done all the same; {command_on(number, 'show')} tells")
+            session.screen.notify(f"it may have been done; check with: {command_on(number, 'show')}")
         raise
 
 
-def _ended(session: Session, number: str, answer: ApiResponse, wait_s: float) -> tuple[ApiResponse, Exit]:
-    """Read the settlement until the retry has led to its end or back to ABORTED; an older record does not count."""
-    acts = len(answer.read(Settlement).operator_actions)
-    retry_policy = RetryPolicy(session.screen.say)
-    ends_at = time.monotonic() + wait_s
+def _wait_for_result(session: Session, number: str, answer: ApiResponse, wait_s: float) -> tuple[ApiResponse, Exit]:
+    """Poll the settlement until it has ended or is ABORTED again, or until the wait is over.
+
+    An ABORTED record with fewer operator actions than `answer` is from before the retry, and is ignored.
+    """
+    action_count = len(answer.read(Settlement).operator_actions)
+    retry_policy = RetryPolicy(session.screen.notify)
+    deadline = time.monotonic() + wait_s
     while True:
         settlement = answer.read(Settlement)
         if settlement.state in END_STATES:
             return answer, Exit.OK
-        if settlement.state is State.ABORTED and len(settlement.operator_actions) >= acts:
-            return answer, Exit.BAD
-        if time.monotonic() >= ends_at:
-            return answer, Exit.UNDECIDED
-        time.sleep(POLL_EVERY_S)
+        if settlement.state is State.ABORTED and len(settlement.operator_actions) >= action_count:
+            return answer, Exit.BAD_RESULT
+        if time.monotonic() >= deadline:
+            return answer, Exit.NO_RESULT
+        time.sleep(POLL_INTERVAL_S)
         answer = retry_policy.call(lambda: session.api.get(path_of(number)))

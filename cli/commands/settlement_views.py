@@ -1,4 +1,4 @@
-"""How a settlement is shown: in a list, and whole."""
+"""The views of a settlement: a row of a list, a summary, and all details."""
 
 from cli.rendering import Block, Fields, Table
 from contract.adjust import AdjustBody
@@ -40,12 +40,12 @@ _REPLY_COLUMNS = ("sentAt", "operation", "bizCode", "code", "msg", "msgParams", 
 
 
 def path_of(number: str, *further: str) -> str:
-    """Return the path of a settlement, or of something beneath it."""
+    """Return the path of a settlement, or of one of its sub-resources."""
     return "/".join([PREFIX, segment_of(number), *further])
 
 
 def list_row(settlement: Settlement) -> list[object]:
-    """Return a settlement's row under `LIST_COLUMNS`."""
+    """Return the row of a settlement for `LIST_COLUMNS`."""
     order = settlement.order
     return [
         settlement.request_unique_no,
@@ -62,8 +62,8 @@ def list_row(settlement: Settlement) -> list[object]:
 
 
 def summary(settlement: Settlement) -> Fields:
-    """Return where a settlement stands."""
-    said = settlement.broker_message
+    """Return the main fields of a settlement: state, decision, cause, amount and times."""
+    message = settlement.broker_message
     return Fields(
         [
             ("requestUniqueNo", settlement.request_unique_no),
@@ -72,8 +72,8 @@ def summary(settlement: Settlement) -> Fields:
             ("cancelResult", settlement.cancel_result),
             ("cause", settlement.cause),
             ("reason", settlement.reason),
-            ("brokerCode", said.code if said else None),
-            ("brokerMessage", said.text if said else None),
+            ("brokerCode", message.code if message else None),
+            ("brokerMessage", message.text if message else None),
             ("amount", settlement.order.amount),
             ("currency", settlement.order.currency),
             ("acceptedAt", settlement.accepted_at),
@@ -84,15 +84,15 @@ def summary(settlement: Settlement) -> Fields:
     )
 
 
-def whole(settlement: Settlement) -> list[Block]:
-    """Return all there is to know of a settlement: it, its order, calls, acts and states."""
+def full_view(settlement: Settlement) -> list[Block]:
+    """Return all details of a settlement: its fields, its order, states, calls, replies and operator actions."""
     fields = [*summary(settlement).rows, ("companyId", settlement.company_id), ("trace", settlement.trace)]
-    known = {name for name, _ in fields}
-    fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in known]
+    shown = {name for name, _ in fields}
+    fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in shown]
     states = [(change.at, change.state, change.reason) for change in settlement.state_changes]
-    acts = [
-        (act.at, act.kind, act.operator, act.reason_code, act.note, act.broker_reference, act.batch_id)
-        for act in settlement.operator_actions
+    actions = [
+        (each.at, each.kind, each.operator, each.reason_code, each.note, each.broker_reference, each.batch_id)
+        for each in settlement.operator_actions
     ]
     replies = [(call, call.verdict.reply) for call in settlement.calls if call.verdict.reply is not None]
     return [
@@ -100,7 +100,9 @@ def whole(settlement: Settlement) -> list[Block]:
         Table(("at", "state", "reason"), states, "states"),
         Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
         Table(_REPLY_COLUMNS, [_reply_row(call, reply) for call, reply in replies], "replies"),
-        Table(("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId"), acts, "operator acts"),
+        Table(
+            ("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId"), actions, "operator actions"
+        ),
     ]
 
 
@@ -132,11 +134,11 @@ def _reply_row(call: CallRecord, reply: ReplyRecord) -> list[object]:
         reply.msg_params,
         reply.tm,
         reply.trace,
-        _as_json(reply.ok),
-        _as_json(reply.fail),
+        _json_bool(reply.ok),
+        _json_bool(reply.fail),
         reply.data,
     ]
 
 
-def _as_json(value: bool | None) -> str | None:  # noqa: FBT001 - a value of the reply
+def _json_bool(value: bool | None) -> str | None:  # noqa: FBT001 - a value of the reply
     return None if value is None else str(value).lower()

@@ -1,4 +1,4 @@
-"""`settlement submit`: have an order settled, and learn whether it may proceed."""
+"""`settlement submit`: send an order and wait for its decision."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from cli.api import ApiResponse
 from cli.commands.settlement_views import PREFIX, summary
 from cli.exits import Exit, NoAnswerError, RefusedError, UsageError
 from cli.options import Company, choice
+from cli.rendering import clean
 from cli.session import Session, session_of
-from cli.text import clean
 from contract.fields import OperationType, decimal_places
 from schemas.explanation import command_on
 from schemas.settlement import Settlement
@@ -23,7 +23,7 @@ from settlement.states import Decision
 WAIT_MAX_S = 60
 FILE_BYTES_MAX = 1024 * 1024
 
-_NEEDED = (
+_REQUIRED_FIELDS = (
     "requestUniqueNo",
     "orderId",
     "thirdServerCode",
@@ -36,45 +36,47 @@ _NEEDED = (
 )
 
 
-def _printable(value: str | None) -> str | None:
+def _valid_trace(value: str | None) -> str | None:
     if value is not None and not re.fullmatch("[\x21-\x2b\x2d-\x7e]+", value):
-        message = "must be printable ASCII without blanks and commas"
+        message = "must be printable ASCII without spaces and commas"
         raise typer.BadParameter(message)
     return value
+
+
+OrderFile = Annotated[
+    Path | None, typer.Option(help="The order as JSON, sent unchanged; - reads stdin.", allow_dash=True)
+]
+Trace = Annotated[
+    str | None,
+    typer.Option(callback=_valid_trace, help="Sent with every external call. Default: chosen by the API."),
+]
+Wait = Annotated[int, typer.Option(min=0, max=WAIT_MAX_S, metavar="SECONDS", help="Maximum wait for the decision.")]
 
 
 def submit(
     context: typer.Context,
     *,
-    file: Annotated[
-        Path | None, typer.Option(help="The order as JSON, sent exactly as it is; - for stdin.", allow_dash=True)
-    ] = None,
-    request_unique_no: Annotated[str | None, typer.Option(help="A number of its own for each order.")] = None,
-    order_id: Annotated[int | None, typer.Option()] = None,
-    third_server_code: Annotated[str | None, typer.Option(help="The customer at the broker.")] = None,
-    user_name: Annotated[str | None, typer.Option(help="The customer on the platform.")] = None,
+    file: OrderFile = None,
+    request_unique_no: Annotated[str | None, typer.Option(help="Unique number of the order.")] = None,
+    order_id: Annotated[int | None, typer.Option(help="The orderId of the order.")] = None,
+    third_server_code: Annotated[str | None, typer.Option(help="Identifies the customer at the broker.")] = None,
+    user_name: Annotated[str | None, typer.Option(help="Identifies the customer on the platform.")] = None,
     currency: Annotated[str | None, typer.Option(help="ISO 4217, such as USD.")] = None,
     biz_type: Annotated[int | None, typer.Option(help="1, 2, 10, 11 or 12.")] = None,
-    operation_type: Annotated[OperationType | None, choice(OperationType, "WORD")] = None,
-    amount: Annotated[str | None, typer.Option(help="Plain decimal, such as 12.50; sent as it is.")] = None,
-    amount_digits: Annotated[int | None, typer.Option(help="Default: the decimals of the amount.")] = None,
-    request_time: Annotated[int | None, typer.Option(help="Milliseconds since 1970; default: now.")] = None,
-    ip: Annotated[str | None, typer.Option(help="The customer's address.")] = None,
+    operation_type: Annotated[OperationType | None, choice(OperationType, "TYPE")] = None,
+    amount: Annotated[str | None, typer.Option(help="Decimal number, such as 12.50; sent unchanged.")] = None,
+    amount_digits: Annotated[int | None, typer.Option(help="Decimal places. Default: those of --amount.")] = None,
+    request_time: Annotated[int | None, typer.Option(help="Milliseconds since 1970. Default: now.")] = None,
+    ip: Annotated[str | None, typer.Option(help="The customer's IP address.")] = None,
     metadata: Annotated[str | None, typer.Option(help="JSON text.")] = None,
     company: Company = None,
-    trace: Annotated[
-        str | None, typer.Option(callback=_printable, help="Sent with every call; default: one made by the API.")
-    ] = None,
-    wait: Annotated[
-        int, typer.Option(min=0, max=WAIT_MAX_S, metavar="SECONDS", help="How long to wait for the decision.")
-    ] = 10,
+    trace: Trace = None,
+    wait: Wait = 10,
 ) -> None:
-    """Have an order settled.
+    """Send an order, wait for its decision and show it. The order may proceed only after exit code 0 (PROCEED).
 
-    Exit code 0 means PROCEED and nothing else. VOID: 4. Not decided within the wait: 5; the order must not
-    proceed until it is. After 3 it is in doubt: the order must not proceed; the same order again is safe and tells.
+    Exit code 4: VOID. 5: no decision within the wait. 3: in doubt. After 5 or 3 the same order may be sent again.
     """
-    session = session_of(context)
     fields = {
         "requestUniqueNo": request_unique_no,
         "orderId": order_id,
@@ -89,16 +91,23 @@ def submit(
         "ip": ip,
         "metadata": metadata,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
-    content = _from_fields(given) if file is None else _from_file(file, given)
+    content = _content(file, {name: value for name, value in fields.items() if value is not None})
+    raise typer.Exit(_submit(session_of(context), content, company, trace, wait))
+
+
+def _submit(session: Session, content: bytes, company: int | None, trace: str | None, wait_s: int) -> Exit:
     headers = {"companyId": None if company is None else str(company), "trace": trace}
-    answer = _post(session, content, {name: value for name, value in headers.items() if value is not None}, wait)
-    raise typer.Exit(_tell(session, answer, wait))
+    response = _post(session, content, {name: value for name, value in headers.items() if value is not None}, wait_s)
+    return _show_result(session, response, wait_s)
+
+
+def _content(file: Path | None, given: dict[str, Any]) -> bytes:
+    return _from_fields(given) if file is None else _from_file(file, given)
 
 
 def _from_file(file: Path, given: dict[str, Any]) -> bytes:
     if given:
-        message = f"--file holds the whole order: it goes without {', '.join(map(_option, given))}"
+        message = f"--file contains the complete order; remove {', '.join(map(_option, given))}"
         raise UsageError(message)
     try:
         if str(file) == "-":
@@ -110,15 +119,15 @@ def _from_file(file: Path, given: dict[str, Any]) -> bytes:
         message = f"--file: {file}: {error.strerror}"
         raise UsageError(message) from error
     if len(content) > FILE_BYTES_MAX:
-        message = f"--file: {file}: larger than any order"
+        message = f"--file: {file}: larger than {FILE_BYTES_MAX} bytes"
         raise UsageError(message)
     return content
 
 
 def _from_fields(given: dict[str, Any]) -> bytes:
-    missing = [name for name in _NEEDED if name not in given]
+    missing = [name for name in _REQUIRED_FIELDS if name not in given]
     if missing:
-        message = f"an order needs {', '.join(map(_option, missing))}; or --file"
+        message = f"missing {', '.join(map(_option, missing))}; or use --file"
         raise UsageError(message)
     order = {"amountDigits": decimal_places(given["amount"]), "requestTime": time.time_ns() // 1_000_000, **given}
     return json.dumps(order).encode()
@@ -128,46 +137,46 @@ def _option(name: str) -> str:
     return "--" + "".join(f"-{each.lower()}" if each.isupper() else each for each in name)
 
 
-def _post(session: Session, content: bytes, headers: dict[str, str], wait: int) -> ApiResponse:
-    """Post the order. Repeating it is safe, for it carries its number; so a 503 has it repeated."""
-    if wait:
-        headers["Prefer"] = f"wait={wait}"
+def _post(session: Session, content: bytes, headers: dict[str, str], wait_s: int) -> ApiResponse:
+    """Post the order. It is repeated after a 503, which is safe because its number is an idempotency key."""
+    if wait_s:
+        headers["Prefer"] = f"wait={wait_s}"
     try:
-        return session.api.post(PREFIX, content, headers=headers, wait_s=wait, repeatable=True)
+        return session.api.post(PREFIX, content, headers=headers, wait_s=wait_s, idempotent=True)
     except RefusedError:
-        session.screen.say("the order must not proceed")
+        session.screen.notify("the order must not proceed")
         raise
     except NoAnswerError as error:
         if error.never_sent:
-            session.screen.say("this attempt sent nothing; the order must not proceed")
+            session.screen.notify("nothing was sent; the order must not proceed")
         else:
-            session.screen.say(f"in doubt: the order must not proceed; {_how_to_tell(content)}")
+            session.screen.notify(f"in doubt: the order must not proceed; {_how_to_check(content)}")
         raise
 
 
-def _how_to_tell(content: bytes) -> str:
-    """Say how to find out: the same order again, or its state."""
+def _how_to_check(content: bytes) -> str:
+    """Return how to find out the state of an order that is in doubt."""
     try:
         order = json.loads(content)
         show = command_on(order["requestUniqueNo"], "show")
     except (ValueError, TypeError, KeyError, RecursionError):
-        return "the same order again is safe and tells"
-    return clean(f"the same order again is safe and tells; or {show}")
+        return "send the same order again, which is safe"
+    return clean(f"send the same order again, which is safe, or check with: {show}")
 
 
-def _tell(session: Session, answer: ApiResponse, wait: int) -> Exit:
-    settlement = answer.read(Settlement)
+def _show_result(session: Session, response: ApiResponse, wait_s: int) -> Exit:
+    settlement = response.read(Settlement)
     screen = session.screen
-    screen.answer(answer, lambda: [summary(settlement)])
-    if answer.headers.get("idempotent-replayed") == "true":
-        screen.say("this order was accepted before; this is where it stands")
+    screen.show_response(response, lambda: [summary(settlement)])
+    if response.headers.get("idempotent-replayed") == "true":
+        screen.notify("this order was accepted before; this is its current state")
     if settlement.decision is Decision.PROCEED:
-        screen.say("PROCEED: the order may proceed")
+        screen.notify("PROCEED: the order may proceed")
         return Exit.OK
     if settlement.decision is Decision.VOID:
-        screen.say("VOID: the order must not proceed")
-        return Exit.BAD
-    after = f" after {wait} s" if wait else ""
+        screen.notify("VOID: the order must not proceed")
+        return Exit.BAD_RESULT
+    after = f" after {wait_s} s" if wait_s else ""
     show = command_on(settlement.request_unique_no, "show")
-    screen.say(f"undecided{after}: the order must not proceed yet; {show}")
-    return Exit.UNDECIDED
+    screen.notify(f"no decision yet{after}: the order must not proceed; check with: {show}")
+    return Exit.NO_RESULT

@@ -43,7 +43,7 @@ def differences(row: Row[Any], request: BatchRetryRequest) -> tuple[str, ...]:
     """Return the names of the request's fields that differ from the request with which a batch was created."""
     values = batch_values(row.batch_id, request, row.operator, row.idempotency_key, row.created_at)
     names = {name: field.alias or to_camel(name) for name, field in BatchRetryRequest.model_fields.items()}
-    return tuple(alias for name, alias in names.items() if row._mapping[name] != values[name])  # noqa: SLF001
+    return tuple(alias for name, alias in names.items() if row._mapping[name] != values[name])  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def preview_lines(rows: Iterable[Any]) -> tuple[BatchPreviewLine, ...]:
@@ -73,11 +73,11 @@ def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:
         outcomes[ItemOutcome(count.outcome)] += count.row_count
         states[State(count.state)] += count.row_count
         amounts.append((count.currency, count.amount, count.row_count))
-    fields = dict(row._mapping) | {"selection": BatchSelection.model_validate(row.selection)}  # noqa: SLF001
+    fields = dict(row._mapping) | {"selection": BatchSelection.model_validate(row.selection)}  # noqa: SLF001 - SQLAlchemy's documented name
     totals = currency_totals(amounts)
     return Batch(**fields, count=outcomes.total(), totals=totals, outcomes=dict(outcomes), states=dict(states))
 
 
 def to_item(row: Row[Any]) -> BatchItem:
     """Return an item from its row, which also has the settlement's state and cancel result."""
-    return BatchItem(**dict(row._mapping), request_unique_no=row.settlement_no)  # noqa: SLF001
+    return BatchItem(**dict(row._mapping), request_unique_no=row.settlement_no)  # noqa: SLF001 - SQLAlchemy's documented name

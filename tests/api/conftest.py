@@ -15,10 +15,10 @@ from temporalio.client import Client
 from config import sampling
 from ledger import open_engine
 from ledger.migrate import migrate
-from tests.api.doors import GUARDED, Door, open_door, open_real_door
-from tests.api.wire import Line, line, temporal_at
+from tests.api.api_harness import WITH_KEYS, ApiHarness, open_api, open_api_with_temporal
+from tests.api.sockets import TcpProxy, tcp_proxy, temporal_at
 from tests.support.dev_server import dev_server
-from tests.support.ledgers import FlakyLedger
+from tests.support.ledgers import FlakyLedger, end_hanging
 from tests.support.polling import until
 
 
@@ -28,6 +28,13 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, A
     monkeypatch.setattr(sampling, "INTERVAL_S", 0)
     with capture_logs() as entries:
         yield entries
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _nothing_hangs_on() -> AsyncIterator[None]:
+    """End what a test has left hanging at a silent ledger."""
+    yield
+    await end_hanging()
 
 
 @pytest_asyncio.fixture(scope="session", autouse=True)
@@ -82,7 +89,7 @@ def ledger(engine: AsyncEngine) -> FlakyLedger:
 @pytest_asyncio.fixture(scope="session")
 async def dead_port() -> AsyncIterator[int]:
     """Yield a port that refuses connections for as long as the tests run."""
-    async with line() as held:
+    async with tcp_proxy() as held:
         yield held.port
 
 
@@ -92,16 +99,21 @@ async def dead_temporal(dead_port: int) -> Client:
 
 
 @pytest_asyncio.fixture
-async def temporal_line() -> AsyncIterator[Line]:
+async def temporal_proxy() -> AsyncIterator[TcpProxy]:
     """Yield the way to Temporal; dead at first."""
-    async with line() as held:
+    async with tcp_proxy() as held:
         yield held
 
 
 @pytest_asyncio.fixture
-async def lined_door(ledger: FlakyLedger, temporal_line: Line, temporal: Client) -> AsyncIterator[Door]:
+async def api_behind_proxy(
+    ledger: FlakyLedger, temporal_proxy: TcpProxy, temporal: Client
+) -> AsyncIterator[ApiHarness]:
     """Yield the app whose way to Temporal is that one."""
-    async with open_real_door(ledger, temporal), open_door(ledger, await temporal_at(temporal_line.port)) as opened:
+    async with (
+        open_api_with_temporal(ledger, temporal),
+        open_api(ledger, await temporal_at(temporal_proxy.port)) as opened,
+    ):
         yield opened
 
 
@@ -113,21 +125,21 @@ async def temporal() -> AsyncIterator[Client]:
 
 
 @pytest_asyncio.fixture
-async def closed_door(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[Door]:
+async def api_without_temporal(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[ApiHarness]:
     """Yield the app with its ledger, and no Temporal."""
-    async with open_door(ledger, dead_temporal) as opened:
+    async with open_api(ledger, dead_temporal) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def door(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[Door]:
+async def api(ledger: FlakyLedger, temporal: Client) -> AsyncIterator[ApiHarness]:
     """Yield the app with its ledger and a real Temporal; a test that needs a worker runs one."""
-    async with open_real_door(ledger, temporal) as opened:
+    async with open_api_with_temporal(ledger, temporal) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def guarded(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[Door]:
+async def api_with_keys(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[ApiHarness]:
     """Yield the app that asks for keys, with its ledger and no Temporal."""
-    async with open_door(ledger, dead_temporal, GUARDED) as opened:
+    async with open_api(ledger, dead_temporal, WITH_KEYS) as opened:
         yield opened

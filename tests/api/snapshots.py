@@ -1,4 +1,4 @@
-"""Settlements as the ledger has them when their story is over, or stands still."""
+"""Snapshots of settlements in each state, as the ledger has them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +12,8 @@ from settlement.states import CancelResult, State, decision_of
 from tests.support.scripted import APPLIED, NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN
 
 
-def stands(settlement: SettlementInput, state: State) -> Snapshot:
-    """Return the shortest snapshot that says so."""
+def snapshot_in(settlement: SettlementInput, state: State) -> Snapshot:
+    """Return a minimal snapshot in a state."""
     at = settlement.accepted_at + timedelta(seconds=1)
     return Snapshot(
         version=1,
@@ -27,7 +27,7 @@ def stands(settlement: SettlementInput, state: State) -> Snapshot:
     )
 
 
-TOLD = ReplyRecord(
+BROKER_REJECTION = ReplyRecord(
     biz_code="PAY",
     code="E17",
     msg="no credit: {0} of {1}",
@@ -38,18 +38,18 @@ TOLD = ReplyRecord(
     ok=False,
     fail=True,
 )
-"""What a broker told whose rejection has every field of table 4."""
+"""A rejection with every field of table 4."""
 
 
-def rejected(settlement: SettlementInput) -> Snapshot:
-    """Return the snapshot of an order that the broker has rejected with `TOLD`."""
-    snapshot = stands(settlement, State.CANCELLED)
-    verdict = REJECTED.model_copy(update={"reply": TOLD})
+def rejected_snapshot(settlement: SettlementInput) -> Snapshot:
+    """Return the snapshot of an order that the broker rejected with `BROKER_REJECTION`."""
+    snapshot = snapshot_in(settlement, State.CANCELLED)
+    verdict = REJECTED.model_copy(update={"reply": BROKER_REJECTION})
     return snapshot.model_copy(update={"calls": (_call(settlement, settlement.accepted_at, verdict),)})
 
 
-def long_story(settlement: SettlementInput) -> Snapshot:
-    """Return the snapshot of an adjust that timed out, a round that failed, an operator's retry, a late arrival."""
+def full_audit_snapshot(settlement: SettlementInput) -> Snapshot:
+    """Return a snapshot with a timed-out adjust, a failed round of cancels, and two operator actions."""
     start = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
     moments = [start + timedelta(seconds=each, microseconds=123456) for each in range(8)]
     first, confirming = CancelKind

@@ -1,4 +1,4 @@
-"""The explanation says in plain words what happened, why, what it means for the money, and what comes next, when."""
+"""The explanation says what happened, why, what it means for the money, and what happens next and when."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,117 +12,117 @@ from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, StateChange
 from settlement.start import accepted_snapshot
 from settlement.states import CancelResult, State
-from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import long_story, rejected, stands
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
+from tests.api.snapshots import full_audit_snapshot, rejected_snapshot, snapshot_in
 from tests.support import lost
 from tests.support.orders import QUICK_POLICY, settlement
 
 
-def test_everything_that_can_be_said_has_words() -> None:
+def test_every_rule_phase_result_and_state_has_words() -> None:
     assert set(RULE_IN_WORDS) == set(Rule)
     assert set(PHASE_IN_WORDS) == set(Phase)
     assert set(CANCEL_RESULT_IN_WORDS) == set(CancelResult)
     assert set(MONEY_IN_WORDS) == set(State)
 
 
-async def test_the_whole_story_is_told_in_order(closed_door: Door) -> None:
+async def test_the_history_is_complete_and_in_order_of_time(api_without_temporal: ApiHarness) -> None:
     order = settlement()
-    number = await accept(closed_door.ledger, order, long_story(order))
-    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    number = await accept(api_without_temporal.ledger, order, full_audit_snapshot(order))
+    explanation = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
     first, confirming = (cancel_unique_no(number, kind) for kind in CancelKind)
-    texts = [entry["text"] for entry in told["timeline"]]
-    in_order = [
+    texts = [entry["text"] for entry in explanation["timeline"]]
+    expected = [
         "accepted for settlement",
         "CANCELLING: adjust UNKNOWN (DEADLINE); the decision is VOID",
-        f"under number {first}, attempt 1",
+        f"number {first}, attempt 1",
         "ABORTED",
         "night-shift: RETRY_CANCEL_ADJUST (broker is back)",
-        f"adjust 12.50 USD under number {number}: after 3001 ms no whole reply came back",
-        f"under number {first}, attempt 2 of round 2",
-        f"under number {confirming}, attempt 1",
+        f"adjust 12.50 USD, number {number}: no complete reply arrived within the deadline (after 3001 ms",
+        f"number {first}, attempt 2 of round 2",
+        f"number {confirming}, attempt 1",
         "day-shift: RESOLVE (by hand; broker's reference: ticket 17)",
     ]
-    for part in in_order:
+    for part in expected:
         assert any(part in text for text in texts), part
-    moments = [datetime.fromisoformat(entry["at"]) for entry in told["timeline"][1:]]
-    assert moments == sorted(moments)
-    assert (told["state"], told["decision"]) == ("CANCELLED", "VOID")
-    assert told["money"] == MONEY_IN_WORDS[State.CANCELLED]
-    assert (told["next"]["who"], told["next"]["at"]) == ("nobody", None)
+    times = [datetime.fromisoformat(entry["at"]) for entry in explanation["timeline"][1:]]
+    assert times == sorted(times)
+    assert (explanation["state"], explanation["decision"]) == ("CANCELLED", "VOID")
+    assert explanation["money"] == MONEY_IN_WORDS[State.CANCELLED]
+    assert (explanation["next"]["who"], explanation["next"]["at"]) == ("nobody", None)
 
 
-async def test_a_rejection_is_told_in_the_brokers_words_and_with_its_time(closed_door: Door) -> None:
+async def test_a_rejection_shows_the_brokers_message_and_processing_time(api_without_temporal: ApiHarness) -> None:
     order = settlement()
-    number = await accept(closed_door.ledger, order, rejected(order))
-    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()["timeline"][1]["text"]
-    assert "(HTTP status 200, bizCode PAY, code E17, msg no credit: 12.50 of 10.00)" in told
-    assert "reports 12 ms of its own (tm); the other 2989 ms were the network" in told
+    number = await accept(api_without_temporal.ledger, order, rejected_snapshot(order))
+    text = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()["timeline"][1]["text"]
+    assert "HTTP status 200, bizCode PAY, code E17, msg no credit: 12.50 of 10.00)" in text
+    assert "reports a processing time of 12 ms (tm); the other 2989 ms were spent in the network" in text
 
 
 @pytest.mark.parametrize("state", State)
-async def test_every_state_is_explained_with_temporal_away(closed_door: Door, state: State) -> None:
+async def test_every_state_is_explained_without_temporal(api_without_temporal: ApiHarness, state: State) -> None:
     order = settlement()
-    snapshot = None if state is State.ADJUSTING else stands(order, state)
-    number = await accept(closed_door.ledger, order, snapshot)
-    told = (await closed_door.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
-    assert state in told["headline"]
-    assert told["headline"].startswith("OPEN_POSITION 12.50 USD, order 4711")
+    snapshot = None if state is State.ADJUSTING else snapshot_in(order, state)
+    number = await accept(api_without_temporal.ledger, order, snapshot)
+    explanation = (await api_without_temporal.http.get(f"{SETTLEMENTS}/{number}/explain")).json()
+    assert state in explanation["headline"]
+    assert explanation["headline"].startswith("OPEN_POSITION 12.50 USD, order 4711")
 
 
-async def test_unknown_number_is_not_found(closed_door: Door) -> None:
-    assert (await closed_door.http.get(f"{SETTLEMENTS}/N-unknown/explain")).status_code == 404
+async def test_unknown_number_is_not_found(api_without_temporal: ApiHarness) -> None:
+    assert (await api_without_temporal.http.get(f"{SETTLEMENTS}/N-unknown/explain")).status_code == 404
 
 
-def test_nothing_personal_is_told() -> None:
+def test_no_personal_data_is_shown() -> None:
     order = settlement(metadata='{"note":"Rosebud"}')
-    text = " ".join(entry.text for entry in timeline(order, long_story(order)))
+    text = " ".join(entry.text for entry in timeline(order, full_audit_snapshot(order)))
     for personal in (order.adjust.userName, order.adjust.thirdServerCode, order.adjust.ip, "Rosebud"):
         assert personal not in text
 
 
-def test_an_undecided_order_is_decided_by_its_expiry_and_one_calls_limits() -> None:
+def test_the_decision_is_due_at_the_expiry_plus_the_limit_of_one_call() -> None:
     order = settlement()
     step = next_step(order, accepted_snapshot(order))
     assert (step.who, step.at) == ("automation", order.accepted_at + timedelta(seconds=QUICK_POLICY.expire_after_s + 6))
 
 
-def test_a_round_of_cancels_ends_with_its_attempts_and_waits() -> None:
+def test_a_round_of_cancels_is_due_after_all_its_attempts_and_waits() -> None:
     """Three attempts of at most 6 s, with 1 s and 2 s between them."""
     assert round_lasts_at_most(QUICK_POLICY) == timedelta(seconds=3 * 6 + 1 + 2)
     order = settlement()
-    began = order.accepted_at + timedelta(seconds=4)
-    snapshot = stands(order, State.CANCELLING).model_copy(
-        update={"state_changes": (StateChange(state=State.CANCELLING, at=began, reason="adjust UNKNOWN"),)}
+    started = order.accepted_at + timedelta(seconds=4)
+    snapshot = snapshot_in(order, State.CANCELLING).model_copy(
+        update={"state_changes": (StateChange(state=State.CANCELLING, at=started, reason="adjust UNKNOWN"),)}
     )
     step = next_step(order, snapshot)
-    assert (step.who, step.at) == ("automation", began + timedelta(seconds=21))
+    assert (step.who, step.at) == ("automation", started + timedelta(seconds=21))
     assert "up to 3 times" in step.text
 
 
-def test_the_round_of_one_that_is_taken_up_ends_counted_from_there() -> None:
+def test_the_round_of_a_take_up_is_counted_from_the_take_up() -> None:
     order = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1))
-    known = lost.cancelling(order)
+    lost_snapshot = lost.cancelling(order)
     taken_up_at = order.accepted_at + timedelta(minutes=10)
-    act = OperatorAction(kind=ActionKind.TAKE_UP, operator="reconciliation", note=lost.REASON, at=taken_up_at)
-    step = next_step(order, known.model_copy(update={"actions": (act,)}))
+    action = OperatorAction(kind=ActionKind.TAKE_UP, operator="reconciliation", note=lost.REASON, at=taken_up_at)
+    step = next_step(order, lost_snapshot.model_copy(update={"actions": (action,)}))
     assert (step.who, step.at) == ("automation", taken_up_at + round_lasts_at_most(QUICK_POLICY))
 
 
-def test_in_the_quarantine_the_confirming_cancel_is_due_when_it_was_planned() -> None:
+def test_in_the_quarantine_the_next_step_is_the_confirming_cancel_at_its_due_time() -> None:
     order = settlement()
-    story = long_story(order)
-    act = CancelIntent(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
-    snapshot = story.model_copy(
-        update={"state": State.CANCELLING, "calls": story.calls[:3], "cancel_intents": (act,)},
+    full = full_audit_snapshot(order)
+    intent = CancelIntent(kind=CancelKind.CONFIRMING, request_time_ms=1_767_605_400_500, remark="confirming")
+    snapshot = full.model_copy(
+        update={"state": State.CANCELLING, "calls": full.calls[:3], "cancel_intents": (intent,)},
     )
     step = next_step(order, snapshot)
     assert (step.who, step.at) == ("automation", datetime.fromtimestamp(1_767_605_400.5, UTC))
     assert "confirming" in step.text
 
 
-def test_an_abort_names_both_commands() -> None:
+def test_an_aborted_settlement_shows_the_commands_retry_and_resolve() -> None:
     order = settlement()
-    step = next_step(order, stands(order, State.ABORTED))
+    step = next_step(order, snapshot_in(order, State.ABORTED))
     number = order.adjust.requestUniqueNo
     assert step.who == "operator"
     assert [command.split(" --")[0] for command in step.commands] == [

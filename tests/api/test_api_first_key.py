@@ -1,4 +1,4 @@
-"""`python -m api.first_key`: the way in for whoever can reach the ledger's database, and for nobody else."""
+"""`python -m api.first_key`: creates the first admin key, with access to the ledger's database."""
 
 import asyncio
 import os
@@ -14,14 +14,14 @@ from api.first_key import FirstKeyRefusedError, first_key
 from api.keys.text import KeyText
 from config.settings import Settings
 from settlement.keys import Role
-from tests.api.doors import PEPPER, Door, bearer
+from tests.api.api_harness import PEPPER, ApiHarness, bearer
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def settings(engine: AsyncEngine, tmp_path: Path) -> Settings:
-    """Return settings that lead to the test's ledger, under the pepper of the doors."""
+    """Return settings with the ledger of the test and the pepper of the harness."""
     return Settings(
         database_url=SecretStr(engine.url.render_as_string(hide_password=False)),
         state_dir=tmp_path / "state",
@@ -29,41 +29,41 @@ def settings(engine: AsyncEngine, tmp_path: Path) -> Settings:
     )
 
 
-async def test_the_key_manages_keys_and_says_who_made_it(settings: Settings, guarded: Door) -> None:
+async def test_the_first_key_manages_keys_and_is_marked(settings: Settings, api_with_keys: ApiHarness) -> None:
     key = await first_key(settings, "boss", force=False)
-    (shown,) = (await guarded.http.get("/v1/api-keys", headers=bearer(key))).json()["items"]
+    (shown,) = (await api_with_keys.http.get("/v1/api-keys", headers=bearer(key))).json()["items"]
     assert (shown["owner"], shown["role"], shown["createdBy"]) == ("boss", "admin", "first-key")
 
 
-async def test_one_is_enough(settings: Settings) -> None:
+async def test_a_second_first_key_is_rejected(settings: Settings) -> None:
     await first_key(settings, "boss", force=False)
-    with pytest.raises(FirstKeyRefusedError, match=r"an active admin key exists \(of boss\)"):
+    with pytest.raises(FirstKeyRefusedError, match=r"an active admin key exists \(owner boss\)"):
         await first_key(settings, "deputy", force=False)
 
 
-async def test_keys_of_other_roles_and_revoked_ones_do_not_count(settings: Settings, guarded: Door) -> None:
+async def test_keys_of_other_roles_and_revoked_ones_do_not_count(settings: Settings, api_with_keys: ApiHarness) -> None:
     for role in set(Role) - {Role.ADMIN}:
-        await guarded.key(role)
+        await api_with_keys.create_key(role)
     key = await first_key(settings, "boss", force=False)
-    await guarded.app.state.services.keys.revoke(key.partition(".")[0], "boss")
+    await api_with_keys.app.state.services.keys.revoke(key.partition(".")[0], "boss")
     assert await first_key(settings, "boss", force=False)
 
 
-async def test_with_force_another_is_made_up_to_the_limit(settings: Settings) -> None:
+async def test_with_force_further_keys_are_created_up_to_the_limit(settings: Settings) -> None:
     keys = [await first_key(settings, "boss", force=True) for _ in range(2)]
     assert len(set(keys)) == 2
-    with pytest.raises(FirstKeyRefusedError, match="boss has 2 active keys already"):
+    with pytest.raises(FirstKeyRefusedError, match="boss already has 2 active keys"):
         await first_key(settings, "boss", force=True)
 
 
 @pytest.mark.parametrize("owner", ["", "Boss", "first-key", "o" * 65])
-async def test_an_owner_keeps_the_rules(settings: Settings, owner: str) -> None:
+async def test_an_invalid_owner_is_rejected(settings: Settings, owner: str) -> None:
     with pytest.raises(FirstKeyRefusedError, match="OWNER: "):
         await first_key(settings, owner, force=False)
 
 
 @pytest.mark.parametrize("path", ["{folder}/not-migrated.db", "{folder}/gone/ledger.db"])
-async def test_a_ledger_that_is_none_is_named(settings: Settings, tmp_path: Path, path: str) -> None:
+async def test_a_missing_or_unmigrated_ledger_is_named(settings: Settings, tmp_path: Path, path: str) -> None:
     elsewhere = settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{path.format(folder=tmp_path)}")})
     with pytest.raises(FirstKeyRefusedError, match=r"the ledger cannot be written: OperationalError.*ledger\.migrate"):
         await first_key(elsewhere, "boss", force=False)
@@ -79,7 +79,7 @@ class Done:
 
 
 async def command(settings: Settings, *arguments: str) -> Done:
-    """Run it as a person does, with the pepper in the state directory."""
+    """Run the command as an operator does, with the pepper in the state directory."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
     env |= {"SETTLEMENT_STATE_DIR": str(settings.state_dir), "SETTLEMENT_DATABASE_URL": settings.ledger_url}
     process = await asyncio.create_subprocess_exec(
@@ -97,7 +97,7 @@ async def test_the_command_prints_the_key_and_nothing_else(settings: Settings) -
     made = await command(settings, "boss")
     assert made.code == 0
     (key,) = made.out.splitlines()
-    assert KeyText.read(key) is not None
+    assert KeyText.parse(key) is not None
     assert key not in made.err
     refused = await command(settings, "boss")
     assert (refused.code, refused.out) == (1, "")

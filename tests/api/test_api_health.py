@@ -1,4 +1,4 @@
-"""The probes: alive is not ready, and what is not ready is named."""
+"""The probes: /healthz for a live process, and /readyz, which names the part that is not ready."""
 
 import asyncio
 from pathlib import Path
@@ -7,59 +7,62 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from ledger import open_engine
-from tests.api.doors import Door, open_door, timed
-from tests.api.wire import HOST, Line, line
+from tests.api.api_harness import ApiHarness, open_api
+from tests.api.sockets import HOST, TcpProxy, tcp_proxy
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
+from tests.support.stopwatch import timed
 
 LIMIT_S = 5.0
-"""A probe's own patience is seldom longer."""
+"""Probes rarely wait longer."""
 
 
-async def test_alive_without_anything(dead_temporal: Client) -> None:
-    """An outage next door is no reason to be killed."""
+async def test_healthz_needs_neither_ledger_nor_temporal(dead_temporal: Client) -> None:
+    """An outage of another part must not get this process killed."""
     engine = open_engine("sqlite:////nowhere/at/all.db")
-    async with open_door(FlakyLedger(engine), dead_temporal) as door:
-        answer = await door.http.get("/healthz")
+    async with open_api(FlakyLedger(engine), dead_temporal) as api:
+        answer = await api.http.get("/healthz")
     await engine.dispose()
     assert answer.status_code == 200
     assert answer.json()["ok"] is True
 
 
-async def test_ready_with_everything(door: Door) -> None:
-    answer = await door.http.get("/readyz")
+async def test_ready_with_ledger_and_temporal(api: ApiHarness) -> None:
+    answer = await api.http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {"ok": True, "ledger": True, "temporal": True, "temporal_identity": "VERIFIED"}
 
 
-async def test_temporal_that_is_down_is_named(closed_door: Door) -> None:
-    answer, took_s = await timed(closed_door.http.get("/readyz"))
+async def test_an_unreachable_temporal_is_reported(api_without_temporal: ApiHarness) -> None:
+    answer, took_s = await timed(api_without_temporal.http.get("/readyz"))
     assert answer.status_code == 503
     assert answer.json() == {"ok": False, "ledger": True, "temporal": False, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
-async def test_temporal_that_is_silent_is_named(lined_door: Door, temporal_line: Line) -> None:
-    await temporal_line.answer_nothing()
-    answer, took_s = await timed(lined_door.http.get("/readyz"))
+async def test_an_unresponsive_temporal_is_reported(api_behind_proxy: ApiHarness, temporal_proxy: TcpProxy) -> None:
+    await temporal_proxy.stop_answering()
+    answer, took_s = await timed(api_behind_proxy.http.get("/readyz"))
     assert (answer.status_code, answer.json()["temporal"]) == (503, False)
     assert took_s < LIMIT_S
 
 
-async def test_ready_again_when_temporal_is_back(lined_door: Door, temporal_line: Line, temporal: Client) -> None:
-    assert (await lined_door.http.get("/readyz")).status_code == 503
-    await temporal_line.lead_to(temporal.service_client.config.target_host)
+async def test_ready_again_when_temporal_is_back(
+    api_behind_proxy: ApiHarness, temporal_proxy: TcpProxy, temporal: Client
+) -> None:
+    assert (await api_behind_proxy.http.get("/readyz")).status_code == 503
+    await temporal_proxy.forward_to(temporal.service_client.config.target_host)
 
     async def ready() -> bool:
-        return (await lined_door.http.get("/readyz")).status_code == 200
+        return (await api_behind_proxy.http.get("/readyz")).status_code == 200
 
     await until(ready)
 
 
-async def test_ledger_that_is_gone_is_named(tmp_path: Path, temporal: Client) -> None:
+async def test_a_missing_ledger_is_reported(tmp_path: Path, temporal: Client) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/gone/ledger.db")
-    async with open_door(FlakyLedger(engine), temporal) as door:
-        answer = await door.http.get("/readyz")
+    async with open_api(FlakyLedger(engine), temporal) as api:
+        answer = await api.http.get("/readyz")
     await engine.dispose()
     assert answer.status_code == 503
     assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
@@ -67,48 +70,48 @@ async def test_ledger_that_is_gone_is_named(tmp_path: Path, temporal: Client) ->
 
 async def test_ledger_without_its_schema_is_not_ready(tmp_path: Path, temporal: Client) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
-    async with open_door(FlakyLedger(engine), temporal) as door:
-        answer = await door.http.get("/readyz")
+    async with open_api(FlakyLedger(engine), temporal) as api:
+        answer = await api.http.get("/readyz")
     await engine.dispose()
     assert (answer.status_code, answer.json()["ledger"]) == (503, False)
 
 
-async def test_ledger_that_is_silent_is_named(temporal: Client) -> None:
-    async with line() as to_postgres:
-        await to_postgres.answer_nothing()
+async def test_an_unresponsive_ledger_is_reported(temporal: Client) -> None:
+    async with tcp_proxy() as to_postgres:
+        await to_postgres.stop_answering()
         engine = open_engine(f"postgresql://clerk@{HOST}:{to_postgres.port}/ledger")
-        async with open_door(FlakyLedger(engine), temporal) as door:
-            answer, took_s = await timed(door.http.get("/readyz"))
+        async with open_api(FlakyLedger(engine), temporal) as api:
+            answer, took_s = await timed(api.http.get("/readyz"))
         await engine.dispose()
     assert answer.status_code == 503
     assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
-async def test_both_can_be_named_at_once(tmp_path: Path, dead_temporal: Client) -> None:
+async def test_ledger_and_temporal_can_both_be_reported(tmp_path: Path, dead_temporal: Client) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/gone/ledger.db")
-    async with open_door(FlakyLedger(engine), dead_temporal) as door:
-        answer = await door.http.get("/readyz")
+    async with open_api(FlakyLedger(engine), dead_temporal) as api:
+        answer = await api.http.get("/readyz")
     await engine.dispose()
     assert answer.json() == {"ok": False, "ledger": False, "temporal": False, "temporal_identity": "UNKNOWN"}
 
 
 class CountingLedger(FlakyLedger):
-    """Counts how often it is looked at."""
+    """Counts its checks."""
 
     checks = 0
 
     async def check(self) -> None:
-        """Look."""
+        """Count and check."""
         self.checks += 1
         await super().check()
 
 
-async def test_many_probes_cost_one_look_at_the_ledger(engine: AsyncEngine, dead_temporal: Client) -> None:
-    """Nobody needs a key for it."""
+async def test_many_probes_cost_one_check_of_the_ledger(engine: AsyncEngine, dead_temporal: Client) -> None:
+    """The route needs no key, so its cost must be limited."""
     ledger = CountingLedger(engine)
-    async with open_door(ledger, dead_temporal) as door:
-        answers = await asyncio.gather(*(door.http.get("/readyz") for _ in range(50)))
-        answers.append(await door.http.get("/readyz"))
+    async with open_api(ledger, dead_temporal) as api:
+        answers = await asyncio.gather(*(api.http.get("/readyz") for _ in range(50)))
+        answers.append(await api.http.get("/readyz"))
     assert {answer.json()["ledger"] for answer in answers} == {True}
     assert ledger.checks == 1

@@ -1,4 +1,4 @@
-"""API keys over HTTP: made and shown once, two active ones of an owner, revoked for good, every act audited."""
+"""API keys over HTTP: shown once, at most two active per owner, revoked permanently, with who did it."""
 
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
@@ -12,45 +12,45 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.keys.text import KeyText
 from ledger.tables import api_keys
 from settlement.keys import RESERVED_OWNERS, Role
-from tests.api.doors import PEPPER, SETTLEMENTS, Door, bearer
+from tests.api.api_harness import PEPPER, SETTLEMENTS, ApiHarness, bearer
 
 API_KEYS = "/v1/api-keys"
 
 
 class Admin:
-    """Somebody who manages keys."""
+    """A caller who manages keys."""
 
-    def __init__(self, door: Door, key: str) -> None:
-        self._door = door
+    def __init__(self, api: ApiHarness, key: str) -> None:
+        self._api = api
         self._headers = bearer(key)
 
-    async def make(self, owner: object = "ops-1", role: object = "operator") -> httpx2.Response:
-        """Ask for a key."""
-        return await self._door.http.post(API_KEYS, json={"owner": owner, "role": role}, headers=self._headers)
+    async def create(self, owner: object = "ops-1", role: object = "operator") -> httpx2.Response:
+        """Request a key."""
+        return await self._api.http.post(API_KEYS, json={"owner": owner, "role": role}, headers=self._headers)
 
     async def revoke(self, key_id: str) -> httpx2.Response:
-        """Ask for a key's end."""
-        return await self._door.http.post(f"{API_KEYS}/{key_id}/revocation", headers=self._headers)
+        """Request the revocation of a key."""
+        return await self._api.http.post(f"{API_KEYS}/{key_id}/revocation", headers=self._headers)
 
     async def listed(self) -> list[dict[str, Any]]:
         """Return all keys."""
-        answer = await self._door.http.get(API_KEYS, headers=self._headers)
+        answer = await self._api.http.get(API_KEYS, headers=self._headers)
         return list(answer.json()["items"])
 
 
 @pytest.fixture
-async def admin(guarded: Door) -> Admin:
-    return Admin(guarded, await guarded.key(Role.ADMIN, "boss"))
+async def admin(api_with_keys: ApiHarness) -> Admin:
+    return Admin(api_with_keys, await api_with_keys.create_key(Role.ADMIN, "boss"))
 
 
-async def status_with(door: Door, key: str) -> int:
-    """Return what a key's user is answered who reads."""
-    return (await door.http.get(SETTLEMENTS, headers=bearer(key))).status_code
+async def status_with(api: ApiHarness, key: str) -> int:
+    """Return the status of a read with a key."""
+    return (await api.http.get(SETTLEMENTS, headers=bearer(key))).status_code
 
 
-async def test_a_key_is_made_shown_and_used(guarded: Door, admin: Admin) -> None:
+async def test_a_created_key_is_shown_once_and_works(api_with_keys: ApiHarness, admin: Admin) -> None:
     before = datetime.now(UTC)
-    answer = await admin.make()
+    answer = await admin.create()
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     made = answer.json()
     assert before <= datetime.fromisoformat(made.pop("createdAt")) <= datetime.now(UTC)
@@ -64,105 +64,109 @@ async def test_a_key_is_made_shown_and_used(guarded: Door, admin: Admin) -> None
         "revokedAt": None,
         "revokedBy": None,
     }
-    assert await status_with(guarded, key) == 200
+    assert await status_with(api_with_keys, key) == 200
 
 
-async def test_a_secret_is_256_bits_and_never_the_same(admin: Admin) -> None:
-    keys = [(await admin.make(f"ops-{each}")).json()["apiKey"] for each in range(5)]
+async def test_a_secret_has_256_bits_and_is_unique(admin: Admin) -> None:
+    keys = [(await admin.create(f"ops-{each}")).json()["apiKey"] for each in range(5)]
     secrets = [key.partition(".")[2][:43] for key in keys]
     assert len({*secrets}) == 5
-    assert all(len(key) == 16 + 1 + 43 + 16 for key in keys), "43 characters of 6 bits hold 32 bytes; 16 are the check"
+    assert all(len(key) == 16 + 1 + 43 + 16 for key in keys), (
+        "43 characters of 6 bits hold 32 bytes; 16 characters are the check"
+    )
 
 
-async def test_the_list_shows_every_key_and_no_secret(guarded: Door, admin: Admin) -> None:
-    made = [(await admin.make(f"ops-{each}")).json() for each in range(3)]
+async def test_the_list_shows_every_key_and_no_secret(api_with_keys: ApiHarness, admin: Admin) -> None:
+    made = [(await admin.create(f"ops-{each}")).json() for each in range(3)]
     shown = await admin.listed()
     assert [key["keyId"] for key in shown[:3]] == [key["keyId"] for key in reversed(made)]
     assert [{**key, "apiKey": secret["apiKey"]} for key, secret in zip(shown, reversed(made), strict=False)] == made[
         ::-1
     ]
-    text = str(shown) + (await guarded.http.get("/openapi.json")).text
+    text = str(shown) + (await api_with_keys.http.get("/openapi.json")).text
     assert not [key for key in made if key["apiKey"].partition(".")[2] in text]
 
 
-async def test_the_database_has_the_hash_under_the_pepper_alone(admin: Admin, engine: AsyncEngine) -> None:
-    """Who steals it can neither use a key nor test a guess."""
-    key = (await admin.make()).json()["apiKey"]
+async def test_the_database_has_only_the_keyed_hash(admin: Admin, engine: AsyncEngine) -> None:
+    """A thief of the database can neither use a key nor test a guess."""
+    key = (await admin.create()).json()["apiKey"]
     async with engine.connect() as connection:
         row = (await connection.execute(select(api_keys).where(api_keys.c.owner == "ops-1"))).one()
-    sent = KeyText.read(key)
+    sent = KeyText.parse(key)
     assert sent is not None
-    assert row.secret_hash == sent.hashed(PEPPER) != sent.hashed(b"another pepper of 32 bytes or more")
+    assert row.secret_hash == sent.secret_hash(PEPPER) != sent.secret_hash(b"another pepper of 32 bytes or more")
     assert sent.secret not in str(row)
 
 
 async def test_neither_secret_nor_pepper_is_logged(
-    guarded: Door, admin: Admin, logs: list[MutableMapping[str, Any]]
+    api_with_keys: ApiHarness, admin: Admin, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    key = (await admin.make()).json()["apiKey"]
-    await status_with(guarded, key)
-    await status_with(guarded, key[:-1] + "~")
+    key = (await admin.create()).json()["apiKey"]
+    await status_with(api_with_keys, key)
+    await status_with(api_with_keys, key[:-1] + "~")
     await admin.revoke(key.partition(".")[0])
-    await status_with(guarded, key)
+    await status_with(api_with_keys, key)
     assert key.partition(".")[2][:-1] not in repr(logs)
     assert PEPPER.decode() not in repr(logs)
-    assert KeyText.read(key) is not None
-    assert key.partition(".")[2] not in repr(KeyText.read(key))
+    assert KeyText.parse(key) is not None
+    assert key.partition(".")[2] not in repr(KeyText.parse(key))
 
 
-async def test_making_and_revoking_are_logged_with_who_did_it(
+async def test_creating_and_revoking_are_logged_with_the_admin(
     admin: Admin, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    key_id = (await admin.make()).json()["keyId"]
+    key_id = (await admin.create()).json()["keyId"]
     await admin.revoke(key_id)
-    told = {each["event"]: (each["owner"], each["by"]) for each in logs if each.get("key_id") == key_id}
-    assert told == {"api key made": ("ops-1", "boss"), "api key revoked": ("ops-1", "boss")}
+    logged = {each["event"]: (each["owner"], each["by"]) for each in logs if each.get("key_id") == key_id}
+    assert logged == {"api key created": ("ops-1", "boss"), "api key revoked": ("ops-1", "boss")}
 
 
-async def test_a_third_active_key_is_refused_until_one_is_revoked(admin: Admin) -> None:
-    first, _, third = [await admin.make() for _ in range(3)]
+async def test_a_third_active_key_is_rejected_until_one_is_revoked(admin: Admin) -> None:
+    first, _, third = [await admin.create() for _ in range(3)]
     assert (third.status_code, third.json()["code"]) == (409, "key-limit-reached")
     assert "ops-1" in third.json()["detail"]
     await admin.revoke(first.json()["keyId"])
-    assert (await admin.make()).status_code == 201
+    assert (await admin.create()).status_code == 201
 
 
-async def test_a_revoked_key_opens_nothing_from_then_on(guarded: Door, admin: Admin) -> None:
-    made = (await admin.make()).json()
-    assert await status_with(guarded, made["apiKey"]) == 200
+async def test_a_revoked_key_is_rejected(api_with_keys: ApiHarness, admin: Admin) -> None:
+    made = (await admin.create()).json()
+    assert await status_with(api_with_keys, made["apiKey"]) == 200
     answer = await admin.revoke(made["keyId"])
-    assert await status_with(guarded, made["apiKey"]) == 401
+    assert await status_with(api_with_keys, made["apiKey"]) == 401
     assert (answer.status_code, answer.json()["revokedBy"]) == (200, "boss")
     assert datetime.fromisoformat(answer.json()["revokedAt"]) <= datetime.now(UTC)
     assert answer.json() in await admin.listed()
 
 
-async def test_the_others_of_the_owner_go_on(guarded: Door, admin: Admin) -> None:
-    """That is what two are for: the old one ends when the new one is in use."""
-    old, new = [(await admin.make()).json() for _ in range(2)]
+async def test_the_other_key_of_the_owner_keeps_working(api_with_keys: ApiHarness, admin: Admin) -> None:
+    """An owner replaces a key without interruption: the old key is revoked when the new one is in use."""
+    old, new = [(await admin.create()).json() for _ in range(2)]
     await admin.revoke(old["keyId"])
-    assert await status_with(guarded, new["apiKey"]) == 200
+    assert await status_with(api_with_keys, new["apiKey"]) == 200
 
 
-async def test_repeating_a_revocation_answers_the_same_whoever_repeats_it(guarded: Door, admin: Admin) -> None:
-    key_id = (await admin.make()).json()["keyId"]
+async def test_a_repeated_revocation_gets_the_same_response_for_every_admin(
+    api_with_keys: ApiHarness, admin: Admin
+) -> None:
+    key_id = (await admin.create()).json()["keyId"]
     first = await admin.revoke(key_id)
-    other = Admin(guarded, await guarded.key(Role.ADMIN, "deputy"))
+    other = Admin(api_with_keys, await api_with_keys.create_key(Role.ADMIN, "deputy"))
     for again in (await admin.revoke(key_id), await other.revoke(key_id)):
         assert (again.status_code, again.json()) == (200, first.json())
 
 
 @pytest.mark.parametrize("key_id", ["0123456789abcdef", "nothing", "%00", "%ff", "A" * 5000, "0123456789ABCDEF"])
-async def test_an_unknown_id_is_not_found(admin: Admin, key_id: str) -> None:
+async def test_an_unknown_key_id_is_not_found(admin: Admin, key_id: str) -> None:
     answer = await admin.revoke(key_id)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
-async def test_an_admin_may_end_the_own_key(admin: Admin) -> None:
-    """Then `python -m api.first_key` is the way back."""
+async def test_an_admin_may_revoke_its_own_key(admin: Admin) -> None:
+    """After that, `python -m api.first_key` creates a new one."""
     (own,) = await admin.listed()
     assert (await admin.revoke(own["keyId"])).status_code == 200
-    assert (await admin.make()).status_code == 401
+    assert (await admin.create()).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -170,31 +174,35 @@ async def test_an_admin_may_end_the_own_key(admin: Admin) -> None:
     ["", "A", "ops 1", "-ops", ".ops", "ops\n", "öps", "o" * 65, 7, None, ["ops"], *sorted(RESERVED_OWNERS)],
     ids=repr,
 )
-async def test_an_owner_is_a_plain_name_that_the_audit_does_not_use_itself(admin: Admin, owner: object) -> None:
-    answer = await admin.make(owner)
+async def test_an_invalid_or_reserved_owner_is_rejected(admin: Admin, owner: object) -> None:
+    answer = await admin.create(owner)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == ["owner"]
 
 
 @pytest.mark.parametrize("owner", ["a", "0", "ops-1", "a.b_c@d-e", "o" * 64])
-async def test_an_owner_may_be(admin: Admin, owner: str) -> None:
-    assert (await admin.make(owner)).status_code == 201
+async def test_a_valid_owner_is_accepted(admin: Admin, owner: str) -> None:
+    assert (await admin.create(owner)).status_code == 201
 
 
 @pytest.mark.parametrize("role", ["", "root", "ADMIN", "operator ", None, ["operator"], 1])
 async def test_a_role_is_one_of_four(admin: Admin, role: object) -> None:
-    answer = await admin.make(role=role)
+    answer = await admin.create(role=role)
     assert [each["field"] for each in answer.json()["errors"]] == ["role"]
 
 
-async def test_nothing_else_may_be_said(guarded: Door) -> None:
+async def test_another_field_is_rejected(api_with_keys: ApiHarness) -> None:
     body = {"owner": "ops-1", "role": "viewer", "secret": "hunter2"}
-    answer = await guarded.http.post(API_KEYS, json=body, headers=bearer(await guarded.key(Role.ADMIN)))
+    answer = await api_with_keys.http.post(
+        API_KEYS, json=body, headers=bearer(await api_with_keys.create_key(Role.ADMIN))
+    )
     assert [each["field"] for each in answer.json()["errors"]] == ["secret"]
     assert "hunter2" not in answer.text
 
 
-async def test_where_keys_are_off_they_can_be_made_for_when_they_are_on(closed_door: Door, guarded: Door) -> None:
-    made = (await closed_door.http.post(API_KEYS, json={"owner": "boss", "role": "admin"})).json()
+async def test_without_keys_they_can_be_created_for_later(
+    api_without_temporal: ApiHarness, api_with_keys: ApiHarness
+) -> None:
+    made = (await api_without_temporal.http.post(API_KEYS, json={"owner": "boss", "role": "admin"})).json()
     assert made["createdBy"] == "local"
-    assert len(await Admin(guarded, made["apiKey"]).listed()) == 1
+    assert len(await Admin(api_with_keys, made["apiKey"]).listed()) == 1

@@ -1,10 +1,9 @@
-"""The ledger is out of reach: 503 ledger-unavailable, no word about where it is, and no false word about the money."""
+"""The ledger is unreachable: 503 ledger-unavailable, without internal details or a wrong claim about the money."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -18,11 +17,12 @@ from ledger.transactions import shielded_transaction
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
-from tests.api.doors import Door, open_door, open_real_door, timed
-from tests.api.wire import HOST, line
-from tests.support.ledgers import FlakyLedger
+from tests.api.api_harness import ApiHarness, open_api, open_api_with_temporal
+from tests.api.sockets import HOST, tcp_proxy
+from tests.support.ledgers import FlakyLedger, hang
 from tests.support.orders import order
 from tests.support.scripted import APPLIED, ScriptedExternalSystem
+from tests.support.stopwatch import timed
 
 PASSWORD = "hunter2"  # noqa: S105 - a value that looks like one
 PATHS = [
@@ -43,13 +43,13 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
 
 
 class UnreachableLedger(FlakyLedger):
-    """Raises what a database may raise that is lost below SQLAlchemy, as `Ledger` documents it."""
+    """Raises an OSError below SQLAlchemy, as `Ledger` documents it."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
@@ -63,70 +63,65 @@ class UnreachableLedger(FlakyLedger):
 
 
 class SilentLedger(FlakyLedger):
-    """Has open connections to a database that does not answer any more, and does not hang up either."""
+    """Has open connections to a database that no longer responds and does not close them."""
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
-        """Hang, for as long as the real one would."""
-        return await _for_ever()
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
+        """Hang as long as the real ledger would."""
+        return await hang()
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
-        """Hang, for as long as the real one would."""
-        return await _for_ever()
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+        """Hang as long as the real ledger would."""
+        return await hang()
 
     @shielded_transaction
     async def page(self, *_: object, **__: object) -> Page:
-        """Hang, for as long as the real one would."""
-        return await _for_ever()
+        """Hang as long as the real ledger would."""
+        return await hang()
 
 
 class HalfSilentLedger(FlakyLedger):
-    """Accepts, and then falls silent."""
+    """Accepts, and then does not respond."""
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
-        """Hang, for as long as the real one would."""
-        return await _for_ever()
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+        """Hang as long as the real ledger would."""
+        return await hang()
 
 
 class LateLedger(FlakyLedger):
-    """Accepts when the caller's second is over, on a machine too busy to notice in time."""
+    """Accepts after the caller's wait, on a machine that is too busy to notice the timeout."""
 
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
-        """Accept, and stop the clockwork meanwhile."""
+        """Accept, and block the event loop meanwhile."""
         accepted = await super().accept(settlement, snapshot)
-        time.sleep(1.2)  # noqa: ASYNC251 - the very thing
+        time.sleep(1.2)  # noqa: ASYNC251 - blocks on purpose
         return accepted
 
 
-async def _for_ever() -> NoReturn:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
 class BrokenLedger(FlakyLedger):
-    """Has a bug."""
+    """Has a defect."""
 
     async def find(self, request_unique_no: str) -> SettlementRecord | None:
-        """Fail as no database does."""
+        """Raise an error that no database raises."""
         raise ZeroDivisionError(PASSWORD, request_unique_no)
 
 
 class ForgetfulLedger(FlakyLedger):
-    """Accepts, and then cannot be read: the database went away while the caller waited."""
+    """Accepts, and then cannot be read: the database failed while the caller waited."""
 
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002
+    async def find(self, request_unique_no: str) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 
 
 class SlowLedger(FlakyLedger):
-    """Accepts, and then never gets a write done."""
+    """Accepts, and then never completes a write."""
 
-    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002
+    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002 - a double has its original's parameters
         """Hang."""
-        return await _for_ever()
+        return await hang()
 
 
 OUTAGES: dict[str, tuple[type[FlakyLedger], str]] = {
@@ -135,7 +130,7 @@ OUTAGES: dict[str, tuple[type[FlakyLedger], str]] = {
     "postgres down": (FlakyLedger, f"postgresql://clerk:{PASSWORD}@{HOST}:{{port}}/ledger"),
     "connection lost": (UnreachableLedger, "sqlite://"),
 }
-"""A ledger and its database's address, for each way of being out of reach."""
+"""A ledger and the address of its database, for each kind of outage."""
 
 
 @pytest_asyncio.fixture(params=OUTAGES.values(), ids=OUTAGES)
@@ -147,26 +142,26 @@ async def lost_ledger(request: pytest.FixtureRequest, tmp_path: Path, dead_port:
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-async def test_ledger_that_is_out_of_reach_is_named_and_nothing_else(
+async def test_an_unreachable_ledger_is_reported_without_details(
     lost_ledger: FlakyLedger, dead_temporal: Client, method: str, path: str
 ) -> None:
-    async with open_door(lost_ledger, dead_temporal) as door:
-        answer = await door.http.request(method, path, json=body_for(method, path))
+    async with open_api(lost_ledger, dead_temporal) as api:
+        answer = await api.http.request(method, path, json=body_for(method, path))
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
     assert int(answer.headers["retry-after"]) > 0
     for inside in (PASSWORD, "clerk", "SELECT", "INSERT", "no such table", "db.internal", HOST):
         assert inside not in answer.text
 
 
-async def test_ledger_that_takes_no_connection_is_named_within_its_own_limit(
+async def test_a_ledger_that_accepts_no_connection_is_reported_within_its_limit(
     dead_temporal: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_engine, "STATEMENT_TIMEOUT_S", 2)
-    async with line() as to_postgres:
-        await to_postgres.answer_nothing()
+    async with tcp_proxy() as to_postgres:
+        await to_postgres.stop_answering()
         engine = open_engine(f"postgresql://clerk@{HOST}:{to_postgres.port}/ledger")
-        async with open_door(FlakyLedger(engine), dead_temporal) as door:
-            answer, took_s = await timed(door.post(order(), prefer="wait=1"))
+        async with open_api(FlakyLedger(engine), dead_temporal) as api:
+            answer, took_s = await timed(api.post(order(), prefer="wait=1"))
         await engine.dispose()
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
     assert took_s < 6
@@ -175,101 +170,102 @@ async def test_ledger_that_takes_no_connection_is_named_within_its_own_limit(
 @pytest.mark.parametrize(
     ("method", "path"), [*PATHS, ("POST", "/v1/settlements?no-wait")], ids=lambda value: value.rpartition("/")[2]
 )
-async def test_ledger_that_falls_silent_on_open_connections_hangs_no_caller(
+async def test_an_unresponsive_ledger_on_open_connections_blocks_no_caller(
     engine: AsyncEngine, dead_temporal: Client, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    """A database cut off by the network sends nothing, not even a refusal; only our own clock ends the wait."""
+    """A database behind a broken network sends nothing, not even a reset. Only our own timeout ends the wait."""
     monkeypatch.setattr(ledger_engine, "STATEMENT_TIMEOUT_S", 0.1)
     headers = {} if "no-wait" in path else {"prefer": "wait=1"}
-    async with open_door(SilentLedger(engine), dead_temporal) as door:
-        request = door.http.request(method, path.partition("?")[0], json=body_for(method, path), headers=headers)
+    async with open_api(SilentLedger(engine), dead_temporal) as api:
+        request = api.http.request(method, path.partition("?")[0], json=body_for(method, path), headers=headers)
         answer, took_s = await timed(request)
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
     assert took_s < 4
 
 
-async def test_order_that_the_ledger_did_not_take_is_never_started(lost_ledger: FlakyLedger, temporal: Client) -> None:
-    """The answer says that no money moved, so none may."""
+async def test_an_order_that_the_ledger_did_not_accept_is_never_started(
+    lost_ledger: FlakyLedger, temporal: Client
+) -> None:
+    """The response says that no money moved, so none may move."""
     body = order()
     external = ScriptedExternalSystem(adjust=APPLIED)
-    async with open_door(lost_ledger, temporal) as door, door.workers(external):
-        answer = await door.post(body, prefer="wait=2")
+    async with open_api(lost_ledger, temporal) as api, api.workers(external):
+        answer = await api.post(body, prefer="wait=2")
     assert answer.status_code == 503
     assert external.adjusts == []
 
 
-async def test_decision_is_given_though_the_ledger_fails_after_accepting(door: Door) -> None:
-    """The write-through is a courtesy; the workflow's own write follows when the database is back."""
+async def test_the_decision_is_returned_although_the_ledger_fails_after_accepting(api: ApiHarness) -> None:
+    """The write-through is optional; the workflow writes when the database is back."""
     body = order()
-    door.ledger.down = True
-    async with door.workers(ScriptedExternalSystem(adjust=APPLIED)):
-        answer = await door.post(body, prefer="wait=20")
+    api.ledger.down = True
+    async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
+        answer = await api.post(body, prefer="wait=20")
         assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
-        assert (await door.get(body["requestUniqueNo"])).json()["state"] == "ADJUSTING"
-        door.ledger.down = False
-        await door.reaches(body["requestUniqueNo"], State.SETTLED)
+        assert (await api.get(body["requestUniqueNo"])).json()["state"] == "ADJUSTING"
+        api.ledger.down = False
+        await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
 
 
-async def test_decision_is_given_though_the_write_through_hangs(engine: AsyncEngine, temporal: Client) -> None:
+async def test_the_decision_is_returned_although_the_write_through_hangs(engine: AsyncEngine, temporal: Client) -> None:
     body = order()
     slow, quick = SlowLedger(engine), FlakyLedger(engine)
     external = ScriptedExternalSystem(adjust=APPLIED)
-    async with open_door(slow, temporal) as door, open_real_door(quick, temporal) as other, other.workers(external):
-        answer = await door.post(body, prefer="wait=20")
-        await other.reaches(body["requestUniqueNo"], State.SETTLED)
+    async with (
+        open_api(slow, temporal) as api,
+        open_api_with_temporal(quick, temporal) as other,
+        other.workers(external),
+    ):
+        answer = await api.post(body, prefer="wait=20")
+        await other.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
 
 
-async def test_what_was_started_is_never_called_not_accepted(engine: AsyncEngine, temporal: Client) -> None:
-    """`ledger-unavailable` means that nothing was accepted and no money moved; here the adjust is on its way."""
+async def test_a_started_order_is_never_reported_as_not_accepted(engine: AsyncEngine, temporal: Client) -> None:
+    """`ledger-unavailable` says that nothing was accepted. Here the adjust is already in flight."""
     body = order()
-    async with open_real_door(ForgetfulLedger(engine), temporal) as door:
-        answer = await door.post(body, prefer="wait=2")
+    async with open_api_with_temporal(ForgetfulLedger(engine), temporal) as api:
+        answer = await api.post(body, prefer="wait=2")
     assert answer.json().get("code") != "ledger-unavailable"
     assert answer.status_code == 202
 
 
-async def test_ledger_that_falls_silent_while_the_caller_waits_does_not_lengthen_the_wait(
-    engine: AsyncEngine, temporal: Client
-) -> None:
-    """The wait is the caller's; what the ledger knows by then is only an ornament of the answer."""
-    async with open_real_door(HalfSilentLedger(engine), temporal) as door, asyncio.timeout(5):
-        answer = await door.post(order(), prefer="wait=2")
+async def test_a_ledger_that_stops_responding_does_not_extend_the_wait(engine: AsyncEngine, temporal: Client) -> None:
+    """The caller chose the wait. Reading the newest state is optional."""
+    async with open_api_with_temporal(HalfSilentLedger(engine), temporal) as api:
+        answer, took_s = await timed(api.post(order(), prefer="wait=2"))
     assert answer.status_code == 202
+    assert took_s < 5
 
 
-async def test_ledger_that_takes_all_of_the_wait_leaves_none_and_breaks_nothing(
-    engine: AsyncEngine, temporal: Client
-) -> None:
-    """The order is accepted, and whether it is started is in doubt: the same request again tells."""
-    async with open_real_door(LateLedger(engine), temporal) as door:
-        answer = await door.post(order(), prefer="wait=1")
+async def test_a_ledger_that_takes_longer_than_the_wait_causes_no_error(engine: AsyncEngine, temporal: Client) -> None:
+    """The order is accepted. It is not known whether it was started; a repeated request shows it."""
+    async with open_api_with_temporal(LateLedger(engine), temporal) as api:
+        answer = await api.post(order(), prefer="wait=1")
     assert answer.status_code in {202, 503}
 
 
-async def test_unexpected_error_is_a_500_problem_without_a_word_of_it(
-    engine: AsyncEngine, dead_temporal: Client
-) -> None:
-    """Whatever breaks, the caller learns that it is in doubt, and nothing of our insides."""
-    async with open_door(BrokenLedger(engine), dead_temporal, raising=False) as door:
-        answer = await door.get("N-1")
+async def test_an_unexpected_error_is_a_500_problem_without_details(engine: AsyncEngine, dead_temporal: Client) -> None:
+    """The caller learns that the outcome is in doubt, and no internal details."""
+    async with open_api(BrokenLedger(engine), dead_temporal, raising=False) as api:
+        answer = await api.get("N-1")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert PASSWORD not in answer.text
 
 
 class RefusingLedger(FlakyLedger):
-    """Has a database that answers, and refuses what is written."""
+    """Has a database that responds and rejects a row."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002
-        """Fail, as a row that breaks a rule of the database does."""
+    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
+        """Fail as a violated constraint does."""
         raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
 
 
-async def test_a_broken_rule_of_the_database_is_a_fault_of_ours_and_no_outage(
+async def test_a_violated_database_constraint_is_a_500_and_not_an_outage(
     engine: AsyncEngine, dead_temporal: Client
 ) -> None:
-    """Nobody can bring back a database that is there, and the same request again would fail again."""
-    async with open_door(RefusingLedger(engine), dead_temporal) as door:
-        answer = await door.post(order())
+    """The database is up, and a repeated request would fail again: this is a defect of ours."""
+    async with open_api(RefusingLedger(engine), dead_temporal) as api:
+        answer = await api.post(order())
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "constraint" not in answer.text

@@ -1,4 +1,4 @@
-"""The list: keyset pages, newest first, that neither repeat nor miss a settlement; and what is no page is refused."""
+"""The list: keyset pages, newest first, without repeats or gaps. Invalid cursors, limits and filters are rejected."""
 
 import base64
 import json
@@ -8,30 +8,30 @@ import pytest
 
 from ledger.settlements import PAGE_LIMIT_MAX
 from settlement.states import State
-from tests.api.doors import SETTLEMENTS, Door, accept
-from tests.api.snapshots import stands
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
+from tests.api.snapshots import snapshot_in
 from tests.support.orders import settlement
 
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 MOMENT = START.isoformat()
 
 
-async def accept_many(door: Door, count: int, *, per_moment: int = 1, state: State | None = None) -> list[str]:
-    """Accept settlements, some at the very same moment; return their numbers as the list must show them."""
+async def accept_many(api: ApiHarness, count: int, *, per_moment: int = 1, state: State | None = None) -> list[str]:
+    """Accept settlements, some at the same time; return their numbers in the order of the list."""
     accepted = []
     for each in range(count):
         one = settlement(accepted_at=START + timedelta(microseconds=each // per_moment))
-        await accept(door.ledger, one, stands(one, state) if state else None)
+        await accept(api.ledger, one, snapshot_in(one, state) if state else None)
         accepted.append((one.accepted_at, one.adjust.requestUniqueNo))
     return [number for _, number in sorted(accepted, reverse=True)]
 
 
-async def read_pages(door: Door, **query: str | int) -> list[list[str]]:
+async def read_pages(api: ApiHarness, **query: str | int) -> list[list[str]]:
     """Follow the cursors to the end."""
     pages = []
     cursor: str | None = None
     while True:
-        answer = await door.http.get(SETTLEMENTS, params={**query, **({"cursor": cursor} if cursor else {})})
+        answer = await api.http.get(SETTLEMENTS, params={**query, **({"cursor": cursor} if cursor else {})})
         assert answer.status_code == 200
         pages.append([item["requestUniqueNo"] for item in answer.json()["items"]])
         cursor = answer.json()["nextCursor"]
@@ -40,62 +40,66 @@ async def read_pages(door: Door, **query: str | int) -> list[list[str]]:
 
 
 def cursor_of(content: object) -> str:
-    """Return what a cursor with other content would look like."""
+    """Return a cursor with this content."""
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
 
 
 @pytest.mark.parametrize(("limit", "lengths"), [(1, [1] * 7), (3, [3, 3, 1]), (6, [6, 1]), (7, [7]), (200, [7])])
 @pytest.mark.parametrize("per_moment", [1, 3, 7])
 async def test_pages_show_every_settlement_once_newest_first(
-    closed_door: Door, limit: int, lengths: list[int], per_moment: int
+    api_without_temporal: ApiHarness, limit: int, lengths: list[int], per_moment: int
 ) -> None:
-    """Settlements of the same moment are told apart by their numbers, across page ends too."""
-    numbers = await accept_many(closed_door, 7, per_moment=per_moment)
-    pages = await read_pages(closed_door, limit=limit)
+    """Settlements with the same time are ordered by their numbers, also across pages."""
+    numbers = await accept_many(api_without_temporal, 7, per_moment=per_moment)
+    pages = await read_pages(api_without_temporal, limit=limit)
     assert [len(page) for page in pages] == lengths
     assert [number for page in pages for number in page] == numbers
 
 
-async def test_nothing_accepted_is_one_empty_page(closed_door: Door) -> None:
-    assert await read_pages(closed_door) == [[]]
+async def test_nothing_accepted_is_one_empty_page(api_without_temporal: ApiHarness) -> None:
+    assert await read_pages(api_without_temporal) == [[]]
 
 
-async def test_page_holds_fifty_unless_asked_otherwise(closed_door: Door) -> None:
-    await accept_many(closed_door, 51)
-    assert [len(page) for page in await read_pages(closed_door)] == [50, 1]
+async def test_a_page_has_50_items_by_default(api_without_temporal: ApiHarness) -> None:
+    await accept_many(api_without_temporal, 51)
+    assert [len(page) for page in await read_pages(api_without_temporal)] == [50, 1]
 
 
-async def test_settlement_accepted_between_pages_moves_and_repeats_none(closed_door: Door) -> None:
-    numbers = await accept_many(closed_door, 4)
-    first = (await closed_door.http.get(SETTLEMENTS, params={"limit": 2})).json()
-    await accept(closed_door.ledger, settlement())
-    second = (await closed_door.http.get(SETTLEMENTS, params={"limit": 2, "cursor": first["nextCursor"]})).json()
+async def test_a_settlement_accepted_between_pages_shifts_and_repeats_none(api_without_temporal: ApiHarness) -> None:
+    numbers = await accept_many(api_without_temporal, 4)
+    first = (await api_without_temporal.http.get(SETTLEMENTS, params={"limit": 2})).json()
+    await accept(api_without_temporal.ledger, settlement())
+    second = (
+        await api_without_temporal.http.get(SETTLEMENTS, params={"limit": 2, "cursor": first["nextCursor"]})
+    ).json()
     assert [item["requestUniqueNo"] for item in first["items"] + second["items"]] == numbers
 
 
-async def test_cursor_is_good_for_ever(closed_door: Door) -> None:
-    """The same cursor gives the same page again, in any query."""
-    await accept_many(closed_door, 4)
-    cursor = (await closed_door.http.get(SETTLEMENTS, params={"limit": 2})).json()["nextCursor"]
-    answers = [await closed_door.http.get(SETTLEMENTS, params={"limit": 2, "cursor": cursor}) for _ in range(2)]
+async def test_a_cursor_can_be_used_again(api_without_temporal: ApiHarness) -> None:
+    """The same cursor returns the same page again."""
+    await accept_many(api_without_temporal, 4)
+    cursor = (await api_without_temporal.http.get(SETTLEMENTS, params={"limit": 2})).json()["nextCursor"]
+    answers = [
+        await api_without_temporal.http.get(SETTLEMENTS, params={"limit": 2, "cursor": cursor}) for _ in range(2)
+    ]
     assert answers[0].json() == answers[1].json()
 
 
 @pytest.mark.parametrize("state", State)
-async def test_state_filter_shows_that_state_and_no_other(closed_door: Door, state: State) -> None:
+async def test_state_filter_shows_that_state_and_no_other(api_without_temporal: ApiHarness, state: State) -> None:
     wanted: list[str] = []
     for each in State:
-        numbers = await accept_many(closed_door, 3, state=None if each is State.ADJUSTING else each)
+        numbers = await accept_many(api_without_temporal, 3, state=None if each is State.ADJUSTING else each)
         wanted = numbers if each is state else wanted
-    pages = await read_pages(closed_door, state=state.value, limit=2)
+    pages = await read_pages(api_without_temporal, state=state.value, limit=2)
     assert [number for page in pages for number in page] == wanted
 
 
-async def test_item_is_the_resource_that_get_shows(closed_door: Door) -> None:
+async def test_item_is_the_resource_that_get_shows(api_without_temporal: ApiHarness) -> None:
     accepted = settlement()
-    number = await accept(closed_door.ledger, accepted, stands(accepted, State.ABORTED))
-    listed = (await closed_door.http.get(SETTLEMENTS)).json()["items"]
-    assert listed == [(await closed_door.get(number)).json()]
+    number = await accept(api_without_temporal.ledger, accepted, snapshot_in(accepted, State.ABORTED))
+    listed = (await api_without_temporal.http.get(SETTLEMENTS)).json()["items"]
+    assert listed == [(await api_without_temporal.get(number)).json()]
 
 
 GARBAGE = {
@@ -128,44 +132,44 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("cursor", GARBAGE.values(), ids=GARBAGE)
-async def test_cursor_that_no_page_gave_is_refused(closed_door: Door, cursor: str) -> None:
-    await accept(closed_door.ledger, settlement())
-    answer = await closed_door.http.get(SETTLEMENTS, params={"cursor": cursor})
+async def test_an_invalid_cursor_is_rejected(api_without_temporal: ApiHarness, cursor: str) -> None:
+    await accept(api_without_temporal.ledger, settlement())
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={"cursor": cursor})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
     assert [each["field"] for each in answer.json()["errors"]] == ["cursor"]
 
 
 @pytest.mark.parametrize("cursor", [cursor_of(["9" * 5000, "N-1"]), cursor_of([MOMENT, "N" * 5000])])
-async def test_cursor_is_not_echoed(closed_door: Door, cursor: str) -> None:
-    answer = await closed_door.http.get(SETTLEMENTS, params={"cursor": cursor})
+async def test_cursor_is_not_echoed(api_without_temporal: ApiHarness, cursor: str) -> None:
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={"cursor": cursor})
     assert answer.status_code == 422
     assert len(answer.text) < 500
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", str(PAGE_LIMIT_MAX + 1), "ten", "1.5", "1e2", "9" * 5000])
-async def test_limit_out_of_bounds_is_refused_by_name(closed_door: Door, limit: str) -> None:
-    answer = await closed_door.http.get(SETTLEMENTS, params={"limit": limit})
+async def test_limit_out_of_bounds_is_refused_by_name(api_without_temporal: ApiHarness, limit: str) -> None:
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={"limit": limit})
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == ["limit"]
 
 
 @pytest.mark.parametrize("name", ["order_id", "user", "since", "States", "extra"])
-async def test_filter_that_is_not_there_is_refused_by_name(closed_door: Door, name: str) -> None:
-    """Ignored, it would show settlements that were not asked for."""
-    answer = await closed_door.http.get(SETTLEMENTS, params={name: "hunter2"})
+async def test_an_unknown_filter_is_rejected_by_name(api_without_temporal: ApiHarness, name: str) -> None:
+    """If it were ignored, the list would show settlements that were not requested."""
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={name: "hunter2"})
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == [name]
     assert "hunter2" not in answer.text
 
 
 @pytest.mark.parametrize("limit", [1, PAGE_LIMIT_MAX])
-async def test_limits_at_the_bounds_are_taken(closed_door: Door, limit: int) -> None:
-    assert (await closed_door.http.get(SETTLEMENTS, params={"limit": limit})).status_code == 200
+async def test_limits_at_the_bounds_are_accepted(api_without_temporal: ApiHarness, limit: int) -> None:
+    assert (await api_without_temporal.http.get(SETTLEMENTS, params={"limit": limit})).status_code == 200
 
 
 @pytest.mark.parametrize("state", ["settled", "DONE", "SETTLED,ABORTED", "\x00", "%"])
-async def test_state_that_is_none_is_refused_by_name(closed_door: Door, state: str) -> None:
-    answer = await closed_door.http.get(SETTLEMENTS, params={"state": state})
+async def test_an_unknown_state_is_rejected_by_name(api_without_temporal: ApiHarness, state: str) -> None:
+    answer = await api_without_temporal.http.get(SETTLEMENTS, params={"state": state})
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == ["state"]
     assert "ABORTED" in answer.json()["errors"][0]["rule"]

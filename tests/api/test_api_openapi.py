@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the front door does; every answer in these tests is held against it, too."""
+"""The OpenAPI document is correct and complete. All tests of the API also check their responses against it."""
 
 import json
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from jsonschema import Draft202012Validator, ValidationError
 from contract.fields import INT64_MAX, INT64_MIN
 from schemas.problems import STATUS_OF, ErrorCode
 from settlement.states import State
-from tests.api.answers import PROBLEM, Documented
-from tests.api.doors import Door, accept, documented
-from tests.api.refusals import FIELDS, REQUIRED, RULES
-from tests.api.snapshots import long_story
+from tests.api.api_harness import ApiHarness, accept, openapi_checker
+from tests.api.invalid_orders import FIELDS, REQUIRED, RULES
+from tests.api.openapi_checker import PROBLEM, OpenApiChecker
+from tests.api.snapshots import full_audit_snapshot
 from tests.support.orders import order, settlement
 
 Schema = dict[str, Any]
 
 ACCESS = {"unauthenticated", "forbidden", "ledger-unavailable"}
-"""What every operation with a permission can answer."""
+"""Errors of every operation that requires a permission."""
 
 PROBE = ("get", "/readyz")
-"""Its 503 is a report for a machine that looks at the status, not a problem for a caller."""
+"""Its 503 is a report for probes, not a problem."""
 
 
 @pytest.fixture
-def document(closed_door: Door) -> Schema:
-    whole: Schema = closed_door.app.openapi()
+def document(api_without_temporal: ApiHarness) -> Schema:
+    whole: Schema = api_without_temporal.app.openapi()
     return whole
 
 
@@ -61,42 +61,42 @@ def resolved(document: Schema, schema: Schema) -> Schema:
 
 
 def post_schema(document: Schema) -> Schema:
-    """Return the schema of what a POST takes."""
+    """Return the schema of the body of a POST."""
     body = document["paths"]["/v1/settlements"]["post"]["requestBody"]
     assert body["required"] is True
     return resolved(document, body["content"]["application/json"]["schema"])
 
 
-async def test_document_is_served_and_names_its_version(closed_door: Door, document: Schema) -> None:
-    served = (await closed_door.http.get("/openapi.json")).json()
+async def test_document_is_served_and_names_its_version(api_without_temporal: ApiHarness, document: Schema) -> None:
+    served = (await api_without_temporal.http.get("/openapi.json")).json()
     assert served == json.loads(json.dumps(document))
     assert served["openapi"].startswith("3.1.")
     assert served["info"]["title"]
     assert served["info"]["version"]
 
 
-def test_every_reference_leads_somewhere(document: Schema) -> None:
+def test_every_reference_resolves(document: Schema) -> None:
     references = [node for node in schema_nodes(document) if isinstance(node.get("$ref"), str)]
     assert references
     for node in references:
         assert resolved(document, node)
 
 
-def test_every_schema_is_one_and_is_used(document: Schema) -> None:
+def test_every_schema_is_valid_and_used(document: Schema) -> None:
     used = {node["$ref"].rpartition("/")[2] for node in schema_nodes(document) if isinstance(node.get("$ref"), str)}
     assert set(document["components"]["schemas"]) == used
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(document: Schema) -> None:
+def test_every_operation_has_a_unique_name_and_a_description(document: Schema) -> None:
     found = [operation for _, operation in operations(document)]
     names = [operation["operationId"] for operation in found]
     assert len(set(names)) == len(names)
     assert all(operation["summary"] and operation["description"] for operation in found)
 
 
-def test_every_response_says_what_it_means_and_which_body_it_has(document: Schema) -> None:
+def test_every_response_has_a_description_and_its_body(document: Schema) -> None:
     for where, operation in operations(document):
         for status, response in operation["responses"].items():
             assert response["description"], (where, status)
@@ -178,7 +178,7 @@ def test_operation_documents_exactly_the_errors_it_can_answer(
         assert code in errors[str(int(STATUS_OF[ErrorCode(code)]))]["description"]
 
 
-def test_post_takes_the_contracts_fields_and_no_other(document: Schema) -> None:
+def test_a_post_has_exactly_the_fields_of_the_contract(document: Schema) -> None:
     schema = post_schema(document)
     assert set(schema["properties"]) == set(FIELDS)
     assert set(schema["required"]) == set(REQUIRED)
@@ -214,19 +214,19 @@ def test_metadata_is_text_of_at_most_200_characters_or_null(document: Schema) ->
 
 
 @pytest.mark.parametrize("fields", [{}, {"metadata": "{}"}, {"amount": "-1", "operationType": "ABNORMAL_OVERTRADING"}])
-def test_valid_order_keeps_the_posts_schema(document: Schema, fields: dict[str, Any]) -> None:
-    Documented(document).validate(post_schema(document), order(**fields))
+def test_a_valid_order_matches_the_schema_of_a_post(document: Schema, fields: dict[str, Any]) -> None:
+    OpenApiChecker(document).validate(post_schema(document), order(**fields))
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-def test_posts_schema_refuses_wrong_types_limits_and_forms(document: Schema, field: str) -> None:
-    """A client that validates first finds most mistakes by itself."""
+def test_the_schema_of_a_post_rejects_invalid_values(document: Schema, field: str) -> None:
+    """A client that validates a body first finds most errors without a request."""
     schema = post_schema(document)
-    told = {"null", "number", "true", "text", "list", "too long", "NUL", "exponent", "no order type"}
+    expressible = {"null", "number", "true", "text", "list", "too long", "NUL", "exponent", "no order type"}
     for name, (value, _) in RULES[field].items():
-        if name in told:
+        if name in expressible:
             with pytest.raises(ValidationError):
-                Documented(document).validate(schema, order() | {field: value})
+                OpenApiChecker(document).validate(schema, order() | {field: value})
 
 
 def test_headers_are_documented_under_their_own_names(document: Schema) -> None:
@@ -252,16 +252,16 @@ def test_states_are_named_in_the_resource(document: Schema) -> None:
     assert set(resource["required"]) == set(resource["properties"])
 
 
-async def test_longest_resource_keeps_its_schema(closed_door: Door, document: Schema) -> None:
-    """As every answer in these tests does; this one has something in every field."""
+async def test_the_largest_resource_matches_its_schema(api_without_temporal: ApiHarness, document: Schema) -> None:
+    """Every test checks its responses; this response has a value in every field."""
     accepted = settlement(metadata="{}")
-    number = await accept(closed_door.ledger, accepted, long_story(accepted))
+    number = await accept(api_without_temporal.ledger, accepted, full_audit_snapshot(accepted))
     schema = {"$ref": "#/components/schemas/Settlement"}
-    body = (await closed_door.get(number)).json()
-    Documented(document).validate(schema, body)
+    body = (await api_without_temporal.get(number)).json()
+    OpenApiChecker(document).validate(schema, body)
     for field in body:
         with pytest.raises(ValidationError):
-            Documented(document).validate(schema, {name: value for name, value in body.items() if name != field})
+            OpenApiChecker(document).validate(schema, {name: value for name, value in body.items() if name != field})
 
 
 @pytest.mark.parametrize(
@@ -272,9 +272,9 @@ async def test_longest_resource_keeps_its_schema(closed_door: Door, document: Sc
         (404, '{"type":"x:y","title":"t","status":400,"code":"not-found","detail":"d"}', "400"),
     ],
 )
-def test_what_holds_answers_against_the_document_does_notice(status: int, content: str, why: str) -> None:
-    """A check that cannot fail proves nothing."""
+def test_the_checker_detects_wrong_responses(status: int, content: str, why: str) -> None:
+    """The checker must detect wrong responses."""
     request = httpx2.Request("GET", "http://api/v1/settlements/N-1")
     answer = httpx2.Response(status, headers={"content-type": PROBLEM}, content=content, request=request)
     with pytest.raises((AssertionError, ValidationError), match=why):
-        documented().check(answer)
+        openapi_checker().check(answer)

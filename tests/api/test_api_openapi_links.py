@@ -1,4 +1,4 @@
-"""What schemathesis relies on in the document: links that lead somewhere, and parameters that can be said."""
+"""What schemathesis needs of the document: valid links, and parameters that can be sent."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import pytest
 from jsonschema import ValidationError
 
 from contract.fields import INT64_MAX, INT64_MIN
-from tests.api.answers import Documented
-from tests.api.batching import VALID
-from tests.api.doors import Door
+from tests.api.api_harness import ApiHarness
+from tests.api.batch_requests import VALID
+from tests.api.openapi_checker import OpenApiChecker
 
 Schema = dict[str, Any]
 
 
 @pytest.fixture
-def document(closed_door: Door) -> Schema:
-    whole: Schema = closed_door.app.openapi()
+def document(api_without_temporal: ApiHarness) -> Schema:
+    whole: Schema = api_without_temporal.app.openapi()
     return whole
 
 
@@ -60,7 +60,7 @@ def test_every_link_leads_to_an_operation_and_one_of_its_parameters(document: Sc
         ("list_settlements", {"list_settlements"}),
     ],
 )
-def test_answer_leads_on_under_every_success(document: Schema, operation: str, targets: set[str]) -> None:
+def test_every_successful_response_has_its_links(document: Schema, operation: str, targets: set[str]) -> None:
     for status, response in operations(document)[operation]["responses"].items():
         if status.startswith("2"):
             assert set(response["links"]) == targets
@@ -83,20 +83,22 @@ def test_every_integer_in_a_parameter_has_bounds(document: Schema) -> None:
 
 
 @pytest.mark.parametrize("selection", [{}, {"companyId": None}, {"cause": None, "from": None}])
-def test_schema_of_a_batch_refuses_a_selection_of_everything(document: Schema, selection: Schema) -> None:
+def test_the_schema_of_a_batch_rejects_an_empty_selection(document: Schema, selection: Schema) -> None:
     with pytest.raises(ValidationError):
-        Documented(document).validate(
+        OpenApiChecker(document).validate(
             {"$ref": "#/components/schemas/BatchRetryRequest"}, VALID | {"selection": selection}
         )
 
 
 @pytest.mark.parametrize("selection", [{"companyId": 7}, {"to": "2026-01-05T12:00:00Z", "companyId": None}])
-def test_schema_of_a_batch_takes_what_names_one_thing(document: Schema, selection: Schema) -> None:
-    Documented(document).validate({"$ref": "#/components/schemas/BatchRetryRequest"}, VALID | {"selection": selection})
+def test_the_schema_of_a_batch_accepts_one_filter(document: Schema, selection: Schema) -> None:
+    OpenApiChecker(document).validate(
+        {"$ref": "#/components/schemas/BatchRetryRequest"}, VALID | {"selection": selection}
+    )
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x00", "\x7f", "a\x9f"])
-def test_schema_of_an_order_refuses_control_characters(document: Schema, text: str) -> None:
+def test_the_schema_of_an_order_rejects_control_characters(document: Schema, text: str) -> None:
     schema = document["components"]["schemas"]["AdjustRequest"]["properties"]["userName"]
     with pytest.raises(ValidationError):
-        Documented(document).validate(schema, text)
+        OpenApiChecker(document).validate(schema, text)

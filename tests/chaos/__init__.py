@@ -1,1 +1,1 @@
-"""A storm on the real stack: real processes killed, a real network broken, a real disk filled; then the invariant."""
+"""Chaos tests on the real stack: faults of processes, network, disk and clocks under load; then the invariant."""

@@ -1,4 +1,4 @@
-"""A TCP proxy between worker and external system that breaks what passes through it, one exchange at a time."""
+"""A TCP proxy between worker and external system that injects a fault into each exchange."""
 
 import asyncio
 import re
@@ -7,21 +7,21 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from tests.chaos.network_faults import CLEAR, Mishap, NetworkFault
+from tests.chaos.network_faults import NO_FAULT, NetworkFault, PlannedFault
 
 HOST = "127.0.0.1"
 CHUNK = 65_536
 DRIP_S = 0.05
-"""Between two bytes; a reply has some hundred, so it takes far longer than anybody waits."""
+"""Pause between two bytes. A reply has several hundred, so it takes far longer than any caller waits."""
 LINGER_S = 1.0
-"""How long a request that comes late is followed by nothing: a server drops one whose sender hangs up with it."""
+"""How long the connection of a delayed request stays open: a server drops a request whose sender disconnects."""
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 
 
 class FaultProxy:
-    """Listens on one port for as long as it is open; `refuse` closes that port for a while, as a host that is down."""
+    """Listens on one port. `refuse` closes the port, as a host that is down."""
 
-    def __init__(self, port: int, upstream_port: int, draw: Callable[[], Mishap]) -> None:
+    def __init__(self, port: int, upstream_port: int, draw: Callable[[], PlannedFault]) -> None:
         self.port = port
         self._upstream_port = upstream_port
         self._draw = draw
@@ -34,20 +34,20 @@ class FaultProxy:
             self._server = await asyncio.start_server(self._serve, HOST, self.port)
 
     async def refuse(self) -> None:
-        """Refuse every new connection until `listen`; those that are open go on."""
+        """Refuse new connections until `listen`. Open connections continue."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
 
     async def close(self) -> None:
-        """Refuse new connections and reset all that are open."""
+        """Refuse new connections and reset the open ones."""
         await self.refuse()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def keep(self, task: "asyncio.Task[None]") -> None:
-        """Keep a task until it ends, or until we close."""
+        """Keep a reference to a task until it ends or the proxy is closed."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -55,14 +55,14 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self.keep(task)
-        # A task that ends cancelled makes the stream server of some Python releases complain.
+        # Some Python releases log an error if a task of the stream server ends cancelled.
         with suppress(OSError, asyncio.CancelledError):
             async with _upstream(self._upstream_port) as upstream:
                 await _Link(reader, writer, *upstream, self).run(self._draw)
         _reset(writer)
 
     def deliver_later(self, request: bytes, after_s: float) -> None:
-        """Deliver a copy of a request on a connection of its own; nobody waits for its reply."""
+        """Deliver a copy of a request on a separate connection, and ignore its reply."""
 
         async def deliver() -> None:
             await asyncio.sleep(after_s)
@@ -75,7 +75,7 @@ class FaultProxy:
 
 
 class _Link:
-    """One connection from the worker and its counterpart to the external system."""
+    """A connection from the worker, and the corresponding one to the external system."""
 
     def __init__(
         self,
@@ -88,10 +88,10 @@ class _Link:
         self._reader, self._writer = reader, writer
         self._upstream_reader, self._upstream_writer = upstream_reader, upstream_writer
         self._proxy = proxy
-        self._mishap = CLEAR
+        self._planned = NO_FAULT
 
-    async def run(self, draw: Callable[[], Mishap]) -> None:
-        """Pass on request after request until either side has gone, or a mishap ends it."""
+    async def run(self, draw: Callable[[], PlannedFault]) -> None:
+        """Forward requests until either side disconnects or a fault ends the connection."""
         replies = asyncio.create_task(self._pass_replies())
         requests = asyncio.create_task(self._pass_requests(draw))
         done, pending = await asyncio.wait({replies, requests}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,10 +101,10 @@ class _Link:
         for task in done:
             task.result()
 
-    async def _pass_requests(self, draw: Callable[[], Mishap]) -> None:
+    async def _pass_requests(self, draw: Callable[[], PlannedFault]) -> None:
         while request := await _read_request(self._reader):
-            self._mishap = draw()
-            fault, at, seconds = self._mishap
+            self._planned = draw()
+            fault, at, seconds = self._planned
             match fault:
                 case NetworkFault.LOSE_REQUEST:
                     continue
@@ -123,7 +123,7 @@ class _Link:
 
     async def _pass_replies(self) -> None:
         while chunk := await self._upstream_reader.read(CHUNK):
-            fault, at, seconds = self._mishap
+            fault, at, seconds = self._planned
             match fault:
                 case NetworkFault.LOSE_REPLY:
                     continue
@@ -153,7 +153,7 @@ class _Link:
 
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    """Return one whole request, head and body; nothing once the sender has gone."""
+    """Return one complete request, head and body; empty if the sender has disconnected."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -172,7 +172,7 @@ async def _upstream(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Drop a connection with a TCP reset, unless it is closed already."""
+    """Close a connection with a TCP reset, unless it is already closed."""
     sock: socket.socket | None = writer.get_extra_info("socket")
     if sock is not None and sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

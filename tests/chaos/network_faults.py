@@ -1,4 +1,4 @@
-"""What a network can do to one exchange, and how often it does."""
+"""Faults of the network in one exchange, and a seeded sequence of them."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class NetworkFault(StrEnum):
-    """What befalls one request or its reply between two machines."""
+    """A fault of one request or its reply."""
 
     NONE = "NONE"
     RESET_REQUEST = "RESET_REQUEST"
@@ -15,53 +15,53 @@ class NetworkFault(StrEnum):
     RESET_REPLY = "RESET_REPLY"
     """The request arrives; the connection is reset after some bytes of the reply."""
     LOSE_REQUEST = "LOSE_REQUEST"
-    """A black hole: taken from the sender, and never seen again."""
+    """The request is accepted and never delivered."""
     LOSE_REPLY = "LOSE_REPLY"
-    """The request arrives, and the reply goes into the black hole."""
+    """The request arrives; the reply is never delivered."""
     DELAY_REQUEST = "DELAY_REQUEST"
-    """The request arrives some seconds later, even if its sender has given up meanwhile."""
+    """The request arrives some seconds later, even if its sender has disconnected."""
     DELAY_REPLY = "DELAY_REPLY"
     DRIP = "DRIP"
-    """The reply comes byte by byte."""
+    """The reply arrives byte by byte."""
     CUT = "CUT"
-    """The reply ends in the middle, in good order."""
+    """The connection is closed normally in the middle of the reply."""
     DUPLICATE = "DUPLICATE"
-    """The request arrives at once, and some seconds later once more."""
+    """The request arrives at once, and again some seconds later."""
 
 
 FAULTS = tuple(fault for fault in NetworkFault if fault is not NetworkFault.NONE)
 
 SECONDS_MIN, SECONDS_MAX = 0.2, 5.0
-"""Delays on both sides of the 3 seconds."""
+"""Delays below and above the 3 seconds of the contract."""
 
 
-class Mishap(NamedTuple):
-    """What befalls one exchange, exactly."""
+class PlannedFault(NamedTuple):
+    """The fault of one exchange, with its parameters."""
 
     fault: NetworkFault = NetworkFault.NONE
     at: float = 0.0
-    """Where a message breaks off: the part of its bytes that still gets through, 0 up to but not including 1."""
+    """Share of the bytes that are delivered before a message is cut, 0 <= at < 1."""
     seconds: float = 0.0
 
 
-CLEAR = Mishap()
+NO_FAULT = PlannedFault()
 
 
-class Weather:
-    """Draws what befalls each exchange; the same seed draws the same sequence."""
+class NetworkFaults:
+    """Draws the fault of each exchange. The same seed draws the same sequence."""
 
     def __init__(self, seed: int, share: float) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - repeatable is the point
         self.share = share
-        """Of the exchanges that something befalls, 0 to 1."""
-        self.met: Counter[NetworkFault] = Counter()
-        """What has befallen how many exchanges."""
+        """Share of the exchanges with a fault, 0 to 1."""
+        self.counts: Counter[NetworkFault] = Counter()
+        """Number of exchanges by fault."""
 
-    def next(self) -> Mishap:
-        """Draw what befalls the next exchange."""
-        mishap = CLEAR
+    def next(self) -> PlannedFault:
+        """Draw the fault of the next exchange."""
+        planned = NO_FAULT
         if self._rng.random() < self.share:
             seconds = self._rng.uniform(SECONDS_MIN, SECONDS_MAX)
-            mishap = Mishap(self._rng.choice(FAULTS), self._rng.random(), seconds)
-        self.met[mishap.fault] += 1
-        return mishap
+            planned = PlannedFault(self._rng.choice(FAULTS), self._rng.random(), seconds)
+        self.counts[planned.fault] += 1
+        return planned

@@ -1,4 +1,4 @@
-"""The operators of a storm: they look at what is ABORTED, retry some, resolve some, and leave the rest."""
+"""The operators in a storm: they retry or resolve some aborted settlements, and leave the others."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ RESOLVE = {"reasonCode": "REVERSED_BY_BROKER", "note": "seen in the broker's boo
 
 
 class Operators:
-    """Each aborted settlement is looked at once; a retry that aborts again stays for good."""
+    """Handles each aborted settlement once. A settlement that is aborted again stays ABORTED."""
 
     def __init__(self, system: System, rng: random.Random) -> None:
         self._system = system
@@ -27,13 +27,13 @@ class Operators:
         self.actions = 0
 
     async def work(self) -> None:
-        """Look again and again until cancelled; what cannot be reached now is looked at later."""
+        """Handle aborted settlements periodically until cancelled. Errors are retried in the next round."""
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
-                await self._look()
+                await self._handle_aborted()
             await asyncio.sleep(EVERY_S)
 
-    async def _look(self) -> None:
+    async def _handle_aborted(self) -> None:
         async with asyncio.timeout(30):
             await self._allow_take_ups()
             page = await self._system.ask("GET", f"/v1/settlements?state={State.ABORTED}&limit=50")
@@ -43,7 +43,7 @@ class Operators:
                 await self._act(item["requestUniqueNo"])
 
     async def _allow_take_ups(self) -> None:
-        """Decide, as a person must, that what a strike has terminated is started anew, however much it is."""
+        """Allow reconciliation to take up all workflows that a fault has terminated."""
         page = await self._system.ask("GET", "/v1/reconciliation/findings?status=OPEN&limit=200")
         if page.status != HTTPStatus.OK:
             return
@@ -54,7 +54,7 @@ class Operators:
         if number in self._seen:
             return
         self._seen.add(number)
-        act, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
-        if act is not None:
-            answer = await self._system.act(number, act, body)
+        action, body = self._rng.choice((("cancel-adjust-retries", RETRY), ("resolution", RESOLVE), (None, {})))
+        if action is not None:
+            answer = await self._system.act(number, action, body)
             self.actions += answer.status == HTTPStatus.OK

@@ -1,4 +1,4 @@
-"""The orders of a storm: a stream drawn from a seed, much of which the external system treats badly."""
+"""The orders of a storm, drawn from a seed. The external system fails for many of them."""
 
 import json
 import random
@@ -11,12 +11,12 @@ from tests.support.orders import new_number, order
 
 COMPANIES = 4
 ADJUST_FAULTS = tuple(fault for fault in AdjustFault if fault is not AdjustFault.LAND_LATE_UNGUARDED)
-"""All but the one by which the external system breaks its own promise to burn numbers (see the interleavings)."""
+"""All faults except the one with which the external system violates the contract (see the interleavings)."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One order and the company that it is sent for."""
+    """One order and its company."""
 
     body: dict[str, Any]
     company_id: int
@@ -28,12 +28,12 @@ class Order:
 
 
 def plain_order() -> Order:
-    """Return an order with which nothing goes wrong by itself."""
+    """Return an order for which the external system does not fail."""
     return Order(order(requestUniqueNo=new_number("CANARY")), company_id=1)
 
 
 def orders(seed: int, *, faulty: float) -> Iterator[Order]:
-    """Draw orders for ever; `faulty` is the share whose adjust or cancel goes wrong at the external system."""
+    """Draw orders without end. `faulty` is the share for which the external system fails."""
     rng = random.Random(seed)  # noqa: S311 - repeatable is the point
     while True:
         simulate: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A picture of a storm as SVG: what was struck when, how long recovery took, and what became of the orders."""
+"""A chart of a storm as SVG: faults over time, recovery times, and the end states of the orders."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from html import escape
 
 from settlement.states import State
 from tests.chaos.storm import Storm
-from tests.chaos.strikes import Struck
+from tests.chaos.system_faults import InjectedFault
 
 WIDTH, LEFT, RIGHT, TOP = 1200, 190, 20, 56
 LANE, GAP = 22, 30
@@ -25,9 +25,9 @@ COLOURS = {
 DOWN, RECOVERING = "#c62828", "#ffcc80"
 
 
-def picture(storm: Storm) -> str:
-    """Return the picture; it needs nothing but itself."""
-    lanes = sorted({struck.strike for struck in storm.struck}, key=lambda strike: (not strike.is_kill, strike))
+def chart(storm: Storm) -> str:
+    """Return the chart as a self-contained SVG."""
+    lanes = sorted({injected.fault for injected in storm.injected}, key=lambda fault: (not fault.is_kill, fault))
     chart_top = TOP + LANE * len(lanes) + GAP
     height = chart_top + CHART + 70
     scale = (WIDTH - LEFT - RIGHT) / max(storm.at_rest_s, 1)
@@ -40,18 +40,20 @@ def picture(storm: Storm) -> str:
     for n, lane in enumerate(lanes):
         y = TOP + LANE * n
         parts.append(f"<text x='{LEFT - 8}' y='{y + 15}' text-anchor='end'>{escape(lane)}</text>")
-        parts += [part for struck in storm.struck if struck.strike is lane for part in _strike(struck, y, scale)]
+        parts += [
+            part for injected in storm.injected if injected.fault is lane for part in _fault_bars(injected, y, scale)
+        ]
     parts += _outcomes(storm, scale, chart_top)
     parts += _legend(height - 14)
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _title(storm: Storm) -> Iterator[str]:
-    plan, verdict = storm.plan, storm.verdict
-    kills = sum(struck.strike.is_kill for struck in storm.struck)
+    plan, assessment = storm.plan, storm.assessment
+    kills = sum(injected.fault.is_kill for injected in storm.injected)
     yield (
-        f"<text x='{LEFT}' y='22' font-size='16' font-weight='bold'>{len(verdict.states)} settlements, {kills} kills "
-        f"(SIGKILL), ledger on {plan.kind}: {len(verdict.violations)} violations</text>"
+        f"<text x='{LEFT}' y='22' font-size='16' font-weight='bold'>{len(assessment.states)} settlements, "
+        f"{kills} kills (SIGKILL), ledger on {plan.kind}: {len(assessment.violations)} violations</text>"
     )
     yield f"<text x='{LEFT}' y='42' fill='#555'>seconds since the storm began; seed {plan.seed}</text>"
 
@@ -64,16 +66,16 @@ def _axis(storm: Storm, scale: float, bottom: float) -> Iterator[str]:
         yield f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{second}</text>"
     x = LEFT + storm.over_s * scale
     yield f"<line x1='{x:.1f}' y1='{TOP - 4}' x2='{x:.1f}' y2='{bottom}' stroke='#555' stroke-dasharray='4 3'/>"
-    yield f"<text x='{x - 4:.1f}' y='{bottom + 32}' text-anchor='end' fill='#555'>the last order was answered</text>"
+    yield f"<text x='{x - 4:.1f}' y='{bottom + 32}' text-anchor='end' fill='#555'>last response</text>"
 
 
-def _strike(struck: Struck, y: float, scale: float) -> Iterator[str]:
-    recovered_s = struck.recovered_s or struck.over_s
-    begin, over, end = (LEFT + second * scale for second in (struck.at_s, struck.over_s, recovered_s))
+def _fault_bars(injected: InjectedFault, y: float, scale: float) -> Iterator[str]:
+    recovered_s = injected.recovered_s or injected.over_s
+    begin, over, end = (LEFT + second * scale for second in (injected.at_s, injected.over_s, recovered_s))
     yield _bar(begin, over, y, DOWN)
     if end > over:
         yield _bar(over, end, y, RECOVERING)
-    label = f"{struck.recovery_s:.1f}" if struck.recovery_s is not None else "never"
+    label = f"{injected.recovery_s:.1f}" if injected.recovery_s is not None else "never"
     yield f"<text x='{max(over, end) + 3:.1f}' y='{y + 15}' font-size='10'>{label}</text>"
 
 
@@ -84,14 +86,14 @@ def _bar(left: float, right: float, y: float, colour: str) -> str:
 
 
 def _outcomes(storm: Storm, scale: float, top: float) -> Iterator[str]:
-    """Stack what became of the orders by the moment at which they were posted."""
+    """Stack the end states of the orders by the time of their POST."""
     bin_s = storm.over_s / BINS or 1.0
     counts: list[Counter[State]] = [Counter() for _ in range(BINS + 1)]
-    for placing in storm.placings:
-        if state := storm.verdict.states.get(placing.number):
+    for placing in storm.posted_orders:
+        if state := storm.assessment.states.get(placing.number):
             counts[min(int(placing.at_s / bin_s), BINS)][state] += 1
     unit = CHART / max(1, *(each.total() for each in counts))
-    yield f"<text x='{LEFT - 8}' y='{top + 15}' text-anchor='end'>orders by moment</text>"
+    yield f"<text x='{LEFT - 8}' y='{top + 15}' text-anchor='end'>orders by time</text>"
     yield f"<text x='{LEFT - 8}' y='{top + 31}' text-anchor='end'>of posting</text>"
     for n, count in enumerate(counts):
         y = top + CHART
@@ -105,7 +107,7 @@ def _outcomes(storm: Storm, scale: float, top: float) -> Iterator[str]:
 
 def _legend(y: float) -> Iterator[str]:
     entries: list[tuple[str, str]] = [(colour, name) for name, colour in COLOURS.items() if colour != "#000000"]
-    entries += [(DOWN, "struck"), (RECOVERING, "until orders were settled again (s)")]
+    entries += [(DOWN, "fault"), (RECOVERING, "until orders were settled again (s)")]
     x = float(LEFT)
     for colour, name in entries:
         yield f"<rect x='{x:.0f}' y='{y - 10}' width='12' height='12' fill='{colour}'/>"

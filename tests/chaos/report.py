@@ -1,4 +1,4 @@
-"""What a storm came to, for a terminal and as Markdown."""
+"""The report of a storm, for a terminal and as Markdown."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -9,46 +9,46 @@ from tests.chaos.network_faults import NetworkFault
 from tests.chaos.storm import Storm
 
 
-def in_words(storm: Storm) -> str:
-    """Return the report; its last line says how many violations there were."""
+def report_text(storm: Storm) -> str:
+    """Return the report. Its last line has the number of violations."""
     return "\n".join(_lines(storm))
 
 
 def _lines(storm: Storm) -> Iterator[str]:
-    plan, verdict = storm.plan, storm.verdict
-    kills = sum(struck.strike.is_kill for struck in storm.struck)
-    others = len(storm.struck) - kills
-    not_accepted = len(storm.placings) - len(verdict.states)
+    plan, assessment = storm.plan, storm.assessment
+    kills = sum(injected.fault.is_kill for injected in storm.injected)
+    others = len(storm.injected) - kills
+    not_accepted = len(storm.posted_orders) - len(assessment.states)
     yield f"## Ledger on {plan.kind}, seed {plan.seed}"
     yield ""
     yield (
-        f"{len(storm.placings)} orders in {storm.over_s:.0f} s, {kills} kills and {others} other strikes; "
-        f"at rest {storm.at_rest_s - storm.over_s:.0f} s after the last answer."
+        f"{len(storm.posted_orders)} orders in {storm.over_s:.0f} s, {kills} kills and {others} other faults; "
+        f"all work ended {storm.at_rest_s - storm.over_s:.0f} s after the last response."
     )
-    yield f"Settlements: {_counted(Counter(verdict.states.values()))}; not accepted: {not_accepted}."
-    yield f"External calls received: {verdict.calls}. Operator acts: {storm.operator_actions}."
-    yield f"Answers to POST: {_counted(storm.answers)} (0: the connection broke)."
+    yield f"Settlements: {_counted(Counter(assessment.states.values()))}; not accepted: {not_accepted}."
+    yield f"External calls received: {assessment.calls}. Operator actions: {storm.operator_actions}."
+    yield f"Responses to POST: {_counted(storm.answers)} (0: the connection broke)."
     met = {fault: count for fault, count in storm.network.items() if fault is not NetworkFault.NONE}
-    yield f"Network: {_counted(met)}; {storm.network[NetworkFault.NONE]} exchanges undisturbed."
+    yield f"Network: {_counted(met)}; {storm.network[NetworkFault.NONE]} exchanges without a fault."
     if storm.left_out:
         yield f"Left out here: {', '.join(storm.left_out)}."
     yield ""
     yield from _recoveries(storm)
     yield ""
-    yield from (f"VIOLATION {violation}" for violation in verdict.violations)
-    yield f"{len(verdict.violations)} violations"
+    yield from (f"VIOLATION {violation}" for violation in assessment.violations)
+    yield f"{len(assessment.violations)} violations"
 
 
 def _recoveries(storm: Storm) -> Iterator[str]:
-    by_strike: defaultdict[str, list[float | None]] = defaultdict(list)
-    for struck in storm.struck:
-        by_strike[struck.strike].append(struck.recovery_s)
-    yield "| strike | times | orders settled again after (s): median | longest |"
+    by_fault: defaultdict[str, list[float | None]] = defaultdict(list)
+    for injected in storm.injected:
+        by_fault[injected.fault].append(injected.recovery_s)
+    yield "| fault | times | orders settled again after (s): median | longest |"
     yield "|---|---|---|---|"
-    for strike, recoveries in sorted(by_strike.items()):
+    for fault, recoveries in sorted(by_fault.items()):
         known = [each for each in recoveries if each is not None]
         longest = f"{max(known):.1f}" if len(known) == len(recoveries) else "NEVER"
-        yield f"| {strike} | {len(recoveries)} | {median(known) if known else float('nan'):.1f} | {longest} |"
+        yield f"| {fault} | {len(recoveries)} | {median(known) if known else float('nan'):.1f} | {longest} |"
 
 
 def _counted(what: Mapping[Any, int]) -> str:

@@ -1,4 +1,4 @@
-"""One storm from calm to calm: orders stream in, strike follows strike, then everything rests and is judged."""
+"""One storm: a stream of orders with one fault after the other; then a check when all work has ended."""
 
 import asyncio
 import random
@@ -12,42 +12,42 @@ from typing import Any
 from temporalio.client import Client
 
 from ledger import Ledger, open_engine
+from tests.chaos.assessment import Assessment, assess
 from tests.chaos.callers import Callers
-from tests.chaos.ground import Ground, LedgerKind, ground
-from tests.chaos.network_faults import NetworkFault, Weather
+from tests.chaos.chaos_stack import ChaosStack, LedgerKind, chaos_stack
+from tests.chaos.evidence_collector import EvidenceCollector
+from tests.chaos.network_faults import NetworkFault, NetworkFaults
 from tests.chaos.operators import Operators
 from tests.chaos.orders import orders
-from tests.chaos.strikes import Strike, Strikes, Struck, drawn_strikes, possible_strikes
-from tests.chaos.verdict import Verdict, judge
-from tests.chaos.witnesses import Witnesses
+from tests.chaos.system_faults import FaultInjector, InjectedFault, SystemFault, drawn_faults, possible_faults
 from workflows.runtime import DATA_CONVERTER
 
 FAULTY = 0.45
-"""Orders that the external system itself treats badly."""
+"""Share of the orders for which the external system fails."""
 NETWORK_SHARE = 0.12
-"""Exchanges that the network breaks in some way."""
+"""Share of the exchanges with a fault of the network."""
 AT_ONCE = 16
 REST_WITHIN_S = 240.0
-"""Beyond the longest way that any settlement has: expiry, rounds of cancels, quarantine, reconciliation."""
+"""Longer than any settlement takes: expiry, rounds of cancels, quarantine, reconciliation."""
 
 
 @dataclass(frozen=True)
 class StormPlan:
-    """How much of a storm."""
+    """The size of a storm."""
 
     kind: LedgerKind
     settlements: int
-    """At least so many orders; a storm that strikes longer sees more."""
+    """Minimum number of orders. A longer storm has more."""
     kills: int
     rate_per_s: float
     seed: int
     others: int | None = None
-    """How many strikes that kill nothing; None: each once."""
+    """Number of faults that kill nothing; None: each once."""
 
 
 @dataclass(frozen=True)
-class Placing:
-    """One order in the picture: when it was posted, in seconds since the storm began."""
+class PostedOrder:
+    """One order in the chart, with the time of its POST in seconds since the start."""
 
     number: str
     at_s: float
@@ -55,68 +55,72 @@ class Placing:
 
 @dataclass(frozen=True)
 class Storm:
-    """All there is to tell of a storm."""
+    """The results of a storm."""
 
     plan: StormPlan
-    struck: list[Struck]
-    left_out: list[Strike]
-    """What could not be done on this machine."""
+    injected: list[InjectedFault]
+    left_out: list[SystemFault]
+    """Faults that are not possible on this machine."""
     over_s: float
-    """When the last order was answered."""
+    """Time of the last response to an order, in seconds since the start."""
     at_rest_s: float
-    """When nothing was under way any more."""
-    placings: list[Placing]
+    """Time at which all work had ended."""
+    posted_orders: list[PostedOrder]
     answers: Counter[int]
     network: Counter[NetworkFault]
     operator_actions: int
-    verdict: Verdict
+    assessment: Assessment
 
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
-async def storm(plan: StormPlan, home: Path, tell: Tell) -> Storm:
-    """Run a storm on a ground of its own in `home`, and judge it. StackError where a part cannot be started."""
+async def storm(plan: StormPlan, home: Path, progress: Progress) -> Storm:
+    """Run a storm on a new stack in `home`, and check the invariant. Raises StackError if a part does not start."""
     rng = random.Random(plan.seed)  # noqa: S311 - repeatable is the point
-    weather = Weather(plan.seed, 0.0)
-    async with ground(plan.kind, home, weather) as built:
+    network = NetworkFaults(plan.seed, 0.0)
+    async with chaos_stack(plan.kind, home, network) as built:
         callers = Callers(built.system, rng)
-        strikes = Strikes(built, callers, rng)
+        injector = FaultInjector(built, callers, rng)
         operators = Operators(built.system, rng)
-        possible = possible_strikes(built)
-        weather.share = NETWORK_SHARE
+        possible = possible_faults(built)
+        network.share = NETWORK_SHARE
         try:
             async with _under_way(operators.work()):
-                await _blow(plan, callers, strikes, drawn_strikes(rng, possible, plan.kills, plan.others), tell)
+                await _inject_all(
+                    plan, callers, injector, drawn_faults(rng, possible, plan.kills, plan.others), progress
+                )
                 await callers.finish()
         finally:
-            await callers.leave()
-        over_s = strikes.now_s()
-        weather.share = 0.0
-        tell("calm: waiting until everything has come to rest")
-        verdict, at_rest_s = await _rest_and_judge(built, callers, strikes)
+            await callers.cancel()
+        over_s = injector.now_s()
+        network.share = 0.0
+        progress("no more faults: waiting until all work has ended")
+        assessment, at_rest_s = await _rest_and_assess(built, callers, injector)
         return Storm(
             plan,
-            strikes.struck,
-            [strike for strike in Strike if strike not in possible],
+            injector.injected,
+            [fault for fault in SystemFault if fault not in possible],
             over_s,
             at_rest_s,
-            _placings(callers, strikes),
+            _posted_orders(callers, injector),
             callers.answers,
-            weather.met,
+            network.counts,
             operators.actions,
-            verdict,
+            assessment,
         )
 
 
-async def _blow(plan: StormPlan, callers: Callers, strikes: Strikes, drawn: list[Strike], tell: Tell) -> None:
+async def _inject_all(
+    plan: StormPlan, callers: Callers, injector: FaultInjector, drawn: list[SystemFault], progress: Progress
+) -> None:
     enough = asyncio.Event()
     stream = callers.stream(orders(plan.seed, faulty=FAULTY), plan.rate_per_s, AT_ONCE, enough)
     async with _under_way(stream) as streaming:
-        for n, strike in enumerate(drawn, start=1):
-            struck = await strikes.strike(strike)
-            recovered = f"after {struck.recovery_s:.1f} s" if struck.recovery_s is not None else "NEVER"
-            tell(f"{n}/{len(drawn)} {strike}: orders settled again {recovered}; {len(callers.placed)} orders so far")
+        for n, fault in enumerate(drawn, start=1):
+            injected = await injector.inject(fault)
+            recovered = f"after {injected.recovery_s:.1f} s" if injected.recovery_s is not None else "NEVER"
+            progress(f"{n}/{len(drawn)} {fault}: orders settled again {recovered}; {len(callers.placed)} orders so far")
         while len(callers.placed) < plan.settlements and not streaming.done():
             await asyncio.sleep(0.1)
         enough.set()
@@ -125,7 +129,7 @@ async def _blow(plan: StormPlan, callers: Callers, strikes: Strikes, drawn: list
 
 @asynccontextmanager
 async def _under_way(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
-    """Do something beside the context, no longer than it is open."""
+    """Run a task while the context is open."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -134,20 +138,20 @@ async def _under_way(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _rest_and_judge(built: Ground, callers: Callers, strikes: Strikes) -> tuple[Verdict, float]:
+async def _rest_and_assess(built: ChaosStack, callers: Callers, injector: FaultInjector) -> tuple[Assessment, float]:
     engine = open_engine(built.database_url)
     try:
         temporal = await Client.connect(built.stack.temporal_address, data_converter=DATA_CONVERTER)
-        witnesses = Witnesses(built.system, Ledger(engine), temporal)
-        with suppress(TimeoutError):  # what is not at rest then is a violation of its own
+        collector = EvidenceCollector(built.system, Ledger(engine), temporal)
+        with suppress(TimeoutError):  # unfinished work is then a violation
             async with asyncio.timeout(REST_WITHIN_S):
-                while await witnesses.under_way() or await witnesses.open_findings():
+                while await collector.unfinished() or await collector.open_findings():
                     await asyncio.sleep(1)
-        at_rest_s = strikes.now_s()
-        return await judge(witnesses, callers), at_rest_s
+        at_rest_s = injector.now_s()
+        return await assess(collector, callers), at_rest_s
     finally:
         await engine.dispose()
 
 
-def _placings(callers: Callers, strikes: Strikes) -> list[Placing]:
-    return [Placing(placed.order.number, placed.began_s - strikes.began_s) for placed in callers.placed.values()]
+def _posted_orders(callers: Callers, injector: FaultInjector) -> list[PostedOrder]:
+    return [PostedOrder(placed.order.number, placed.began_s - injector.began_s) for placed in callers.placed.values()]

@@ -1,24 +1,25 @@
-"""A small storm in every run of the tests; `make chaos` is the long one."""
+"""A small storm, in `make prove`. `make chaos` runs the large ones."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.ground import LedgerKind
-from tests.chaos.report import in_words
+from tests.chaos.chaos_stack import LedgerKind
+from tests.chaos.report import report_text
 from tests.chaos.storm import StormPlan, storm
 
 SMALL = StormPlan(LedgerKind.SQLITE, settlements=40, kills=5, rate_per_s=2, seed=7, others=2)
 
 
+@pytest.mark.prove("storm")
 @pytest.mark.timeout(900)
-async def test_after_a_small_storm_no_promise_is_broken(tmp_path: Path) -> None:
-    told: list[str] = []
-    ended = await storm(SMALL, tmp_path / "storm", told.append)
-    report = in_words(ended)
-    assert ended.verdict.violations == [], report
-    assert sum(struck.strike.is_kill for struck in ended.struck) == SMALL.kills
-    assert all(struck.recovered_s is not None for struck in ended.struck), report
-    assert len(ended.verdict.states) >= SMALL.settlements, report
-    assert ended.verdict.calls > 0
+async def test_a_small_storm_violates_no_rule_of_the_invariant(tmp_path: Path) -> None:
+    progress: list[str] = []
+    ended = await storm(SMALL, tmp_path / "storm", progress.append)
+    report = report_text(ended)
+    assert ended.assessment.violations == [], report
+    assert sum(injected.fault.is_kill for injected in ended.injected) == SMALL.kills
+    assert all(injected.recovered_s is not None for injected in ended.injected), report
+    assert len(ended.assessment.states) >= SMALL.settlements, report
+    assert ended.assessment.calls > 0
     assert report.endswith("0 violations")

@@ -1,4 +1,4 @@
-"""Our reading of the published documents: one operation each, with its headers, its body and its reply.
+"""Checks requests and replies against the published documents; each describes one operation.
 
 `reference/` holds the documents without their sentences: types, lengths, formats, required, headers, paths.
 """
@@ -14,10 +14,10 @@ from jsonschema import Draft4Validator, FormatChecker
 
 REFERENCE = Path(__file__).parent / "reference"
 OF_HTTP = {"Host", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "User-Agent"}
-"""Headers that belong to HTTP and need no place in the documents."""
+"""Headers of HTTP itself, which the documents need not describe."""
 
 FORMATS = FormatChecker(formats=())
-"""OpenAPI 3.0's schemas are Draft 4 with formats of their own; `long` and `int64` are the same thing."""
+"""Schemas of OpenAPI 3.0 are JSON Schema Draft 4 with additional formats; `long` and `int64` are the same."""
 
 HEADER_FORMS = {"string": ".*", "integer": "-?(0|[1-9][0-9]*)", "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"}
 
@@ -40,26 +40,26 @@ class Published:
     reply: dict[str, Any]
 
     def header_faults(self, headers: Mapping[str, str]) -> list[str]:
-        """Return what the headers of a request have wrong."""
+        """Return the errors in the headers of a request."""
         declared = {each["name"]: each for each in self.parameters if each["in"] == "header"}
         faults = [f"undeclared {name}" for name in headers if name not in OF_HTTP | set(declared)]
         for name, parameter in declared.items():
             if name in headers:
                 if not re.fullmatch(HEADER_FORMS[parameter["schema"]["type"]], headers[name]):
-                    faults.append(f"{name} is no {parameter['schema']['type']}: {headers[name]}")
+                    faults.append(f"{name} is not {parameter['schema']['type']}: {headers[name]}")
             elif parameter["required"]:
                 faults.append(f"missing {name}")
         return faults
 
     def body_faults(self, body: bytes) -> list[str]:
-        """Return what the body of a request has wrong; a float or an undeclared field is wrong, too."""
+        """Return the errors in the body of a request, including floats and undeclared fields."""
         value = json.loads(body.decode(), parse_float=_no_float)
         undeclared = [f"undeclared {name}" for name in value if name not in self.body["properties"]]
         return undeclared + faults(self.body, value)
 
 
 def faults(schema: dict[str, Any], value: object) -> list[str]:
-    """Return what a JSON value has wrong under a schema of the documents."""
+    """Return the errors of a JSON value under a schema of the documents."""
     validator = Draft4Validator(schema, format_checker=FORMATS)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 

@@ -1,4 +1,4 @@
-"""The models and the published documents name the same fields, the same lengths, the same paths."""
+"""The models and the published documents have the same fields, lengths and paths."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from connector import ExternalSystemConfig
 from contract.adjust import AdjustBody, AdjustRequest
 from contract.cancel_adjust import CancelAdjustBody, CancelAdjustRequest
 from contract.cancel_operation import CancelOperationBody, CancelOperationRequest
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 from tests.conformity.reading import ADJUST, CANCEL_ADJUST, CANCEL_OPERATION, PUBLISHED, REFERENCE, Published, faults
 
 BODIES: list[tuple[Published, type[BaseModel]]] = [
@@ -33,7 +33,7 @@ every_body = pytest.mark.parametrize(("published", "model"), BODIES, ids=[model.
 
 
 def texts(value: object) -> Iterator[tuple[str, str]]:
-    """Yield every text in a document under its name."""
+    """Yield every text in a document with the name of its field."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, inner in pairs:
         if isinstance(inner, str):
@@ -90,17 +90,17 @@ def test_our_copy_holds_facts_and_no_sentences(name: str) -> None:
     ],
     ids=["length", "int64", "type", "float", "null"],
 )
-def test_detector_finds_what_it_is_there_for(value: dict[str, object], fault: str) -> None:
-    """A check of the check: a body that is wrong in one place is reported there."""
+def test_check_finds_wrong_bodies(value: dict[str, object], fault: str) -> None:
+    """A test of the check itself: a body with one error is reported with that error."""
     assert any(each.startswith(fault) for each in faults(ADJUST.body, value))
     assert "$: 'currency' is a required property" in faults(ADJUST.body, value)
 
 
-def test_detector_finds_wrong_headers() -> None:
+def test_check_finds_wrong_headers() -> None:
     wrong = {"Host": "x", "timestamp": "soon", "companyId": "7.5", "X-Other": "1"}
     assert ADJUST.header_faults(wrong) == [
         "undeclared X-Other",
         "missing trace",
-        "companyId is no integer: 7.5",
-        "timestamp is no number: soon",
+        "companyId is not integer: 7.5",
+        "timestamp is not number: soon",
     ]

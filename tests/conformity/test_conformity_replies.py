@@ -1,4 +1,4 @@
-"""Table 4: what the published schema allows is read, and what it forbids is not."""
+"""Replies that the published schema allows are accepted, and replies that it forbids are not."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contract.reply import ExternalReply
+from contract.operations import ExternalReply
 from tests.conformity.reading import ADJUST, PUBLISHED, Published, faults
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -34,20 +34,20 @@ allowed = st.fixed_dictionaries({"code": OF_SCHEMA["code"]}, optional=REST)
 
 @pytest.mark.parametrize("published", PUBLISHED.values(), ids=PUBLISHED)
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
-def test_example_is_allowed_and_read(published: Published, example: dict[str, Any]) -> None:
+def test_example_is_allowed_and_accepted(published: Published, example: dict[str, Any]) -> None:
     assert faults(published.reply, example) == []
     read = ExternalReply.model_validate(example).model_dump(exclude_none=True)
     assert read == {name: value for name, value in example.items() if name in PROPERTIES}
 
 
 @given(allowed)
-def test_every_reply_with_a_code_that_the_schema_allows_is_read(reply: dict[str, Any]) -> None:
+def test_every_allowed_reply_with_a_code_is_accepted(reply: dict[str, Any]) -> None:
     assert faults(ADJUST.reply, reply) == []
     assert ExternalReply.model_validate(reply).model_dump(exclude_none=True) == reply
 
 
 @given(allowed, st.sampled_from(sorted(PROPERTIES)), st.sampled_from([7, 1.5, True, "text", ["list"], {"a": 1}]))
-def test_type_that_the_schema_forbids_is_not_read(reply: dict[str, Any], field: str, value: object) -> None:
+def test_type_that_the_schema_forbids_is_not_accepted(reply: dict[str, Any], field: str, value: object) -> None:
     changed = {**reply, field: value}
     if faults(ADJUST.reply, changed) and field != "data":
         with pytest.raises(ValidationError):
@@ -56,22 +56,22 @@ def test_type_that_the_schema_forbids_is_not_read(reply: dict[str, Any], field: 
         ExternalReply.model_validate(changed)
 
 
-def test_code_is_where_this_project_is_stricter() -> None:
-    """The schema requires no field at all; without a code nobody could tell what the reply says."""
+def test_this_project_is_stricter_about_a_missing_code() -> None:
+    """The schema requires no field; without a code a reply has no meaning."""
     assert faults(ADJUST.reply, {}) == []
     with pytest.raises(ValidationError):
         ExternalReply.model_validate({})
 
 
 @pytest.mark.parametrize("data", ["text", 7, 1.5, True, ["list"]])
-def test_data_is_where_this_project_is_more_lenient(data: object) -> None:
-    """The schema says object. Nothing of the outcome is in it, so another type must not void an order."""
+def test_this_project_is_more_lenient_about_the_type_of_data(data: object) -> None:
+    """The schema says object. The outcome does not depend on it, so another type must not void an order."""
     assert faults(ADJUST.reply, {"code": "0", "data": data})
     assert ExternalReply.model_validate({"code": "0", "data": data}).data == data
 
 
 @pytest.mark.parametrize("field", [field for field in PROPERTIES if field != "code"])
-def test_null_is_where_this_project_is_more_lenient(field: str) -> None:
-    """Many servers write absent fields as null; it says no more and no less."""
+def test_this_project_is_more_lenient_about_null(field: str) -> None:
+    """Many servers write absent fields as null."""
     assert faults(ADJUST.reply, {"code": "0", field: None})
     assert ExternalReply.model_validate({"code": "0", field: None}) == ExternalReply(code="0")

@@ -1,4 +1,4 @@
-"""What the connector really sends, captured over a socket, is valid under the published documents."""
+"""Requests of the connector, captured from a socket, are valid under the published documents."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from contract.fields import BizType
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import Outcome
 from tests.conformity.reading import ADJUST, CANCEL_ADJUST, CANCEL_OPERATION, Published
-from tests.unit.connector.raw_broker import PATIENT, Broker, Request, broker, reply, sending
+from tests.unit.connector.raw_broker import LONG_DEADLINES, Broker, Request, broker, reply, sending
 
 REMARK_MAX = "r" * 200
 FULL = {
@@ -66,20 +66,20 @@ COMPANIES = {"no company": None, "company 0": 0, "largest company": 2**63 - 1, "
 
 
 def order(changes: dict[str, Any]) -> AdjustRequest:
-    """Return a valid order; the rules of table 1 are checked on the way."""
+    """Return an order that is valid under table 1."""
     return AdjustRequest.model_validate({**FULL, **changes})
 
 
 @pytest_asyncio.fixture(scope="module")
 async def there() -> AsyncIterator[Broker]:
-    """Run one broker that agrees to everything."""
+    """Run a broker that answers every request with success."""
     async with broker(sending(reply())) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module")
 async def system(there: Broker) -> AsyncIterator[ExternalSystem]:
-    """Return a client with nothing but a base URL configured."""
+    """Return a client that is configured with a base URL only."""
     async with ExternalSystem(ExternalSystemConfig(there.url)) as client:
         yield client
 
@@ -100,7 +100,7 @@ async def test_adjust_is_valid(
     system: ExternalSystem, there: Broker, changes: dict[str, Any], company: int | None
 ) -> None:
     placed = order(changes)
-    assert (await system.adjust(placed, CallHeaders("t-1", company), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.adjust(placed, CallHeaders("t-1", company), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], ADJUST)
     assert body == {name: value for name, value in {**FULL, **changes}.items() if value is not None}
 
@@ -113,7 +113,7 @@ async def test_cancel_adjust_is_valid(
     placed = order(changes)
     number = cancel_unique_no(placed.requestUniqueNo, kind)
     cancel = CancelAdjustBody.undoing(placed, number=number, request_time_ms=9_999_999_999_999, remark=REMARK_MAX)
-    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], CANCEL_ADJUST)
     assert body["reverseRequestUniqueNo"] == placed.requestUniqueNo
     assert not body["amount"].startswith("-")
@@ -127,13 +127,13 @@ async def test_cancel_operation_is_valid(
     placed = order(changes)
     number = cancel_unique_no(placed.requestUniqueNo, kind)
     cancel = CancelOperationBody.undoing(placed, number=number, request_time_ms=9_999_999_999_999, remark=REMARK_MAX)
-    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), PATIENT)).outcome is Outcome.APPLIED
+    assert (await system.cancel_adjust(cancel, CallHeaders("t-1"), LONG_DEADLINES)).outcome is Outcome.APPLIED
     body = valid(there.requests[-1], CANCEL_OPERATION)
     assert body["tx_reverse_id"] == placed.requestUniqueNo
 
 
 @pytest.mark.parametrize("company", COMPANIES.values(), ids=COMPANIES)
-async def test_cancels_name_the_company_as_their_documents_do(
+async def test_cancels_send_the_company_as_their_documents_say(
     system: ExternalSystem, there: Broker, company: int | None
 ) -> None:
     placed, at = order({}), 1_760_000_003_000
@@ -142,12 +142,12 @@ async def test_cancels_name_the_company_as_their_documents_do(
         (CancelOperationBody.undoing(placed, number="CA1-1", request_time_ms=at, remark="no reply"), CANCEL_OPERATION),
     ]
     for cancel, published in cancels:
-        await system.cancel_adjust(cancel, CallHeaders("t-1", company), PATIENT)
+        await system.cancel_adjust(cancel, CallHeaders("t-1", company), LONG_DEADLINES)
         valid(there.requests[-1], published)
         assert ("companyId" in there.requests[-1].headers) is (company is not None)
 
 
-def test_grid_covers_every_field_at_two_values_at_least() -> None:
-    """A field added to the documents must be varied here, too."""
+def test_grid_has_at_least_two_values_of_every_field() -> None:
+    """A field added to the documents must be added to the grid too."""
     varied = set(itertools.chain.from_iterable(ORDERS.values()))
     assert set(ADJUST.body["properties"]) - varied == {"currency"}

@@ -105,7 +105,7 @@ async def test_no_secret_is_in_any_log(locked: System) -> None:
     admin = Caller(locked, key)
     assert (await admin.ask("GET", "/v1/api-keys"))[0] == 200
     logs = text_of(locked.stack.log_dir)
-    assert "api key made" in logs
+    assert "api key created" in logs
     assert PEPPER not in logs
     assert key.partition(".")[2] not in logs
     assert "Bearer" not in logs

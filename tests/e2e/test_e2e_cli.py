@@ -1,4 +1,4 @@
-"""An operator's night with the command line against the real system: what it prints and does is what is there."""
+"""The command `settlement` against the real system: an operator finds, explains, retries and reconciles."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,8 +16,8 @@ WHY = ["--reason", "BROKER_RECOVERED", "--note", "outage ended 03:10"]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def night(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[System, list[str]]]:
-    """Yield a system with three aborted settlements of one company, and nothing else."""
+async def aborted_settlements(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[System, list[str]]]:
+    """Yield a system with three aborted settlements of one company and no others, and their numbers."""
     async with running(e2e_settings(tmp_path_factory.mktemp("cli"))) as system:
         attempts = system.stack.settings.cancel_max_attempts
         bodies = [faulty("http_500_applied", cancel="fail", times=attempts) for _ in range(3)]
@@ -34,11 +34,11 @@ async def run(system: System, *arguments: str, **options: Any) -> Ran:  # noqa: 
     return await settlement(*arguments, url=system.stack.api_url, **options)
 
 
-Night = tuple[System, list[str]]
+AbortedSettlements = tuple[System, list[str]]
 
 
-async def test_1_exposure_and_list_name_what_waits(night: Night) -> None:
-    system, numbers = night
+async def test_1_exposure_and_list_show_the_aborted_settlements(aborted_settlements: AbortedSettlements) -> None:
+    system, numbers = aborted_settlements
     exposure = (await run(system, "exposure", "--json")).json()
     assert exposure["totals"] == [{"currency": "USD", "count": 3, "amount": "37.50"}]
     listed = (await run(system, "list", "--state", "ABORTED", "--company", COMPANY, "--json")).lines()
@@ -46,16 +46,16 @@ async def test_1_exposure_and_list_name_what_waits(night: Night) -> None:
     assert (await run(system, "list", "--state", "SETTLED")).rows()[1:] == []
 
 
-async def test_2_explain_says_what_happened_and_what_to_type(night: Night) -> None:
-    system, numbers = night
+async def test_2_explain_shows_the_calls_and_the_next_command(aborted_settlements: AbortedSettlements) -> None:
+    system, numbers = aborted_settlements
     ran = await run(system, "explain", numbers[0])
     assert ran.code == 0
     for part in ("HTTP status 500", "attempt 3", f"settlement retry {numbers[0]}", "In doubt"):
         assert part in ran.out
 
 
-async def test_3_one_is_retried_and_its_events_are_followed_to_the_end(night: Night) -> None:
-    system, numbers = night
+async def test_3_a_retry_leads_to_the_end_and_events_show_it(aborted_settlements: AbortedSettlements) -> None:
+    system, numbers = aborted_settlements
     retried = await run(system, "retry", numbers[0], *WHY, "--json")
     assert (retried.code, retried.json()["state"]) == (0, State.CANCELLING)
     followed = await run(system, "events", numbers[0], "--json")
@@ -63,8 +63,8 @@ async def test_3_one_is_retried_and_its_events_are_followed_to_the_end(night: Ni
     assert (followed.code, [each["state"] for each in followed.lines()]) == (0, states)
 
 
-async def test_4_the_rest_are_previewed_and_retried_as_a_batch(night: Night) -> None:
-    system, numbers = night
+async def test_4_the_others_are_previewed_and_retried_as_a_batch(aborted_settlements: AbortedSettlements) -> None:
+    system, numbers = aborted_settlements
     preview = await run(system, "batch-retry", "preview", "--company", COMPANY, "--cause", "HTTP_STATUS", "--json")
     assert (preview.json()["count"], preview.json()["totals"][0]["amount"]) == (2, "25.00")
     ran = await run(system, "batch-retry", "start", "--company", COMPANY, *WHY, "--yes", "--json")
@@ -76,8 +76,8 @@ async def test_4_the_rest_are_previewed_and_retried_as_a_batch(night: Night) -> 
     assert [(await system.books(number))["timesReversed"] for number in numbers] == [1, 1, 1]
 
 
-async def test_5_a_round_of_reconciliation_finds_nothing_left(night: Night) -> None:
-    system, _ = night
+async def test_5_reconciliation_finds_nothing_and_nothing_is_in_doubt(aborted_settlements: AbortedSettlements) -> None:
+    system, _ = aborted_settlements
     ran = await run(system, "reconcile", "--json")
     assert (ran.code, ran.json()["openFindings"]) == (0, 0)
     assert (await run(system, "findings", "--json")).lines() == []

@@ -10,11 +10,12 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from config.settings import ENV_PREFIX, Settings
 from stack.ports import PORT_SETTINGS, free_port
@@ -31,7 +32,16 @@ ONLY_READS = re.compile(
 QUICKER = {"cancel_initial_interval_s": "0.1", "cancel_max_interval_s": "0.5", "confirm_after_s": "2"}
 LEFT_OUT = {".git", ".state", ".venv", "build"}
 
-RUN = [page for page in PAGES if any(each.language == "console" and not each.not_run for each in blocks(page))]
+IN_EVERY_RUN = {"docs/deployment.md", "docs/simulator.md"}
+"""The documents that `make test` runs; `make prove` runs the others, which have more commands."""
+
+
+def to_run() -> Iterator[ParameterSet]:
+    """Yield every document with commands that a test can run."""
+    for page in PAGES:
+        name = str(page.relative_to(ROOT))
+        if any(each.language == "console" and not each.not_run for each in blocks(page)):
+            yield pytest.param(page, id=name, marks=() if name in IN_EVERY_RUN else pytest.mark.prove("documents"))
 
 
 class Reader:
@@ -124,7 +134,7 @@ async def reader(folder: Path) -> AsyncIterator[Reader]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", list(to_run()))
 async def test_a_documents_commands_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     commands = [
         each for block in blocks(page) if block.language == "console" and not block.not_run for each in block.commands()

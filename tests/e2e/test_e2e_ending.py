@@ -20,9 +20,9 @@ SLACK_S = 8.0
 """For a busy machine. The faults lasted for minutes."""
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module")
 async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack that a test may break."""
+    """Return a stack that these tests may break, one after the other; each leaves it whole."""
     async with running(e2e_settings(tmp_path_factory.mktemp("ending"))) as started:
         yield started
 
@@ -40,7 +40,7 @@ def frozen(process: Process) -> Iterator[None]:
 async def ends(process: Process, limit_s: float) -> int:
     """Send SIGTERM and return the exit code, if it comes in time."""
     os.kill(process.pid, signal.SIGTERM)
-    return await asyncio.wait_for(process.ended(), limit_s + SLACK_S)
+    return await asyncio.wait_for(process.wait(), limit_s + SLACK_S)
 
 
 async def test_the_worker_ends_in_time_while_temporal_is_frozen(own_system: System) -> None:
@@ -76,8 +76,9 @@ async def test_a_second_signal_ends_the_worker_at_once(own_system: System) -> No
 
         await until(draining)
         os.kill(worker.pid, signal.SIGINT)
-        assert await asyncio.wait_for(worker.ended(), SLACK_S) == 128 + signal.SIGINT
+        assert await asyncio.wait_for(worker.wait(), SLACK_S) == 128 + signal.SIGINT
     assert "ended by force" in worker.tail()
+    await worker.start()
 
 
 async def test_the_api_ends_in_time_while_temporal_is_frozen_and_a_stream_is_open(own_system: System) -> None:
@@ -91,3 +92,4 @@ async def test_the_api_ends_in_time_while_temporal_is_frozen_and_a_stream_is_ope
             posting = asyncio.create_task(own_system.post(order(), wait_s=3))
             assert await ends(api, API_END_S) == 0
             await asyncio.gather(posting, return_exceptions=True)
+    await api.start()

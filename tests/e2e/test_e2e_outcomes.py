@@ -106,7 +106,8 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     assert [call["requestUniqueNo"] for call in await system.cancels(number)] == [expected] * attempts
 
     retried = await system.act(number, "cancel-adjust-retries", BROKER_IS_BACK)
-    assert (retried.status, retried.body["state"]) == (202, State.CANCELLING)
+    assert retried.status == 202
+    assert retried.body["state"] in {State.CANCELLING, State.CANCELLED}
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
     cancels = await system.cancels(number)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from settlement.calls import Rule
 from settlement.states import Decision, State
 from tests.e2e.conftest import Answer, System, e2e_settings, faulty, running
@@ -123,6 +125,7 @@ async def warmed_up(system: System) -> Memory:
     return Memory(system)
 
 
+@pytest.mark.prove("overload")
 async def test_a_company_whose_calls_hang_leaves_the_others_their_three_seconds(tmp_path: Path) -> None:
     settings = e2e_settings(tmp_path, worker_slots=SLOTS, company_slots=COMPANY_SLOTS, expire_after_s=60)
     async with running(settings) as system:
@@ -156,6 +159,7 @@ async def test_a_company_whose_calls_hang_leaves_the_others_their_three_seconds(
         assert max(memory.grown().values()) < TIMES_THE_MEMORY, memory.grown()
 
 
+@pytest.mark.prove("overload")
 async def test_with_every_slot_taken_by_many_companies_what_is_stale_expires_unsent(tmp_path: Path) -> None:
     """And compensations go on meanwhile; after the flood everything is as before it."""
     async with running(e2e_settings(tmp_path, worker_slots=SLOTS, expire_after_s=6)) as system:
@@ -193,6 +197,7 @@ async def test_cancels_that_hang_take_no_slot_from_an_adjust(tmp_path: Path) -> 
         await rules_of_the_void(system, [each.result() for each in flood])
 
 
+@pytest.mark.prove("overload")
 async def test_a_backlog_of_one_company_does_not_stand_before_anothers_order(tmp_path: Path) -> None:
     """Here no bulkhead keeps the backlog short: every slot may be one company's."""
     settings = e2e_settings(tmp_path, worker_slots=4, company_slots=4, expire_after_s=300)

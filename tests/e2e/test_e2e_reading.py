@@ -108,7 +108,7 @@ async def test_an_open_stream_does_not_hold_the_api_back_when_it_is_told_to_end(
     took_s = time.monotonic() - started
     # A drain lasts up to 65 s, and after 20 s the stack kills; either would show.
     assert took_s < 15
-    assert await own_system.stack.api.ended() == 0
+    assert await own_system.stack.api.wait() == 0
     assert await reading == 2
     await own_system.stack.api.start()
 

@@ -100,6 +100,7 @@ async def send_update(page: Page) -> None:
     await expect(form).to_be_hidden()
 
 
+@pytest.mark.prove("browser")
 async def test_an_abort_is_found_opened_retried_and_ends_cancelled_in_the_browser(system: System, page: Page) -> None:
     attempts = system.stack.settings.cancel_max_attempts
     number = (await system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
@@ -133,6 +134,7 @@ async def shown_in_the_list(page: Page, system: System, query: str) -> list[str]
     return [(await cells.nth(offset + COLUMNS.index(name)).inner_text()).strip() for name in ("OrderId", "CompanyId")]
 
 
+@pytest.mark.prove("browser")
 async def test_ids_above_2_to_the_53_are_shown_as_they_are_and_found_by_what_is_shown(
     system: System, page: Page
 ) -> None:
@@ -159,6 +161,7 @@ async def offered_acts(page: Page, ui_url: str, number: str) -> set[str]:
     return {item.strip() for item in items}
 
 
+@pytest.mark.prove("browser")
 async def test_make_up_hides_the_acts_that_skip_a_compensation_and_no_other(system: System, page: Page) -> None:
     """The same page without the proxy offers them all: a check that cannot fail proves nothing."""
     attempts = system.stack.settings.cancel_max_attempts

@@ -191,7 +191,7 @@ async def test_a_collector_that_is_away_holds_up_neither_a_settlement_nor_the_en
     assert (await traced.post(fail=False)).body["decision"] == Decision.PROCEED
     for part in (traced.system.stack.worker, traced.system.stack.api):
         await part.stop()
-        assert await part.ended() == 0, "it was killed because it did not end in time"
+        assert await part.wait() == 0, "it was killed because it did not end in time"
 
 
 async def test_without_an_endpoint_nothing_is_traced_and_no_header_is_sent(tmp_path: Path) -> None:

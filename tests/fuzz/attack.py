@@ -1,7 +1,7 @@
 """How schemathesis is set up here: the same cases every time, few enough for every run, and nothing left behind.
 
-`FUZZ_EXAMPLES=500` tries each operation and each way through them with more. Every check of schemathesis is on; where
-one cannot hold, the test says why.
+`FUZZ_EXAMPLES=500` tries each operation and each way through them with more; `make prove` sets it. Every check of
+schemathesis is on; where one cannot hold, the test says why.
 """
 
 import os

@@ -14,7 +14,7 @@ import httpx2
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.keys.recognition import Keys
+from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
@@ -27,8 +27,8 @@ from ledger.migrate import migrate
 from schemas.keys import ApiKeyRequest
 from settlement.calls import Verdict
 from settlement.keys import Permission, Role
-from tests.api.doors import GUARDED, PEPPER
-from tests.api.wire import served
+from tests.api.api_harness import PEPPER, WITH_KEYS
+from tests.api.sockets import served
 from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import workers
@@ -49,15 +49,15 @@ ROLE_WITH = {
 class TwoFacedExternalSystem(ExternalSystem):
     """Applies every adjust; but of deductions nobody hears again, so that there is something to operate on."""
 
-    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
         """Apply it, or leave it in doubt."""
         return UNKNOWN if body.operationType == OperationType.ABNORMAL_OVERTRADING else APPLIED
 
     async def cancel_adjust(
         self,
-        body: CancelAdjustBody | CancelOperationBody,  # noqa: ARG002
-        headers: CallHeaders,  # noqa: ARG002
-        deadlines: Deadlines,  # noqa: ARG002
+        body: CancelAdjustBody | CancelOperationBody,  # noqa: ARG002 - a double has its original's parameters
+        headers: CallHeaders,  # noqa: ARG002 - a double has its original's parameters
+        deadlines: Deadlines,  # noqa: ARG002 - a double has its original's parameters
     ) -> Verdict:
         """Fail."""
         return FAILED
@@ -119,11 +119,11 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
     stack.push_async_callback(engine.dispose)
     await migrate(engine)
     temporal = await stack.enter_async_context(dev_server())
-    await ensure_schedule(temporal, GUARDED.reconcile_every_s)
+    await ensure_schedule(temporal, WITH_KEYS.reconcile_every_s)
     ledger, keys, batches = FlakyLedger(engine), Keys(KeyRing(engine), PEPPER), Batches(engine)
     external = TwoFacedExternalSystem(ExternalSystemConfig("http://unused"))
     await stack.enter_async_context(workers(temporal, external, ledger, batches))
-    app = create_app(Services(GUARDED, ledger, TemporalAccess(temporal, engine), keys, batches))
+    app = create_app(Services(WITH_KEYS, ledger, TemporalAccess(temporal, engine), keys, batches))
     port = await stack.enter_async_context(served(app))
     url = f"http://127.0.0.1:{port}"
     client = stack.enter_context(httpx2.Client(base_url=url))
@@ -131,7 +131,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    made = await keys.make(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
+    made = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
     assert made is not None
     return made.api_key
 

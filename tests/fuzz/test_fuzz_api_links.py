@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from requests.structures import CaseInsensitiveDict
 from schemathesis import Response
 
@@ -14,6 +15,8 @@ from tests.fuzz.front_door import SCHEMA
 from tests.fuzz.service import Service
 from tests.support.orders import new_number, order
 from tests.support.polling import until
+
+pytestmark = pytest.mark.longer("fuzzing")
 
 POST_SETTLEMENT, POST_BATCH, POST_KEY = "POST /v1/settlements", "POST /v1/batch-retries", "POST /v1/api-keys"
 SETTLEMENT, BATCH = "/v1/settlements/{requestUniqueNo}", "/v1/batch-retries/{batchId}"

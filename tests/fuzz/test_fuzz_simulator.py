@@ -8,9 +8,9 @@ import pytest
 from schemathesis import Response
 
 from simulator.app import create_app
-from simulator.instance import SimulatorSettings
 from simulator.replies import CODE_BROKEN_RULE
 from simulator.server import serving
+from simulator.service import SimulatorSettings
 from tests.fuzz.attack import (
     MISSING_HEADER,
     NEGATIVE,
@@ -22,6 +22,8 @@ from tests.fuzz.attack import (
     has_integer_with_a_fraction,
     sequences,
 )
+
+pytestmark = pytest.mark.longer("fuzzing")
 
 SCHEMA = described(create_app(SimulatorSettings()).openapi())
 CONTRACT = {
@@ -58,12 +60,12 @@ def http(attack: Attack) -> Iterator[httpx2.Client]:
 
 
 @SCHEMA.exclude(path="/simulator/outage").parametrize()
-def test_answer_is_as_documented(case: Case, attack: Attack) -> None:
+def test_response_is_as_documented(case: Case, attack: Attack) -> None:
     attack.on(case)
 
 
 @SCHEMA.include(path="/simulator/outage").parametrize()
-def test_answer_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
+def test_response_about_outages_is_as_documented(case: Case, attack: Attack, http: httpx2.Client) -> None:
     """Each outage ends before the next request, which would get no answer otherwise."""
     try:
         attack.on(case)

@@ -1,6 +1,8 @@
 """Transactions whose caller no longer waits: they complete, and their result is logged."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -73,3 +75,28 @@ async def test_a_waiting_caller_gets_the_error_and_nothing_is_logged(logs: list[
     with pytest.raises(OSError, match="disk full"):
         await record.write()
     assert logs == []
+
+
+async def abandoned() -> "weakref.ref[asyncio.Event]":
+    """Begin a write and give it up; return what lets it end, which from now on only the write itself refers to."""
+    record = SlowRecord()
+    caller = asyncio.create_task(record.write())
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.wait([caller])
+    return weakref.ref(record.go_on)
+
+
+async def test_the_garbage_collector_leaves_an_abandoned_write_alone(logs: list[MutableMapping[str, Any]]) -> None:
+    """The event loop refers to a task weakly, so something else must keep one that nobody waits for any more."""
+    written = await abandoned()
+    gc.collect()
+    go_on = written()
+    assert go_on is not None
+    go_on.set()
+
+    async def told() -> bool:
+        return bool(logs)
+
+    await until(told)
+    assert [entry["event"] for entry in logs] == ["an abandoned transaction was completed"]

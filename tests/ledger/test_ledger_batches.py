@@ -49,12 +49,12 @@ async def insert_settlements(engine: AsyncEngine, rows: Iterable[dict[str, Any]]
     return [each["request_unique_no"] for each in values]
 
 
-def batch_request(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchRetryRequest:  # noqa: ANN401
+def batch_request(count: int, selection: BatchSelection = OF_COMPANY, **fields: Any) -> BatchRetryRequest:  # noqa: ANN401 - passed on as it is
     least: Fields = {"reason_code": RetryReason.BROKER_RECOVERED, "note": "broker is back", "rate_per_s": 2.5}
     return BatchRetryRequest(selection=selection, expected_count=count, **least | fields)
 
 
-async def created(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401
+async def created(batches: Batches, count: int, **fields: Any) -> str:  # noqa: ANN401 - passed on as it is
     """Create a batch of this many settlements and return its id."""
     return (await batches.create(batch_request(count, **fields), "ops-1", NOON)).batch_id
 

@@ -101,7 +101,7 @@ async def test_the_order_of_calls_and_actions_is_kept(ledger: Ledger, engine: As
     await ledger.record(order, snapshot)
     async with engine.begin() as connection:
         for table in ("external_calls", "operator_actions"):
-            await connection.execute(text(f"UPDATE {table} SET position = position WHERE position < 7"))  # noqa: S608
+            await connection.execute(text(f"UPDATE {table} SET position = position WHERE position < 7"))  # noqa: S608 - fixed names
         await connection.execute(text("ANALYZE"))
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None

@@ -18,7 +18,7 @@ from settlement.reconciliation import Finding, FindingKind, FindingStatus, Recon
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
-from tests.support.dev_server import dev_server
+from tests.support.dev_server import dev_server, new_namespace
 from tests.support.ledgers import FlakyLedger, forget
 from tests.support.polling import until
 from tests.support.sagas import workers
@@ -118,11 +118,17 @@ class Sides:
         return bool([each async for each in listed])
 
 
-@pytest_asyncio.fixture
-async def temporal() -> AsyncIterator[Client]:
-    """Run a server of the test's own: a round looks at all that there is, and deleting is slow."""
+@pytest_asyncio.fixture(scope="session")
+async def server() -> AsyncIterator[Client]:
+    """Run one server for all tests."""
     async with dev_server() as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def temporal(server: Client) -> Client:
+    """Return a namespace of the test's own: a round looks at everything in one."""
+    return await new_namespace(server)
 
 
 @pytest_asyncio.fixture

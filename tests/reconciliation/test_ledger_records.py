@@ -229,7 +229,7 @@ class Broken(OrderSettlement):
     """A workflow with a bug: its task always fails."""
 
     @workflow.run
-    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002
+    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - the workflow's own signature
         """Fail."""
         message = "a fault of ours"
         raise RuntimeError(message)

@@ -36,10 +36,10 @@ async def count_with_workflow(sides: Sides, orders: list[SettlementInput]) -> in
     return sum([await sides.is_known(order) for order in orders])
 
 
-async def test_two_servers_have_different_identities_and_each_a_constant_one(temporal: Client) -> None:
-    async with dev_server() as other:
-        ours, theirs = await identity_of(temporal), await identity_of(other)
-        assert ours.is_same_as(await identity_of(temporal))
+async def test_two_servers_have_different_identities_and_each_a_constant_one() -> None:
+    async with dev_server() as one, dev_server() as other:
+        ours, theirs = await identity_of(one), await identity_of(other)
+        assert ours.is_same_as(await identity_of(one))
         assert not ours.is_same_as(theirs)
         assert ours.namespace == theirs.namespace
 
@@ -52,7 +52,7 @@ async def test_the_first_check_binds_the_ledger_and_another_server_is_refused(si
         with pytest.raises(WrongTemporalError) as refused:
             await TemporalGuard(other, sides.engine, "worker").check()
         found = await identity_of(other)
-    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.adopt_temporal"):
+    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.bind_temporal"):
         assert part in str(refused.value)
 
 

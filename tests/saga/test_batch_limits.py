@@ -20,7 +20,8 @@ async def test_what_the_ui_shows_names_neither_operator_nor_note(
     assert described.typed_search_attributes[COMPANY_ID] == str(at_work.company)
     summary = await described.static_summary()
     assert summary == "retry 2 aborted settlements, 100 a second, BROKER_RECOVERED"
-    start = BatchInput(batch_id=batch, operator="ops-1", reason_code="OTHER", note="broker is back", rate_per_s=100)
+    why = {"operator": "ops-1", "reason_code": "OTHER", "note": "broker is back"}
+    start = BatchInput(batch_id=batch, **why, rate_per_s=100, progress=progress)
     text = batch_details(start, progress)
     assert "DONE: 2 of 2" in text
     history = await handle.fetch_history()

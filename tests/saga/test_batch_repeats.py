@@ -38,7 +38,7 @@ async def test_a_chunk_that_is_repeated_retries_none_of_its_settlements_again(
     at_work.batches.down = False
     assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=4)
     await at_work.reversed_once(numbers)
-    assert sorted(each.reverseRequestUniqueNo for each in at_work.external.cancels) == numbers  # type: ignore[union-attr]
+    assert sorted(each.reverseRequestUniqueNo for each in at_work.external.cancels) == numbers  # type: ignore[union-attr] # only cancel adjusts are sent here
 
 
 async def test_a_settlement_that_aborts_again_is_not_retried_by_the_same_batch_again(

@@ -69,7 +69,7 @@ async def accepted(environment: WorkflowEnvironment) -> SettlementInput:
 
 def script(*cancels: object) -> ScriptedExternalSystem:
     """Return an external system that fails the test if it is sent an adjust."""
-    return ScriptedExternalSystem(adjust=AssertionError("adjusted again"), cancels=cancels)  # type: ignore[arg-type]
+    return ScriptedExternalSystem(adjust=AssertionError("adjusted again"), cancels=cancels)  # type: ignore[arg-type] # any answers
 
 
 def unheard(snapshot: Snapshot) -> list[CallRecord]:

@@ -1,7 +1,6 @@
-"""`make simulate`: many seeds with a progress bar, or one seed told in full.
+"""`make simulate`: runs many seeds with a progress bar, or one seed with all details.
 
-Exit status 0: no violation; 1: each violation stands on a line of its own, with the command that replays it; 130:
-interrupted.
+Exit status 0: no violation; 1: violations, each printed with the command that replays it; 130: interrupted.
 """
 
 import argparse
@@ -22,20 +21,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from tests.simulation.broken import Violation
-from tests.simulation.run import SEEDS_AT_ONCE, Ran, new_world, replay_line, run_seeds
+from tests.simulation.run import SEEDS_AT_ONCE, RunTotals, new_world, replay_line, run_seeds
 from tests.simulation.seeds import plans_of
+from tests.simulation.violation import Violation
 from tests.simulation.world import World
 from tests.support.processes import children
 
 CONSOLE = Console()
 BATCHES_PER_WORLD = 10
-"""Then a new server and ledger: the server keeps everything in memory."""
+"""After this number of batches a new server and ledger are started: the server keeps everything in memory."""
 
 
-async def run_many(seeds: range, total: Ran) -> None:
-    """Run all seeds, several side by side, and add up what they came to."""
-    batches = [seeds[n : n + SEEDS_AT_ONCE] for n in range(0, len(seeds), SEEDS_AT_ONCE)]
+async def run_many(seeds: range, at_once: int, total: RunTotals) -> None:
+    """Run all seeds, several concurrently, and add up their results."""
+    batches = [seeds[n : n + at_once] for n in range(0, len(seeds), at_once)]
     columns = (
         TextColumn("seeds"),
         BarColumn(),
@@ -53,42 +52,42 @@ async def run_many(seeds: range, total: Ran) -> None:
                     for seed, violation in ran.violations:
                         progress.console.print(replay_line(seed, violation), markup=False, soft_wrap=True)
                     progress.update(task, advance=len(batch), found=f"{len(total.violations)} violations")
-                _show_sum(await world.judge_sum(), total)
+                _show_sum(await world.check_sum(), total)
 
 
-async def run_one(seed: int, total: Ran) -> None:
-    """Run one seed and tell the story of each of its settlements."""
+async def run_one(seed: int, total: RunTotals) -> None:
+    """Run one seed and print the history of each of its settlements."""
     async with new_world(sandboxed=False) as world:
         ran = await run_seeds(world, [seed])
         total.add(ran)
-        await _tell(world, seed)
-        _show_sum(await world.judge_sum(), total)
+        await _print_settlements(world, seed)
+        _show_sum(await world.check_sum(), total)
     for _, violation in ran.violations:
         CONSOLE.print(str(violation), markup=False, soft_wrap=True)
 
 
-def _show_sum(found: list[Violation], into: Ran) -> None:
+def _show_sum(found: list[Violation], into: RunTotals) -> None:
     for violation in found:
         CONSOLE.print(str(violation), markup=False, soft_wrap=True)
         into.violations.append((0, violation))
 
 
-async def _tell(world: World, seed: int) -> None:
-    lives = sorted(world.lives.values(), key=lambda life: int(life.number.rpartition("-")[2]))
-    every = await world.evidence(lives)
-    for n, (life, plan) in enumerate(zip(lives, plans_of(seed), strict=True)):
-        evidence = every[life.number]
-        story = evidence.story
-        calls = ", ".join(f"{call.kind or 'ADJUST'} {call.verdict.rule}" for call in story.calls)
+async def _print_settlements(world: World, seed: int) -> None:
+    settlements = sorted(world.settlements.values(), key=lambda simulated: int(simulated.number.rpartition("-")[2]))
+    every = await world.evidence(settlements)
+    for n, (simulated, plan) in enumerate(zip(settlements, plans_of(seed), strict=True)):
+        evidence = every[simulated.number]
+        view = evidence.view
+        calls = ", ".join(f"{call.kind or 'ADJUST'} {call.verdict.rule}" for call in view.calls)
         CONSOLE.print(f"{n:3} {plan.in_words()}", highlight=False, soft_wrap=True)
-        end = f"{story.state} {story.cancel_result or ''}".rstrip()
+        end = f"{view.state} {view.cancel_result or ''}".rstrip()
         CONSOLE.print(f"    → {end}; books {evidence.books.state}; {calls}", highlight=False, soft_wrap=True)
 
 
 def end_at_once_when_interrupted(folder: Path, sum_up: Callable[[], None]) -> None:
-    """On SIGINT end the server we have started, remove `folder`, where all of it is kept, sum up, and end ourselves.
+    """On SIGINT kill the server, remove `folder` with all its files, print the summary, and exit.
 
-    An orderly end would wait for the server, and that has taken the terminal's Ctrl-C as well and answers no more.
+    A normal shutdown would wait for the server, which has also received the Ctrl-C and no longer responds.
     """
 
     def end(_: int, __: FrameType | None) -> None:
@@ -105,18 +104,21 @@ def end_at_once_when_interrupted(folder: Path, sum_up: Callable[[], None]) -> No
 
 
 def main() -> int:
-    """Read the command line, run, and sum up."""
+    """Parse the command line, run, and print the summary."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="run this one seed and tell it in full")
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run (default 100)")
-    parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
+    parser.add_argument("--seed", type=int, help="run only this seed and print all details")
+    parser.add_argument("--seeds", type=int, default=100, help="number of seeds (default 100)")
+    parser.add_argument("--first", type=int, default=1, help="first seed (default 1)")
+    parser.add_argument(
+        "--at-once", type=int, default=SEEDS_AT_ONCE, help=f"seeds that run concurrently (default {SEEDS_AT_ONCE})"
+    )
     chosen = parser.parse_args()
-    # What the activities log of every fault is not what this is about.
+    # The activities log every injected fault; that output is not needed here.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
     errors = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=errors)))
-    started, total = time.monotonic(), Ran()
+    started, total = time.monotonic(), RunTotals()
 
     def sum_up() -> None:
         CONSOLE.print(total.in_words(time.monotonic() - started), highlight=False, soft_wrap=True)
@@ -125,7 +127,7 @@ def main() -> int:
         tempfile.tempdir = folder
         end_at_once_when_interrupted(Path(folder), sum_up)
         seeds = range(chosen.first, chosen.first + chosen.seeds)
-        asyncio.run(run_many(seeds, total) if chosen.seed is None else run_one(chosen.seed, total))
+        asyncio.run(run_many(seeds, chosen.at_once, total) if chosen.seed is None else run_one(chosen.seed, total))
     sum_up()
     return 1 if total.violations else 0
 

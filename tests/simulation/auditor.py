@@ -1,6 +1,6 @@
-"""An independent model of what may be true of a settlement, from nothing but what our side was told.
+"""An independent model: which end states are possible, given only the reports of the attempts.
 
-It knows no workflow code. It reads, attempt by attempt, what reached Temporal, and says which ends are possible.
+It uses no workflow code. It reads what each attempt reported to Temporal, and returns the possible end states.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from settlement.calls import CallRecord
 from settlement.ids import CancelKind
 from settlement.policy import SettlementPolicy
 from settlement.states import CancelResult, Outcome, State
-from tests.simulation.evidence import Story
+from tests.simulation.evidence import SettlementView
 from tests.simulation.plan import Plan
 
 End = tuple[State, CancelResult | None]
@@ -20,75 +20,82 @@ WAITS_OR_CLOSED: frozenset[End] = frozenset({(State.ABORTED, None), (State.RESOL
 
 
 @dataclass
-class Report:
-    """What one attempt at an external call told our side."""
+class AttemptReport:
+    """What one attempt of an external call reported to Temporal."""
 
     kind: CancelKind | None
     """Which cancel; None for the adjust."""
     round: int
     record: CallRecord | None = None
-    """None: its worker died first."""
+    """None: its worker crashed before it reported."""
     run: str = ""
-    """Which of the settlement's workflows wanted it."""
+    """The workflow run of the attempt."""
 
     @property
     def activity(self) -> tuple[CancelKind | None, int]:
-        """Which activity of its workflow it was an attempt of."""
+        """The activity that the attempt belongs to."""
         return self.kind, self.round
 
     @property
     def outcome(self) -> Outcome:
-        """What our side can know of it."""
+        """The outcome, as far as our side can know it."""
         return Outcome.UNKNOWN if self.record is None else self.record.verdict.outcome
 
     @property
     def cancel_result(self) -> CancelResult | None:
-        """The correct reply to a cancel, if it was told one."""
+        """The cancel result of a correct reply, if there was one."""
         return None if self.record is None else self.record.cancel_result
 
 
 def contradictions(
-    told: Sequence[Report], story: Story, plan: Plan, *, stopped_early: bool, lost_runs: Sequence[str] = ()
+    reports: Sequence[AttemptReport],
+    view: SettlementView,
+    plan: Plan,
+    *,
+    stopped_early: bool,
+    lost_runs: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Name what a settlement's story says against what it was told."""
+    """Yield each contradiction between the view of a settlement and its reports."""
     policy = plan.policy
-    end = (story.state, story.cancel_result)
+    end = (view.state, view.cancel_result)
     possible = frozenset(
-        each for heard in _heard(told, lost_runs) for each in _ends(heard, plan, stopped_early=stopped_early)
+        each for heard in _heard(reports, lost_runs) for each in _ends(heard, plan, stopped_early=stopped_early)
     )
     if end not in possible:
-        yield f"it ended {end}; what it was told allows {sorted(map(str, possible))}"
-    for (kind, round_), attempts in groupby((each for each in told if each.kind), key=lambda each: each.activity):
+        yield f"it ended {end}; its reports allow {sorted(map(str, possible))}"
+    for (kind, round_), attempts in groupby((each for each in reports if each.kind), key=lambda each: each.activity):
         made = len(list(attempts))
         if made > policy.cancel_max_attempts:
             yield f"{made} attempts at the {kind} cancel in round {round_}"
 
 
-def _heard(told: Sequence[Report], lost_runs: Sequence[str]) -> Iterator[list[Report]]:
-    """Yield what may have been heard of all that was told.
+def _heard(reports: Sequence[AttemptReport], lost_runs: Sequence[str]) -> Iterator[list[AttemptReport]]:
+    """Yield every list of reports that the workflows may have received.
 
-    A workflow that was ended from outside may or may not have heard of its last activity; and nobody can tell
-    that it has not sent an adjust.
+    A terminated workflow may or may not have received the report of its last activity. It may also have sent an adjust
+    that was never reported.
     """
-    by_activity = {run: [each.activity for each in told if each.run == run] for run in lost_runs}
+    by_activity = {run: [each.activity for each in reports if each.run == run] for run in lost_runs}
     doubtful = [(run, activities[-1]) for run, activities in by_activity.items() if activities]
     for count in range(len(doubtful) + 1):
         for unheard in combinations(doubtful, count):
-            cancels = [each for each in told if each.kind and (each.run, each.activity) not in unheard]
+            cancels = [each for each in reports if each.kind and (each.run, each.activity) not in unheard]
             adjusts = [
-                Report(None, 0) if (each.run, each.activity) in unheard else each for each in told if each.kind is None
+                AttemptReport(None, 0) if (each.run, each.activity) in unheard else each
+                for each in reports
+                if each.kind is None
             ]
             yield [*adjusts, *cancels]
             if lost_runs and not adjusts:
-                yield [Report(None, 0), *cancels]
+                yield [AttemptReport(None, 0), *cancels]
 
 
-def _ends(told: Sequence[Report], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
-    if not told:
+def _ends(reports: Sequence[AttemptReport], plan: Plan, *, stopped_early: bool) -> Iterator[End]:
+    if not reports:
         if plan.stale or stopped_early:
             yield EXPIRED
         return
-    adjust, *cancels = told
+    adjust, *cancels = reports
     if adjust.outcome is Outcome.NOT_SENT:
         yield EXPIRED
     elif adjust.outcome is Outcome.APPLIED and not cancels:
@@ -97,7 +104,7 @@ def _ends(told: Sequence[Report], plan: Plan, *, stopped_early: bool) -> Iterato
         yield from _compensated(adjust.outcome, cancels, plan.policy)
 
 
-def _compensated(adjust: Outcome, cancels: Sequence[Report], policy: SettlementPolicy) -> Iterator[End]:
+def _compensated(adjust: Outcome, cancels: Sequence[AttemptReport], policy: SettlementPolicy) -> Iterator[End]:
     if not cancels:
         return
     last = cancels[-1]
@@ -114,6 +121,6 @@ def _compensated(adjust: Outcome, cancels: Sequence[Report], policy: SettlementP
         yield State.CANCELLED, result
 
 
-def _round_used_up(cancels: Sequence[Report], policy: SettlementPolicy) -> bool:
+def _round_used_up(cancels: Sequence[AttemptReport], policy: SettlementPolicy) -> bool:
     last = cancels[-1]
     return sum(each.activity == last.activity for each in cancels) == policy.cancel_max_attempts

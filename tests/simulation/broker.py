@@ -1,6 +1,6 @@
-"""The simulator's real books behind a network that loses, delays and repeats, at the connector's innermost seam.
+"""The simulator's real books behind a scripted network that loses, delays and repeats messages.
 
-Requests are built, and replies read, by the connector's own code; only the bytes' way is ours.
+The connector's own code builds requests and classifies replies; only the transport is replaced.
 """
 
 import itertools
@@ -23,11 +23,10 @@ from simulator.call_journal import CallView, ConnectionEnding, Request
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import Result
 from simulator.request_handler import RequestHandler
-from tests.simulation.call_outcomes import Answer, Fate
-from tests.simulation.network import reply_of
+from tests.simulation.call_scripts import Answer, CallScript, reply_of
 
 LATE_S = 4.0
-"""How long a late reply takes: past the contract's 3 s, within what a mutant would wait."""
+"""Duration of a late reply: above the 3 s of the contract, below the deadline of the mutant that waits longer."""
 
 
 @dataclass
@@ -36,17 +35,17 @@ class Line:
 
     guarded: bool = True
     cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
-    """By which operation the external system at its end undoes an adjust."""
-    fate: Fate = field(default_factory=Fate)
-    """Of the call that comes next."""
+    """The operation with which the external system undoes an adjust."""
+    script: CallScript = field(default_factory=CallScript)
+    """The script of the next call."""
     now: int = -1
-    """The number of the call under way."""
+    """The index of the current call."""
     under_way: list[tuple[float, Request]] = field(default_factory=list)
-    """What is delayed, and when it lands."""
+    """Delayed requests, with the time of their arrival."""
 
 
 class Broker(ExternalSystem):
-    """An external system in memory, told call by call what befalls it."""
+    """An external system in memory that follows a script for each call."""
 
     def __init__(self) -> None:
         super().__init__(ExternalSystemConfig("http://broker"))
@@ -61,7 +60,7 @@ class Broker(ExternalSystem):
 
     @property
     def cancel_operation(self) -> CancelOperation:
-        """How to undo the settlement whose activity asks: one world has external systems of both kinds."""
+        """The cancel operation of the settlement of the current activity: one world has both kinds."""
         number = request_unique_no_of(activity.info().workflow_id or "")
         assert number is not None
         return self.line(number).cancel_operation
@@ -70,18 +69,18 @@ class Broker(ExternalSystem):
         """Return the line of one settlement."""
         return self._lines.setdefault(number, Line())
 
-    def expect(self, number: str, attempt: int, fate: Fate) -> None:
-        """Say what befalls the next call of a settlement. Everything that is due by then lands first."""
+    def expect(self, number: str, attempt: int, script: CallScript) -> None:
+        """Set the script of the next call of a settlement. Delayed requests that are due arrive first."""
         line = self.line(number)
-        line.now, line.fate = attempt, fate
+        line.now, line.script = attempt, script
         self._land(line, attempt)
 
     def end(self, number: str) -> None:
-        """Let everything land that is still under way."""
+        """Deliver all delayed requests."""
         self._land(self.line(number), float("inf"))
 
     def books(self, number: str) -> NumberView:
-        """Return what the books say of a number."""
+        """Return the books of a number."""
         return self.handler.books.number(number)
 
     def received(self, number: str) -> list[CallView]:
@@ -90,23 +89,23 @@ class Broker(ExternalSystem):
 
     async def _call(self, path: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> Verdict:
         operation = self._operations[path]
-        # Each send has a stamp of its own, so that a copy made by the network is known from a second send.
+        # Each send has a unique timestamp, which tells a copy made by the network from a second send.
         stamped = {**headers, "timestamp": str(next(self._stamps))}
         request = Request(operation, time.time_ns(), stamped, body)
         exchange = self._exchange(self.line(_settlement(request)), request, deadlines)
         return classify(exchange, headers["trace"])
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:
-        fate = line.fate
-        if fate.answer is Answer.NOT_SENT:
+        script = line.script
+        if script.answer is Answer.NOT_SENT:
             return NotSent("no connection")
-        line.under_way += [(line.now + after, request) for after in fate.arrives if after > 0]
-        if not fate.at_once:
+        line.under_way += [(line.now + after, request) for after in script.arrives if after > 0]
+        if not script.at_once:
             return NoReply(deadline_passed=True, detail="")
-        latency_s = LATE_S if fate.answer is Answer.LATE else 0.0
-        reply = self._reply(line, request, fate.answer, latency_s)
-        if fate.answer is Answer.LOST or latency_s > deadlines.reply_s:
-            return NoReply(deadline_passed=fate.answer is Answer.LATE, detail="")
+        latency_s = LATE_S if script.answer is Answer.LATE else 0.0
+        reply = self._reply(line, request, script.answer, latency_s)
+        if script.answer is Answer.LOST or latency_s > deadlines.reply_s:
+            return NoReply(deadline_passed=script.answer is Answer.LATE, detail="")
         return reply
 
     def _reply(self, line: Line, request: Request, answer: Answer, latency_s: float) -> Reply:
@@ -117,14 +116,14 @@ class Broker(ExternalSystem):
         return reply
 
     def _deal_with(self, line: Line, request: Request, *, carried_out: bool) -> tuple[int, Result]:
-        """Let the request handler deal with a request, or only its journal where nothing is carried out."""
+        """Let the request handler process a request, or only record it in the journal if it has no effect."""
         if not carried_out:
             return self.handler.journal.begin(request, "wrong code"), replies.FAILED
         if request.operation is Operation.ADJUST and not line.guarded:
             adjust = AdjustRequest.model_validate_json(request.body)
             received = ReceivedAdjust(**adjust.model_dump(mode="json"), company_id=request.company)
             return self.handler.journal.begin(request, None), self.handler.books.adjust(
-                received, applies=adjust.metadata is None, guarded=False
+                received, apply=adjust.metadata is None, refuse_if_burnt=False
             )
         call_id, answer = self.handler.handle(request)
         return call_id, answer.result

@@ -1,4 +1,4 @@
-"""What is held against the invariant: the views of both sides on one settlement, wherever they were read."""
+"""The input of the invariant: everything that both sides know of one settlement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from simulator.call_journal import CallView
 
 
 @dataclass(frozen=True)
-class Story:
-    """What one view of our side says of a settlement. Equal stories are the same story."""
+class SettlementView:
+    """A settlement as workflow, ledger or API show it. All views must be equal."""
 
     state: State
     decision: Decision | None
@@ -26,7 +26,7 @@ class Story:
 
     @classmethod
     def of_snapshot(cls, snapshot: Snapshot) -> Self:
-        """Read what the workflow, or the ledger, says."""
+        """Return the view of workflow or ledger."""
         return cls(
             state=snapshot.state,
             decision=snapshot.decision,
@@ -38,7 +38,7 @@ class Story:
 
     @classmethod
     def of_resource(cls, resource: Settlement) -> Self:
-        """Read what the API says."""
+        """Return the view of the API."""
         return cls(
             state=resource.state,
             decision=resource.decision,
@@ -51,26 +51,26 @@ class Story:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that both sides say of one settlement when nothing moves any more."""
+    """Everything that both sides know of one settlement after all work has ended."""
 
     settlement: SettlementInput
-    stories: Mapping[str, Story]
-    """Our side by view, such as workflow, ledger, api; at least one."""
+    views: Mapping[str, SettlementView]
+    """Our views by source, such as workflow, ledger, api; at least one."""
     books: NumberView
     """The external system's books."""
     received: Sequence[CallView]
-    """Every request the external system received for this number, in its order."""
+    """Every request about this number that the external system received, in order."""
     listed: frozenset[State]
-    """Under which states the operators' lists show it."""
+    """The states in whose lists the settlement appears."""
     decisions: Sequence[Decision] = field(default=())
-    """Every decision that any caller was given, in order."""
+    """Every decision that a caller received, in order."""
 
     @property
     def number(self) -> str:
-        """The settlement's requestUniqueNo."""
+        """The requestUniqueNo of the settlement."""
         return self.settlement.adjust.requestUniqueNo
 
     @property
-    def story(self) -> Story:
+    def view(self) -> SettlementView:
         """The first view's story; a rule of its own holds the others against it."""
-        return next(iter(self.stories.values()))
+        return next(iter(self.views.values()))

@@ -1,4 +1,4 @@
-"""What the model of the interleavings shows of an end, in the words of the invariant."""
+"""Converts an end state of the interleavings model to the evidence that the invariant checks."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,17 +13,17 @@ from settlement.states import State, decision_of
 from settlement.unreported_calls import IN_FLIGHT, with_unreported
 from simulator.book_records import NumberView
 from simulator.call_journal import CallView
-from tests.simulation.evidence import Evidence, Story
-from tests.simulation.machine import ADJUST, NUMBER, TASKS, Message
-from tests.simulation.schedule import At
+from tests.simulation.books_model import ADJUST, NUMBER, TASKS, Message
+from tests.simulation.evidence import Evidence, SettlementView
+from tests.simulation.model_state import ModelState
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 RESOLVED = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="ops", note="by hand")
 
 
-def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evidence:
-    """Return what both sides say at an end."""
-    story = Story(
+def evidence_of(at: ModelState, settlement: SettlementInput, books: NumberView) -> Evidence:
+    """Return the evidence of an end state."""
+    view = SettlementView(
         state=at.state,
         decision=decision_of(at.state),
         cancel_result=at.result,
@@ -33,7 +33,7 @@ def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evide
     )
     return Evidence(
         settlement=settlement,
-        stories={"model": story},
+        views={"model": view},
         books=books,
         received=[_received(message, n) for n, message in enumerate(at.sent)],
         listed=frozenset({at.state}),
@@ -42,13 +42,13 @@ def evidence_of(at: At, settlement: SettlementInput, books: NumberView) -> Evide
 
 @cache
 def audit(heard: tuple[int, ...], kind: CancelKind, attempts: int) -> tuple[CallRecord, ...]:
-    """Return what the audit keeps of a round, by the product's own rule."""
+    """Return the audit of a round, by the rule of the product."""
     records = tuple(_record(kind, attempt) for attempt in heard)
     return with_unreported(records, TASKS[kind], attempts, Operation.CANCEL_ADJUST, AT)
 
 
 def _record(kind: CancelKind, attempt: int) -> CallRecord:
-    """Return an attempt as its heartbeat tells of it."""
+    """Return the record of an attempt in its heartbeat."""
     return CallRecord(
         operation=Operation.CANCEL_ADJUST,
         kind=kind,
@@ -59,8 +59,8 @@ def _record(kind: CancelKind, attempt: int) -> CallRecord:
     )
 
 
-def _calls(at: At) -> Iterator[CallRecord]:
-    """Yield the audit of an end: every record, with the correct reply on the last one if there was one."""
+def _calls(at: ModelState) -> Iterator[CallRecord]:
+    """Yield the audit of an end state. The last record has the cancel result, if there is one."""
     if at.adjust is not None:
         verdict = Verdict(outcome=at.adjust, rule=Rule.CODE_SUCCESS)
         yield CallRecord(operation=Operation.ADJUST, request_unique_no=NUMBER, sent_at=AT, verdict=verdict)
@@ -72,7 +72,7 @@ def _calls(at: At) -> Iterator[CallRecord]:
 
 @cache
 def _received(message: Message, n: int) -> CallView:
-    """Return a send as the journal has it."""
+    """Return the journal entry of a send."""
     number = NUMBER if message == ADJUST else TASKS[CancelKind(message)].request_unique_no
     return CallView(
         id=n,

@@ -1,6 +1,6 @@
-"""Planted bugs, one of each kind that this product must not have. The simulation must catch each by name.
+"""Planted bugs, one for each kind that must not occur. The simulation must detect each by name.
 
-Each is a patch of the real workflow or activities; what is not patched is the product.
+Each one patches the real workflow or activities; everything else is the product.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from settlement.snapshot import CancelIntent
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
 from settlement.tasks import CancelTask
-from tests.simulation.broken import Broken
+from tests.simulation.violation import ViolationKind
 from workflows import lost_calls, order_settlement, saga_state
 from workflows.journal import Journal
 from workflows.order_settlement import OrderSettlement
@@ -46,14 +46,14 @@ class Mutant:
     """One planted bug."""
 
     plant: Callable[[], AbstractContextManager[Any]]
-    caught_by: frozenset[Broken]
-    """The names of the violations by which it must be caught; there may be more."""
+    caught_by: frozenset[ViolationKind]
+    """The violations that must be detected; there may be more."""
     rests: bool = True
-    """Whether its settlements come to rest at all."""
+    """Whether the work on its settlements ends at all."""
 
 
 async def _swallow(self: OrderSettlement, intent: CancelIntent) -> CancelResult | None:
-    """Take a compensation that ran out of attempts for one that found nothing to undo."""
+    """Treat a compensation that ran out of attempts as one that found nothing to undo."""
     saga = self._saga
     try:
         report = await self._cancel_round(CancelTask(settlement=self._settlement, intent=intent, round=saga.round))
@@ -66,8 +66,8 @@ async def _swallow(self: OrderSettlement, intent: CancelIntent) -> CancelResult 
     return report.result
 
 
-async def _give_up_unseen(self: OrderSettlement, intent: CancelIntent) -> CancelResult:
-    """Let a compensation that ran out of attempts rest where no one sees it: neither aborted nor at its end."""
+async def _give_up_silently(self: OrderSettlement, intent: CancelIntent) -> CancelResult:
+    """Leave a compensation that ran out of attempts without an abort and without an end."""
     try:
         report = await self._cancel_round(
             CancelTask(settlement=self._settlement, intent=intent, round=self._saga.round)
@@ -79,8 +79,8 @@ async def _give_up_unseen(self: OrderSettlement, intent: CancelIntent) -> Cancel
     return report.result
 
 
-async def _send_again_renamed(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
-    """After an unknown adjust try another one under a number of its own; what it comes to is told to no one."""
+async def _send_again_under_another_number(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
+    """After an UNKNOWN adjust send another one under a new number, and ignore its outcome."""
     verdict: Verdict = await _send_adjust(self, task)
     if verdict.outcome is Outcome.UNKNOWN:
         renamed = task.adjust.model_copy(update={"requestUniqueNo": f"{task.adjust.requestUniqueNo}-again"})
@@ -89,7 +89,7 @@ async def _send_again_renamed(self: adjust_activity.Adjust, task: SettlementInpu
 
 
 def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
-    """Date each attempt anew, so that a repeated request is another request."""
+    """Give each attempt a new time, so that a repeated request has another body."""
     return CancelAdjustBody.undoing(
         task.settlement.adjust,
         number=task.request_unique_no,
@@ -98,16 +98,16 @@ def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
     )
 
 
-def _firsts_number(number: str, kind: CancelKind) -> str:  # noqa: ARG001
+def _number_of_first_cancel(number: str, kind: CancelKind) -> str:  # noqa: ARG001 - the mutant has its original's parameters
     return cancel_unique_no(number, CancelKind.FIRST)
 
 
-def _lost_is(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401
+def _lost_with_outcome(outcome: Outcome, *about: Any) -> CallRecord:  # noqa: ANN401 - passed on as it is
     record = _lost_adjust(*about)
     return record.model_copy(update={"verdict": record.verdict.model_copy(update={"outcome": outcome})})
 
 
-def _turned_result(*about: Any) -> CancelResult | None:  # noqa: ANN401
+def _swapped_result(*about: Any) -> CancelResult | None:  # noqa: ANN401 - passed on as it is
     turned = {
         CancelResult.NOT_APPLIED: CancelResult.NEVER_RECEIVED,
         CancelResult.NEVER_RECEIVED: CancelResult.NOT_APPLIED,
@@ -116,7 +116,7 @@ def _turned_result(*about: Any) -> CancelResult | None:  # noqa: ANN401
     return turned.get(result, result) if result else None
 
 
-def _turned_decision(state: State) -> Decision | None:
+def _changed_decision(state: State) -> Decision | None:
     return Decision.PROCEED if state is State.RESOLVED else decision_of(state)
 
 
@@ -124,15 +124,15 @@ async def _close_at_once(_: Journal) -> None:
     return
 
 
-def _nothing_heard(*_: object) -> tuple[CallRecord, ...]:
+def _no_calls(*_: object) -> tuple[CallRecord, ...]:
     return ()
 
 
-def _only_heard(heard: tuple[CallRecord, ...], *_: object) -> tuple[CallRecord, ...]:
+def _only_reported(heard: tuple[CallRecord, ...], *_: object) -> tuple[CallRecord, ...]:
     return heard
 
 
-def _whosever(reply: Reply, _: str | None) -> Verdict:
+def _any_trace(reply: Reply, _: str | None) -> Verdict:
     return _classify_reply(reply, None)
 
 
@@ -143,73 +143,77 @@ def _do_not_act(*_: object) -> None:
 MUTANTS: dict[str, Mutant] = {
     "retries the adjust": Mutant(
         partial(patch.object, order_settlement, "ONE_ATTEMPT", RetryPolicy(maximum_attempts=2)),
-        frozenset({Broken.ADJUSTED_TWICE, Broken.UNAUDITED_CALL}),
+        frozenset({ViolationKind.ADJUSTED_TWICE, ViolationKind.UNAUDITED_CALL}),
     ),
     "forgets the confirming cancel": Mutant(
         partial(patch.object, order_settlement, "needs_confirming", lambda *_: False),
-        frozenset({Broken.NOT_CONFIRMED, Broken.CANCELLED_BUT_HELD}),
+        frozenset({ViolationKind.NOT_CONFIRMED, ViolationKind.CANCELLED_BUT_HELD}),
     ),
     "swallows an exhausted compensation": Mutant(
         partial(patch.object, OrderSettlement, "_cancel_until_consistent", _swallow),
-        frozenset({Broken.CANCELLED_WITHOUT_CORRECT_REPLY, Broken.CANCELLED_BUT_HELD}),
+        frozenset({ViolationKind.CANCELLED_WITHOUT_CORRECT_REPLY, ViolationKind.CANCELLED_BUT_HELD}),
     ),
-    "gives up a compensation unseen": Mutant(
-        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _give_up_unseen),
-        frozenset({Broken.NOT_AT_REST}),
+    "gives up a compensation silently": Mutant(
+        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _give_up_silently),
+        frozenset({ViolationKind.NOT_AT_REST}),
         rests=False,
     ),
     "adjusts again under another number": Mutant(
-        partial(patch.object, adjust_activity.Adjust, "_send", _send_again_renamed),
-        frozenset({Broken.MONEY_DOES_NOT_ADD_UP}),
+        partial(patch.object, adjust_activity.Adjust, "_send", _send_again_under_another_number),
+        frozenset({ViolationKind.MONEY_DOES_NOT_ADD_UP}),
     ),
     "confirms under the first cancel's number": Mutant(
-        partial(patch.object, tasks, "cancel_unique_no", _firsts_number),
-        frozenset({Broken.WRONG_CANCEL_NUMBER, Broken.NUMBER_REUSED}),
+        partial(patch.object, tasks, "cancel_unique_no", _number_of_first_cancel),
+        frozenset({ViolationKind.WRONG_CANCEL_NUMBER, ViolationKind.NUMBER_REUSED}),
     ),
     "sends another body under the same number": Mutant(
-        partial(patch.object, CancelAdjust, "_body", _another_body), frozenset({Broken.NUMBER_REUSED})
+        partial(patch.object, CancelAdjust, "_body", _another_body), frozenset({ViolationKind.NUMBER_REUSED})
     ),
     "decides on a late success": Mutant(
         partial(patch.object, adjust_activity, "DEADLINES", Deadlines(connect_s=1, reply_s=30)),
-        frozenset({Broken.LATE_SUCCESS_COUNTED}),
+        frozenset({ViolationKind.LATE_SUCCESS_COUNTED}),
     ),
     "forgets earlier attempts in the audit": Mutant(
-        partial(patch.object, CancelAdjust, "_earlier_attempts", _nothing_heard), frozenset({Broken.UNAUDITED_CALL})
+        partial(patch.object, CancelAdjust, "_earlier_attempts", _no_calls),
+        frozenset({ViolationKind.UNAUDITED_CALL}),
     ),
-    "trusts that every heartbeat gets through": Mutant(
-        partial(patch.multiple, lost_calls, with_unreported=_only_heard), frozenset({Broken.UNAUDITED_CALL})
+    "assumes that every heartbeat arrives": Mutant(
+        partial(patch.multiple, lost_calls, with_unreported=_only_reported), frozenset({ViolationKind.UNAUDITED_CALL})
     ),
-    "forgets what a workflow had time to send before it was ended from outside": Mutant(
-        partial(patch.object, order_settlement, "calls_of_lost_round", _nothing_heard),
-        frozenset({Broken.UNAUDITED_CALL}),
+    "forgets what a terminated workflow may have sent": Mutant(
+        partial(patch.object, order_settlement, "calls_of_lost_round", _no_calls),
+        frozenset({ViolationKind.UNAUDITED_CALL}),
     ),
-    "takes another call's reply for its own": Mutant(
-        partial(patch.object, classify, "_classify_reply", _whosever), frozenset({Broken.SETTLED_NOT_HELD})
+    "accepts the reply of another call": Mutant(
+        partial(patch.object, classify, "_classify_reply", _any_trace), frozenset({ViolationKind.SETTLED_NOT_HELD})
     ),
-    "takes a lost adjust for an applied one": Mutant(
-        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_is, Outcome.APPLIED)),
-        frozenset({Broken.SETTLED_NOT_HELD, Broken.INVENTED_REPLY, Broken.NOT_WHAT_IT_WAS_TOLD}),
+    "treats a lost adjust as applied": Mutant(
+        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_with_outcome, Outcome.APPLIED)),
+        frozenset({ViolationKind.SETTLED_NOT_HELD, ViolationKind.INVENTED_REPLY, ViolationKind.CONTRADICTS_REPORTS}),
     ),
-    "takes a lost adjust for one that was not sent": Mutant(
-        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_is, Outcome.NOT_SENT)),
-        frozenset({Broken.EXPIRED_BUT_RECEIVED, Broken.UNAUDITED_CALL, Broken.NOT_WHAT_IT_WAS_TOLD}),
+    "treats a lost adjust as not sent": Mutant(
+        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_with_outcome, Outcome.NOT_SENT)),
+        frozenset(
+            {ViolationKind.EXPIRED_BUT_RECEIVED, ViolationKind.UNAUDITED_CALL, ViolationKind.CONTRADICTS_REPORTS}
+        ),
     ),
-    "mixes up two cancel results": Mutant(
-        partial(patch.object, cancel_activity, "cancel_result", _turned_result),
-        frozenset({Broken.CANCEL_RESULT_UNTRUE}),
+    "swaps two cancel results": Mutant(
+        partial(patch.object, cancel_activity, "cancel_result", _swapped_result),
+        frozenset({ViolationKind.CANCEL_RESULT_WRONG}),
     ),
-    "turns the decision when it is resolved": Mutant(
-        partial(patch.object, saga_state, "decision_of", _turned_decision),
-        # The ledger refuses a second decision, for ever; so the two never tell the same story again.
-        frozenset({Broken.DECISION_CHANGED, Broken.STORIES_DIFFER}),
+    "changes the decision when it is resolved": Mutant(
+        partial(patch.object, saga_state, "decision_of", _changed_decision),
+        # The ledger always rejects a second decision, so the two views never agree again.
+        frozenset({ViolationKind.DECISION_CHANGED, ViolationKind.VIEWS_DIFFER}),
         rests=False,
     ),
-    "keeps no act": Mutant(
-        partial(patch.object, SagaState, "record_action", _do_not_act), frozenset({Broken.RESOLVED_BY_NOBODY})
+    "records no operator action": Mutant(
+        partial(patch.object, SagaState, "record_action", _do_not_act),
+        frozenset({ViolationKind.RESOLVED_WITHOUT_ACTION}),
     ),
-    "closes before the ledger knows": Mutant(
+    "completes before the ledger is written": Mutant(
         partial(patch.object, Journal, "close", _close_at_once),
-        frozenset({Broken.STORIES_DIFFER, Broken.NOT_LISTED}),
+        frozenset({ViolationKind.VIEWS_DIFFER, ViolationKind.NOT_LISTED}),
         rests=False,
     ),
 }

@@ -1,4 +1,4 @@
-"""What befalls one settlement from its acceptance to its end: everything is decided before it starts."""
+"""The plan of one simulated settlement: all its faults and actions, decided before it starts."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from contract.operations import Operation
 from settlement.calls import CancelOperation
 from settlement.policy import SettlementPolicy
-from tests.simulation.call_outcomes import HONEST, Fate
+from tests.simulation.call_scripts import HONEST, CallScript
 
 POLICY = SettlementPolicy(
     cancel_max_attempts=3,
@@ -18,37 +18,37 @@ POLICY = SettlementPolicy(
 )
 
 
-class Act(StrEnum):
-    """What people, or a clumsy machine, do to a settlement meanwhile."""
+class Action(StrEnum):
+    """An action of an operator, or an incident, during a settlement."""
 
     STOP = "STOP"
     """Temporal's workflow cancellation."""
     STOP_TWICE = "STOP_TWICE"
     RETRY = "RETRY"
-    """The operator's `retry_cancel_adjust`; refused unless ABORTED."""
+    """The operator's `retry_cancel_adjust`; rejected unless ABORTED."""
     RESOLVE = "RESOLVE"
-    """The operator's `resolve`; refused unless ABORTED."""
+    """The operator's `resolve`; rejected unless ABORTED."""
     LOSE = "LOSE"
-    """Its workflow is ended from outside, and reconciliation takes it up."""
+    """The workflow is terminated, and reconciliation takes it up."""
 
 
-class Where(StrEnum):
-    """What is under way when an act falls."""
+class TriggerPoint(StrEnum):
+    """What is under way when an action falls."""
 
     START = "START"
-    """Started, and no worker has seen it."""
+    """Started, but no worker has the task yet."""
     CALL = "CALL"
     """During the nth attempt of an external call; the adjust is the 0th."""
     WRITE = "WRITE"
-    """During the nth attempt of a ledger write; one of them always falls into the quarantine's beginning."""
+    """During the nth attempt of a ledger write. One of them is always at the start of the quarantine."""
     ABORT = "ABORT"
-    """When the ledger has heard for the nth time that it is ABORTED."""
+    """When ABORTED was written to the ledger for the nth time."""
 
 
-class Moment(NamedTuple):
-    """One moment in the life of a settlement."""
+class Trigger(NamedTuple):
+    """One trigger in the simulated of a settlement."""
 
-    where: Where
+    where: TriggerPoint
     n: int = 0
 
 
@@ -56,45 +56,45 @@ class Moment(NamedTuple):
 class Plan:
     """One order and its faults."""
 
-    adjust: Fate = HONEST
-    cancels: tuple[Fate, ...] = ()
-    """Of the attempts at any cancel, in order; those beyond are honest."""
-    actions: tuple[tuple[Moment, Act], ...] = ()
+    adjust: CallScript = HONEST
+    cancels: tuple[CallScript, ...] = ()
+    """Scripts of the attempts of all cancels, in order. Later attempts have no fault."""
+    actions: tuple[tuple[Trigger, Action], ...] = ()
     lost_writes: frozenset[int] = field(default=frozenset())
-    """Which attempts at ledger writes fail."""
+    """Indexes of the ledger writes that fail."""
     repeated_writes: frozenset[int] = field(default=frozenset())
-    """Which attempts at ledger writes are carried out and not reported, so that they are repeated."""
+    """Indexes of the ledger writes that succeed but are reported as failed, so that they are repeated."""
     refuses: bool = False
     """Whether the external system rejects the adjust."""
     guarded: bool = True
-    """Whether the external system burns the numbers of cancels that come first, as the contract wants."""
+    """Whether the external system burns the number of an adjust that is cancelled before it arrives (contract)."""
     cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
-    """By which operation the external system undoes an adjust."""
+    """The operation with which the external system undoes an adjust."""
     taken_up: bool = False
-    """Its first workflow is lost with the adjust in flight, and a second one goes on."""
+    """The first workflow is lost with the adjust in flight, and a second one continues."""
     stale: bool = False
-    """It is too old when it starts."""
+    """The order is already expired when it starts."""
     amount: str = "12.50"
     policy: SettlementPolicy = POLICY
 
-    def fate(self, attempt: int) -> Fate:
-        """Return what befalls the nth attempt at an external call; the 0th is the adjust's."""
+    def script(self, attempt: int) -> CallScript:
+        """Return the script of the nth attempt of an external call. Attempt 0 is the adjust."""
         if attempt == 0:
             return self.adjust
         return self.cancels[attempt - 1] if attempt <= len(self.cancels) else HONEST
 
-    def acts_at(self, moment: Moment) -> list[Act]:
-        """Return what is done at a moment."""
-        return [act for when, act in self.actions if when == moment]
+    def actions_at(self, trigger: Trigger) -> list[Action]:
+        """Return the actions at a trigger."""
+        return [action for when, action in self.actions if when == trigger]
 
     def operator_actions(self) -> int:
-        """Count the times that somebody waits for it to abort."""
-        return len({when.n for when, _ in self.actions if when.where is Where.ABORT})
+        """Return the number of aborts at which an action follows."""
+        return len({when.n for when, _ in self.actions if when.where is TriggerPoint.ABORT})
 
     def in_words(self) -> str:
-        """Say what befalls it, in a few words."""
+        """Describe the plan in a few words."""
         calls = [each.in_words() for each in (self.adjust, *self.cancels)]
-        acts = [f"{act} at {when.where} {when.n}" for when, act in self.actions]
+        acts = [f"{action} at {when.where} {when.n}" for when, action in self.actions]
         traits = {
             "refused": self.refuses,
             "numbers not burnt": not self.guarded,

@@ -1,7 +1,7 @@
-"""The step table: everything that the saga does or waits for, and how each is reached.
+"""The step table: every command and wait of the saga, and the plan that leads to it.
 
-The harnesses are generated from it. A test holds it against the histories and the code of the workflow, so
-that a new step cannot be forgotten.
+The test cases are generated from it. A test compares the table with the histories and the code of the workflow, so a
+missing step is detected.
 """
 
 import ast
@@ -16,11 +16,11 @@ from temporalio.client import WorkflowHistory
 import workflows
 from settlement.ids import CancelKind
 from settlement.tasks import CancelTask
-from tests.simulation.call_outcomes import AT_ONCE, LOST, Answer, Fate
-from tests.simulation.plan import Act, Moment, Plan, Where
+from tests.simulation.call_scripts import AT_ONCE, LOST, Answer, CallScript
+from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
 from workflows.runtime import DATA_CONVERTER
 
-FAILS = Fate(AT_ONCE, Answer.WRONG_CODE)
+FAILS = CallScript(AT_ONCE, Answer.WRONG_CODE)
 ROUND = (FAILS, FAILS, FAILS)
 """A cancel that uses up all its attempts."""
 
@@ -28,8 +28,8 @@ ROUND = (FAILS, FAILS, FAILS)
 HONEST_PLAN = Plan()
 
 
-class Site(NamedTuple):
-    """Where the workflow's code waits: module, function, what for."""
+class WaitSite(NamedTuple):
+    """A place where the workflow's code waits: module, function, call."""
 
     module: str
     function: str
@@ -41,41 +41,41 @@ class Step:
     """One step of the saga."""
 
     name: str
-    site: Site
+    site: WaitSite
     command: str | None = None
-    """How Temporal's history names it; None: it waits, and nothing is scheduled."""
+    """Its name in Temporal's history; None for a wait without a command."""
     plan: Plan = HONEST_PLAN
-    """What leads to it."""
+    """The plan that leads to the step."""
     attempt: int | None = None
-    """For an external call, the attempt with which it begins."""
-    moments: tuple[Moment, ...] = ()
-    """When it is under way."""
+    """For an external call, its first attempt."""
+    triggers: tuple[Trigger, ...] = ()
+    """Triggers during the step."""
 
-    def with_fates(self, *fates: Fate) -> Plan:
-        """Return the plan that leads here and then lets these befall its attempts."""
+    def with_scripts(self, *scripts: CallScript) -> Plan:
+        """Return the plan that leads here, with these scripts for its attempts."""
         assert self.attempt is not None
         if self.attempt == 0:
-            return replace(self.plan, adjust=fates[0], cancels=fates[1:])
-        return replace(self.plan, cancels=(*self.plan.cancels[: self.attempt - 1], *fates))
+            return replace(self.plan, adjust=scripts[0], cancels=scripts[1:])
+        return replace(self.plan, cancels=(*self.plan.cancels[: self.attempt - 1], *scripts))
 
-    def with_act(self, moment: Moment, act: Act) -> Plan:
-        """Return the plan that leads here and has something done at one of its moments."""
-        return replace(self.plan, actions=(*self.plan.actions, (moment, act)))
+    def with_action(self, trigger: Trigger, action: Action) -> Plan:
+        """Return the plan that leads here, with an action at one of its triggers."""
+        return replace(self.plan, actions=(*self.plan.actions, (trigger, action)))
 
 
 UNKNOWN = Plan(adjust=LOST)
 ABORTED = Plan(adjust=LOST, cancels=ROUND)
 SAGA, JOURNAL = "order_settlement", "journal"
-CANCEL = Site(SAGA, "_cancel_round", "execute_activity_method")
+CANCEL = WaitSite(SAGA, "_cancel_round", "execute_activity_method")
 
 STEPS = (
-    Step("start", Site(SAGA, "run", "shield"), moments=(Moment(Where.START),)),
+    Step("start", WaitSite(SAGA, "run", "shield"), triggers=(Trigger(TriggerPoint.START),)),
     Step(
         "adjust",
-        Site(SAGA, "_adjust", "execute_activity_method"),
+        WaitSite(SAGA, "_adjust", "execute_activity_method"),
         command="adjust",
         attempt=0,
-        moments=(Moment(Where.CALL, 0),),
+        triggers=(Trigger(TriggerPoint.CALL, 0),),
     ),
     Step(
         "cancel adjust, first",
@@ -83,14 +83,14 @@ STEPS = (
         command=f"cancel_adjust {CancelKind.FIRST}",
         plan=UNKNOWN,
         attempt=1,
-        moments=(Moment(Where.CALL, 1),),
+        triggers=(Trigger(TriggerPoint.CALL, 1),),
     ),
     Step(
         "quarantine",
-        Site(SAGA, "_compensate", "sleep"),
+        WaitSite(SAGA, "_compensate", "sleep"),
         command="timer: quarantine before a second look",
         plan=UNKNOWN,
-        moments=(Moment(Where.WRITE, 1),),
+        triggers=(Trigger(TriggerPoint.WRITE, 1),),
     ),
     Step(
         "cancel adjust, confirming",
@@ -98,58 +98,58 @@ STEPS = (
         command=f"cancel_adjust {CancelKind.CONFIRMING}",
         plan=UNKNOWN,
         attempt=2,
-        moments=(Moment(Where.CALL, 2),),
+        triggers=(Trigger(TriggerPoint.CALL, 2),),
     ),
     Step(
         "operator",
-        Site(SAGA, "_wait_for_operator", "wait_condition"),
+        WaitSite(SAGA, "_wait_for_operator", "wait_condition"),
         plan=ABORTED,
-        moments=(Moment(Where.ABORT, 0),),
+        triggers=(Trigger(TriggerPoint.ABORT, 0),),
     ),
     Step(
         "cancel adjust, retried",
         CANCEL,
         command=f"cancel_adjust {CancelKind.FIRST}",
-        plan=replace(ABORTED, actions=((Moment(Where.ABORT, 0), Act.RETRY),)),
+        plan=replace(ABORTED, actions=((Trigger(TriggerPoint.ABORT, 0), Action.RETRY),)),
         attempt=4,
-        moments=(Moment(Where.CALL, 4),),
+        triggers=(Trigger(TriggerPoint.CALL, 4),),
     ),
     Step(
         "in flight after a take-up",
-        Site(SAGA, "_take_up", "sleep"),
+        WaitSite(SAGA, "_take_up", "sleep"),
         command="timer: until an adjust in flight has ended",
         plan=Plan(taken_up=True),
-        moments=(Moment(Where.WRITE, 0),),
+        triggers=(Trigger(TriggerPoint.WRITE, 0),),
     ),
     Step(
         "record",
-        Site(JOURNAL, "_write", "execute_activity_method"),
+        WaitSite(JOURNAL, "_write", "execute_activity_method"),
         command="record_settlement",
-        moments=(Moment(Where.WRITE, 0),),
+        triggers=(Trigger(TriggerPoint.WRITE, 0),),
     ),
-    Step("news for the ledger", Site(JOURNAL, "_follow", "wait_condition")),
+    Step("news for the ledger", WaitSite(JOURNAL, "_follow", "wait_condition")),
     Step(
         "last write",
-        Site(JOURNAL, "close", "wait_condition"),
+        WaitSite(JOURNAL, "close", "wait_condition"),
         plan=Plan(lost_writes=frozenset({0})),
-        moments=(Moment(Where.WRITE, 1),),
+        triggers=(Trigger(TriggerPoint.WRITE, 1),),
     ),
-    Step("handlers", Site(SAGA, "_settle", "wait_condition")),
-    Step("decision", Site(SAGA, "decision", "wait_condition")),
+    Step("handlers", WaitSite(SAGA, "_settle", "wait_condition")),
+    Step("decision", WaitSite(SAGA, "decision", "wait_condition")),
 )
 
 CALLS = tuple(step for step in STEPS if step.attempt is not None)
 COMPENSATIONS = tuple(step for step in CALLS if step.attempt)
 
 
-def sites() -> set[Site]:
-    """Read every place where the saga waits from its code: the workflow's module and all that it is made of."""
+def sites() -> set[WaitSite]:
+    """Return every place where the code of the saga waits."""
     folder = Path(workflows.__file__).parent
     saga = [path for path in folder.glob("*.py") if path.stem != "start"]
     return {site for path in saga for site in _sites_of(path.stem, ast.parse(path.read_text()))}
 
 
-def _sites_of(module: str, tree: ast.AST) -> Iterator[Site]:
+def _sites_of(module: str, tree: ast.AST) -> Iterator[WaitSite]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.AsyncFunctionDef):
             continue
@@ -158,11 +158,11 @@ def _sites_of(module: str, tree: ast.AST) -> Iterator[Site]:
             if isinstance(awaited, ast.Call) and isinstance(awaited.func, ast.Attribute):
                 owner = awaited.func.value
                 if isinstance(owner, ast.Name) and owner.id in {"workflow", "asyncio"}:
-                    yield Site(module, function.name, awaited.func.attr)
+                    yield WaitSite(module, function.name, awaited.func.attr)
 
 
 async def commands(history: WorkflowHistory) -> set[str]:
-    """Return every activity and timer that a history has, by the names of the step table."""
+    """Return the activities and timers of a history, by their names in the step table."""
     return {name for event in history.events if (name := await _command(event)) is not None}
 
 

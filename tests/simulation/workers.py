@@ -1,4 +1,4 @@
-"""The workers of one world: the product's own, but that they die when they must and are missed soon."""
+"""The workers of one world: those of the product, with scripted crashes and short timeouts."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,9 +11,9 @@ from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
 from activities.record_settlement import RecordSettlement
 from settlement import limits
-from tests.simulation.accidents import looked_at_whatever_its_age
-from tests.simulation.life import PlannedLedger
-from tests.simulation.mortality import MortalWorkers
+from tests.simulation.simulated_settlement import FaultyLedger
+from tests.simulation.worker_crashes import CrashingWorkers
+from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.sagas import NO_BULKHEAD
 from workflows import order_settlement
@@ -21,13 +21,13 @@ from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
 
 LOST_AFTER = timedelta(seconds=3)
-"""When a lost worker is noticed. This passes in real time: the server skips none while an attempt is open."""
+"""Time until a lost worker is detected. It passes in real time: the server skips none while an attempt is open."""
 WORKFLOWS_CACHED = 1_000
 
 
 @contextmanager
 def lost_soon(after: timedelta) -> Iterator[None]:
-    """Let lost workers be noticed soon: the one thing that would otherwise cost 6 s of real time each."""
+    """Shorten the time until a lost worker is detected, which would otherwise cost 6 s of real time each."""
     constants = ("ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE")
     before = [(module, name, getattr(module, name)) for module in (limits, order_settlement) for name in constants]
     for module, name, _ in before:
@@ -42,14 +42,14 @@ def lost_soon(after: timedelta) -> Iterator[None]:
 @asynccontextmanager
 async def world(
     environment: WorkflowEnvironment,
-    ledger: PlannedLedger,
+    ledger: FaultyLedger,
     *,
     sandboxed: bool = True,
     lost_after: timedelta = LOST_AFTER,
 ) -> AsyncIterator[World]:
     """Run the workers of one world. Outside the sandbox it is a third faster; the product runs inside."""
     made = World(environment, ledger)
-    with lost_soon(lost_after), looked_at_whatever_its_age(), environment.auto_time_skipping_disabled():
+    with lost_soon(lost_after), no_minimum_age(), environment.auto_time_skipping_disabled():
         async with (
             Worker(
                 environment.client,
@@ -57,14 +57,14 @@ async def world(
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
                 activities=[Adjust(made.broker, NO_BULKHEAD).adjust],
-                interceptors=[MortalWorkers(made)],
+                interceptors=[CrashingWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
             Worker(
                 environment.client,
                 task_queue=CANCEL_TASK_QUEUE,
                 activities=[CancelAdjust(made.broker).cancel_adjust],
-                interceptors=[MortalWorkers(made)],
+                interceptors=[CrashingWorkers(made)],
             ),
             Worker(
                 environment.client,

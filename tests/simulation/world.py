@@ -1,6 +1,6 @@
-"""One small world: real workflows, activities and ledger on a time-skipping server, the simulator's books beyond.
+"""One world: real workflows, activities and ledger on a time-skipping server, with the simulator's books.
 
-Every settlement lives by its plan. Many live side by side; none knows of another.
+Every settlement follows its plan. Many run concurrently and independently.
 """
 
 import asyncio
@@ -17,103 +17,105 @@ from connector import DEADLINES, CallHeaders
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp, accepted_snapshot
 from settlement.states import State
-from tests.simulation.accidents import Accidents
-from tests.simulation.auditor import Report, contradictions
-from tests.simulation.broken import Broken, Violation
+from tests.simulation.auditor import AttemptReport, contradictions
 from tests.simulation.broker import Broker
-from tests.simulation.call_outcomes import Crash, Fate
-from tests.simulation.evidence import Evidence, Story
+from tests.simulation.call_scripts import CallScript, Crash
+from tests.simulation.evidence import Evidence, SettlementView
 from tests.simulation.invariant import sum_violations, violations
-from tests.simulation.life import Life, PlannedLedger
-from tests.simulation.plan import Act, Moment, Plan, Where
+from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
+from tests.simulation.simulated_settlement import FaultyLedger, SimulatedSettlement
+from tests.simulation.violation import Violation, ViolationKind
+from tests.simulation.workflow_loss import WorkflowLosses
 from tests.support.orders import settlement
 from tests.support.polling import until
 from tests.support.stories import RESOLVE, RETRY
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
 
-LIVES_AT_ONCE = 64
-"""More would only make the attempts of all of them slow enough to look lost."""
-STRIDE_S = 20
-"""Time is skipped in strides: without a limit the server skips ten years as soon as everything waits for people."""
-LIFE_LIMIT_S = 150
-"""Real time within which every settlement must come to rest."""
+SETTLEMENTS_AT_ONCE = 64
+"""With more, attempts become so slow that Temporal counts their workers as lost."""
+SKIP_STEP_S = 20
+"""Time is skipped in steps. Without a limit the server skips ten years when all settlements wait for operators."""
+REST_LIMIT_S = 150
+"""Real time within which the work on every settlement must end."""
 
 
 class World:
-    """Lets settlements live by their plans and collects the evidence. It directs every attempt and every act."""
+    """Simulates settlements by their plans and collects the evidence. It decides every attempt and action."""
 
-    def __init__(self, environment: WorkflowEnvironment, ledger: PlannedLedger) -> None:
+    def __init__(self, environment: WorkflowEnvironment, ledger: FaultyLedger) -> None:
         self._environment = environment
         self._client: Client = environment.client
         self.broker = Broker()
         self.ledger = ledger
-        self.lives: dict[str, Life] = {}
-        self._accidents = Accidents(environment, ledger, self.lives)
-        ledger.lives = self.lives
+        self.settlements: dict[str, SimulatedSettlement] = {}
+        self._losses = WorkflowLosses(environment, ledger, self.settlements)
+        ledger.settlements = self.settlements
         ledger.during_write = self._during_write
 
-    async def live(self, plans: Sequence[Plan], prefix: str, *, limit_s: float = LIFE_LIMIT_S) -> list[Life]:
-        """Let a settlement live by each plan, side by side, until all are at rest.
+    async def simulate(
+        self, plans: Sequence[Plan], prefix: str, *, limit_s: float = REST_LIMIT_S
+    ) -> list[SimulatedSettlement]:
+        """Simulate a settlement for each plan, concurrently, until all work has ended.
 
-        One that is not at rest within the limit (real time) is returned as it is: that is for the judge.
+        A settlement that exceeds the limit (real time) is returned as it is; `check` then reports it.
         """
-        slots = asyncio.Semaphore(LIVES_AT_ONCE)
+        slots = asyncio.Semaphore(SETTLEMENTS_AT_ONCE)
         names = [f"{prefix}-{n}" for n in range(len(plans))]
-        tasks = asyncio.gather(*(self._live(plan, name, slots) for plan, name in zip(plans, names, strict=True)))
+        tasks = asyncio.gather(*(self._simulate(plan, name, slots) for plan, name in zip(plans, names, strict=True)))
         try:
             async with asyncio.timeout(limit_s):
                 while not tasks.done():
-                    await self._environment.sleep(STRIDE_S)
+                    await self._environment.sleep(SKIP_STEP_S)
                 await tasks
         except TimeoutError:
             tasks.cancel()
             with suppress(asyncio.CancelledError):
                 await tasks
-        return [self.lives[name] for name in names]
+        return [self.settlements[name] for name in names]
 
-    async def evidence(self, lives: Sequence[Life]) -> dict[str, Evidence]:
-        """Return all that both sides say, by number."""
+    async def evidence(self, settlements: Sequence[SimulatedSettlement]) -> dict[str, Evidence]:
+        """Return the evidence by number."""
         listed = await self.ledger.listed()
-        return {life.number: await self._evidence(life, listed) for life in lives}
+        return {simulated.number: await self._evidence(simulated, listed) for simulated in settlements}
 
-    async def judge(self, lives: Sequence[Life]) -> list[Violation]:
-        """Hold every settlement against the invariant, and against what it was told."""
-        every = await self.evidence(lives)
+    async def check(self, settlements: Sequence[SimulatedSettlement]) -> list[Violation]:
+        """Check every settlement with the invariant and against its reports."""
+        every = await self.evidence(settlements)
         found = [violation for evidence in every.values() for violation in violations(evidence)]
-        for life in lives:
-            evidence = every[life.number]
-            if not life.overtaken(evidence.story):
-                told = contradictions(
-                    life.told,
-                    evidence.story,
-                    life.plan,
-                    stopped_early=life.stopped_early,
-                    lost_runs=life.lost_runs,
+        for simulated in settlements:
+            evidence = every[simulated.number]
+            if not simulated.has_false_losses(evidence.view):
+                contradicted = contradictions(
+                    simulated.reports,
+                    evidence.view,
+                    simulated.plan,
+                    stopped_early=simulated.stopped_early,
+                    lost_runs=simulated.lost_runs,
                 )
-                found += [Violation(Broken.NOT_WHAT_IT_WAS_TOLD, life.number, each) for each in told]
+                found += [Violation(ViolationKind.CONTRADICTS_REPORTS, simulated.number, each) for each in contradicted]
         return found
 
-    async def judge_sum(self) -> list[Violation]:
-        """Hold all settlements of this world, together, against the external system's accounts."""
-        every = await self.evidence(list(self.lives.values()))
+    async def check_sum(self) -> list[Violation]:
+        """Compare all settlements of this world with the external system's accounts."""
+        every = await self.evidence(list(self.settlements.values()))
         return sum_violations(every.values(), self.broker.handler.books.accounts(limit=100_000))
 
-    def begin(self, number: str, told: Report) -> Fate:
-        """Begin the next attempt at an external call."""
-        life = self.lives[number]
-        life.told.append(told)
-        attempt, life.attempts = life.attempts, life.attempts + 1
-        fate = life.plan.fate(attempt)
-        self.broker.expect(number, attempt, fate)
-        return fate
+    def begin(self, number: str, report: AttemptReport) -> CallScript:
+        """Start the next attempt of an external call."""
+        simulated = self.settlements[number]
+        simulated.reports.append(report)
+        attempt, simulated.attempts = simulated.attempts, simulated.attempts + 1
+        script = simulated.plan.script(attempt)
+        self.broker.expect(number, attempt, script)
+        return script
 
     async def during_call(self, number: str) -> None:
-        """Do what the plan wants done during the call under way."""
-        life = self.lives[number]
-        await self._act(life, Moment(Where.CALL, life.attempts - 1))
+        """Execute the planned actions during the current call."""
+        simulated = self.settlements[number]
+        await self._act(simulated, Trigger(TriggerPoint.CALL, simulated.attempts - 1))
 
-    async def _begin(self, plan: Plan, number: str) -> Life:
+    async def _begin(self, plan: Plan, number: str) -> SimulatedSettlement:
         now = await self._environment.get_current_time()
         age_s = plan.policy.expire_after_s if plan.stale or plan.taken_up else 0
         accepted = settlement(
@@ -125,142 +127,145 @@ class World:
             metadata='{"simulate":{"adjust":"reject"}}' if plan.refuses else None,
             trace=f"trace-{number}",
         )
-        life = Life(plan, accepted)
-        self.lives[number] = life
+        simulated = SimulatedSettlement(plan, accepted)
+        self.settlements[number] = simulated
         line = self.broker.line(number)
         line.guarded, line.cancel_operation = plan.guarded, plan.cancel_operation
         await until(lambda: self._is_accepted(accepted), what="acceptance")
-        return life
+        return simulated
 
     async def _is_accepted(self, accepted: SettlementInput) -> bool:
-        """Post an order as the platform does: told that the ledger is away, it posts again."""
+        """Accept an order as a POST does; return False if the ledger is unreachable."""
         with suppress(SQLAlchemyError, OSError):
             await self.ledger.accept(accepted, accepted_snapshot(accepted))
             return True
         return False
 
-    async def _live(self, plan: Plan, number: str, slots: asyncio.Semaphore) -> Life:
+    async def _simulate(self, plan: Plan, number: str, slots: asyncio.Semaphore) -> SimulatedSettlement:
         async with slots:
-            life = await self._begin(plan, number)
-            taken_up = await self._lose_the_first_workflow(life) if plan.taken_up else None
-            life.handle = await start_workflow(self._client, life.settlement, taken_up)
-            await self._act(life, Moment(Where.START))
-            asked = asyncio.create_task(self._ask(life))
-            await self._until_rest(life)
-            await asked
+            simulated = await self._begin(plan, number)
+            taken_up = await self._lose_the_first_workflow(simulated) if plan.taken_up else None
+            simulated.handle = await start_workflow(self._client, simulated.settlement, taken_up)
+            await self._act(simulated, Trigger(TriggerPoint.START))
+            decision = asyncio.create_task(self._await_decision(simulated))
+            await self._until_rest(simulated)
+            await decision
             self.broker.end(number)
-            return life
+            return simulated
 
-    async def _until_rest(self, life: Life) -> None:
-        """Wait until it has ended, or is ABORTED and nobody will act any more."""
-        ended = asyncio.create_task(self._end(life))
+    async def _until_rest(self, simulated: SimulatedSettlement) -> None:
+        """Wait until it has ended, or is ABORTED without further planned actions."""
+        ended = asyncio.create_task(self._end(simulated))
         while True:
-            aborted = asyncio.create_task(life.aborted.wait())
+            aborted = asyncio.create_task(simulated.aborted.wait())
             await asyncio.wait({aborted, ended}, return_when=asyncio.FIRST_COMPLETED)
             aborted.cancel()
             if ended.done():
-                life.ended = ended.result()
+                simulated.ended = ended.result()
                 return
-            if life.aborts >= life.plan.operator_actions():
+            if simulated.aborts >= simulated.plan.operator_actions():
                 break
-            await self._at_abort(life)
+            await self._at_abort(simulated)
         ended.cancel()
-        await until(lambda: self._is_recorded(life), what="the ledger's newest snapshot")
+        await until(lambda: self._is_recorded(simulated), what="the ledger's newest snapshot")
 
-    async def _end(self, life: Life) -> Snapshot:
-        """Return what its workflow returns, the last one of all; of one that was lost at its end, what it knew."""
+    async def _end(self, simulated: SimulatedSettlement) -> Snapshot:
+        """Return the result of its last workflow, or the snapshot of a workflow that was lost at its end."""
         while True:
-            handle = life.handle
+            handle = simulated.handle
             assert handle is not None
             try:
                 return await handle.result()
             except WorkflowFailureError:
-                async with life.losing:
-                    if life.handle is handle:
-                        return await self._asked(handle)
+                async with simulated.replacing:
+                    if simulated.handle is handle:
+                        return await self._query(handle)
 
-    async def _is_recorded(self, life: Life) -> bool:
-        recorded = await self.ledger.find(life.number)
-        return recorded is not None and recorded.snapshot == await self._knows(life)
+    async def _is_recorded(self, simulated: SimulatedSettlement) -> bool:
+        recorded = await self.ledger.find(simulated.number)
+        return recorded is not None and recorded.snapshot == await self._snapshot_of(simulated)
 
-    async def _knows(self, life: Life) -> Snapshot:
-        assert life.handle is not None
-        return life.ended or await self._asked(life.handle)
+    async def _snapshot_of(self, simulated: SimulatedSettlement) -> Snapshot:
+        assert simulated.handle is not None
+        return simulated.ended or await self._query(simulated.handle)
 
-    async def _asked(self, handle: WorkflowHandle[OrderSettlement, Snapshot]) -> Snapshot:
-        """Ask a workflow what it knows; a question that a busy server lets fall is asked again."""
+    async def _query(self, handle: WorkflowHandle[OrderSettlement, Snapshot]) -> Snapshot:
+        """Query the snapshot of a workflow. A query that fails on a busy server is repeated."""
 
         async def answer() -> Snapshot | None:
             with suppress(RPCError):
                 return await handle.query(OrderSettlement.snapshot)
             return None
 
-        return await until(answer, limit_s=LIFE_LIMIT_S, what="what a workflow knows")
+        return await until(answer, limit_s=REST_LIMIT_S, what="the snapshot of a workflow")
 
-    async def _at_abort(self, life: Life) -> None:
-        life.aborted.clear()
-        moment = Moment(Where.ABORT, life.aborts)
-        life.aborts += 1
-        await self._act(life, moment)
-        if (await self._knows(life)).state is State.ABORTED:
-            life.aborted.set()  # the act was refused, or it led here again
+    async def _at_abort(self, simulated: SimulatedSettlement) -> None:
+        simulated.aborted.clear()
+        trigger = Trigger(TriggerPoint.ABORT, simulated.aborts)
+        simulated.aborts += 1
+        await self._act(simulated, trigger)
+        if (await self._snapshot_of(simulated)).state is State.ABORTED:
+            simulated.aborted.set()  # the action was refused, or it led here again
 
-    async def _lose_the_first_workflow(self, life: Life) -> TakeUp:
-        """Send the adjust as a workflow did that is gone by now."""
-        fate = self.begin(life.number, Report(None, 0))
-        if fate.crash is not Crash.BEFORE_SEND:
-            await self.broker.adjust(life.settlement.adjust, CallHeaders(life.settlement.trace), DEADLINES)
-        return TakeUp(snapshot=accepted_snapshot(life.settlement), reason="its workflow was lost")
+    async def _lose_the_first_workflow(self, simulated: SimulatedSettlement) -> TakeUp:
+        """Send the adjust as a workflow that was lost afterwards."""
+        script = self.begin(simulated.number, AttemptReport(None, 0))
+        if script.crash is not Crash.BEFORE_SEND:
+            await self.broker.adjust(simulated.settlement.adjust, CallHeaders(simulated.settlement.trace), DEADLINES)
+        return TakeUp(snapshot=accepted_snapshot(simulated.settlement), reason="its workflow was lost")
 
-    async def _ask(self, life: Life) -> None:
-        """Ask for the decision, until there is one or nobody left to ask."""
+    async def _await_decision(self, simulated: SimulatedSettlement) -> None:
+        """Wait for the decision, until there is one or no workflow is left."""
         while True:
-            handle = life.handle
+            handle = simulated.handle
             assert handle is not None
             try:
                 answer = await handle.execute_update(OrderSettlement.decision, id="decision")
             except (WorkflowUpdateFailedError, RPCError):
-                async with life.losing:
-                    if life.handle is handle:
-                        return  # it ended before it was asked
+                async with simulated.replacing:
+                    if simulated.handle is handle:
+                        return  # it has ended before the Update
             else:
-                life.decisions += [answer.decision] if answer.decision is not None else []
+                simulated.decisions += [answer.decision] if answer.decision is not None else []
                 return
 
-    async def _during_write(self, life: Life, attempt: int) -> None:
-        await self._act(life, Moment(Where.WRITE, attempt))
+    async def _during_write(self, simulated: SimulatedSettlement, attempt: int) -> None:
+        await self._act(simulated, Trigger(TriggerPoint.WRITE, attempt))
 
-    async def _act(self, life: Life, moment: Moment) -> None:
-        for act in life.plan.acts_at(moment):
-            life.acted.append(moment)
-            await (self._accidents.lose(life) if act is Act.LOSE else self._carry_out(life, act))
+    async def _act(self, simulated: SimulatedSettlement, trigger: Trigger) -> None:
+        for action in simulated.plan.actions_at(trigger):
+            simulated.triggered.append(trigger)
+            await (self._losses.lose(simulated) if action is Action.LOSE else self._execute(simulated, action))
 
-    async def _carry_out(self, life: Life, act: Act) -> None:
-        handle = life.handle
+    async def _execute(self, simulated: SimulatedSettlement, action: Action) -> None:
+        handle = simulated.handle
         assert handle is not None
         try:
-            match act:
-                case Act.STOP | Act.STOP_TWICE:
-                    life.stopped_at.append(life.attempts)
-                    for _ in range(2 if act is Act.STOP_TWICE else 1):
+            match action:
+                case Action.STOP | Action.STOP_TWICE:
+                    simulated.stopped_at.append(simulated.attempts)
+                    for _ in range(2 if action is Action.STOP_TWICE else 1):
                         await handle.cancel()
-                case Act.RETRY:
+                case Action.RETRY:
                     await handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
-                case Act.RESOLVE:
+                case Action.RESOLVE:
                     await handle.execute_update(OrderSettlement.resolve, RESOLVE)
         except (WorkflowUpdateFailedError, RPCError):
-            # Refused in this state, or over already: that is an answer, too.
+            # Rejected in this state, or completed already; both are allowed.
             return
 
-    async def _evidence(self, life: Life, listed: dict[str, frozenset[State]]) -> Evidence:
-        knows = await self._knows(life)
-        recorded = await self.ledger.find(life.number)
+    async def _evidence(self, simulated: SimulatedSettlement, listed: dict[str, frozenset[State]]) -> Evidence:
+        snapshot = await self._snapshot_of(simulated)
+        recorded = await self.ledger.find(simulated.number)
         assert recorded is not None
         return Evidence(
-            settlement=life.settlement,
-            stories={"workflow": Story.of_snapshot(knows), "ledger": Story.of_snapshot(recorded.snapshot)},
-            books=self.broker.books(life.number),
-            received=self.broker.received(life.number),
-            listed=listed.get(life.number, frozenset()),
-            decisions=tuple(life.decisions),
+            settlement=simulated.settlement,
+            views={
+                "workflow": SettlementView.of_snapshot(snapshot),
+                "ledger": SettlementView.of_snapshot(recorded.snapshot),
+            },
+            books=self.broker.books(simulated.number),
+            received=self.broker.received(simulated.number),
+            listed=listed.get(simulated.number, frozenset()),
+            decisions=tuple(simulated.decisions),
         )

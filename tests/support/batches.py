@@ -44,15 +44,15 @@ class RecoveringExternalSystem(ExternalSystem):
         self.cancels: list[CancelAdjustBody | CancelOperationBody] = []
         """What was asked of it since it came back."""
 
-    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
         """Answer nothing that can be trusted."""
         return UNKNOWN
 
     async def cancel_adjust(
         self,
         body: CancelAdjustBody | CancelOperationBody,
-        headers: CallHeaders,  # noqa: ARG002
-        deadlines: Deadlines,  # noqa: ARG002
+        headers: CallHeaders,  # noqa: ARG002 - a double has its original's parameters
+        deadlines: Deadlines,  # noqa: ARG002 - a double has its original's parameters
     ) -> Verdict:
         """Answer a cancel."""
         if self.away:

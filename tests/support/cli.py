@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import cli_forks
 from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
@@ -55,25 +56,9 @@ class Ran:
 
 
 async def settlement(*arguments: str, url: str | None = None, stdin: bytes = b"", **variables: str) -> Ran:
-    """Run one command through pipes, to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        *arguments,
-        env=environment(url, **variables),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            out, err = await process.communicate(stdin)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    """Run one command with a file as stdin and pipes as stdout and stderr, to its end."""
+    code, out, err = await cli_forks.run(arguments, environment(url, **variables), stdin)
+    return Ran(code, out.decode(), err.decode())
 
 
 class Terminal:

@@ -1,4 +1,7 @@
-"""A ledger whose database can be away for as long as a test wants."""
+"""A ledger whose database can be away, or silent, for as long as a test wants."""
+
+import asyncio
+from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -7,6 +10,27 @@ from ledger.tables import external_calls, operator_actions, settlements, state_c
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.tasks import RecordResult
+
+_hanging: set["asyncio.Future[NoReturn]"] = set()
+
+
+async def hang() -> NoReturn:
+    """Wait as for a server that has fallen silent, until `end_hanging`."""
+    silence: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
+    _hanging.add(silence)
+    try:
+        await silence
+    finally:
+        _hanging.discard(silence)
+    raise AssertionError
+
+
+async def end_hanging() -> None:
+    """Cancel every `hang`: what a test leaves pending on the loop of the session would be reported in a later test."""
+    for silence in list(_hanging):
+        silence.cancel()
+    while _hanging:
+        await asyncio.sleep(0)
 
 
 class FlakyLedger(Ledger):

@@ -50,7 +50,7 @@ def settlement(
     policy: SettlementPolicy = QUICK_POLICY,
     accepted_at: datetime | None = None,
     company_id: int = 7,
-    **fields: Any,  # noqa: ANN401
+    **fields: Any,  # noqa: ANN401 - passed on as it is
 ) -> SettlementInput:
     """Return an accepted order as its workflow gets it."""
     return SettlementInput(

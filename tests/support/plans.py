@@ -40,7 +40,7 @@ async def plan_of(connection: AsyncConnection, statement: Statement) -> Plan:
     if connection.dialect.name == "sqlite":
         values = [compiled.construct_params()[name] for name in compiled.positiontup or ()]
         bound = [
-            processor(value) if callable(processor := compiled._bind_processors.get(name)) else value  # noqa: SLF001
+            processor(value) if callable(processor := compiled._bind_processors.get(name)) else value  # noqa: SLF001 - SQLAlchemy has no other name for it
             for name, value in zip(compiled.positiontup or (), values, strict=True)
         ]
         lines = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(bound))
@@ -60,7 +60,7 @@ def faults(plan: Plan, statement: Statement) -> list[str]:
 
 def _reads_too_much(line: str, statement: Statement) -> bool:
     """Judge one line of SQLite's plan."""
-    limited = isinstance(statement, Select) and statement._limit_clause is not None  # noqa: SLF001
+    limited = isinstance(statement, Select) and statement._limit_clause is not None  # noqa: SLF001 - SQLAlchemy has no other name for it
     has_condition = getattr(statement, "whereclause", None) is not None
     if "USE TEMP B-TREE FOR ORDER BY" in line:
         return limited and has_condition and not _sorts_few(statement)
@@ -70,7 +70,7 @@ def _reads_too_much(line: str, statement: Statement) -> bool:
     if found[1] == "SCAN":
         return found[3] not in BOUNDED and not (limited and (found[3] in OF_THE_CONDITION or not has_condition))
     # A range alone leads to nearly everything, where the statement asks for equal values too.
-    asks_for_equal = re.search(r"(?<![<>])= \S", str(statement.whereclause)) if has_condition else None  # type: ignore[union-attr]
+    asks_for_equal = re.search(r"(?<![<>])= \S", str(statement.whereclause)) if has_condition else None  # type: ignore[union-attr] # every statement with a condition has one
     return (
         bool(asks_for_equal)
         and found[3] not in BOUNDED | LITTLE_IS_LATER

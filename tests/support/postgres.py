@@ -63,7 +63,7 @@ def candidates() -> Iterator[Path]:
 
 def _system_candidates() -> Iterator[Path]:
     if pg_config := shutil.which("pg_config"):
-        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
+        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         if asked.returncode == 0:
             yield Path(asked.stdout.strip())
     if postgres := shutil.which("postgres"):
@@ -184,7 +184,7 @@ class Postgres:
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         as_root, (uid, gid) = os.geteuid() == 0, account()
         with self._log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603
+            return subprocess.Popen(  # noqa: S603 - our own command
                 [str(self._binaries / program), *arguments],
                 cwd=self.home,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},

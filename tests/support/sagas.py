@@ -15,14 +15,14 @@ from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.repair import Reconciler
 from activities.record_settlement import RecordSettlement
-from config.temporal import TYPE_OF
+from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystem
 from ledger import Batches
 from settlement.ids import workflow_id
 from settlement.snapshot import Snapshot
 from settlement.start import Carried, SettlementInput, SettlementStart, TakeUp
 from settlement.states import State
-from tests.support.binaries import beside_python
+from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.scripted import ScriptedExternalSystem
@@ -48,15 +48,19 @@ IDENTITY = "tests"
 @asynccontextmanager
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """Run a time-skipping server with our search attributes."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=DATA_CONVERTER,
-        identity=IDENTITY,
-        test_server_existing_path=beside_python("temporal-test-server"),
+    async with await started(
+        lambda: WorkflowEnvironment.start_time_skipping(
+            data_converter=DATA_CONVERTER,
+            identity=IDENTITY,
+            test_server_existing_path=beside_python("temporal-test-server"),
+        )
     ) as environment:
         # This server can add search attributes but not list them, so the worker's own registration cannot do it.
         await environment.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(
-                search_attributes={key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES}
+                search_attributes={
+                    key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
+                }
             )
         )
         yield environment

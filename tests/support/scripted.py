@@ -60,7 +60,7 @@ class ScriptedExternalSystem(ExternalSystem):
         self.cancels: list[CancelAdjustBody | CancelOperationBody] = []
         self.headers: list[CallHeaders] = []
 
-    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002
+    async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
         """Answer the one adjust."""
         self.adjusts.append(body)
         self.headers.append(headers)
@@ -70,7 +70,7 @@ class ScriptedExternalSystem(ExternalSystem):
         self,
         body: CancelAdjustBody | CancelOperationBody,
         headers: CallHeaders,
-        deadlines: Deadlines,  # noqa: ARG002
+        deadlines: Deadlines,  # noqa: ARG002 - a double has its original's parameters
     ) -> Verdict:
         """Answer the next cancel."""
         self.cancels.append(body)

@@ -15,8 +15,8 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
+from activities.temporal_calls import TemporalRefusedError, calling_temporal
 from settlement.ids import RECONCILIATION_SCHEDULE
 from settlement.limits import RECONCILE_ROUND_MAX
 from workflows.reconciliation.workflow import Reconciliation
@@ -32,20 +32,24 @@ async def ensure_schedule(client: Client, every_s: int) -> None:
     """Create the schedule that runs a round every `every_s` seconds, or update it if it differs.
 
     Repeating it changes nothing. Of several concurrent workers, one creates it. A paused schedule stays paused. If the
-    server does not permit schedules, this is logged and the worker continues.
+    server does not permit schedules, this is logged and the worker continues. Raises TemporalCallError if the server
+    does not answer.
     """
     schedule = _schedule(every_s)
     try:
-        try:
-            await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
-        except ScheduleAlreadyRunningError:
-            await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda found: _updated(found, schedule))
-    except RPCError as error:
-        if error.status not in {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}:
-            raise
-        log.warning("cannot create the reconciliation schedule; an administrator must create it", error=error.message)
+        async with calling_temporal():
+            await _make(client, schedule)
+    except TemporalRefusedError as refused:
+        log.warning("cannot create the reconciliation schedule; an administrator must create it", error=str(refused))
     else:
         log.info("reconciliation scheduled", every_s=every_s)
+
+
+async def _make(client: Client, schedule: Schedule) -> None:
+    try:
+        await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda found: _updated(found, schedule))
 
 
 def _schedule(every_s: int) -> Schedule:

@@ -1,4 +1,4 @@
-"""What the double of the API has to tell: models of the contract, and how they are sent."""
+"""The data of the fake API, and the responses that carry it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,17 +21,17 @@ TOTALS = (CurrencyTotal(currency="USD", count=3, amount="37.50"),)
 
 
 def at(seconds: float) -> datetime:
-    """Return a moment of the double's night."""
+    """Return the time this many seconds after T0."""
     return T0 + timedelta(seconds=seconds)
 
 
-def sent(model: Model, status: int = 200) -> Response:
-    """Answer with a model."""
+def model_response(model: Model, status: int = 200) -> Response:
+    """Return a response with the JSON of a model."""
     return Response(model.model_dump_json(), status, media_type="application/json")
 
 
-def problem(status: int, code: str, detail: str = "so it is") -> Response:
-    """Answer with a problem."""
+def problem(status: int, code: str, detail: str = "the reason") -> Response:
+    """Return an error response of the API."""
     body = {"type": f"urn:x:{code}", "title": code.capitalize(), "status": status, "code": code, "detail": detail}
     return JSONResponse(body, status, media_type="application/problem+json")
 
@@ -67,7 +67,7 @@ FINDINGS = [
         kind=FindingKind.WORKFLOW_STUCK,
         request_unique_no=f"ORD-{number}",
         status=FindingStatus.OPEN if number % 2 else FindingStatus.REPAIRED,
-        detail="its task fails",
+        detail="its workflow task fails",
         found_at=T0,
         last_seen_at=at(60),
         rounds=2,
@@ -76,10 +76,10 @@ FINDINGS = [
 ]
 
 
-def settlement_at_its_end(number: str) -> Response:
-    """Answer a settlement that has ended."""
+def ended_settlement(number: str) -> Response:
+    """Return a response with a settlement that has ended."""
     accepted = settlement(requestUniqueNo=number)
-    return sent(
+    return model_response(
         Settlement(
             request_unique_no=number,
             state=State.CANCELLED,

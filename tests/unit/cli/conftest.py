@@ -7,57 +7,57 @@ import httpx2
 import pytest_asyncio
 from starlette.responses import Response
 
-from tests.api.wire import HOST, line, served
+from tests.api.sockets import HOST, served, tcp_proxy
 from tests.unit.cli.api_answers import COMPANY, ENDED
-from tests.unit.cli.scripted_api import Scripted
-from tests.unit.cli.world import World, world_app
+from tests.unit.cli.fake_api import FakeApi, fake_api_app
+from tests.unit.cli.scripted_api import ScriptedApi
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the API is, and what can be found there."""
+class FakeServer:
+    """A running fake API: its URL, and the data in it."""
 
     url: str
     ended: str
-    """A settlement that went through several states to its end."""
+    """The number of a settlement that has ended after several states."""
     company: int
-    """It has aborted settlements that a retry brings to their end, and nothing else is open."""
+    """The only company with aborted settlements. A retry ends all of them."""
 
-    async def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - whatever is there
-        """Read from the API directly."""
+    async def get(self, path: str, **params: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the JSON of a path, without the command."""
         async with httpx2.AsyncClient() as http:
             return (await http.get(self.url + path, params=params)).json()
 
 
 @pytest_asyncio.fixture
-async def world() -> World:
-    return World()
+async def fake_api() -> FakeApi:
+    return FakeApi()
 
 
 @pytest_asyncio.fixture
-async def place(world: World) -> AsyncIterator[Place]:
-    """Yield a double of the API with a night's worth of trouble in it."""
-    async with served(world_app(world)) as port:
-        yield Place(f"http://{HOST}:{port}", ENDED, COMPANY)
+async def api(fake_api: FakeApi) -> AsyncIterator[FakeServer]:
+    """Yield a running fake API with aborted settlements and open findings."""
+    async with served(fake_api_app(fake_api)) as port:
+        yield FakeServer(f"http://{HOST}:{port}", ENDED, COMPANY)
 
 
 @pytest_asyncio.fixture
-async def dead_url() -> AsyncIterator[str]:
-    """Yield where nobody listens."""
-    async with line() as held:
-        yield f"http://{HOST}:{held.port}"
+async def unreachable_url() -> AsyncIterator[str]:
+    """Yield a URL where no server listens."""
+    async with tcp_proxy() as reserved:
+        yield f"http://{HOST}:{reserved.port}"
 
 
-Script = Callable[..., Awaitable[tuple[str, Scripted]]]
+ServeScript = Callable[..., Awaitable[tuple[str, ScriptedApi]]]
 
 
 @pytest_asyncio.fixture
-async def scripted() -> AsyncIterator[Script]:
-    """Yield what serves a script: give it the answers, get the URL and what it has seen."""
+async def serve_script() -> AsyncIterator[ServeScript]:
+    """Yield a function that serves scripted responses; it returns the URL, and the object that records the requests."""
     async with AsyncExitStack() as stack:
 
-        async def serve(*answers: Response, always: dict[str, Response] | None = None) -> tuple[str, Scripted]:
-            script = Scripted(list(answers), always or {})
+        async def serve(*answers: Response, always: dict[str, Response] | None = None) -> tuple[str, ScriptedApi]:
+            script = ScriptedApi(list(answers), always or {})
             port = await stack.enter_async_context(served(script.app()))
             return f"http://{HOST}:{port}", script
 

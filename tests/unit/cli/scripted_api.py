@@ -1,4 +1,4 @@
-"""A server that answers by a script and keeps what it was asked: for answers that no healthy API gives."""
+"""A server that sends scripted responses, also those that a healthy API never sends, and records the requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request as it arrived."""
+class ReceivedRequest:
+    """One request that the server has received."""
 
     method: str
     path: str
@@ -20,21 +20,21 @@ class Seen:
 
 
 @dataclass
-class Scripted:
-    """Gives the answers of its script one after the other, the last one for ever; at some paths always the same."""
+class ScriptedApi:
+    """Sends its responses in order and repeats the last one; paths in `always` have a fixed response."""
 
     answers: list[Response]
     always: dict[str, Response] = field(default_factory=dict)
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
 
     def app(self) -> FastAPI:
-        """Return it as an application: every path, every method."""
+        """Return the application; it accepts every path with GET and POST."""
         app = FastAPI(openapi_url=None)
 
         async def answer(request: Request) -> Response:
             body = await request.body()
-            self.seen.append(
-                Seen(
+            self.requests.append(
+                ReceivedRequest(
                     request.method,
                     request.scope["raw_path"].decode(),
                     dict(request.query_params),
@@ -51,18 +51,18 @@ class Scripted:
 
 
 def unavailable(retry_after: str = "0") -> Response:
-    """Return a 503 as the API gives it."""
+    """Return a 503 of the API."""
     body = '{"type":"urn:x","title":"Ledger unavailable","status":503,"code":"ledger-unavailable","detail":"away"}'
     return Response(body, 503, {"Retry-After": retry_after}, "application/problem+json")
 
 
 def json_answer(body: str, status: int = 200) -> Response:
-    """Return JSON."""
+    """Return a JSON response."""
     return Response(body, status, media_type="application/json")
 
 
 def stream(*parts: str, hangs: bool = False, breaks: bool = False) -> Response:
-    """Return an event stream of parts, which then ends, or hangs, or breaks off in the middle of a chunk."""
+    """Return an event stream of these parts, which then ends, hangs, or breaks in the middle of a chunk."""
 
     async def content() -> AsyncIterator[str]:
         for part in parts:
@@ -76,7 +76,7 @@ def stream(*parts: str, hangs: bool = False, breaks: bool = False) -> Response:
 
 
 def dripping() -> Response:
-    """Return an answer of which a little more always comes and that never ends."""
+    """Return an endless response that sends one byte at a time."""
 
     async def content() -> AsyncIterator[str]:
         while True:
@@ -87,7 +87,7 @@ def dripping() -> Response:
 
 
 def hanging(beginning: str = "") -> Response:
-    """Return an answer that begins and never ends."""
+    """Return a response that sends `beginning` and then hangs."""
 
     async def content() -> AsyncIterator[str]:
         yield beginning

@@ -1,4 +1,4 @@
-"""Shell completion: installed by the program, sourced by a real bash; it knows commands, options and words."""
+"""Shell completion, installed by the program and sourced by a real bash: commands, options and values."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home whose PATH has the program under its own name."""
+    """Return a home directory with the program in its PATH."""
     home = tmp_path_factory.mktemp("home")
     program = home / "bin" / "settlement"
     program.parent.mkdir()
@@ -38,51 +38,51 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def around(home: Path) -> dict[str, str]:
-    """Return the environment of a shell in that home."""
-    found = environment()
-    return found | {"HOME": str(home), "PATH": f"{home}/bin:{found['PATH']}", "SHELL": "/bin/bash", "TERM": "dumb"}
+def environment_of(home: Path) -> dict[str, str]:
+    """Return the environment of a shell with this home directory."""
+    base = environment()
+    return base | {"HOME": str(home), "PATH": f"{home}/bin:{base['PATH']}", "SHELL": "/bin/bash", "TERM": "dumb"}
 
 
 async def run(*command: str, home: Path) -> str:
-    """Run a command to its good end; return what it printed."""
+    """Run a command, check that it succeeds, and return its output."""
     process = await asyncio.create_subprocess_exec(
-        *command, env=around(home), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, env=environment_of(home), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b""), err
     return out.decode()
 
 
-async def from_within(shell: str, line: str, home: Path) -> str:
-    """Run a line in a shell of that name, which the program finds above it. It goes by the name: each is bash."""
-    found = shutil.which("bash")
-    assert found is not None
+async def run_in_shell(shell: str, line: str, home: Path) -> str:
+    """Run a line in bash under the name of another shell: the program detects the shell by the name of its process."""
+    bash = shutil.which("bash")
+    assert bash is not None
     named = home / shell
-    shutil.copy(found, named)
+    shutil.copy(bash, named)
     return await run(str(named), "--norc", "-c", f"{line}; true", home=home)
 
 
 async def completed(home: Path, *words: str) -> list[str]:
-    """Install completion, once, source it in bash, and return what it proposes for the last word."""
+    """Install completion once, source it in bash, and return the proposals for the last word."""
     if not (home / ".bashrc").exists():
-        await from_within("bash", "settlement --install-completion", home)
+        await run_in_shell("bash", "settlement --install-completion", home)
     out = await run("bash", "--norc", "-c", COMPLETE, "bash", *words, home=home)
     return [line for line in out.splitlines() if line]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
-async def test_it_is_installed_where_the_shell_looks(home: Path, shell: str) -> None:
-    said = await from_within(shell, "settlement --install-completion", home)
+async def test_completion_is_installed_for_each_shell(home: Path, shell: str) -> None:
+    output = await run_in_shell(shell, "settlement --install-completion", home)
     path, registers = SCRIPTS[shell]
-    assert path in said
+    assert path in output
     assert registers in (home / path).read_text()
     assert "_SETTLEMENT_COMPLETE" in (home / path).read_text()
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
-async def test_it_is_shown_for_whoever_installs_it_by_hand(home: Path, shell: str) -> None:
-    assert SCRIPTS[shell][1] in await from_within(shell, "settlement --show-completion", home)
+async def test_the_completion_script_can_be_printed(home: Path, shell: str) -> None:
+    assert SCRIPTS[shell][1] in await run_in_shell(shell, "settlement --show-completion", home)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ async def test_it_is_shown_for_whoever_installs_it_by_hand(home: Path, shell: st
     ],
     ids=lambda value: " ".join(value) if value and value[0] == "settlement" else "",
 )
-async def test_bash_completes(home: Path, words: list[str], proposed: list[str]) -> None:
+async def test_bash_completes_commands_options_and_values(home: Path, words: list[str], proposed: list[str]) -> None:
     assert await completed(home, *words) == proposed
 
 
-async def test_the_tab_key_completes_at_a_real_prompt(home: Path) -> None:
+async def test_the_tab_key_completes_at_an_interactive_prompt(home: Path) -> None:
     await completed(home, "settlement", "l")
     master, slave = os.openpty()
     os.set_blocking(master, False)
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-i",
-        env=around(home) | {"PROMPT_COMMAND": "PS1='ready> '"},
+        env=environment_of(home) | {"PROMPT_COMMAND": "PS1='ready> '"},
         cwd=home,
         stdin=slave,
         stdout=slave,

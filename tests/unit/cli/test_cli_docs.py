@@ -1,4 +1,4 @@
-"""docs/cli.md and the help name every command and every exit code."""
+"""docs/cli.md and the help contain every command and every exit code."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
 
 def commands(of: typer.Typer, before: str = "settlement") -> list[str]:
-    """Return every command as it is typed."""
+    """Return every command as it is typed, with its group."""
     own = [f"{before} {each.name or each.callback.__name__}" for each in of.registered_commands if each.callback]
     groups = [(each.typer_instance, each.name) for each in of.registered_groups]
     return own + [name for group, word in groups if group for name in commands(group, f"{before} {word}")]

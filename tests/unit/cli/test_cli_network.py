@@ -1,20 +1,20 @@
-"""Whatever the network and the API do: bounded, never sent twice where that is not safe, and said in a sentence."""
+"""Failures of the network and the API: limited waits, no unsafe repeats, and an error message for each."""
 
 import json
 
 import pytest
 from starlette.responses import Response
 
-from cli.api import REPEATS_MAX
+from cli.api import RETRIES_MAX
 from tests.support.cli import settlement
 from tests.support.orders import order
 from tests.unit.cli.api_answers import EXPOSURE, problem
-from tests.unit.cli.conftest import Script
+from tests.unit.cli.conftest import ServeScript
 from tests.unit.cli.scripted_api import dripping, hanging, json_answer, unavailable
 
 GOOD = EXPOSURE.model_dump_json()
 WHY = ["--reason", "OTHER", "--note", "n"]
-NEVER_REPEATED = [
+NOT_REPEATED = [
     ["retry", "ORD-1", *WHY],
     ["resolve", "ORD-1", *WHY, "--reference", "r"],
     ["keys", "create", "--owner", "a", "--role", "viewer"],
@@ -29,72 +29,77 @@ REPEATED = [
 ]
 
 
-async def test_a_503_is_repeated_after_its_pause(scripted: Script) -> None:
-    url, script = await scripted(unavailable(), unavailable(), json_answer(GOOD))
+async def test_a_read_is_repeated_after_a_503(serve_script: ServeScript) -> None:
+    url, script = await serve_script(unavailable(), unavailable(), json_answer(GOOD))
     ran = await settlement("exposure", "--json", url=url)
-    assert (ran.code, ran.out, len(script.seen)) == (0, GOOD + "\n", 3)
+    assert (ran.code, ran.out, len(script.requests)) == (0, GOOD + "\n", 3)
 
 
 @pytest.mark.parametrize("command", REPEATED, ids=" ".join)
-async def test_repeats_are_bounded(scripted: Script, command: list[str]) -> None:
-    url, script = await scripted(unavailable())
+async def test_the_number_of_repeats_is_limited(serve_script: ServeScript, command: list[str]) -> None:
+    url, script = await serve_script(unavailable())
     ran = await settlement(*command, url=url)
-    assert (ran.code, len(script.seen)) == (3, 1 + REPEATS_MAX)
+    assert (ran.code, len(script.requests)) == (3, 1 + RETRIES_MAX)
     assert "[ledger-unavailable, HTTP 503]" in ran.err
 
 
-async def test_a_repeated_order_is_the_same_request_byte_for_byte(scripted: Script) -> None:
-    url, script = await scripted(unavailable())
+async def test_a_repeated_order_is_byte_for_byte_the_same_request(serve_script: ServeScript) -> None:
+    url, script = await serve_script(unavailable())
     fields = order()
     options = [part for name, value in fields.items() for part in (f"--{_kebab(name)}", str(value))]
     ran = await settlement("submit", *options, url=url)
-    assert (ran.code, len(script.seen)) == (3, 1 + REPEATS_MAX)
-    assert {seen.body for seen in script.seen} == {json.dumps(json.loads(script.seen[0].body)).encode()}
-    assert json.loads(script.seen[0].body) == fields
+    assert (ran.code, len(script.requests)) == (3, 1 + RETRIES_MAX)
+    assert {request.body for request in script.requests} == {json.dumps(json.loads(script.requests[0].body)).encode()}
+    assert json.loads(script.requests[0].body) == fields
     assert "in doubt: the order must not proceed" in ran.err
-    assert f"the same order again is safe and tells; or settlement show {fields['requestUniqueNo']}" in ran.err
+    assert (
+        f"send the same order again, which is safe, or check with: settlement show {fields['requestUniqueNo']}"
+        in ran.err
+    )
 
 
-@pytest.mark.parametrize("command", NEVER_REPEATED, ids=" ".join)
-async def test_an_act_is_sent_once_and_in_doubt_that_is_said(scripted: Script, command: list[str]) -> None:
-    url, script = await scripted(unavailable())
+@pytest.mark.parametrize("command", NOT_REPEATED, ids=" ".join)
+async def test_an_action_is_sent_once_and_the_doubt_is_reported(serve_script: ServeScript, command: list[str]) -> None:
+    url, script = await serve_script(unavailable())
     ran = await settlement(*command, url=url)
-    assert (ran.code, ran.out, len(script.seen)) == (3, "", 1)
-    assert command == ["reconcile"] or "it may have been" in ran.err
+    assert (ran.code, ran.out, len(script.requests)) == (3, "", 1)
+    assert command == ["reconcile"] or "may have been" in ran.err
 
 
-async def test_a_long_pause_is_not_sat_out(scripted: Script) -> None:
-    url, script = await scripted(unavailable("86400"))
+async def test_the_command_does_not_wait_for_a_long_pause(serve_script: ServeScript) -> None:
+    url, script = await serve_script(unavailable("86400"))
     assert (await settlement("exposure", url=url)).code == 3
-    assert len(script.seen) == 1
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "said"),
+    ("answer", "code", "message"),
     [
         (problem(409, "wrong-state", "needs ABORTED"), 1, "Wrong-state: needs ABORTED [wrong-state, HTTP 409]"),
         (problem(418, "a-new-code", "as of tomorrow"), 1, "[a-new-code, HTTP 418]"),
         (problem(500, "internal", "unexpected"), 3, "[internal, HTTP 500]"),
-        (Response("<html>", 502, media_type="text/html"), 3, "HTTP 502, and not in the API's words"),
-        (Response("<html>", 404, media_type="text/html"), 3, "HTTP 404, and not in the API's words"),
-        (Response("<html>", 200, media_type="text/html"), 3, "and not JSON"),
-        (Response("[" * 100_000, 200), 3, "and not JSON"),
+        (Response("<html>", 502, media_type="text/html"), 3, "HTTP 502 does not come from the API"),
+        (Response("<html>", 404, media_type="text/html"), 3, "HTTP 404 does not come from the API"),
+        (Response("<html>", 200, media_type="text/html"), 3, "the answer is not JSON"),
+        (Response("[" * 100_000, 200), 3, "the answer is not JSON"),
         (json_answer("[]"), 3, "cannot read the answer"),
         (json_answer("{}"), 3, "cannot read the answer (asOf)"),
     ],
-    ids=str,
+    ids=lambda value: "answer" if isinstance(value, Response) else str(value),
 )
-async def test_every_answer_ends_in_a_sentence(scripted: Script, answer: Response, code: int, said: str) -> None:
-    url, _ = await scripted(answer)
+async def test_every_unusable_answer_has_an_error_message(
+    serve_script: ServeScript, answer: Response, code: int, message: str
+) -> None:
+    url, _ = await serve_script(answer)
     ran = await settlement("exposure", url=url)
     assert (ran.code, ran.out) == (code, "")
-    assert said in ran.err
+    assert message in ran.err
 
 
-async def test_each_field_and_rule_of_a_refusal_is_shown(scripted: Script) -> None:
+async def test_each_field_and_rule_of_a_refusal_is_shown(serve_script: ServeScript) -> None:
     errors = [{"field": "amount", "rule": "must be positive"}, {"field": "ip", "rule": "must be an address"}]
     body = {"title": "Validation failed", "code": "validation-failed", "detail": "d", "errors": errors}
-    url, _ = await scripted(json_answer(json.dumps(body), 422))
+    url, _ = await serve_script(json_answer(json.dumps(body), 422))
     ran = await settlement("exposure", url=url)
     assert ran.err.splitlines() == [
         "error: Validation failed: d [validation-failed, HTTP 422]",
@@ -103,53 +108,53 @@ async def test_each_field_and_rule_of_a_refusal_is_shown(scripted: Script) -> No
     ]
 
 
-async def test_with_json_a_problem_is_on_stderr_as_it_came(scripted: Script) -> None:
+async def test_with_json_a_problem_is_printed_unchanged_to_stderr(serve_script: ServeScript) -> None:
     refused = problem(403, "forbidden")
-    url, _ = await scripted(refused)
+    url, _ = await serve_script(refused)
     ran = await settlement("exposure", "--json", url=url)
     assert (ran.code, ran.out) == (1, "")
     assert json.loads(ran.err) == json.loads(bytes(refused.body))
 
 
-async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(scripted: Script) -> None:
-    elsewhere, other = await scripted(json_answer(GOOD))
-    url, script = await scripted(Response(status_code=307, headers={"location": elsewhere}))
+async def test_a_redirect_is_not_followed_and_the_key_is_not_sent_elsewhere(serve_script: ServeScript) -> None:
+    other_url, other = await serve_script(json_answer(GOOD))
+    url, script = await serve_script(Response(status_code=307, headers={"location": other_url}))
     ran = await settlement("exposure", url=url, SETTLEMENT_API_KEY="k1.secret")
-    assert (ran.code, other.seen) == (3, [])
-    assert script.seen[0].headers["authorization"] == "Bearer k1.secret"
+    assert (ran.code, other.requests) == (3, [])
+    assert script.requests[0].headers["authorization"] == "Bearer k1.secret"
     assert "not followed" in ran.err
 
 
 @pytest.mark.parametrize("beginning", ["", '{"asOf":'], ids=["no byte", "half an answer"])
-async def test_an_answer_that_does_not_come_is_given_up(scripted: Script, beginning: str) -> None:
-    url, _ = await scripted(hanging(beginning))
+async def test_an_answer_that_hangs_times_out(serve_script: ServeScript, beginning: str) -> None:
+    url, _ = await serve_script(hanging(beginning))
     ran = await settlement("exposure", "--timeout", "0.3", url=url)
     assert (ran.code, ran.err) == (3, f"error: no answer from {url} in time\n")
 
 
-async def test_an_answer_that_drips_is_given_up_too(scripted: Script) -> None:
-    """No single byte is late; all together they are."""
-    url, _ = await scripted(dripping())
+async def test_an_answer_that_is_too_slow_in_total_times_out(serve_script: ServeScript) -> None:
+    """No single read times out, but the complete answer takes too long."""
+    url, _ = await serve_script(dripping())
     ran = await settlement("exposure", "--timeout", "0.5", url=url)
     assert (ran.code, ran.err) == (3, "error: the answer was not complete after 0.5 s\n")
 
 
-async def test_nobody_there_means_nothing_was_sent(dead_url: str) -> None:
-    ran = await settlement("retry", "ORD-1", *WHY, url=dead_url)
+async def test_a_refused_connection_means_that_nothing_was_sent(unreachable_url: str) -> None:
+    ran = await settlement("retry", "ORD-1", *WHY, url=unreachable_url)
     assert ran.code == 3
     assert "cannot reach" in ran.err
     assert "may have been" not in ran.err
 
 
-async def test_pages_that_lead_nowhere_end(scripted: Script) -> None:
-    url, script = await scripted(json_answer('{"items":[],"nextCursor":"again"}'))
+async def test_a_repeated_page_ends_the_command(serve_script: ServeScript) -> None:
+    url, script = await serve_script(json_answer('{"items":[],"nextCursor":"again"}'))
     ran = await settlement("list", "--all", url=url)
-    assert (ran.code, len(script.seen)) == (3, 2)
+    assert (ran.code, len(script.requests)) == (3, 2)
     assert "the same page" in ran.err
 
 
-async def test_every_filter_is_sent_under_its_own_name(scripted: Script) -> None:
-    url, script = await scripted(json_answer('{"items":[],"nextCursor":null}'))
+async def test_every_filter_is_sent_with_its_parameter_name(serve_script: ServeScript) -> None:
+    url, script = await serve_script(json_answer('{"items":[],"nextCursor":null}'))
     filters = {
         "--state": "aborted",
         "--order-id": "4711",
@@ -163,7 +168,7 @@ async def test_every_filter_is_sent_under_its_own_name(scripted: Script) -> None
     }
     ran = await settlement("list", *[part for pair in filters.items() for part in pair], "--limit", "7", url=url)
     assert ran.code == 0
-    assert script.seen[0].query == {
+    assert script.requests[0].query == {
         "state": "ABORTED",
         "orderId": "4711",
         "userName": "u 1",
@@ -177,10 +182,10 @@ async def test_every_filter_is_sent_under_its_own_name(scripted: Script) -> None
     }
 
 
-async def test_what_the_answer_quotes_cannot_steer_the_terminal(scripted: Script) -> None:
-    """A broker's text reaches the screen; its escape codes do not."""
-    evil = "\x1b]0;owned\x07\r\n\u202egnp"
-    url, _ = await scripted(problem(409, "wrong-state", evil))
+async def test_text_from_the_answer_cannot_control_the_terminal(serve_script: ServeScript) -> None:
+    """The text of a broker is printed without its escape codes."""
+    hostile = "\x1b]0;owned\x07\r\n\u202egnp"
+    url, _ = await serve_script(problem(409, "wrong-state", hostile))
     ran = await settlement("exposure", url=url)
     assert not set("\x1b\x07\r\u202e") & set(ran.err)
     assert r"\x1b]0;owned\x07\r\n\u202egnp" in ran.err

@@ -1,5 +1,5 @@
-"""No table breaks an amount, a number or a state, at any width: it drops empty columns, or prints records."""
-# ruff: noqa: SLF001 - what the commands show is made by functions of their own
+"""Tables never break an amount, a number or a state: they drop empty columns, or become records."""
+# ruff: noqa: SLF001 - the views are private functions of the commands
 
 import io
 from datetime import UTC, datetime
@@ -15,8 +15,7 @@ from cli.commands import exposure, keys, settlements
 from cli.commands import reconciliation as reconcile
 from cli.commands import settlement_views as views
 from cli.drawing import draw, draw_row
-from cli.rendering import Block, Table
-from cli.text import cell
+from cli.rendering import Block, Table, cell
 from contract.operations import Operation
 from schemas.explanation import Explanation, NextStep, TimelineEntry
 from schemas.settlement import Settlement
@@ -38,7 +37,7 @@ from settlement.reconciliation import Finding, FindingKind, FindingStatus
 from settlement.reply_record import ReplyRecord
 from settlement.snapshot import ActionKind, OperatorAction, StateChange
 from settlement.states import CancelResult, Decision, Outcome, State
-from stack.demo_orders import EXPIRES
+from stack.demo_orders import EXPIRED_ORDER
 from stack.report import DemoResult, print_report
 from tests.support.orders import settlement
 
@@ -59,7 +58,7 @@ ORDER = settlement().adjust.model_copy(update={"requestUniqueNo": NUMBER, "amoun
 
 
 def resource(number: str) -> Settlement:
-    """Return a settlement of which everything is as long as it may be."""
+    """Return a settlement whose fields have their maximum length."""
     verdict = Verdict(
         outcome=Outcome.UNKNOWN, rule=RULE, http_status=500, reply=ReplyRecord(code="C" * 64, msg=PROSE), detail=PROSE
     )
@@ -74,7 +73,7 @@ def resource(number: str) -> Settlement:
         verdict=verdict,
         cancel_result=max(CancelResult, key=len),
     )
-    act = OperatorAction(
+    action = OperatorAction(
         kind=max(ActionKind, key=len), operator="o" * 64, reason_code="BROKER_RECOVERED", note=PROSE, at=T0,
         broker_reference=PROSE,
     )  # fmt: skip
@@ -94,7 +93,7 @@ def resource(number: str) -> Settlement:
         updated_at=T0,
         order=ORDER,
         calls=(call,),
-        operator_actions=(act,),
+        operator_actions=(action,),
         state_changes=(StateChange(state=STATE, at=T0, reason=PROSE),),
         temporal_ui_url=None,
     )
@@ -119,14 +118,14 @@ KEY = ApiKey(
     key_id="0123456789abcdef", owner="o" * 64, role=Role.OPERATOR, created_at=T0, created_by="c" * 64, revoked_at=T0,
     revoked_by="r" * 64,
 )  # fmt: skip
-TOLD = Explanation(
+EXPLANATION = Explanation(
     request_unique_no=NUMBER, state=STATE, decision=Decision.VOID, headline="h", money="m",
     timeline=(TimelineEntry(at=T0, text=PROSE),), next=NextStep(text="t", who="operator"), temporal_ui_url=None,
 )  # fmt: skip
 
 
-def doubt(by: ExposureBy) -> list[Block]:
-    """Return what `exposure` shows."""
+def exposure_view(by: ExposureBy) -> list[Block]:
+    """Return the view of `settlement exposure`."""
     line = ExposureLine(
         currency="USD", company_id=BIG, state=STATE, age=Age.OLDER if by is ExposureBy.AGE else None, cause=RULE,
         count=10_000, amount=AMOUNT, oldest_accepted_at=T0,
@@ -142,11 +141,11 @@ def table(columns: tuple[str, ...], row: Any) -> list[Block]:  # noqa: ANN401 - 
 VIEWS: dict[str, list[Block]] = {
     "list": table(views.LIST_COLUMNS, views.list_row(resource(NUMBER))),
     "list, wide": table(views.LIST_COLUMNS, views.list_row(resource(WIDE))),
-    "show": views.whole(resource(NUMBER)),
-    "show, wide": views.whole(resource(WIDE)),
-    "explain": settlements._story(TOLD)[1:2],
-    "exposure by age": doubt(ExposureBy.AGE),
-    "exposure by cause": doubt(ExposureBy.CAUSE),
+    "show": views.full_view(resource(NUMBER)),
+    "show, wide": views.full_view(resource(WIDE)),
+    "explain": settlements._explanation_view(EXPLANATION)[1:2],
+    "exposure by age": exposure_view(ExposureBy.AGE),
+    "exposure by cause": exposure_view(ExposureBy.CAUSE),
     "batch": batch_views.batch_view(BATCH),
     "batches": table(batch_views.BATCH_COLUMNS, batch_views.batch_row(BATCH)),
     "batch report": table(batch_views.ITEM_COLUMNS, batch_views.item_row(ITEM)),
@@ -172,7 +171,7 @@ VALUES = [
 
 
 def drawn(blocks: list[Block], width: int) -> list[str]:
-    """Return what a terminal of a width is sent, line by line."""
+    """Return the lines that a terminal of this width receives."""
     console = Console(width=width, file=io.StringIO(), highlight=False)
     for block in blocks:
         draw(console, block)
@@ -182,12 +181,12 @@ def drawn(blocks: list[Block], width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", VIEWS)
-def test_every_value_is_in_one_piece_and_nothing_is_wider_than_the_terminal(name: str, width: int) -> None:
-    """A value that is wider than the terminal has a line to itself: it can be copied, and the terminal folds it."""
-    everything = "\n".join(drawn(VIEWS[name], 10_000))
+def test_no_value_is_broken_and_nothing_else_is_wider_than_the_terminal(name: str, width: int) -> None:
+    """A value that is wider than the terminal has its own line, so that it can be copied."""
+    unlimited = "\n".join(drawn(VIEWS[name], 10_000))
     lines = drawn(VIEWS[name], width)
     for value in VALUES:
-        if value in everything:
+        if value in unlimited:
             assert any(value in line for line in lines), value
     too_wide = [line.strip() for line in lines if cell_len(line.rstrip()) > width]
     assert [line for line in too_wide if line not in VALUES] == []
@@ -200,7 +199,7 @@ def test_a_short_table_stays_a_table(width: int) -> None:
     assert any("ABORTED" in line and "10150.00" in line for line in lines)
 
 
-def test_empty_columns_are_left_out_before_a_table_is_given_up() -> None:
+def test_a_table_that_does_not_fit_loses_its_empty_columns_first() -> None:
     row = ("ORD-1", "ABORTED", None, "10150.00")
     columns = ("requestUniqueNo", "state", "c" * 40, "amount")
     assert any("ORD-1" in line and "10150.00" in line for line in drawn([Table(columns, [row])], 60))
@@ -208,7 +207,7 @@ def test_empty_columns_are_left_out_before_a_table_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_row_of_a_stream_breaks_between_words_only(width: int) -> None:
+def test_a_row_of_a_stream_is_wrapped_between_words_only(width: int) -> None:
     console = Console(width=width, file=io.StringIO(), highlight=False)
     draw_row(console, (1, T0, STATE, "PROCEED", "adjust UNKNOWN (CONNECTION_BROKEN) " * 5), (3, 24, 10, 8))
     assert isinstance(console.file, io.StringIO)
@@ -219,17 +218,17 @@ def test_a_row_of_a_stream_breaks_between_words_only(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_demos_tables_are_drawn_the_same_way(width: int) -> None:
-    ours: dict[str, Any] = {
+def test_the_tables_of_the_demo_are_drawn_the_same_way(width: int) -> None:
+    settlement_json: dict[str, Any] = {
         "requestUniqueNo": "DEMO-235959-15",
         "state": "EXPIRED",
         "decision": "VOID",
         "cancelResult": None,
         "calls": [],
     }
-    theirs = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
+    external_record = {"state": "NEVER_RECEIVED", "timesApplied": 0, "timesReversed": 0}
     console = Console(width=width, file=io.StringIO(), highlight=False)
-    print_report(console, [DemoResult(EXPIRES, ours, theirs)] * 15, Decimal(0))
+    print_report(console, [DemoResult(EXPIRED_ORDER, settlement_json, external_record)] * 15, Decimal(0))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert sum("NEVER_RECEIVED" in line for line in lines) == 15

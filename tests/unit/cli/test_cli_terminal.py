@@ -1,37 +1,37 @@
-"""At a terminal, a person sees what there is, and is spared what there is not."""
+"""Output at a terminal: empty parts are not printed, and text cannot control the terminal."""
 
 import json
 
 import pytest
 
 from tests.support.cli import terminal
-from tests.unit.cli.api_answers import settlement_at_its_end
-from tests.unit.cli.conftest import Script
+from tests.unit.cli.api_answers import ended_settlement
+from tests.unit.cli.conftest import ServeScript
 from tests.unit.cli.scripted_api import json_answer
 
 
-async def test_an_empty_list_is_said_in_a_word(scripted: Script) -> None:
-    url, _ = await scripted(json_answer('{"items":[],"nextCursor":null}'))
+async def test_an_empty_list_prints_none(serve_script: ServeScript) -> None:
+    url, _ = await serve_script(json_answer('{"items":[],"nextCursor":null}'))
     async with terminal("list", url=url) as screen:
         ran = await screen.ends()
     assert (ran.code, ran.out.strip()) == (0, "none")
 
 
-async def test_tables_without_a_row_are_left_out(scripted: Script) -> None:
-    url, _ = await scripted(settlement_at_its_end("ORD-1"))
+async def test_empty_tables_are_not_printed(serve_script: ServeScript) -> None:
+    url, _ = await serve_script(ended_settlement("ORD-1"))
     async with terminal("show", "ORD-1", url=url) as screen:
         ran = await screen.ends()
     assert ran.code == 0
     assert "CANCELLED" in ran.out
-    assert "operator acts" not in ran.out
+    assert "operator actions" not in ran.out
     assert "decidedAt" in ran.out
 
 
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "table"])
-async def test_what_an_answer_holds_cannot_steer_the_terminal(scripted: Script, form: list[str]) -> None:
-    """Neither escape codes nor markup: a broker's text is text. JSON writes control characters out by itself."""
-    body = json.loads(bytes(settlement_at_its_end("ORD-1").body)) | {"reason": "\x1b[2Jgone [red]x[/red]"}
-    url, _ = await scripted(json_answer(json.dumps(body)))
+async def test_text_from_a_settlement_cannot_control_the_terminal(serve_script: ServeScript, form: list[str]) -> None:
+    """Neither escape codes nor markup take effect. JSON escapes control characters itself."""
+    body = json.loads(bytes(ended_settlement("ORD-1").body)) | {"reason": "\x1b[2Jgone [red]x[/red]"}
+    url, _ = await serve_script(json_answer(json.dumps(body)))
     async with terminal("show", "ORD-1", *form, url=url) as screen:
         ran = await screen.ends()
     assert ran.code == 0
@@ -39,16 +39,16 @@ async def test_what_an_answer_holds_cannot_steer_the_terminal(scripted: Script, 
     assert "gone [red]x[/red]" in ran.out
 
 
-async def test_a_preview_is_seen_before_the_question(scripted: Script) -> None:
+async def test_the_preview_is_printed_before_the_question(serve_script: ServeScript) -> None:
     totals = [{"currency": "USD", "count": 200, "amount": "2500.00"}]
     preview = {"count": 200, "totals": totals, "oldestAcceptedAt": None, "newestAcceptedAt": None}
-    url, script = await scripted(json_answer(json.dumps(preview)))
+    url, script = await serve_script(json_answer(json.dumps(preview)))
     why = ["--reason", "OTHER", "--note", "n"]
     async with terminal("batch-retry", "start", "--company", "7", *why, url=url) as screen:
         await screen.shows("[y/N]")
-        seen = screen.seen
+        before_answer = screen.seen
         screen.interrupts()
         ran = await screen.ends()
-    assert seen.index("2500.00") < seen.index("for these 200? [y/N]")
+    assert before_answer.index("2500.00") < before_answer.index("for these 200? [y/N]")
     assert ran.code == 130
-    assert [each.method for each in script.seen] == ["GET"]
+    assert [each.method for each in script.requests] == ["GET"]

@@ -1,4 +1,4 @@
-"""The pepper: what the settings say, else a file made once, whole, and for its owner only."""
+"""The pepper: from the settings, or else from a file that is created once, atomically, for its owner only."""
 
 import os
 import stat
@@ -17,16 +17,16 @@ RACERS = 8
 
 
 def settings(state_dir: Path, pepper: str | None = None) -> Settings:
-    """Return settings with a state directory of the test's own."""
+    """Return settings with the test's own state directory."""
     return Settings(state_dir=state_dir, api_key_pepper=SecretStr(pepper) if pepper else None)
 
 
-def test_the_setting_goes_first_and_makes_no_file(tmp_path: Path) -> None:
+def test_setting_overrides_the_file(tmp_path: Path) -> None:
     assert load_pepper(settings(tmp_path, "p" * 32)) == b"p" * 32
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_one_it_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+def test_missing_file_is_created_once_for_its_owner_only(tmp_path: Path) -> None:
     made = load_pepper(settings(tmp_path / "state"))
     assert load_pepper(settings(tmp_path / "state")) == made
     (file,) = (tmp_path / "state").iterdir()
@@ -36,12 +36,12 @@ def test_without_one_it_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert load_pepper(settings(tmp_path / "other")) != made
 
 
-def test_of_several_processes_at_once_all_have_the_same_one(tmp_path: Path) -> None:
-    """A key hashed by one must be known to the others."""
+def test_concurrent_processes_get_the_same_pepper(tmp_path: Path) -> None:
+    """A key that one process stored must be known to the others."""
     code = "from config.pepper import *; from config.settings import Settings; print(load_pepper(Settings()).decode())"
     env = os.environ | {"SETTLEMENT_STATE_DIR": str(tmp_path / "state")}
     racers = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
         for _ in range(RACERS)
     ]
     peppers = {racer.communicate(timeout=60)[0] for racer in racers}
@@ -51,10 +51,10 @@ def test_of_several_processes_at_once_all_have_the_same_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 40])
-def test_a_file_that_holds_none_is_named_and_left_alone(
+def test_invalid_file_is_named_and_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
-    """Made anew, it would take the keys that were made with the old one."""
+    """A new pepper would make all keys unknown that were created with the old one."""
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(SystemExit) as stopped:
         load_pepper(settings(tmp_path))
@@ -67,7 +67,7 @@ def test_a_file_that_holds_none_is_named_and_left_alone(
     assert (tmp_path / FILE_NAME).read_bytes() == content
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_that_cannot_be_created_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(SystemExit) as stopped:
         load_pepper(settings(tmp_path / "file" / "state"))
@@ -75,6 +75,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.Ca
     assert "cannot be read or made" in capsys.readouterr().err
 
 
-def test_it_is_shown_nowhere(tmp_path: Path) -> None:
+def test_pepper_is_never_shown(tmp_path: Path) -> None:
     held = settings(tmp_path, "hunter2-hunter2-hunter2-hunter2-")
     assert "hunter2" not in repr(held) + str(held) + held.model_dump_json()

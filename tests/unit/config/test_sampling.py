@@ -1,4 +1,4 @@
-"""What any caller can have logged does not fill the log, and nothing else is left out."""
+"""Log lines that any caller can cause are limited; no other lines are left out."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from config.sampling import INTERVAL_S, KINDS_MAX, SampledLog, Sampler
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that the test sets."""
 
     now = 1000.0
 
@@ -24,7 +24,7 @@ class Clock:
         return self.now
 
 
-def test_one_line_in_an_interval_and_the_next_one_says_how_many_were_left_out() -> None:
+def test_one_line_per_interval_and_the_next_one_counts_those_left_out() -> None:
     clock = Clock()
     with capture_logs() as lines:
         log = SampledLog(structlog.get_logger(), Sampler(clock))
@@ -51,7 +51,7 @@ def test_memory_is_bounded_however_many_kinds_there_are() -> None:
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Collect what a process prints as its log."""
+    """Collect the log output of a process."""
     printed, root, server = io.StringIO(), logging.getLogger(), logging.getLogger("uvicorn.error")
     handlers, level, servers_level = root.handlers[:], root.level, server.level
     # A simulator that another test has run in this process sets the level of uvicorn's logger, for good.
@@ -65,9 +65,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     server.setLevel(servers_level)
 
 
-def test_warnings_of_the_http_server_are_sampled_and_nothing_else_of_it(
-    printed: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_warnings_of_the_http_server_are_sampled(printed: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     server = logging.getLogger("uvicorn.error")
     for _ in range(100):
         server.warning("Invalid HTTP request received.")

@@ -1,4 +1,4 @@
-"""Who may be served without keys: this machine, and nobody else. A process that would do otherwise does not start."""
+"""Without keys the API serves only this machine; with any other address it does not start."""
 
 import os
 import subprocess
@@ -26,12 +26,12 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_a_loopback_host_is_one(host: str) -> None:
+def test_host_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", [*REACHABLE, "", " ", "127.0.0.1 "])
-def test_any_other_host_is_none(host: str) -> None:
+def test_host_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -45,12 +45,12 @@ def load(monkeypatch: pytest.MonkeyPatch, auth: str, host: str) -> Settings:
 @pytest.mark.parametrize(
     ("auth", "host"), [*(("off", host) for host in LOOPBACK), *(("on", host) for host in REACHABLE)]
 )
-def test_what_is_allowed(monkeypatch: pytest.MonkeyPatch, auth: str, host: str) -> None:
+def test_allowed_combinations(monkeypatch: pytest.MonkeyPatch, auth: str, host: str) -> None:
     assert load(monkeypatch, auth, host).auth == auth
 
 
 @pytest.mark.parametrize("host", REACHABLE)
-def test_without_keys_beyond_loopback_there_are_no_settings(
+def test_without_keys_any_other_address_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -60,12 +60,12 @@ def test_without_keys_beyond_loopback_there_are_no_settings(
     assert capsys.readouterr() == ("", line)
 
 
-def test_the_default_asks_for_keys() -> None:
+def test_keys_are_required_by_default() -> None:
     assert Settings.model_fields["auth"].default == "on"
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a module with settings of its own."""
+    """Run a module with the given settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
     return subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", *arguments],
@@ -78,8 +78,8 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_api_process_refuses_to_start(tmp_path: Path) -> None:
-    """Before it opens, makes or logs anything."""
+def test_api_process_refuses_to_start(tmp_path: Path) -> None:
+    """It does so before it opens, creates or logs anything."""
     done = run("api", AUTH="off", API_HOST="0.0.0.0", STATE_DIR=str(tmp_path / "state"))  # noqa: S104 - refused
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
@@ -89,26 +89,26 @@ def test_the_api_process_refuses_to_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("AUTH", "no"), ("API_KEY_PEPPER", "hunter2")])
-def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str) -> None:
+def test_invalid_setting_is_named_without_its_value(name: str, value: str) -> None:
     done = run("api", **{name: value})
     assert done.returncode == 2
     assert done.stderr.startswith(f"SETTLEMENT_{name}: ")
     assert "hunter2" not in done.stderr
 
 
-def test_on_one_machine_there_are_no_keys_unless_somebody_says_so() -> None:
+def test_make_up_needs_no_keys_on_loopback_by_default() -> None:
     assert with_auth_off_by_default(Settings()).auth == "off"
     assert with_auth_off_by_default(Settings(auth="on")).auth == "on"
     assert with_auth_off_by_default(Settings(api_host="0.0.0.0")).auth == "on"  # noqa: S104 - the very thing
 
 
 @pytest.mark.parametrize("auth", ["on", "off"])
-def test_the_environment_says_so_too(monkeypatch: pytest.MonkeyPatch, auth: str) -> None:
+def test_environment_overrides_that_default(monkeypatch: pytest.MonkeyPatch, auth: str) -> None:
     monkeypatch.setenv("SETTLEMENT_AUTH", auth)
     assert with_auth_off_by_default(Settings()).auth == auth
 
 
-def test_the_demo_is_alone_on_its_machine() -> None:
-    """It has no keys to show, so nobody else may reach it."""
+def test_demo_listens_on_loopback_only() -> None:
+    """It has no keys, so no other machine may reach it."""
     settings = demo_settings(Settings(auth="on", api_host="0.0.0.0"))  # noqa: S104 - the very thing
     assert (settings.auth, settings.api_host) == ("off", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""No setting, and no object that holds one, shows a secret; nor does a process that a wrong setting stops."""
+"""Settings, objects that contain them, and error messages about them never show a secret."""
 
 import ssl
 import subprocess
@@ -26,12 +26,12 @@ MAY_HOLD_ONE: dict[str, Any] = {
     "temporal_ui_url": f"https://us:{SECRET}@ui.example",
     "api_key_pepper": SECRET,
 }
-"""Every setting whose value may hold a secret."""
+"""Every setting whose value may contain a secret."""
 HARMLESS = set(Settings.model_fields) - set(MAY_HOLD_ONE)
 
 
-def test_every_setting_of_free_text_was_thought_of() -> None:
-    """A new setting that is a URL, a password or a key must not be counted as harmless."""
+def test_every_setting_of_free_text_is_listed() -> None:
+    """A new setting for a URL, password or key must be added to the list above."""
     suspicious = {
         name
         for name in HARMLESS
@@ -71,7 +71,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("url", WRONG)
-def test_a_wrong_database_url_is_refused_without_being_shown(url: str) -> None:
+def test_invalid_database_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(database_url=SecretStr(url))
     assert SECRET not in f"{refused.value!s} {refused.value!r}"
@@ -79,7 +79,7 @@ def test_a_wrong_database_url_is_refused_without_being_shown(url: str) -> None:
 
 @pytest.mark.parametrize("module", ["api", "worker", "ledger.migrate", "api.first_key", "rehearsal"])
 @pytest.mark.parametrize("url", WRONG[:2])
-def test_a_process_names_the_variable_and_nothing_of_its_value(module: str, url: str, tmp_path: Path) -> None:
+def test_process_prints_the_variable_without_its_value(module: str, url: str, tmp_path: Path) -> None:
     ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", url)
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.startswith(f"{ENV_PREFIX}DATABASE_URL: ")
@@ -87,7 +87,7 @@ def test_a_process_names_the_variable_and_nothing_of_its_value(module: str, url:
 
 
 @pytest.mark.parametrize("module", ["ledger.migrate", "api.first_key"])
-def test_a_database_out_of_reach_is_one_line(module: str, tmp_path: Path) -> None:
+def test_unreachable_database_is_reported_in_one_line(module: str, tmp_path: Path) -> None:
     ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", f"postgresql://ledger:{SECRET}@127.0.0.1:1/ledger")
     assert ran.returncode == 1, ran.stderr
     assert "the ledger cannot be " in ran.stderr
@@ -95,7 +95,7 @@ def test_a_database_out_of_reach_is_one_line(module: str, tmp_path: Path) -> Non
 
 
 def run(module: str, folder: Path, variable: str, value: str) -> subprocess.CompletedProcess[str]:
-    """Run a process that a setting stops at its start; it never shows the secret."""
+    """Run a process that must exit because of a setting; check that it does not print the secret."""
     owner = ["boss"] if module == "api.first_key" else []
     ran = subprocess.run(  # noqa: S603 - our own modules
         [sys.executable, "-m", module, *owner],

@@ -1,4 +1,4 @@
-"""Traces are off unless an endpoint is named, and a span carries nothing that an order or an error says."""
+"""Traces are off unless an endpoint is set, and spans contain no text of an order or an error."""
 
 import pytest
 from opentelemetry import context, trace
@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode, set_span_in_context
 
-from config.tracing import ENDPOINTS, Tracing, _BareExporter, open_tracing
+from config.tracing import ENDPOINTS, Tracing, _FilteringExporter, open_tracing
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_without_an_endpoint_there_is_nothing() -> None:
+async def test_traces_are_off_without_an_endpoint() -> None:
     tracing = open_tracing("a-service")
     assert tracing.provider is None
     assert tracing.interceptors == []
@@ -24,7 +24,7 @@ async def test_without_an_endpoint_there_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-async def test_either_endpoint_turns_it_on_and_nothing_global_is_set(
+async def test_either_endpoint_turns_traces_on_and_nothing_global_is_set(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     before = trace.get_tracer_provider()
@@ -37,7 +37,7 @@ async def test_either_endpoint_turns_it_on_and_nothing_global_is_set(
     await tracing.close()
 
 
-async def test_the_service_name_can_be_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_service_name_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENDPOINTS[0], "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     tracing = open_tracing("a-service")
@@ -46,10 +46,10 @@ async def test_the_service_name_can_be_said_otherwise(monkeypatch: pytest.Monkey
     await tracing.close()
 
 
-def test_the_text_of_an_error_and_unknown_attributes_stay_here() -> None:
+def test_error_texts_and_unknown_attributes_are_not_exported() -> None:
     kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(_BareExporter(kept)))
+    provider.add_span_processor(SimpleSpanProcessor(_FilteringExporter(kept)))
     error = RuntimeError("12.50 USD of user-7")
     attributes = {"http.route": "/v1/settlements", "url.query": "userName=user-7"}
     with pytest.raises(RuntimeError), provider.get_tracer("t").start_as_current_span("s", attributes=attributes):
@@ -60,8 +60,8 @@ def test_the_text_of_an_error_and_unknown_attributes_stay_here() -> None:
     assert "user-7" not in span.to_json()
 
 
-def test_an_interceptor_goes_on_with_a_trace_and_begins_none() -> None:
-    """Work that no request began, such as a scheduled round, would fill the collector with traces of one span."""
+def test_interceptor_continues_a_trace_and_starts_none() -> None:
+    """Work without a request, such as a scheduled round, would fill the collector with traces of one span."""
     kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))

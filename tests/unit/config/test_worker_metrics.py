@@ -1,4 +1,4 @@
-"""A worker whose metrics nobody could scrape does not start, and says why in one line."""
+"""A worker that cannot serve its metrics does not start, and prints the reason in one line."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def started(**env: str) -> tuple[int | None, str]:
-    """Start a worker that must end by itself, and return its exit code and what it said."""
+    """Start a worker that must exit, and return its exit code and its error output."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -21,23 +21,23 @@ async def started(**env: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await child.communicate()
-    return child.returncode, said.decode()
+    _, errors = await child.communicate()
+    return child.returncode, errors.decode()
 
 
 async def test_a_taken_port_is_named() -> None:
-    """The second of two workers on one host needs a port of its own."""
+    """The second of two workers on one host needs its own port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = await started(SETTLEMENT_WORKER_METRICS_PORT=str(port))
+        code, errors = await started(SETTLEMENT_WORKER_METRICS_PORT=str(port))
     assert code == 2
-    assert said.count("\n") == 1
-    assert said.startswith(f"SETTLEMENT_WORKER_METRICS_PORT: cannot serve metrics on 127.0.0.1:{port}: ")
-    assert "in use" in said
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"SETTLEMENT_WORKER_METRICS_PORT: cannot serve metrics on 127.0.0.1:{port}: ")
+    assert "in use" in errors
 
 
 @pytest.mark.parametrize("host", ["localhost", "192.0.2.1", "nonsense", "2001:db8::1"])
 async def test_an_address_that_cannot_be_bound_is_named(host: str) -> None:
-    code, said = await started(SETTLEMENT_WORKER_METRICS_HOST=host)
-    assert (code, said.count("\n")) == (2, 1)
-    assert host in said
+    code, errors = await started(SETTLEMENT_WORKER_METRICS_HOST=host)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert host in errors

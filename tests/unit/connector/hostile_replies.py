@@ -1,4 +1,4 @@
-"""Replies made to hurt a client: by their head, their framing, their size, or by never ending."""
+"""Replies that attack a client: by their headers, their framing, their size, or because they never end."""
 
 import gzip
 
@@ -14,7 +14,7 @@ BLOCK = 64 * 1024
 
 
 def flooding(first: bytes, block: bytes) -> Answer:
-    """Send these bytes, and then the others again and again until the client goes."""
+    """Send `first`, and then `block` again and again until the client disconnects."""
 
     async def answer(peer: Peer) -> None:
         await peer.send(first)
@@ -25,18 +25,18 @@ def flooding(first: bytes, block: bytes) -> Answer:
 
 
 def dripping(first: bytes, byte: bytes) -> Answer:
-    """Send these bytes, and then one at a time until the client goes."""
+    """Send `first`, and then one byte at a time until the client disconnects."""
 
     async def answer(peer: Peer) -> None:
         await peer.send(first)
-        while not await peer.left_within(0.01):
+        while not await peer.disconnected_within(0.01):
             await peer.send(byte)
 
     return answer
 
 
 def with_head(head: bytes) -> Answer:
-    """Send a head, a success, and the end."""
+    """Send a head and a successful body, then close the connection."""
     return closing_after(head + b"\r\n" + SUCCESS)
 
 
@@ -81,7 +81,7 @@ CHUNKS: dict[str, Answer] = {
     "10000 trailers": closing_after(CHUNKED + CHUNK + b"0\r\n" + b"X: x\r\n" * 10_000 + b"\r\n"),
     "trailer of 64 KiB": closing_after(CHUNKED + CHUNK + b"0\r\nX: " + b"x" * BLOCK + b"\r\n\r\n"),
 }
-SOUND: dict[str, Answer] = {
+ACCEPTABLE: dict[str, Answer] = {
     "interim replies first": sending(
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 P\r\n\r\n", reply()
     ),
@@ -90,8 +90,8 @@ SOUND: dict[str, Answer] = {
     "no reason": with_head(b"HTTP/1.1 200\r\n" + LENGTH),
     "a reason in Latin-1": with_head(b"HTTP/1.1 200 \xe9\xff\r\n" + LENGTH),
     "a header in Latin-1": with_head(OK + b"X: \xff\xfe\r\n" + LENGTH),
-    "a media type that is none": with_head(OK + b'Content-Type: ;;;="\r\n' + LENGTH),
-    "a charset that is none": with_head(OK + b"Content-Type: application/json; charset=no-such\r\n" + LENGTH),
+    "an invalid media type": with_head(OK + b'Content-Type: ;;;="\r\n' + LENGTH),
+    "an unknown charset": with_head(OK + b"Content-Type: application/json; charset=no-such\r\n" + LENGTH),
     **{
         f"a charset of {charset}": with_head(
             OK + b"Content-Type: application/json; charset=%b\r\n" % charset.encode() + LENGTH
@@ -100,10 +100,10 @@ SOUND: dict[str, Answer] = {
     },
     "a media type of text": with_head(OK + b"Content-Type: text/html; charset=utf-8\r\n" + LENGTH),
     "a byte order mark": sending(reply(b"\xef\xbb\xbf" + SUCCESS, "Content-Type: application/json; charset=utf-8")),
-    "a byte order mark in a chunk of its own": sending(CHUNKED + b"3\r\n\xef\xbb\xbf\r\n" + CHUNK + b"0\r\n\r\n"),
-    "a cookie that is none": with_head(OK + b"Set-Cookie: \x80;;=\r\n" + LENGTH),
+    "a byte order mark in a separate chunk": sending(CHUNKED + b"3\r\n\xef\xbb\xbf\r\n" + CHUNK + b"0\r\n\r\n"),
+    "an invalid cookie": with_head(OK + b"Set-Cookie: \x80;;=\r\n" + LENGTH),
 }
-"""Odd, and yet a whole reply that says one thing."""
+"""Unusual replies that are complete and unambiguous."""
 
 ENDLESS: dict[str, tuple[Answer, set[Rule]]] = {
     "status line": (flooding(b"HTTP/1.1 200 ", b"O"), BROKEN),
@@ -128,6 +128,6 @@ ENDLESS: dict[str, tuple[Answer, set[Rule]]] = {
     "body, byte by byte": (dripping(OK + b"Content-Length: 60000\r\n\r\n", b" "), LATE),
     "head, byte by byte": (dripping(OK + b"X: ", b"x"), LATE),
 }
-"""Replies that have no end, and the rules by which the call ends all the same."""
+"""Replies without an end, and the rules by which the call may end."""
 
 COMPRESSED = closing_after(reply(gzip.compress(SUCCESS), "Content-Encoding: gzip"))

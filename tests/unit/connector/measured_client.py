@@ -1,4 +1,4 @@
-"""`python -m tests.unit.connector.measured_client URL`: call a broker, and print how far the process grew by that."""
+"""`python -m tests.unit.connector.measured_client URL`: calls a broker and prints how much memory the call took."""
 
 import asyncio
 import json
@@ -9,17 +9,17 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from tests.unit.connector.raw_broker import adjust, broker, reply, sending
 
 LONG_ENOUGH = Deadlines(connect_s=10, reply_s=1)
-"""For hundreds of MiB to arrive, if somebody kept them."""
+"""Long enough for hundreds of MiB to arrive, which would show if they were kept in memory."""
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process ever had."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 async def main(url: str) -> None:
-    """Call an honest broker first, so that what every call needs is there."""
-    async with broker(sending(reply())) as honest, ExternalSystem(ExternalSystemConfig(honest.url)) as system:
+    """Call a correct broker first, so that the memory that every call needs is not counted."""
+    async with broker(sending(reply())) as correct, ExternalSystem(ExternalSystemConfig(correct.url)) as system:
         await adjust(system)
     before = peak_bytes()
     async with ExternalSystem(ExternalSystemConfig(url)) as system:

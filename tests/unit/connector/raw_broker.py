@@ -1,4 +1,4 @@
-"""An external system made of raw sockets, so that a test can misbehave at any byte. It knows no HTTP client."""
+"""An external system on raw sockets, so that a test can send any bytes at any moment."""
 
 import asyncio
 import select
@@ -13,12 +13,12 @@ from connector import CallHeaders, Deadlines, ExternalSystem
 from contract.adjust import AdjustBody
 from settlement.calls import Verdict
 
-PATIENT = Deadlines(connect_s=10, reply_s=10)
-"""For tests in which something is to come back; the machine may be busy."""
-BRIEF = Deadlines(connect_s=10, reply_s=0.3)
-"""For tests in which nothing is to come back in time."""
-HASTY = Deadlines(connect_s=0.3, reply_s=10)
-"""For tests in which no connection is to come about in time."""
+LONG_DEADLINES = Deadlines(connect_s=10, reply_s=10)
+"""For tests that expect a reply; long, because the machine may be busy."""
+SHORT_REPLY_DEADLINE = Deadlines(connect_s=10, reply_s=0.3)
+"""For tests that expect no reply in time."""
+SHORT_CONNECT_DEADLINE = Deadlines(connect_s=0.3, reply_s=10)
+"""For tests that expect no connection in time."""
 
 SUCCESS = b'{"code":"0","ok":true,"fail":false}'
 FAILURE = b'{"code":"E1","ok":false,"fail":true}'
@@ -41,8 +41,8 @@ ORDER = AdjustBody(
 HEADERS = CallHeaders(trace="t-1")
 
 
-async def adjust(system: ExternalSystem, deadlines: Deadlines = PATIENT) -> Verdict:
-    """Send the one order."""
+async def adjust(system: ExternalSystem, deadlines: Deadlines = LONG_DEADLINES) -> Verdict:
+    """Send ORDER as an adjust."""
     return await system.adjust(ORDER, HEADERS, deadlines)
 
 
@@ -52,10 +52,10 @@ class Request:
 
     line: str
     headers: dict[str, str]
-    """By name as spelled on the wire."""
+    """By name, spelled as sent."""
     body: bytes
     connection: int
-    """Which connection it came on, counted from 1."""
+    """The number of its connection, counted from 1."""
 
 
 @dataclass
@@ -65,25 +65,25 @@ class Peer:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     request: Request = field(init=False)
-    """The one to be answered now."""
+    """The request to answer now."""
 
     async def send(self, data: bytes) -> None:
-        """Send; raises ConnectionError once the other side has gone."""
+        """Send data; raises ConnectionError if the client has disconnected."""
         self.writer.write(data)
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Drop the connection with a TCP reset."""
+        """Reset the connection (TCP RST)."""
         sock: socket.socket = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     def close(self) -> None:
-        """End the connection in order."""
+        """Close the connection (TCP FIN)."""
         self.writer.close()
 
-    async def left_within(self, seconds: float) -> bool:
-        """Wait for the other side to go; False if it is still there after so many seconds."""
+    async def disconnected_within(self, seconds: float) -> bool:
+        """Wait for the client to disconnect; False if it has not after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while await self.reader.read(4096):
@@ -94,12 +94,12 @@ class Peer:
 
 
 Answer = Callable[[Peer], Awaitable[None]]
-"""Called once for every request that has arrived whole."""
+"""Called once for each complete request."""
 
 
 @dataclass
 class Broker:
-    """A listening broker and everything it has heard."""
+    """A listening broker and the requests that it has received."""
 
     answer: Answer
     url: str = ""
@@ -108,7 +108,7 @@ class Broker:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one more connection."""
+        """Serve a new connection."""
         self.connections += 1
         task = asyncio.create_task(self._serve(Peer(reader, writer), self.connections))
         self._tasks.add(task)
@@ -120,14 +120,14 @@ class Broker:
                 peer.request = request
                 await self.answer(peer)
         except OSError:
-            pass  # the other side went: often the very thing that a test wants
+            pass  # the client disconnected, as many tests intend
         finally:
             peer.writer.close()
             with suppress(OSError):
                 await peer.writer.wait_closed()
 
     async def stop(self) -> None:
-        """Drop every connection; an answer that failed fails the test."""
+        """Close every connection; an exception in an answer fails the test."""
         for task in self._tasks:
             task.cancel()
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -139,10 +139,10 @@ class Broker:
 async def broker(
     answer: Answer, *, tls: ssl.SSLContext | None = None, listener: socket.socket | None = None
 ) -> AsyncIterator[Broker]:
-    """Run a broker on a free port of 127.0.0.1, or on a socket that listens already."""
+    """Run a broker on a free port of 127.0.0.1, or on a given listening socket."""
     running = Broker(answer)
-    at: dict[str, object] = {"sock": listener} if listener else {"host": "127.0.0.1", "port": 0}
-    server = await asyncio.start_server(running.accept, ssl=tls, **at)  # type: ignore[arg-type]
+    address: dict[str, object] = {"sock": listener} if listener else {"host": "127.0.0.1", "port": 0}
+    server = await asyncio.start_server(running.accept, ssl=tls, **address)  # type: ignore[arg-type] # options by name
     running.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield running
@@ -154,20 +154,20 @@ async def broker(
 
 @contextmanager
 def full_listener() -> Iterator[str]:
-    """Yield the URL of a port whose queue is full: the kernel drops whatever else knocks."""
+    """Yield the URL of a port whose accept queue is full, so the kernel drops new connections."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         connected = True
         while connected:
-            knocking = stack.enter_context(socket.socket())
-            knocking.setblocking(False)
-            knocking.connect_ex(listener.getsockname())
-            connected = bool(select.select([], [knocking], [], 0.1)[1])
+            connecting = stack.enter_context(socket.socket())
+            connecting.setblocking(False)
+            connecting.connect_ex(listener.getsockname())
+            connected = bool(select.select([], [connecting], [], 0.1)[1])
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def _next_request(reader: asyncio.StreamReader, connection: int) -> Request | None:
-    """Read one request to its last byte; None: the other side sent nothing more."""
+    """Read one complete request; None if the client sent nothing more."""
     try:
         line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
         headers = dict(each.split(": ", 1) for each in lines)
@@ -178,7 +178,7 @@ async def _next_request(reader: asyncio.StreamReader, connection: int) -> Reques
 
 
 def reply(body: bytes = SUCCESS, *headers: str, status: str = "200 OK") -> bytes:
-    """Return a whole HTTP reply of known length."""
+    """Return a complete HTTP reply with Content-Length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -209,7 +209,7 @@ async def silence(peer: Peer) -> None:
 
 
 def closing_after(*parts: bytes) -> Answer:
-    """Send these bytes and end the connection in order."""
+    """Send these bytes and close the connection (TCP FIN)."""
 
     async def answer(peer: Peer) -> None:
         await sending(*parts)(peer)
@@ -219,7 +219,7 @@ def closing_after(*parts: bytes) -> Answer:
 
 
 def resetting_after(*parts: bytes) -> Answer:
-    """Send these bytes and reset the connection."""
+    """Send these bytes and reset the connection (TCP RST)."""
 
     async def answer(peer: Peer) -> None:
         await sending(*parts)(peer)

@@ -1,4 +1,4 @@
-"""What a reply means, read a second time from the contract, without the connector's models."""
+"""A second, independent classification of replies, written from the contract without the connector's models."""
 
 import json
 from typing import Any
@@ -26,19 +26,19 @@ RULES_OF = {
 
 
 def no_constant(token: str) -> None:
-    """Refuse NaN and the infinities, which are no JSON."""
+    """Refuse NaN and Infinity, which are not JSON."""
     raise ValueError(token)
 
 
 def no_field_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a field twice."""
+    """Refuse an object that contains a field twice."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError(pairs)
     return dict(pairs)
 
 
 def expected(status: int, body: bytes, *, oversized: bool) -> Outcome:
-    """Return the outcome that the contract's interpretations give a reply."""
+    """Return the outcome of a reply by the contract's interpretations."""
     if status != 200 or oversized:
         return Outcome.UNKNOWN
     try:
@@ -60,7 +60,7 @@ def expected(status: int, body: bytes, *, oversized: bool) -> Outcome:
 
 
 def check(status: int, body: bytes, *, oversized: bool = False) -> None:
-    """Check that the connector and the second reading of the contract agree."""
+    """Check that the connector and this classification agree."""
     verdict = classify(Reply(status, body, oversized=oversized))
     assert verdict.outcome is expected(status, body, oversized=oversized)
     assert verdict.rule in RULES_OF[verdict.outcome]

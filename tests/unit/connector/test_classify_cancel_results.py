@@ -1,4 +1,4 @@
-"""A cancel ends by one of three correct replies; by anything else, or nothing, it is to be retried."""
+"""Three replies are correct results of a cancel; any other reply, or none, means that the cancel is retried."""
 
 import pytest
 
@@ -63,17 +63,17 @@ def test_any_other_code_is_retried(code: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", TO_BE_RETRIED.values(), ids=TO_BE_RETRIED)
-def test_what_is_no_correct_reply_is_retried(exchange: Exchange) -> None:
+def test_every_other_exchange_is_retried(exchange: Exchange) -> None:
     assert cancel_result(classify(exchange)) is None
 
 
 @pytest.mark.parametrize("code", [*CORRECT, "E1", None])
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.NOT_SENT])
-def test_code_of_an_untrusted_reply_ends_nothing(outcome: Outcome, code: str | None) -> None:
-    """A contradictory reply shows its code to the audit; the compensation must not take it for an answer."""
+def test_code_of_an_untrusted_reply_is_not_a_result(outcome: Outcome, code: str | None) -> None:
+    """The audit records the code of a contradictory reply; the compensation must not use it."""
     reply = None if code is None else ReplyRecord(code=code)
     assert cancel_result(Verdict(outcome=outcome, rule=Rule.CONTRADICTORY, reply=reply)) is None
 
 
-def test_verdict_without_a_reply_ends_nothing() -> None:
+def test_verdict_without_a_reply_is_not_a_result() -> None:
     assert cancel_result(Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE)) is None

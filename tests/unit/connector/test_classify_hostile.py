@@ -1,4 +1,4 @@
-"""Bodies of the largest size, made to hurt a JSON reader: one outcome, no exception, no more work than their size."""
+"""Bodies of the largest size that attack a JSON parser: one outcome, no exception, time proportional to the size."""
 
 import codecs
 import json
@@ -17,11 +17,11 @@ from tests.unit.connector.second_reading import check
 
 SUCCESS = '{"code":"0","msg":"r\u00e9gl\u00e9","ok":true,"fail":false}'
 TIMES_PLAIN_MAX = 50
-"""How much longer than for a plain body of that size; the worst that was measured is 5."""
+"""Maximum ratio to the time for a plain body of that size; the largest ratio measured is 5."""
 
 
 def filled(begin: bytes, again: bytes, end: bytes, close: bytes = b"") -> bytes:
-    """Return a body of the largest size, or just below: a beginning, the same again and again, and an end."""
+    """Return a body of about the largest size: `begin`, `again` repeated, and `end`."""
     times = (REPLY_BYTES_MAX - len(begin) - len(end)) // (len(again) + len(close))
     return begin + again * times + close * times + end
 
@@ -53,7 +53,7 @@ WHOLE: dict[str, bytes] = {
     "blanks before a mark": filled(b"", b"\n", codecs.BOM_UTF8 + SUCCESS.encode()),
     "blanks": filled(b'{"code":"0"', b" ", b"}"),
 }
-"""Whole replies, whatever they are good for."""
+"""Complete replies, whatever their outcome."""
 UNREADABLE: dict[str, bytes] = {
     "open lists": filled(DATA, b"[", b""),
     "closed lists": filled(DATA, b"[", b"}}", b"]"),
@@ -108,20 +108,20 @@ TWICE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", WHOLE.values(), ids=WHOLE)
-def test_largest_reply_is_read_as_the_contract_has_it(body: bytes) -> None:
+def test_largest_reply_has_the_outcome_of_the_contract(body: bytes) -> None:
     assert len(body) <= REPLY_BYTES_MAX
     check(200, body)
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
-def test_what_is_no_reply_is_unknown(body: bytes) -> None:
+def test_body_that_is_not_a_reply_is_unknown(body: bytes) -> None:
     verdict = classify(Reply(200, body[:REPLY_BYTES_MAX]))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
     assert json.dumps(verdict.model_dump(mode="json")).isascii()
 
 
 @pytest.mark.parametrize("body", TWICE.values(), ids=TWICE)
-def test_name_that_stands_twice_at_any_depth_is_contradictory(body: bytes) -> None:
+def test_repeated_name_at_any_depth_is_contradictory(body: bytes) -> None:
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONTRADICTORY)
 
@@ -129,8 +129,8 @@ def test_name_that_stands_twice_at_any_depth_is_contradictory(body: bytes) -> No
 @pytest.mark.parametrize(
     "code", ["\u0660", "\u06f0", "\u0966", "\uff10", "\U0001d7d8", "\u2070", "\u3007", "0\u200b", "\u202e0"]
 )
-def test_zero_of_another_script_is_no_success(code: str) -> None:
-    """They all look like the code 0, and some of them are numbers to int()."""
+def test_zero_of_another_script_is_not_success(code: str) -> None:
+    """They look like the code 0, and int() accepts some of them."""
     assert classify(Reply(200, json.dumps({"code": code}).encode())).outcome is Outcome.REJECTED
     assert classify(Reply(200, json.dumps({"code": code}, ensure_ascii=False).encode())).outcome is Outcome.REJECTED
 
@@ -144,23 +144,23 @@ SCRAPS = (
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(SCRAPS), max_size=20).map(b"".join))
-def test_scraps_of_json_have_exactly_one_outcome(body: bytes) -> None:
+def test_fragments_of_json_have_exactly_one_outcome(body: bytes) -> None:
     check(200, body)
     check(200, b'{"code":"0","data":' + body + b"}")
 
 
 def test_work_is_bounded_by_the_size() -> None:
-    """Measured against a plain body in the same run, each at its best of several: a busy machine does not count."""
+    """Compared with a plain body in the same run, each by its fastest run, so that a busy machine does not matter."""
     plain_s = cost_s(lambda: classify(Reply(200, PLAIN)))
     costs = {
-        name: cost_s(lambda body=body: classify(Reply(200, body[:REPLY_BYTES_MAX]))) / plain_s  # type: ignore[misc]
+        name: cost_s(lambda body=body: classify(Reply(200, body[:REPLY_BYTES_MAX]))) / plain_s  # type: ignore[misc] # mypy infers no type for the default
         for name, body in (WHOLE | UNREADABLE | TWICE).items()
     }
     assert {name: times for name, times in costs.items() if times > TIMES_PLAIN_MAX} == {}
 
 
 def cost_s(work: Callable[[], object]) -> float:
-    """Return the processor's time for one run, the least of five."""
+    """Return the CPU time of one run, the smallest of five."""
     costs = []
     for _ in range(5):
         begun = time.process_time_ns()

@@ -1,4 +1,4 @@
-"""Odd replies with HTTP 200: what is not exactly a reply of table 4 is unknown, never applied or rejected."""
+"""Unusual replies with HTTP 200: whatever is not exactly a reply of table 4 is UNKNOWN."""
 
 import codecs
 import json
@@ -116,7 +116,7 @@ DATA = ["null", "{}", "[]", '""', '"text"', "0", "-1.50", "1e400", "true", "fals
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
-def test_what_is_no_reply_of_table_4_is_unknown(body: bytes) -> None:
+def test_body_that_is_not_a_reply_of_table_4_is_unknown(body: bytes) -> None:
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
     assert (verdict.http_status, verdict.reply) == (200, None)
@@ -124,7 +124,7 @@ def test_what_is_no_reply_of_table_4_is_unknown(body: bytes) -> None:
 
 @pytest.mark.parametrize(("field", "text", "code"), TYPES)
 def test_wrong_type_is_unknown_and_named(field: str, text: str, code: str) -> None:
-    """A number 0 is not the code "0", and "true" is not true: who writes those may mean anything."""
+    """The number 0 is not the code "0", and "true" is not true."""
     others = "" if field == "code" else f'"code":"{code}",'
     verdict = classify(Reply(200, f'{{{others}"{field}":{text}}}'.encode()))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
@@ -132,22 +132,22 @@ def test_wrong_type_is_unknown_and_named(field: str, text: str, code: str) -> No
 
 
 @pytest.mark.parametrize("body", TWICE.values(), ids=TWICE)
-def test_field_that_stands_twice_is_contradictory(body: bytes) -> None:
-    """Parsers differ in which one they take, so nobody knows which one is meant."""
+def test_repeated_field_is_contradictory(body: bytes) -> None:
+    """Parsers differ in which value they use, so the meaning is ambiguous."""
     verdict = classify(Reply(200, body))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONTRADICTORY)
 
 
 @pytest.mark.parametrize("code", ["0", "E1"])
 @pytest.mark.parametrize("data", DATA)
-def test_data_of_any_type_spoils_no_reply(data: str, code: str) -> None:
-    """Nothing of what a call came to is in it."""
+def test_data_may_have_any_type(data: str, code: str) -> None:
+    """The outcome does not depend on it."""
     outcome = Outcome.APPLIED if code == "0" else Outcome.REJECTED
     assert classify(Reply(200, f'{{"code":"{code}","data":{data}}}'.encode())).outcome is outcome
 
 
 @pytest.mark.parametrize("body", TOLERATED.values(), ids=TOLERATED)
-def test_what_table_4_leaves_open_does_not_spoil_a_success(body: bytes) -> None:
+def test_variations_that_table_4_allows_are_applied(body: bytes) -> None:
     assert classify(Reply(200, body)).outcome is Outcome.APPLIED
 
 
@@ -160,18 +160,18 @@ def test_code_that_only_looks_like_success_is_rejected(code: str) -> None:
 
 
 @pytest.mark.parametrize("tm", [2**63, -(2**63) - 1, 10**4000], ids=["above int64", "below int64", "4000 digits"])
-def test_time_beyond_int64_is_no_reply_of_table_4(tm: int) -> None:
+def test_tm_beyond_int64_is_not_a_reply_of_table_4(tm: int) -> None:
     verdict = classify(Reply(200, f'{{"code":"0","tm":{tm}}}'.encode()))
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
 
 
 @pytest.mark.parametrize("tm", [2**63 - 1, -(2**63), 0], ids=["max", "min", "zero"])
-def test_time_within_int64_is_read(tm: int) -> None:
+def test_tm_within_int64_is_accepted(tm: int) -> None:
     assert classify(Reply(200, f'{{"code":"0","tm":{tm}}}'.encode())).outcome is Outcome.APPLIED
 
 
-def test_verdict_does_not_depend_on_how_deep_the_caller_stands() -> None:
-    """Near the recursion limit a deep reply may become unreadable; it must not raise."""
+def test_verdict_does_not_depend_on_the_depth_of_the_call_stack() -> None:
+    """Near the recursion limit a deeply nested reply may become UNKNOWN; it must not raise."""
 
     def deeper(levels: int) -> Outcome:
         return deeper(levels - 1) if levels else classify(Reply(200, deep)).outcome

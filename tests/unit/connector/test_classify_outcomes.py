@@ -1,4 +1,4 @@
-"""One row for every rule that gives a call its outcome, and nothing that raises."""
+"""One row for every rule that decides the outcome of a call."""
 
 import pytest
 
@@ -31,31 +31,31 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
 }
 
 NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.TOO_LATE, Rule.BULKHEAD_FULL}
-"""Given by the activities, which alone can know."""
+"""Rules that only the activities can apply."""
 
 
-def judged(exchange: Exchange) -> tuple[Outcome, Rule]:
+def outcome_and_rule(exchange: Exchange) -> tuple[Outcome, Rule]:
     """Return outcome and rule of an exchange."""
     verdict = classify(exchange, "mine")
     return verdict.outcome, verdict.rule
 
 
 @pytest.mark.parametrize(("exchange", "outcome", "rule"), OUTCOMES.values(), ids=OUTCOMES)
-def test_exchange_has_this_outcome_by_this_rule(exchange: Exchange, outcome: Outcome, rule: Rule) -> None:
-    assert judged(exchange) == (outcome, rule)
+def test_exchange_has_its_outcome_and_rule(exchange: Exchange, outcome: Outcome, rule: Rule) -> None:
+    assert outcome_and_rule(exchange) == (outcome, rule)
 
 
-def test_every_rule_of_classify_has_its_row() -> None:
+def test_every_rule_of_classify_has_a_row() -> None:
     assert {rule for _, _, rule in OUTCOMES.values()} == set(Rule) - NOT_OF_CLASSIFY
 
 
-def test_a_rule_means_one_outcome_only() -> None:
+def test_each_rule_has_one_outcome() -> None:
     assert len({(outcome, rule) for _, outcome, rule in OUTCOMES.values()}) == len(set(Rule) - NOT_OF_CLASSIFY)
 
 
 @pytest.mark.parametrize("status", [status for status in range(100, 600) if status != 200])
-def test_no_status_but_200_is_ever_a_reply(status: int) -> None:
-    """Not even 2xx, redirects included, and whatever the body says."""
+def test_every_status_but_200_is_unknown(status: int) -> None:
+    """Other 2xx statuses and redirects too, whatever the body contains."""
     for body in (b'{"code":"0","ok":true,"fail":false}', b'{"code":"E1"}', b""):
         verdict = classify(Reply(status, body))
         assert (verdict.outcome, verdict.rule, verdict.http_status) == (UNKNOWN, Rule.HTTP_STATUS, status)
@@ -65,20 +65,20 @@ def test_no_status_but_200_is_ever_a_reply(status: int) -> None:
 @pytest.mark.parametrize("fail", [None, True, False])
 @pytest.mark.parametrize("ok", [None, True, False])
 @pytest.mark.parametrize("code", ["0", "E1", ""])
-def test_code_ok_and_fail_agree_or_the_reply_counts_for_nothing(
+def test_reply_is_unknown_if_ok_or_fail_disagrees_with_the_code(
     *, code: str, ok: bool | None, fail: bool | None
 ) -> None:
     words = {None: "null", True: "true", False: "false"}
     body = f'{{"code":"{code}","ok":{words[ok]},"fail":{words[fail]}}}'.encode()
     success = code == "0"
     if ok is (not success) or fail is success:
-        assert judged(Reply(200, body)) == (UNKNOWN, Rule.CONTRADICTORY)
+        assert outcome_and_rule(Reply(200, body)) == (UNKNOWN, Rule.CONTRADICTORY)
     else:
         expected = (APPLIED, Rule.CODE_SUCCESS) if success else (REJECTED, Rule.CODE_FAILURE)
-        assert judged(Reply(200, body)) == expected
+        assert outcome_and_rule(Reply(200, body)) == expected
 
 
-def test_success_verdict_carries_what_the_audit_needs() -> None:
+def test_success_verdict_contains_what_the_audit_needs() -> None:
     verdict = classify(Reply(200, b'{"code":"0","msg":"done","trace":"t-1","tm":12}'))
     reply = ReplyRecord(code="0", msg="done", trace="t-1", tm=12)
     assert verdict == Verdict(outcome=APPLIED, rule=Rule.CODE_SUCCESS, detail="code '0'", http_status=200, reply=reply)
@@ -91,12 +91,12 @@ def test_contradictory_verdict_names_the_contradiction() -> None:
     assert verdict.http_status == 200
 
 
-def test_empty_texts_are_kept_as_they_came() -> None:
+def test_empty_texts_are_kept() -> None:
     body = b'{"code":"","bizCode":"","msg":"","trace":"","msgParams":""}'
     assert classify(Reply(200, body)).reply == ReplyRecord(code="", biz_code="", msg="", trace="", msg_params="")
 
 
-def test_oversized_is_never_read_even_if_the_cut_is_json() -> None:
+def test_oversized_reply_is_not_parsed_even_if_the_part_read_is_json() -> None:
     verdict = classify(Reply(200, b'{"code":"0"}' + b" " * 100, oversized=True))
     assert (verdict.outcome, verdict.detail) == (UNKNOWN, "reply larger than 112 bytes")
 

@@ -37,7 +37,7 @@ likely: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def near_replies(draw: st.DrawFn) -> bytes:
-    """Draw the text of a reply that is right, nearly right, or wrong in one or two places."""
+    """Draw a reply that is correct, or wrong in one or two places."""
     names = draw(st.lists(st.sampled_from(["code", "ok", "fail", *TYPES, "extra"]), max_size=7))
     if draw(st.integers(0, 4)):
         names = list(dict.fromkeys(["code", *names]))
@@ -52,7 +52,7 @@ def near_replies(draw: st.DrawFn) -> bytes:
 
 
 @given(st.sampled_from([200, 200, 200, 201, 302, 500]), st.binary(max_size=200), st.booleans())
-def test_random_bytes_have_exactly_one_outcome(status: int, body: bytes, oversized: bool) -> None:  # noqa: FBT001
+def test_random_bytes_have_exactly_one_outcome(status: int, body: bytes, oversized: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
     check(status, body, oversized=oversized)
 
 
@@ -82,7 +82,7 @@ def test_any_json_has_exactly_one_outcome(value: object) -> None:
 
 
 @given(st.text(max_size=400), st.booleans())
-def test_no_reply_is_never_more_than_unknown(detail: str, deadline_passed: bool) -> None:  # noqa: FBT001
+def test_no_reply_is_always_unknown(detail: str, deadline_passed: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
     assert classify(NoReply(deadline_passed, detail)).outcome is Outcome.UNKNOWN
     assert classify(NotSent(detail)).outcome is Outcome.NOT_SENT
 

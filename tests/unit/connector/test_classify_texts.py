@@ -1,4 +1,4 @@
-"""What a verdict quotes is bounded and can be shown anywhere: no control characters, no lone surrogates."""
+"""Texts in a verdict are bounded and printable: without control characters and lone surrogates."""
 
 import json
 
@@ -23,7 +23,7 @@ def showable(verdict: Verdict) -> bool:
 
 
 def read(**fields: object) -> ReplyRecord:
-    """Return what the audit keeps of a reply with these fields."""
+    """Return the audit's record of a reply with these fields."""
     verdict = classify(Reply(200, json.dumps({"code": "E1", **fields}, ensure_ascii=False).encode()))
     assert verdict.reply is not None
     assert showable(verdict)
@@ -74,19 +74,19 @@ def test_nothing_unprintable_reaches_the_audit(exchange: Exchange) -> None:
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
-def test_replaced_characters_leave_a_mark() -> None:
+def test_replaced_characters_are_visible() -> None:
     reply = classify(Reply(200, b'{"code":"E\\u0000","msg":"a\\u0007b"}')).reply
     assert reply == ReplyRecord(code="E\N{REPLACEMENT CHARACTER}", msg="a\N{REPLACEMENT CHARACTER}b")
 
 
-def test_unreadable_reply_is_quoted_from_its_beginning() -> None:
+def test_beginning_of_an_unreadable_reply_is_quoted() -> None:
     verdict = classify(Reply(200, b"<html>" + b"x" * 5000))
     assert verdict.detail.startswith("not JSON; begins '<html>xxx")
     assert len(verdict.detail) < 200
 
 
 @pytest.mark.parametrize("code", ["US_0000001" + "\x00" * 60, "US_0000001" + " " * 60, "0" + "\x00" * 70])
-def test_cut_code_never_turns_into_another_code(code: str) -> None:
+def test_code_that_is_cut_never_becomes_another_code(code: str) -> None:
     verdict = classify(Reply(200, json.dumps({"code": code}).encode()))
     assert verdict.reply is not None
     assert verdict.reply.code not in {"0", "US_0000001", "US_0000002"}

@@ -1,4 +1,4 @@
-"""What the other side sends is bounded and never obeyed: size, redirects, compression, cookies, proxies."""
+"""Replies are bounded, and their instructions are ignored: size, redirects, compression, cookies, proxies."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from connector.exchange import REPLY_BYTES_MAX, Reply, exchange, progress_hooks
 from settlement.calls import Rule
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
-    PATIENT,
+    LONG_DEADLINES,
     SUCCESS,
     Peer,
     adjust,
@@ -29,12 +29,12 @@ BLOCK = b" " * 65536
 
 
 def padded(size: int) -> bytes:
-    """Return a successful reply of exactly so many bytes."""
+    """Return a successful reply of exactly `size` bytes."""
     return SUCCESS + b" " * (size - len(SUCCESS))
 
 
 def chunk(body: bytes) -> bytes:
-    """Return a body as one chunk, and the end."""
+    """Return a body as one chunk and the final chunk."""
     return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
@@ -62,8 +62,8 @@ async def test_reply_one_byte_larger_is_oversized(form: Form) -> None:
     assert verdict.detail == f"reply larger than {REPLY_BYTES_MAX} bytes"
 
 
-async def test_endless_reply_is_left_at_the_limit() -> None:
-    """The call ends at once and the connection goes: only what lies in buffers has been taken."""
+async def test_endless_reply_is_abandoned_at_the_limit() -> None:
+    """The call ends at once and the connection is closed; only data in buffers was received."""
     gone = asyncio.Event()
     sent = 0
 
@@ -86,10 +86,10 @@ async def test_endless_reply_is_left_at_the_limit() -> None:
     assert sent < 64 * 1024 * 1024
 
 
-async def test_no_more_than_the_limit_is_handed_on() -> None:
+async def test_no_more_than_the_limit_is_returned() -> None:
     answer = closing_after(b"HTTP/1.0 200 OK\r\n\r\n" + padded(3 * REPLY_BYTES_MAX))
     async with broker(answer) as there, aiohttp.ClientSession(trace_configs=[progress_hooks()]) as session:
-        result = await exchange(session, URL(there.url), {}, b"{}", PATIENT)
+        result = await exchange(session, URL(there.url), {}, b"{}", LONG_DEADLINES)
     assert result == Reply(200, padded(REPLY_BYTES_MAX), oversized=True)
 
 
@@ -102,7 +102,7 @@ async def test_size_of_an_error_page_does_not_hide_its_status() -> None:
 
 @pytest.mark.parametrize("status", ["300 Choices", "301 Moved", "302 Found", "303 Other", "307 Temp", "308 Perm"])
 async def test_redirect_is_not_followed(status: str) -> None:
-    """An order must not go to an address that nobody configured; not even to another path of the same."""
+    """An order must not be sent to an address or path that is not configured."""
     async with broker(sending(reply())) as elsewhere:
         for location in (f"{elsewhere.url}/", "/again", "//127.0.0.1/"):
             answer = sending(reply(SUCCESS, f"Location: {location}", status=status))
@@ -126,8 +126,8 @@ async def test_no_status_makes_the_client_send_again(status: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "identity"])
-async def test_compressed_reply_is_not_unfolded(encoding: str) -> None:
-    """A few bytes could unfold without bound. None is asked for; what is named so is read as it stands."""
+async def test_compressed_reply_is_not_decompressed(encoding: str) -> None:
+    """A few bytes could expand without limit. Compression is not requested, and a compressed body is read as it is."""
     packed = b"\x1f\x8b\x08\x00" + b"\x00" * 16
     for body, outcome in ((packed, Outcome.UNKNOWN), (SUCCESS, Outcome.APPLIED)):
         answer = sending(reply(body, f"Content-Encoding: {encoding}"))
@@ -147,7 +147,7 @@ async def test_cookies_are_not_kept() -> None:
 
 
 async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where orders go is configuration of this client alone."""
+    """Only the configuration decides where orders are sent."""
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     async with broker(sending(reply())) as there, broker(sending(reply())) as proxy:

@@ -1,4 +1,4 @@
-"""Connections that break or never come about: sent once at most, and never taken for more than is known."""
+"""Connections that break or are never established: a request is sent at most once, and the outcome is correct."""
 
 import asyncio
 import socket
@@ -9,8 +9,8 @@ from connector import ExternalSystem, ExternalSystemConfig
 from settlement.calls import Rule
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
-    BRIEF,
-    HASTY,
+    SHORT_CONNECT_DEADLINE,
+    SHORT_REPLY_DEADLINE,
     SUCCESS,
     Answer,
     Peer,
@@ -41,17 +41,17 @@ BROKEN: dict[str, Answer] = {
     "closed after an interim reply": closing_after(b"HTTP/1.1 100 Continue\r\n\r\n"),
     "no HTTP": closing_after(b"220 mail.example ESMTP\r\n\r\n"),
     "TLS alert": closing_after(b"\x15\x03\x01\x00\x02\x02\x28"),
-    "length that is no number": closing_after(HEAD + b"Content-Length: x\r\n\r\n" + SUCCESS),
+    "length that is not a number": closing_after(HEAD + b"Content-Length: x\r\n\r\n" + SUCCESS),
     "negative length": closing_after(HEAD + b"Content-Length: -1\r\n\r\n" + SUCCESS),
     "two lengths": closing_after(HEAD + b"Content-Length: 35\r\nContent-Length: 12\r\n\r\n" + SUCCESS),
     "length and chunks": closing_after(HEAD + b"Content-Length: 35\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    "chunk size that is no number": closing_after(CHUNKED + b"xyz\r\n" + SUCCESS),
+    "chunk size that is not a number": closing_after(CHUNKED + b"xyz\r\n" + SUCCESS),
     "NUL in a header": closing_after(HEAD + b"X\x00: 1\r\n\r\n"),
     "header without an end": sending(HEAD + b"X: " + b"x" * 20_000),
     "a thousand headers": closing_after(HEAD + b"X: y\r\n" * 1000 + b"\r\n"),
 }
 
-SOUND: dict[str, bytes] = {
+ACCEPTABLE: dict[str, bytes] = {
     "HTTP/1.0 to the end of the connection": b"HTTP/1.0 200 OK\r\n\r\n" + SUCCESS,
     "HTTP/1.1 to the end of the connection": HEAD + b"\r\n" + SUCCESS,
     "chunks": CHUNKED + b"3\r\n" + SUCCESS[:3] + b"\r\n20\r\n" + SUCCESS[3:] + b"\r\n0\r\n\r\n",
@@ -65,7 +65,7 @@ SOUND: dict[str, bytes] = {
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
 async def test_connection_that_breaks_after_sending_is_unknown(answer: Answer) -> None:
-    """The broker has the request and may have carried it out: never not sent, and never sent again."""
+    """The broker has the request and may have carried it out: it is UNKNOWN, and it is not sent again."""
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         verdict = await adjust(system)
         assert len(there.requests) == 1
@@ -73,8 +73,8 @@ async def test_connection_that_breaks_after_sending_is_unknown(answer: Answer) -
     assert verdict.http_status is None
 
 
-async def test_chunk_broken_in_mid_body_is_unknown() -> None:
-    """Its rule is left open: the client's parser may notice at once or let the deadline pass."""
+async def test_invalid_chunk_in_the_body_is_unknown() -> None:
+    """The rule may differ: the client's parser may notice at once or only the deadline may end the call."""
 
     async def answer(peer: Peer) -> None:
         await peer.send(CHUNKED + b"23\r\n" + SUCCESS)
@@ -82,12 +82,12 @@ async def test_chunk_broken_in_mid_body_is_unknown() -> None:
         peer.close()
 
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        assert (await adjust(system, BRIEF)).outcome is Outcome.UNKNOWN
+        assert (await adjust(system, SHORT_REPLY_DEADLINE)).outcome is Outcome.UNKNOWN
         assert len(there.requests) == 1
 
 
-@pytest.mark.parametrize("sent", SOUND.values(), ids=SOUND)
-async def test_every_sound_form_of_a_reply_is_read(sent: bytes) -> None:
+@pytest.mark.parametrize("sent", ACCEPTABLE.values(), ids=ACCEPTABLE)
+async def test_every_correct_form_of_a_reply_is_accepted(sent: bytes) -> None:
     async with broker(closing_after(sent)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         assert (await adjust(system)).outcome is Outcome.APPLIED
 
@@ -101,21 +101,21 @@ async def test_refused_connection_is_not_sent() -> None:
     assert (verdict.outcome, verdict.rule) == (Outcome.NOT_SENT, Rule.NOT_CONNECTED)
 
 
-async def test_connection_that_never_comes_about_is_not_sent() -> None:
-    """The connect deadline alone ends it; the reply's has not begun."""
+async def test_connection_that_is_never_established_is_not_sent() -> None:
+    """The connect deadline ends the call; the deadline of the reply has not started."""
     loop = asyncio.get_running_loop()
     with full_listener() as url:
         async with ExternalSystem(ExternalSystemConfig(url)) as system:
             begun = loop.time()
-            verdict = await adjust(system, HASTY)
+            verdict = await adjust(system, SHORT_CONNECT_DEADLINE)
             lasted = loop.time() - begun
     assert (verdict.outcome, verdict.rule) == (Outcome.NOT_SENT, Rule.NOT_CONNECTED)
     assert verdict.detail == "no connection within 0.3 s"
     assert 0.29 <= lasted < 6
 
 
-async def test_waiting_for_a_free_connection_is_waiting_to_connect() -> None:
-    """With every connection taken, the call is not sent, and the broker never hears of it."""
+async def test_call_that_gets_no_free_connection_is_not_sent() -> None:
+    """If every connection is in use, the broker does not receive the call."""
     reached = asyncio.Event()
 
     async def answer(peer: Peer) -> None:
@@ -127,19 +127,19 @@ async def test_waiting_for_a_free_connection_is_waiting_to_connect() -> None:
         async with ExternalSystem(config) as system, asyncio.TaskGroup() as calls:
             first = calls.create_task(adjust(system))
             await reached.wait()
-            assert (await adjust(system, HASTY)).outcome is Outcome.NOT_SENT
+            assert (await adjust(system, SHORT_CONNECT_DEADLINE)).outcome is Outcome.NOT_SENT
             assert len(there.requests) == 1
             first.cancel()
 
 
 @pytest.mark.parametrize("url", ["http://", "ftp://127.0.0.1", "nonsense"])
-async def test_address_that_leads_nowhere_is_not_sent(url: str) -> None:
+async def test_call_to_an_invalid_address_is_not_sent(url: str) -> None:
     async with ExternalSystem(ExternalSystemConfig(url)) as system:
         assert (await adjust(system)).outcome is Outcome.NOT_SENT
 
 
-async def test_failure_is_described_without_the_address() -> None:
-    """A base URL may carry a secret; the audit shows the kind of failure and the system's own text only."""
+async def test_description_of_a_failure_does_not_contain_the_address() -> None:
+    """A base URL may contain a secret; the audit shows only the type of the error and the system's text."""
     with socket.socket() as bound_but_not_listening:
         bound_but_not_listening.bind(("127.0.0.1", 0))
         refused = f"http://user:hunter2@127.0.0.1:{bound_but_not_listening.getsockname()[1]}/secret"

@@ -1,4 +1,4 @@
-"""One total deadline, from our send to the last byte: whatever trickles in, the call ends and is unknown."""
+"""One deadline from the send to the last byte of the reply: a call without a complete reply by then is UNKNOWN."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from settlement.calls import Rule
 from settlement.reply_record import ReplyRecord
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
-    BRIEF,
+    SHORT_REPLY_DEADLINE,
     SUCCESS,
     Answer,
     Peer,
@@ -26,11 +26,11 @@ DRIP_S = 0.02
 
 
 def dripping(begin: bytes, drop: bytes) -> Answer:
-    """Begin a reply and keep it alive for ever, a drop at a time, far more often than the deadline."""
+    """Start a reply and send `drop` for ever, with intervals much shorter than the deadline."""
 
     async def answer(peer: Peer) -> None:
         await peer.send(begin)
-        while not await peer.left_within(DRIP_S):
+        while not await peer.disconnected_within(DRIP_S):
             await peer.send(drop)
 
     return answer
@@ -52,25 +52,25 @@ NEVER_WHOLE: dict[str, Answer] = {
 }
 
 
-async def test_whole_reply_in_time_is_applied() -> None:
+async def test_complete_reply_in_time_is_applied() -> None:
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         verdict = await adjust(system)
     assert (verdict.outcome, verdict.rule) == (Outcome.APPLIED, Rule.CODE_SUCCESS)
 
 
-async def test_reply_in_pieces_is_applied_once_whole() -> None:
+async def test_reply_in_pieces_is_applied_when_complete() -> None:
     pieces = [bytes([byte]) for byte in reply()]
     async with broker(sending(*pieces)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         assert (await adjust(system)).outcome is Outcome.APPLIED
 
 
 @pytest.mark.parametrize("answer", NEVER_WHOLE.values(), ids=NEVER_WHOLE)
-async def test_reply_that_is_not_whole_in_time_is_unknown(answer: Answer) -> None:
-    """The call ends at the deadline, not before and not with the broker's patience; it is sent once."""
+async def test_reply_that_is_not_complete_in_time_is_unknown(answer: Answer) -> None:
+    """The call ends at the deadline, neither before nor when the broker ends it; it is sent once."""
     loop = asyncio.get_running_loop()
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         begun = loop.time()
-        verdict = await adjust(system, BRIEF)
+        verdict = await adjust(system, SHORT_REPLY_DEADLINE)
         lasted = loop.time() - begun
         assert len(there.requests) == 1
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.DEADLINE)
@@ -78,16 +78,16 @@ async def test_reply_that_is_not_whole_in_time_is_unknown(answer: Answer) -> Non
     assert 0.29 <= lasted < 6
 
 
-async def test_connection_is_dropped_at_the_deadline() -> None:
-    """The broker learns that nobody listens any more, and a late reply has no call to arrive at."""
+async def test_connection_is_closed_at_the_deadline() -> None:
+    """So the broker sees the end of the call, and a late reply cannot reach another call."""
     left = asyncio.Event()
 
     async def answer(peer: Peer) -> None:
-        if await peer.left_within(10):
+        if await peer.disconnected_within(10):
             left.set()
 
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        await adjust(system, BRIEF)
+        await adjust(system, SHORT_REPLY_DEADLINE)
         async with asyncio.timeout(10):
             await left.wait()
 
@@ -104,13 +104,13 @@ async def test_late_reply_never_answers_the_next_call() -> None:
         await peer.send(reply(b'{"code":"E2"}'))
 
     async with broker(in_turn(late, prompt)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        first, second = await adjust(system, BRIEF), await adjust(system)
+        first, second = await adjust(system, SHORT_REPLY_DEADLINE), await adjust(system)
         assert [request.connection for request in there.requests] == [1, 2]
     assert (first.rule, second.reply) == (Rule.DEADLINE, ReplyRecord(code="E2"))
 
 
-async def test_whoever_cancels_the_call_is_heard() -> None:
-    """A worker's shutdown must not be taken for a deadline."""
+async def test_cancellation_of_the_call_is_raised() -> None:
+    """A worker's shutdown must not look like a deadline."""
     reached = asyncio.Event()
 
     async def answer(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a broker sends: one outcome, unknown unless the reply is wholly right, no exception, one request."""
+"""Whatever a broker sends: UNKNOWN unless the reply is completely correct, no exception, one request."""
 
 import asyncio
 import json
@@ -10,14 +10,22 @@ import pytest
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from settlement.calls import Rule, Verdict
 from settlement.states import Outcome
-from tests.unit.connector.hostile_replies import CHUNKS, COMPRESSED, ENDLESS, HEADS, LENGTHS, SOUND
-from tests.unit.connector.raw_broker import BRIEF, PATIENT, Answer, adjust, broker, closing_after, reply
+from tests.unit.connector.hostile_replies import ACCEPTABLE, CHUNKS, COMPRESSED, ENDLESS, HEADS, LENGTHS
+from tests.unit.connector.raw_broker import (
+    LONG_DEADLINES,
+    SHORT_REPLY_DEADLINE,
+    Answer,
+    adjust,
+    broker,
+    closing_after,
+    reply,
+)
 
 BYTES_MAX = 32 * 1024 * 1024
 
 
-async def verdict_on(answer: Answer, deadlines: Deadlines = PATIENT) -> Verdict:
-    """Send the order once and return what came of it."""
+async def verdict_on(answer: Answer, deadlines: Deadlines = LONG_DEADLINES) -> Verdict:
+    """Send the order once and return the verdict."""
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         verdict = await adjust(system, deadlines)
         assert len(there.requests) == 1
@@ -25,20 +33,20 @@ async def verdict_on(answer: Answer, deadlines: Deadlines = PATIENT) -> Verdict:
 
 
 @pytest.mark.parametrize("answer", HEADS.values(), ids=HEADS)
-async def test_head_that_is_none_is_unknown(answer: Answer) -> None:
+async def test_invalid_head_is_unknown(answer: Answer) -> None:
     verdict = await verdict_on(answer)
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONNECTION_BROKEN)
 
 
 @pytest.mark.parametrize("answer", LENGTHS.values(), ids=LENGTHS)
-async def test_length_that_is_not_the_bodys_is_unknown(answer: Answer) -> None:
-    """Even where the bytes that came are a whole success: some of the reply is missing, or some is another's."""
+async def test_wrong_content_length_is_unknown(answer: Answer) -> None:
+    """Even if the bytes are a complete success: part of the reply is missing or belongs to another reply."""
     verdict = await verdict_on(answer)
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONNECTION_BROKEN)
 
 
 @pytest.mark.parametrize("answer", CHUNKS.values(), ids=CHUNKS)
-async def test_chunks_that_do_not_add_up_are_unknown(answer: Answer) -> None:
+async def test_invalid_chunks_are_unknown(answer: Answer) -> None:
     verdict = await verdict_on(answer)
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.CONNECTION_BROKEN)
 
@@ -48,21 +56,21 @@ async def test_compressed_success_is_unknown() -> None:
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.UNREADABLE)
 
 
-@pytest.mark.parametrize("answer", SOUND.values(), ids=SOUND)
-async def test_odd_reply_that_is_wholly_right_is_read(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", ACCEPTABLE.values(), ids=ACCEPTABLE)
+async def test_unusual_but_correct_reply_is_accepted(answer: Answer) -> None:
     assert (await verdict_on(answer)).outcome is Outcome.APPLIED
 
 
 @pytest.mark.parametrize(("answer", "rules"), ENDLESS.values(), ids=ENDLESS)
-async def test_reply_without_an_end_is_left(answer: Answer, rules: set[Rule]) -> None:
-    """At the deadline at the latest, or as soon as it is too large or no HTTP."""
-    verdict = await verdict_on(answer, BRIEF)
+async def test_reply_without_an_end_is_abandoned(answer: Answer, rules: set[Rule]) -> None:
+    """At the deadline at the latest, or as soon as it is too large or not HTTP."""
+    verdict = await verdict_on(answer, SHORT_REPLY_DEADLINE)
     assert verdict.outcome is Outcome.UNKNOWN
     assert verdict.rule in rules
 
 
 async def test_reply_cut_anywhere_is_unknown() -> None:
-    """Only its last byte makes a success of it."""
+    """It is a success only with its last byte."""
     whole = reply()
     for length in range(len(whole)):
         assert (await verdict_on(closing_after(whole[:length]))).outcome is Outcome.UNKNOWN
@@ -70,13 +78,13 @@ async def test_reply_cut_anywhere_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("answer", [each for each, _ in ENDLESS.values()], ids=ENDLESS)
-async def test_reply_without_an_end_takes_no_memory(answer: Answer) -> None:
-    """A process of its own calls the flooding broker; its peak may not grow with what it is sent."""
+async def test_reply_without_an_end_uses_no_memory(answer: Answer) -> None:
+    """A separate process calls the flooding broker; its peak memory must not grow with the data sent."""
     async with broker(answer) as there:
         client = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.unit.connector.measured_client", there.url, stdout=asyncio.subprocess.PIPE
         )
-        told, _ = await client.communicate()
-    measured: dict[str, Any] = json.loads(told)
+        output, _ = await client.communicate()
+    measured: dict[str, Any] = json.loads(output)
     assert measured["outcome"] == Outcome.UNKNOWN
     assert measured["bytes"] < BYTES_MAX

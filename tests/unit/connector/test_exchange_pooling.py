@@ -1,4 +1,4 @@
-"""Connections are reused; a reused one must never repeat a request nor answer it with another's reply."""
+"""Connections are reused; a reused connection must not repeat a request or return the reply to another one."""
 
 import asyncio
 
@@ -6,9 +6,9 @@ from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
 from settlement.calls import Rule
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
-    BRIEF,
+    LONG_DEADLINES,
     ORDER,
-    PATIENT,
+    SHORT_REPLY_DEADLINE,
     Peer,
     adjust,
     broker,
@@ -21,7 +21,7 @@ from tests.unit.connector.raw_broker import (
 )
 
 
-async def test_calls_one_after_another_share_a_connection() -> None:
+async def test_successive_calls_share_a_connection() -> None:
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         for _ in range(5):
             assert (await adjust(system)).outcome is Outcome.APPLIED
@@ -29,7 +29,7 @@ async def test_calls_one_after_another_share_a_connection() -> None:
 
 
 async def test_post_on_a_connection_that_just_closed_is_not_repeated() -> None:
-    """A POST that may have arrived is never sent again by itself, as HTTP clients like to do."""
+    """A POST that may have arrived is not sent again automatically, as some HTTP clients do."""
     for last in (closing_after(), resetting_after()):
         answer = in_turn(sending(reply()), last)
         async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
@@ -39,11 +39,11 @@ async def test_post_on_a_connection_that_just_closed_is_not_repeated() -> None:
             assert [request.connection for request in there.requests] == [1, 1]
 
 
-async def test_connection_closed_while_idle_costs_at_most_its_own_call() -> None:
-    """Noticed in time, the call goes over a new connection; not noticed, it is unknown; twice it is never sent."""
+async def test_connection_closed_while_idle_affects_at_most_one_call() -> None:
+    """If the close is noticed, the call uses a new connection; if not, it is UNKNOWN. It is never sent twice."""
     async with broker(closing_after(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         traces = [f"t-{each}" for each in range(8)]
-        verdicts = [await system.adjust(ORDER, CallHeaders(trace), PATIENT) for trace in traces]
+        verdicts = [await system.adjust(ORDER, CallHeaders(trace), LONG_DEADLINES) for trace in traces]
         heard = [request.headers["trace"] for request in there.requests]
     assert {verdict.outcome for verdict in verdicts} <= {Outcome.APPLIED, Outcome.UNKNOWN}
     assert len(set(heard)) == len(heard)
@@ -51,7 +51,7 @@ async def test_connection_closed_while_idle_costs_at_most_its_own_call() -> None
     assert applied <= set(heard)
 
 
-async def test_connection_is_not_reused_when_the_broker_says_so() -> None:
+async def test_connection_is_not_reused_if_the_broker_asks_to_close_it() -> None:
     answer = sending(reply(b'{"code":"0"}', "Connection: close"))
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         for _ in range(3):
@@ -60,22 +60,22 @@ async def test_connection_is_not_reused_when_the_broker_says_so() -> None:
 
 
 async def test_connection_of_an_unknown_call_is_not_reused() -> None:
-    """What still comes on it would be the last call's."""
+    """Data that arrives on it later belongs to the earlier call."""
     async with broker(in_turn(silence, sending(reply()))) as there:
         async with ExternalSystem(ExternalSystemConfig(there.url)) as system:
-            assert (await adjust(system, BRIEF)).outcome is Outcome.UNKNOWN
+            assert (await adjust(system, SHORT_REPLY_DEADLINE)).outcome is Outcome.UNKNOWN
             assert (await adjust(system)).outcome is Outcome.APPLIED
         assert [request.connection for request in there.requests] == [1, 2]
 
 
-async def test_second_reply_in_one_go_never_answers_the_next_call() -> None:
+async def test_second_reply_at_once_never_answers_the_next_call() -> None:
     answer = in_turn(sending(reply() + reply()), sending(reply(b'{"code":"E2"}')))
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         assert (await adjust(system)).outcome is Outcome.APPLIED
         assert (await adjust(system)).outcome is not Outcome.APPLIED
 
 
-async def test_reply_that_nobody_asked_for_never_answers_the_next_call() -> None:
+async def test_unexpected_reply_never_answers_the_next_call() -> None:
     """A stray reply on an idle connection, such as a doubled one, says nothing about the next order.
 
     It names the trace of the order before, which table 4 makes equal to the request's.
@@ -90,23 +90,23 @@ async def test_reply_that_nobody_asked_for_never_answers_the_next_call() -> None
 
     refused = sending(reply(b'{"code":"E2","trace":"second"}'))
     async with broker(in_turn(doubled, refused)) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        first = await system.adjust(ORDER, CallHeaders("first"), PATIENT)
+        first = await system.adjust(ORDER, CallHeaders("first"), LONG_DEADLINES)
         first_over.set()
         await stray_sent.wait()
-        await a_round_trip_elsewhere()
-        second = await system.adjust(ORDER, CallHeaders("second"), PATIENT)
+        await round_trip_on_another_connection()
+        second = await system.adjust(ORDER, CallHeaders("second"), LONG_DEADLINES)
     assert first.outcome is Outcome.APPLIED
     assert second.outcome is not Outcome.APPLIED
 
 
-async def a_round_trip_elsewhere() -> None:
-    """Let the event loop read everything that has arrived so far."""
+async def round_trip_on_another_connection() -> None:
+    """Let the event loop read all data that has arrived so far."""
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         await adjust(system)
 
 
 async def test_calls_at_once_each_get_their_own_reply() -> None:
-    """All are in flight together before the first is answered, and each reply repeats its request's trace."""
+    """All are in flight before the first is answered, and each reply has the trace of its request."""
     calls = 30
     all_here = asyncio.Barrier(calls)
 
@@ -116,6 +116,6 @@ async def test_calls_at_once_each_get_their_own_reply() -> None:
 
     async with broker(echo) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         traces = [f"t-{each}" for each in range(calls)]
-        verdicts = await asyncio.gather(*(system.adjust(ORDER, CallHeaders(trace), PATIENT) for trace in traces))
+        verdicts = await asyncio.gather(*(system.adjust(ORDER, CallHeaders(trace), LONG_DEADLINES) for trace in traces))
         assert [verdict.reply and verdict.reply.code for verdict in verdicts] == traces
         assert there.connections == calls

@@ -1,4 +1,4 @@
-"""Random damage to a reply's bytes on the wire: one verdict, no exception, sent once, in time."""
+"""Replies with random damage: one verdict, no exception, one request, in time."""
 
 import asyncio
 
@@ -9,20 +9,20 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import Peer, adjust, broker, reply
 
-SOUND = [
+ACCEPTABLE = [
     [reply(b'{"code":"E1"}')],
     [b"HTTP/1.1 200 OK\r\n", b"Content-Length: 13\r\n\r\n", b'{"code":', b'"E1"}'],
     [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b'd\r\n{"code":"E1"}\r\n', b"0\r\n\r\n"],
     [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n", b'{"code":"E1"}'],
 ]
 DEADLINES = Deadlines(connect_s=10, reply_s=0.2)
-"""Short: some damage makes a reply that never ends."""
+"""Short, because some damage makes a reply that never ends."""
 
 
 @st.composite
 def damaged(draw: st.DrawFn) -> list[bytes]:
-    """Draw a reply in parts, with a few bytes changed, removed or put in. It never says code 0."""
-    parts = [bytearray(part) for part in draw(st.sampled_from(SOUND))]
+    """Draw a reply in parts, with a few bytes changed, removed or inserted. Its code is never 0."""
+    parts = [bytearray(part) for part in draw(st.sampled_from(ACCEPTABLE))]
     for _ in range(draw(st.integers(0, 3))):
         part = draw(st.sampled_from(parts))
         place = draw(st.integers(0, len(part)))
@@ -39,7 +39,7 @@ async def test_damaged_reply_is_never_applied_and_never_raises(parts: list[bytes
     async def answer(peer: Peer) -> None:
         for part in parts:
             await peer.send(part)
-            if await peer.left_within(0.001):
+            if await peer.disconnected_within(0.001):
                 return
         peer.close()
 

@@ -1,4 +1,4 @@
-"""What really goes over the wire: method, path, headers and body bytes of each operation."""
+"""The request of each operation as it is sent: method, path, headers and body bytes."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from settlement.calls import Verdict
 from settlement.states import Outcome
-from tests.unit.connector.raw_broker import ORDER, PATIENT, Request, broker, reply, sending
+from tests.unit.connector.raw_broker import LONG_DEADLINES, ORDER, Request, broker, reply, sending
 
 CANCEL = CancelAdjustBody.undoing(ORDER, number="CA1-1", request_time_ms=1_760_000_003_000, remark="no reply in time")
 CANCEL_OPERATION = CancelOperationBody.undoing(
@@ -20,9 +20,9 @@ CANCEL_OPERATION = CancelOperationBody.undoing(
 )
 Call = Callable[[ExternalSystem, CallHeaders], Awaitable[Verdict]]
 OPERATIONS: dict[str, Call] = {
-    "adjust": lambda system, headers: system.adjust(ORDER, headers, PATIENT),
-    "cancel adjust": lambda system, headers: system.cancel_adjust(CANCEL, headers, PATIENT),
-    "cancel operation": lambda system, headers: system.cancel_adjust(CANCEL_OPERATION, headers, PATIENT),
+    "adjust": lambda system, headers: system.adjust(ORDER, headers, LONG_DEADLINES),
+    "cancel adjust": lambda system, headers: system.cancel_adjust(CANCEL, headers, LONG_DEADLINES),
+    "cancel operation": lambda system, headers: system.cancel_adjust(CANCEL_OPERATION, headers, LONG_DEADLINES),
 }
 PATHS = {
     "adjust": "/",
@@ -45,7 +45,7 @@ each_operation = pytest.mark.parametrize("operation", list(OPERATIONS))
 
 
 async def sent(operation: str, headers: CallHeaders, *, times: int = 1) -> list[Request]:
-    """Make one call so many times and return what the broker heard."""
+    """Make one call `times` times and return the requests that the broker received."""
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         for _ in range(times):
             assert (await OPERATIONS[operation](system, headers)).outcome is Outcome.APPLIED
@@ -59,7 +59,7 @@ async def test_request_is_a_post_to_the_published_path(operation: str) -> None:
 
 
 @each_operation
-async def test_body_is_the_contracts_object_and_nothing_more(operation: str) -> None:
+async def test_body_is_exactly_the_contracts_object(operation: str) -> None:
     [request] = await sent(operation, CallHeaders("t-1", 7))
     assert request.body == BODIES[operation]
     assert request.headers["Content-Type"] == "application/json"
@@ -67,7 +67,7 @@ async def test_body_is_the_contracts_object_and_nothing_more(operation: str) -> 
 
 @each_operation
 async def test_repeated_call_sends_the_same_bytes(operation: str) -> None:
-    """A repeated request is the same request: byte for byte, under the same trace."""
+    """A repeated request has the same bytes and the same trace."""
     first, second = await sent(operation, CallHeaders("t-1", 7), times=2)
     assert first.body == second.body
     assert first.line == second.line
@@ -82,8 +82,8 @@ async def test_repeated_call_sends_the_same_bytes(operation: str) -> None:
         ("cancel operation", {"trace"}),
     ],
 )
-async def test_headers_are_the_contracts_to_the_letter(operation: str, named: set[str]) -> None:
-    """`companyId` stands there only where there is one, and `timestamp` never for cancel operation."""
+async def test_headers_are_exactly_those_of_the_contract(operation: str, named: set[str]) -> None:
+    """`companyId` is sent only if there is one, and `timestamp` never for cancel operation."""
     [without] = await sent(operation, CallHeaders("t-1"))
     [with_company] = await sent(operation, CallHeaders("t-1", 7))
     assert set(without.headers) - OF_HTTP == named
@@ -98,8 +98,8 @@ async def test_company_is_sent_as_a_plain_integer(company_id: int) -> None:
 
 
 @pytest.mark.parametrize("operation", ["adjust", "cancel adjust"])
-async def test_timestamp_is_the_moment_of_the_send_in_13_digits(operation: str) -> None:
-    """It is this very send's, not the order's: a repeated call has its own."""
+async def test_timestamp_is_the_time_of_the_send_in_13_digits(operation: str) -> None:
+    """It is the time of the send, not of the order: a repeated call has a new one."""
     before = time.time_ns() // 1_000_000
     stamps = [request.headers["timestamp"] for request in await sent(operation, CallHeaders("t-1"), times=3)]
     after = time.time_ns() // 1_000_000
@@ -114,8 +114,8 @@ async def test_trace_is_sent_as_given(trace: str) -> None:
 
 
 @pytest.mark.parametrize("trace", ["a\r\nX-Other: 1", "a\nb", "a\rb", "a\x00b"])
-async def test_trace_can_never_become_another_header(trace: str) -> None:
-    """It is refused before a byte is sent; the front door does not let such a trace in at all."""
+async def test_trace_cannot_inject_another_header(trace: str) -> None:
+    """It is refused before a byte is sent; the API does not accept such a trace either."""
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         assert (await OPERATIONS["adjust"](system, CallHeaders(trace))).outcome is not Outcome.APPLIED
         assert there.requests == []
@@ -124,7 +124,7 @@ async def test_trace_can_never_become_another_header(trace: str) -> None:
 async def test_text_outside_ascii_is_sent_as_utf_8() -> None:
     order = ORDER.model_copy(update={"userName": "\u5ba2\u6237\U0001f600", "metadata": '{"a":"\u00e9\\u00e9"}'})
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        await system.adjust(order, CallHeaders("t-1"), PATIENT)
+        await system.adjust(order, CallHeaders("t-1"), LONG_DEADLINES)
         body = there.requests[0].body
     assert '"userName":"\u5ba2\u6237\U0001f600"'.encode() in body
     assert AdjustBody.model_validate_json(body) == order
@@ -132,13 +132,13 @@ async def test_text_outside_ascii_is_sent_as_utf_8() -> None:
 
 @pytest.mark.parametrize("suffix", ["", "/", "/broker", "/broker/", "/a/b%2Fc/"])
 @each_operation
-async def test_path_follows_the_base_urls_own(suffix: str, operation: str) -> None:
+async def test_path_is_appended_to_the_base_url(suffix: str, operation: str) -> None:
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url + suffix)) as system:
         await OPERATIONS[operation](system, CallHeaders("t-1"))
         assert there.requests[0].line == f"POST {suffix.rstrip('/')}{PATHS[operation]} HTTP/1.1"
 
 
-async def test_paths_are_configuration() -> None:
+async def test_paths_can_be_configured() -> None:
     async with broker(sending(reply())) as there:
         config = ExternalSystemConfig(there.url, "/v2/adjust", "/v2/cancel-adjust", "/v2/cancel-operation")
         async with ExternalSystem(config) as system:
@@ -148,7 +148,7 @@ async def test_paths_are_configuration() -> None:
     assert paths == ["/v2/adjust", "/v2/cancel-adjust", "/v2/cancel-operation"]
 
 
-async def test_use_outside_its_context_is_a_mistake_of_ours() -> None:
+async def test_use_outside_its_context_raises() -> None:
     system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1"))
-    with pytest.raises(RuntimeError, match="outside its context"):
-        await system.adjust(ORDER, CallHeaders("t-1"), PATIENT)
+    with pytest.raises(RuntimeError, match="async context manager"):
+        await system.adjust(ORDER, CallHeaders("t-1"), LONG_DEADLINES)

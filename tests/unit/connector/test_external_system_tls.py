@@ -1,4 +1,4 @@
-"""TLS: the server is verified, always; whoever cannot be verified is sent nothing."""
+"""TLS: the server is always verified; nothing is sent to a server that cannot be verified."""
 
 import asyncio
 import socket
@@ -13,8 +13,8 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from settlement.calls import Rule
 from settlement.states import Outcome
 from tests.unit.connector.raw_broker import (
-    BRIEF,
-    HASTY,
+    SHORT_CONNECT_DEADLINE,
+    SHORT_REPLY_DEADLINE,
     adjust,
     broker,
     closing_after,
@@ -27,7 +27,7 @@ from tests.unit.connector.raw_broker import (
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Return a certificate authority that no system knows."""
+    """Return a certificate authority that no operating system trusts."""
     return trustme.CA()
 
 
@@ -39,8 +39,8 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(path)
 
 
-def serving_as(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Return a server's context with this certificate."""
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a server's TLS context with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
@@ -48,8 +48,8 @@ def serving_as(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 @pytest.fixture(scope="module")
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """Return the context of a broker with a sound certificate."""
-    return serving_as(authority.issue_cert("127.0.0.1"))
+    """Return the TLS context of a broker with a valid certificate."""
+    return server_context(authority.issue_cert("127.0.0.1"))
 
 
 async def test_broker_of_the_configured_authority_is_trusted(tls: ssl.SSLContext, ca_file: str) -> None:
@@ -78,7 +78,7 @@ async def test_configured_authority_is_the_only_one(tls: ssl.SSLContext, tmp_pat
 
 
 async def test_certificate_of_another_name_is_sent_nothing(authority: trustme.CA, ca_file: str) -> None:
-    tls = serving_as(authority.issue_cert("broker.example"))
+    tls = server_context(authority.issue_cert("broker.example"))
     async with broker(sending(reply()), tls=tls) as there:
         async with ExternalSystem(ExternalSystemConfig(there.url, ca_file=ca_file)) as system:
             assert (await adjust(system)).outcome is Outcome.NOT_SENT
@@ -86,7 +86,7 @@ async def test_certificate_of_another_name_is_sent_nothing(authority: trustme.CA
 
 
 async def test_expired_certificate_is_sent_nothing(authority: trustme.CA, ca_file: str) -> None:
-    tls = serving_as(authority.issue_cert("127.0.0.1", not_after=datetime(2021, 1, 1, tzinfo=UTC)))
+    tls = server_context(authority.issue_cert("127.0.0.1", not_after=datetime(2021, 1, 1, tzinfo=UTC)))
     async with broker(sending(reply()), tls=tls) as there:
         async with ExternalSystem(ExternalSystemConfig(there.url, ca_file=ca_file)) as system:
             assert (await adjust(system)).outcome is Outcome.NOT_SENT
@@ -97,25 +97,25 @@ async def test_broker_without_tls_is_sent_nothing(ca_file: str) -> None:
     async with broker(sending(reply())) as there:
         url = there.url.replace("http:", "https:")
         async with ExternalSystem(ExternalSystemConfig(url, ca_file=ca_file)) as system:
-            assert (await adjust(system, HASTY)).outcome is Outcome.NOT_SENT
+            assert (await adjust(system, SHORT_CONNECT_DEADLINE)).outcome is Outcome.NOT_SENT
         assert there.requests == []
 
 
 async def test_handshake_that_is_never_answered_is_not_sent(ca_file: str) -> None:
-    """The port accepts and then says nothing: connected is only who has shaken hands."""
+    """The port accepts and then sends nothing: a connection counts only after the TLS handshake."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
         async with ExternalSystem(ExternalSystemConfig(url, ca_file=ca_file)) as system:
             begun = loop.time()
-            verdict = await adjust(system, HASTY)
+            verdict = await adjust(system, SHORT_CONNECT_DEADLINE)
             lasted = loop.time() - begun
     assert (verdict.outcome, verdict.rule) == (Outcome.NOT_SENT, Rule.NOT_CONNECTED)
     assert 0.29 <= lasted < 6
 
 
-async def test_time_to_connect_is_not_taken_from_the_reply(tls: ssl.SSLContext, ca_file: str) -> None:
-    """The external system is promised its time from our send: a slow handshake must not cut it short."""
+async def test_time_to_connect_does_not_reduce_the_time_for_the_reply(tls: ssl.SSLContext, ca_file: str) -> None:
+    """The contract gives the external system its time from the send, so a slow handshake must not shorten it."""
     deadlines = Deadlines(connect_s=30, reply_s=1.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
@@ -127,7 +127,7 @@ async def test_time_to_connect_is_not_taken_from_the_reply(tls: ssl.SSLContext, 
                 assert (await call).outcome is Outcome.APPLIED
 
 
-async def test_what_breaks_after_the_handshake_is_unknown(tls: ssl.SSLContext, ca_file: str) -> None:
+async def test_connection_that_breaks_after_the_handshake_is_unknown(tls: ssl.SSLContext, ca_file: str) -> None:
     for answer in (closing_after(), resetting_after(), closing_after(reply()[:-5]), resetting_after(reply()[:-5])):
         async with broker(answer, tls=tls) as there:
             async with ExternalSystem(ExternalSystemConfig(there.url, ca_file=ca_file)) as system:
@@ -136,15 +136,15 @@ async def test_what_breaks_after_the_handshake_is_unknown(tls: ssl.SSLContext, c
             assert len(there.requests) == 1
 
 
-async def test_deadline_holds_within_tls(tls: ssl.SSLContext, ca_file: str) -> None:
+async def test_deadline_applies_to_tls_too(tls: ssl.SSLContext, ca_file: str) -> None:
     async with broker(silence, tls=tls) as there:
         async with ExternalSystem(ExternalSystemConfig(there.url, ca_file=ca_file)) as system:
-            assert (await adjust(system, BRIEF)).rule is Rule.DEADLINE
+            assert (await adjust(system, SHORT_REPLY_DEADLINE)).rule is Rule.DEADLINE
         assert len(there.requests) == 1
 
 
-async def test_missing_authority_file_stops_the_start(tmp_path: Path) -> None:
-    """A wrong path must not fall back to the system's authorities."""
+async def test_missing_ca_file_is_an_error(tmp_path: Path) -> None:
+    """A wrong path must not fall back to the system's certificate authorities."""
     config = ExternalSystemConfig("https://127.0.0.1", ca_file=str(tmp_path / "missing.pem"))
     with pytest.raises(FileNotFoundError):
         await ExternalSystem(config).__aenter__()

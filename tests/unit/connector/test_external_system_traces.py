@@ -1,4 +1,4 @@
-"""A call that is part of a trace says so in one header; any other call says nothing."""
+"""A call within an OpenTelemetry trace sends the header traceparent; any other call does not."""
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 
@@ -14,7 +14,7 @@ CONTEXT = SpanContext(
 )
 
 
-async def test_a_traced_call_carries_traceparent_and_an_untraced_one_nothing() -> None:
+async def test_only_a_traced_call_sends_traceparent() -> None:
     async with broker(sending(reply())) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
         await adjust(system)
         with use_span(NonRecordingSpan(CONTEXT)):

@@ -1,4 +1,4 @@
-"""A reply that carries a trace must carry that of its request (table 4), unless the setting says `ignore`."""
+"""A reply with a trace must have the trace of its request (table 4), unless the setting is `ignore`."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from contract.cancel_adjust import CancelAdjustBody
 from contract.operations import TraceCheck
 from settlement.calls import Rule
 from settlement.states import CancelResult, Outcome
-from tests.unit.connector.raw_broker import ORDER, PATIENT, Peer, broker, reply, sending
+from tests.unit.connector.raw_broker import LONG_DEADLINES, ORDER, Peer, broker, reply, sending
 from worker import external_config
 
 CANCEL = CancelAdjustBody.undoing(ORDER, number="CA1-1", request_time_ms=1_760_000_003_000, remark="no reply in time")
@@ -25,7 +25,7 @@ def body(trace: str, code: str = "0") -> bytes:
 
 @pytest.mark.parametrize("text", ['"mine"', '""', "null"], ids=["own", "empty", "null"])
 def test_own_trace_or_none_is_accepted(text: str) -> None:
-    """An empty text says as little as a null: many servers write absent texts so."""
+    """An empty text counts as absent, like a null: many servers write absent texts like this."""
     assert classify(Reply(200, body(text)), "mine").outcome is Outcome.APPLIED
 
 
@@ -36,48 +36,48 @@ def test_a_reply_without_the_field_is_accepted() -> None:
 @pytest.mark.parametrize("code", ["0", "E1", "US_0000001", "US_0000002"])
 @pytest.mark.parametrize("trace", FOREIGN)
 def test_any_other_trace_makes_it_unknown(trace: str, code: str) -> None:
-    """Whoever it belongs to, and if no process of ours has ever heard of it."""
+    """Even if the trace does not belong to any known order."""
     verdict = classify(Reply(200, body(f'"{trace}"', code)), "mine")
     assert (verdict.outcome, verdict.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
     assert cancel_result(verdict) is None
 
 
-def test_a_foreign_trace_is_named_before_a_contradiction() -> None:
-    """What another request's reply says is of no interest."""
+def test_foreign_trace_is_reported_before_a_contradiction() -> None:
+    """The content of another request's reply does not matter."""
     verdict = classify(Reply(200, b'{"code":"0","ok":false,"trace":"theirs"}'), "mine")
     assert verdict.rule is Rule.FOREIGN_TRACE
 
 
 @pytest.mark.parametrize("trace", FOREIGN)
-def test_where_traces_are_ignored_any_is_accepted(trace: str) -> None:
+def test_any_trace_is_accepted_if_traces_are_ignored(trace: str) -> None:
     assert classify(Reply(200, body(f'"{trace}"'))).outcome is Outcome.APPLIED
 
 
-async def test_a_fresh_process_knows_a_crossed_reply() -> None:
-    """The reply of an order that another worker sent: nothing but this request's own trace tells it."""
+async def test_new_process_recognizes_the_reply_to_another_request() -> None:
+    """The reply belongs to an order that another worker sent; only the trace shows this."""
     answer = sending(reply(b'{"code":"0","trace":"order-A"}'))
     async with broker(answer) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        adjust = await system.adjust(ORDER, CallHeaders("order-B"), PATIENT)
-        cancel = await system.cancel_adjust(CANCEL, CallHeaders("order-B"), PATIENT)
+        adjust = await system.adjust(ORDER, CallHeaders("order-B"), LONG_DEADLINES)
+        cancel = await system.cancel_adjust(CANCEL, CallHeaders("order-B"), LONG_DEADLINES)
     assert (adjust.outcome, adjust.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
     assert (cancel.outcome, cancel.rule) == (Outcome.UNKNOWN, Rule.FOREIGN_TRACE)
 
 
-async def test_no_callers_trace_decides_over_another_callers_order() -> None:
-    """One caller sends the very text that this broker always answers; the others' orders are applied all the same."""
+async def test_trace_of_one_caller_does_not_affect_the_orders_of_others() -> None:
+    """One caller sends the trace that this broker always returns; the orders of others are applied nevertheless."""
     traces = ["a", "0", "b", "0", "c"]
     answer = sending(reply(b'{"code":"0","trace":"0"}'))
     async with broker(answer) as there:
         config = ExternalSystemConfig(there.url, trace_check=TraceCheck.IGNORE)
         async with ExternalSystem(config) as system:
-            verdicts = [await system.adjust(ORDER, CallHeaders(trace), PATIENT) for trace in traces]
-            cancels = [await system.cancel_adjust(CANCEL, CallHeaders(trace), PATIENT) for trace in traces]
+            verdicts = [await system.adjust(ORDER, CallHeaders(trace), LONG_DEADLINES) for trace in traces]
+            cancels = [await system.cancel_adjust(CANCEL, CallHeaders(trace), LONG_DEADLINES) for trace in traces]
     assert {verdict.outcome for verdict in verdicts} == {Outcome.APPLIED}
     assert {cancel_result(verdict) for verdict in cancels} == {CancelResult.REVERSED}
 
 
-async def test_orders_of_one_trace_at_once_are_each_applied() -> None:
-    """A platform may send one trace with many orders; under `strict` that voids none of them."""
+async def test_concurrent_orders_with_one_trace_are_all_applied() -> None:
+    """A platform may send one trace with many orders; `strict` does not void any of them."""
     calls = 10
     all_here = asyncio.Barrier(calls)
 
@@ -86,7 +86,9 @@ async def test_orders_of_one_trace_at_once_are_each_applied() -> None:
         await peer.send(reply(body(f'"{peer.request.headers["trace"]}"')))
 
     async with broker(echo) as there, ExternalSystem(ExternalSystemConfig(there.url)) as system:
-        verdicts = await asyncio.gather(*(system.adjust(ORDER, CallHeaders("shared"), PATIENT) for _ in range(calls)))
+        verdicts = await asyncio.gather(
+            *(system.adjust(ORDER, CallHeaders("shared"), LONG_DEADLINES) for _ in range(calls))
+        )
     assert {verdict.outcome for verdict in verdicts} == {Outcome.APPLIED}
 
 

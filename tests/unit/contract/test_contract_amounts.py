@@ -73,7 +73,7 @@ def test_amount_with_a_lone_surrogate_is_refused() -> None:
 
 
 @pytest.mark.parametrize("digits", range(19))
-def test_decimals_up_to_amount_digits_and_not_one_more(digits: int) -> None:
+def test_amount_has_at_most_amount_digits_decimals(digits: int) -> None:
     whole = "1" if digits == 0 else "1." + "0" * (digits - 1) + "1"
     too_fine = "1." + "0" * digits + "1"
     too_many = {"amount": f"Value error, must have at most amountDigits={digits} decimals"}
@@ -124,8 +124,8 @@ def test_amount_of_41_characters_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("field", "amount"), [("amountDigits", "1.123456"), ("operationType", "-1.12")])
-def test_broken_companion_is_not_blamed_on_the_amount(field: str, amount: str) -> None:
-    """What an amount is measured against is refused at its own place only."""
+def test_invalid_amount_digits_or_operation_is_not_reported_at_the_amount(field: str, amount: str) -> None:
+    """An invalid field that the amount's rules use is refused only at that field."""
     assert set(refusals(AdjustRequest, {**ADJUST, field: None, "amount": amount})) == {field}
 
 
@@ -143,7 +143,7 @@ def amounts(draw: st.DrawFn) -> tuple[str, int, OperationType]:
 
 
 @given(amounts())
-def test_valid_amount_reaches_the_wire_to_the_letter(drawn: tuple[str, int, OperationType]) -> None:
+def test_valid_amount_is_sent_exactly_as_given(drawn: tuple[str, int, OperationType]) -> None:
     amount, digits, operation = drawn
     body = {**ADJUST, "amount": amount, "amountDigits": digits, "operationType": operation.value}
     adjust = AdjustRequest.model_validate(json.loads(json.dumps(body)))
@@ -151,8 +151,8 @@ def test_valid_amount_reaches_the_wire_to_the_letter(drawn: tuple[str, int, Oper
 
 
 @given(amounts())
-def test_cancel_carries_exactly_the_absolute_value(drawn: tuple[str, int, OperationType]) -> None:
-    """Only the sign goes; the cancel of every valid adjust is itself valid under table 2."""
+def test_cancel_has_exactly_the_absolute_value(drawn: tuple[str, int, OperationType]) -> None:
+    """Only the sign is removed; the cancel of every valid adjust is valid under table 2."""
     amount, digits, operation = drawn
     body = {**ADJUST, "amount": amount, "amountDigits": digits, "operationType": operation.value}
     adjust = AdjustRequest.model_validate(body)
@@ -176,10 +176,10 @@ def test_decimal_helpers_agree_with_decimal_arithmetic(drawn: tuple[str, int, Op
 @pytest.mark.parametrize(
     ("amount", "unsigned"), [("-0.5", "0.5"), ("-0.05", "0.05"), ("-10", "10"), ("-1.50", "1.50"), ("0.50", "0.50")]
 )
-def test_only_the_sign_is_taken_off(amount: str, unsigned: str) -> None:
+def test_absolute_removes_only_the_sign(amount: str, unsigned: str) -> None:
     assert absolute(amount) == unsigned
 
 
 @pytest.mark.parametrize("zero", ["0", "-0", "0.0", "-0.000"])
-def test_zero_is_seen_without_making_a_number_of_it(zero: str) -> None:
+def test_zero_is_recognized_in_every_spelling(zero: str) -> None:
     assert is_zero(zero)

@@ -1,4 +1,4 @@
-"""Tables 1 to 3 as whole objects: required fields, unknown fields, what a cancel takes from its adjust."""
+"""Tables 1 to 3 as objects: required fields, unknown fields, and the fields that a cancel copies from its adjust."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ REQUIRED = [
 ]
 MODELS = [pytest.param(model, id=model.__name__) for model in VALID]
 FULL_ADJUST = {**ADJUST, "metadata": '{"note":"vip"}'}
-SHAPES: dict[type[BaseModel], type[BaseModel]] = {
+BODIES: dict[type[BaseModel], type[BaseModel]] = {
     AdjustRequest: AdjustBody,
     CancelAdjustRequest: CancelAdjustBody,
     CancelOperationRequest: CancelOperationBody,
@@ -31,7 +31,7 @@ SHAPES: dict[type[BaseModel], type[BaseModel]] = {
 
 
 @pytest.mark.parametrize(("model", "field"), REQUIRED)
-def test_each_required_field_is_missed_by_name(model: type[BaseModel], field: str) -> None:
+def test_each_missing_required_field_is_named(model: type[BaseModel], field: str) -> None:
     body = {name: value for name, value in VALID[model].items() if name != field}
     assert refusals(model, body) == {field: "Field required"}
 
@@ -56,12 +56,12 @@ def test_field_names_are_exact(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("body", [[], "text", 7, None], ids=["list", "text", "number", "null"])
-def test_what_is_no_object_is_refused_as_a_whole(model: type[BaseModel], body: Any) -> None:  # noqa: ANN401 - any JSON
+def test_body_that_is_not_an_object_is_refused(model: type[BaseModel], body: Any) -> None:  # noqa: ANN401 - any JSON
     assert list(refusals(model, body)) == [""]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_request_never_changes_once_read(model: type[BaseModel]) -> None:
+def test_request_is_immutable(model: type[BaseModel]) -> None:
     name, *_ = VALID[model]
     request = model.model_validate(VALID[model])
     with pytest.raises(ValidationError):
@@ -69,11 +69,11 @@ def test_request_never_changes_once_read(model: type[BaseModel]) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_history_reads_what_a_tightened_rule_would_refuse(model: type[BaseModel]) -> None:
-    """The shape in workflow histories knows types only: no rule of tomorrow can lock an open settlement out."""
-    shape = SHAPES[model]
+def test_body_in_a_history_is_readable_even_if_it_breaks_a_rule(model: type[BaseModel]) -> None:
+    """Workflow histories store field types only, so a stricter rule cannot make an open settlement unreadable."""
+    body_type = BODIES[model]
     body = {name: "" if isinstance(value, str) else -1 for name, value in VALID[model].items()}
-    assert shape.model_validate({**body, "from tomorrow": 1}).model_dump(exclude_none=True) == body
+    assert body_type.model_validate({**body, "newField": 1}).model_dump(exclude_none=True) == body
 
 
 @pytest.mark.parametrize("body", [ADJUST, FULL_ADJUST], ids=["without metadata", "with metadata"])
@@ -86,11 +86,11 @@ def test_the_shape_of_a_request_is_what_its_json_would_give(body: dict[str, Any]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_shape_and_request_have_the_same_fields(model: type[BaseModel]) -> None:
-    assert set(SHAPES[model].model_fields) == set(model.model_fields)
+def test_body_and_request_have_the_same_fields(model: type[BaseModel]) -> None:
+    assert set(BODIES[model].model_fields) == set(model.model_fields)
 
 
-def test_cancel_adjust_takes_over_everything_but_the_sign_and_its_own_fields() -> None:
+def test_cancel_adjust_copies_everything_but_the_sign_and_its_own_fields() -> None:
     body = {**FULL_ADJUST, "operationType": "ABNORMAL_OVERTRADING", "amount": "-12.50"}
     adjust = AdjustRequest.model_validate(body)
     cancel = CancelAdjustBody.undoing(adjust, number="CA1-x", request_time_ms=1_760_000_003_000, remark="no reply")
@@ -104,7 +104,7 @@ def test_cancel_adjust_takes_over_everything_but_the_sign_and_its_own_fields() -
     }
 
 
-def test_cancel_operation_takes_over_what_table_3_asks_for() -> None:
+def test_cancel_operation_copies_the_fields_of_table_3() -> None:
     adjust = AdjustRequest.model_validate(FULL_ADJUST)
     cancel = CancelOperationBody.undoing(adjust, number="CA1-x", request_time_ms=1_760_000_003_000, remark="no reply")
     assert cancel.wire() == {
@@ -121,9 +121,9 @@ def test_cancel_operation_takes_over_what_table_3_asks_for() -> None:
 @pytest.mark.parametrize("body", [ADJUST, FULL_ADJUST], ids=["required fields", "all fields"])
 def test_cancel_of_a_valid_adjust_is_valid_in_both_variants(body: dict[str, Any]) -> None:
     adjust = AdjustRequest.model_validate(body)
-    told: dict[str, Any] = {"number": "CA1-x", "request_time_ms": 1_760_000_003_000, "remark": "no reply"}
-    assert refusals(CancelAdjustRequest, dict(CancelAdjustBody.undoing(adjust, **told).wire())) == {}
-    assert refusals(CancelOperationRequest, dict(CancelOperationBody.undoing(adjust, **told).wire())) == {}
+    arguments: dict[str, Any] = {"number": "CA1-x", "request_time_ms": 1_760_000_003_000, "remark": "no reply"}
+    assert refusals(CancelAdjustRequest, dict(CancelAdjustBody.undoing(adjust, **arguments).wire())) == {}
+    assert refusals(CancelOperationRequest, dict(CancelOperationBody.undoing(adjust, **arguments).wire())) == {}
 
 
 @pytest.mark.parametrize("biz_type", list(BizType))
@@ -133,12 +133,12 @@ def test_only_a_market_close_is_reversed_as_closing_a_position(biz_type: BizType
 
 
 @given(st.integers().filter(lambda each: each != 2))
-def test_every_other_biz_type_of_a_history_is_reversed_as_placing_an_order(biz_type: int) -> None:
+def test_every_other_biz_type_is_reversed_as_placing_an_order(biz_type: int) -> None:
     assert reverse_type_of(biz_type) is ReverseType.PLACE_ORDER
 
 
 def test_published_codes_are_these() -> None:
-    """Numbers and words that go over the wire (tables 1 and 3); a change breaks every broker."""
+    """Values that are sent to brokers (tables 1 and 3); a change breaks every broker."""
     assert {each.name: each.value for each in BizType} == {
         "MARKET_OPEN": 1,
         "MARKET_CLOSE": 2,
@@ -150,7 +150,7 @@ def test_published_codes_are_these() -> None:
     assert [each.value for each in ReverseType] == [1, 2]
 
 
-def test_repeated_cancel_is_the_same_body() -> None:
+def test_repeated_cancel_has_the_same_body() -> None:
     adjust = AdjustRequest.model_validate(FULL_ADJUST)
     first, second = (
         CancelAdjustBody.undoing(adjust, number="CA1-x", request_time_ms=1_760_000_003_000, remark="no reply").wire()

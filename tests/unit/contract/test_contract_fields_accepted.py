@@ -1,4 +1,4 @@
-"""Tables 1 to 3: every value on the right side of a boundary is accepted and passed on exactly as given."""
+"""Tables 1 to 3: every value within the bounds of its rule is accepted and passed on exactly as given."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Accepted = dict[str, object]
 
 
 def text(length_max: int) -> Accepted:
-    """Return what every bounded text accepts; lengths count characters, not bytes."""
+    """Return values that every bounded text accepts; lengths count characters, not bytes."""
     return {
         "one character": "x",
         f"{length_max} characters": "x" * length_max,
@@ -106,7 +106,7 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("model", "field", "value"), list(cases()))
-def test_value_within_its_rule_goes_through_unchanged(model: type[BaseModel], field: str, value: object) -> None:
+def test_valid_value_is_passed_on_unchanged(model: type[BaseModel], field: str, value: object) -> None:
     given = {**VALID[model], field: value}
     assert refusals(model, given) == {}
     accepted = model.model_validate(given)
@@ -117,5 +117,5 @@ def test_value_within_its_rule_goes_through_unchanged(model: type[BaseModel], fi
 
 
 @pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
-def test_every_field_has_its_boundaries_here(model: type[BaseModel]) -> None:
+def test_every_field_has_test_values(model: type[BaseModel]) -> None:
     assert {*RULES[model], "amount"} >= set(model.model_fields)

@@ -1,4 +1,4 @@
-"""Tables 1 to 3: a value that breaks a rule is refused at exactly its field, in words that state the rule."""
+"""Tables 1 to 3: a value that breaks a rule is refused at its field, with a message that states the rule."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -44,7 +44,7 @@ NULL_INTEGER: Refused = {"null": (None, INTEGER)}
 
 
 def text(length_max: int) -> Refused:
-    """Return what every bounded text refuses."""
+    """Return values that every bounded text refuses."""
     too_long = ("x" * (length_max + 1), f"String should have at most {length_max} characters")
     empty = ("", "String should have at least 1 character")
     return {**NOT_A_STRING, **CONTROLS, "empty": empty, f"{length_max + 1} characters": too_long}
@@ -198,7 +198,7 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("model", "field", "value", "message"), list(cases()))
-def test_broken_rule_is_named_at_its_field_and_nowhere_else(
+def test_broken_rule_is_reported_only_at_its_field(
     model: type[BaseModel], field: str, value: object, message: str
 ) -> None:
     assert refusals(model, {**VALID[model], field: value}) == {field: message}
@@ -206,27 +206,27 @@ def test_broken_rule_is_named_at_its_field_and_nowhere_else(
 
 @pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
 def test_table_of_rules_covers_every_field(model: type[BaseModel]) -> None:
-    """A field added to the contract needs its rules here; amounts have a file of their own."""
+    """A field added to the contract needs its rules in this table; amounts have their own module."""
     assert {*RULES[model], "amount"} >= set(model.model_fields)
 
 
-def test_every_broken_field_is_named_at_once() -> None:
-    """One answer tells a client all that is wrong, so that it need not guess again."""
+def test_all_broken_fields_are_reported_together() -> None:
+    """One answer lists all problems, so that a client need not send the request several times."""
     body: dict[str, Any] = {field: [] for field in ADJUST}
     assert set(refusals(AdjustRequest, body)) == set(ADJUST)
 
 
 @pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
 def test_c1_control_characters_are_control_characters_too(model: type[BaseModel]) -> None:
-    """U+0080 to U+009F are category Cc as well; U+009B opens a terminal's escape sequences like ESC [."""
+    """U+0080 to U+009F are category Cc too; U+009B starts a terminal's escape sequence, like ESC [."""
     fields = [field for field, refused in RULES[model].items() if "NUL" in refused]
     broken = dict.fromkeys(fields, "a\x85b\x9bc")
     assert refusals(model, {**VALID[model], **broken}) == dict.fromkeys(fields, CONTROL)
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1], ids=["above int64", "below int64"])
-def test_choice_beyond_int64_is_refused_by_its_own_rule(value: int) -> None:
-    """A message about input strings and sizes would not tell a client what to send."""
+def test_enum_value_beyond_int64_is_refused_with_the_message_of_its_rule(value: int) -> None:
+    """Pydantic's own message is about the size of input strings and does not say what is allowed."""
     body = {**VALID[CancelOperationRequest], "reverse_type": value}
     assert refusals(AdjustRequest, {**ADJUST, "bizType": value}) == {"bizType": BIZ_TYPE}
     assert refusals(CancelOperationRequest, body) == {"reverse_type": "Input should be 1 or 2"}

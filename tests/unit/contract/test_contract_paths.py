@@ -1,4 +1,4 @@
-"""Every number has one path segment, and that segment leads back to it, whatever the number is."""
+"""Every number has one path segment, from which the same number is decoded."""
 
 from urllib.parse import quote
 
@@ -19,23 +19,23 @@ numbers = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, ma
 @example("%2F")
 @example("%7F..")
 @example("/%/")
-def test_segment_leads_back_to_its_number(number: str) -> None:
+def test_segment_is_decoded_to_its_number(number: str) -> None:
     segment = segment_of(number)
     assert number_in(routable(segment.encode("ascii"))) == number
     assert not {"/", "?", "#", " "} & set(segment)
     assert segment not in {"", ".", ".."}
-    # What clients that follow the URL standard of browsers take for dot segments.
+    # The dot segments of the WHATWG URL standard, which browsers follow.
     assert segment.lower() not in {"%2e", "%2e%2e", ".%2e", "%2e."}
 
 
 @given(st.sets(numbers, min_size=2, max_size=9))
-def test_no_two_numbers_have_one_segment(drawn: set[str]) -> None:
+def test_different_numbers_have_different_segments(drawn: set[str]) -> None:
     assert len({segment_of(number) for number in drawn}) == len(drawn)
 
 
 @pytest.mark.parametrize("number", ACCEPTED.values(), ids=ACCEPTED)
-def test_callers_own_percent_encoding_leads_to_the_number(number: str) -> None:
-    """A caller encodes as its library does: all of it, in small letters, or only what must be."""
+def test_every_percent_encoding_of_a_number_is_decoded_to_it(number: str) -> None:
+    """Libraries encode differently: all characters, with lower-case digits, or only the necessary ones."""
     for safe in ("", "-._~!$&'()*+,;=:@"):
         encoded = quote(number, safe=safe)
         assert number_in(routable(encoded.encode())) == number
@@ -48,11 +48,11 @@ def test_path_is_split_at_its_slashes_before_it_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("segment", [b"%FF", b"a%C3", b"%ED%A0%80", b"\xff"])
-def test_segment_that_is_no_utf8_is_no_number(segment: bytes) -> None:
+def test_segment_that_is_not_utf8_is_not_a_number(segment: bytes) -> None:
     assert not is_unique_no(number_in(routable(segment)))
 
 
 @pytest.mark.parametrize("segment", [b"%7F", b"%7Fa", b"%7F...", b"a%7F", b"%0A", b"%00."])
-def test_control_characters_are_part_of_no_number(segment: bytes) -> None:
-    """The prefix for dot segments is one of them, and stands nowhere else."""
+def test_segment_with_a_control_character_is_not_a_number(segment: bytes) -> None:
+    """The prefix of dot segments is a control character; it is allowed only there."""
     assert not is_unique_no(number_in(routable(segment)))

@@ -1,4 +1,4 @@
-"""Headers and queries are read in one way or refused by name."""
+"""Ambiguous headers and queries are refused by name."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_header_that_a_proxy_has_joined_is_refused() -> None:
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\t "])
-def test_blank_header_is_taken_out_whatever_its_case(blank: bytes) -> None:
+def test_blank_header_is_removed_whatever_its_case(blank: bytes) -> None:
     assert without_blank_headers([(b"companyid", blank), (b"x", b"")], ["companyId"]) == [(b"x", b"")]
 
 
@@ -39,19 +39,19 @@ def test_parameter_is_sent_once(query: bytes) -> None:
     assert broken_query(query) == [("state", "this parameter must be sent once")]
 
 
-def test_unknown_parameter_is_refused_with_those_that_there_are() -> None:
+def test_unknown_parameter_is_refused_with_a_list_of_the_known_ones() -> None:
     assert broken_query(b"State=A") == [("State", "is not a query parameter here; there are from, state")]
     assert broken_query(b"=A") == [("", "is not a query parameter here; there are from, state")]
     assert [each.rule for each in query_problems(b"a=1", [], [])] == ["there are none here"]
 
 
-def test_header_that_was_sent_as_a_parameter_is_called_one() -> None:
+def test_header_sent_as_a_parameter_is_refused_with_a_hint() -> None:
     rule = "send companyId as a header; it is not a query parameter here"
     assert broken_query(b"companyid=7") == [("companyid", rule)]
 
 
-def test_value_that_is_no_utf8_is_refused() -> None:
-    """A reader that replaces bytes would find another value."""
+def test_value_that_is_not_utf8_is_refused() -> None:
+    """Replacing the invalid bytes would give another value."""
     assert broken_query(b"state=%FF") == [("state", "must be percent-encoded UTF-8")]
 
 
@@ -66,5 +66,5 @@ def test_value_that_is_no_utf8_is_refused() -> None:
         (b"requestUniqueNo=", b""),
     ],
 )
-def test_blank_parameter_is_taken_out_unless_white_space_is_a_value(query: bytes, left: bytes) -> None:
+def test_blank_parameter_is_removed_unless_white_space_is_a_value(query: bytes, left: bytes) -> None:
     assert without_blank_parameters(query) == left

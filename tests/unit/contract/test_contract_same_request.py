@@ -1,4 +1,4 @@
-"""The same number again: which differences make it another request (contract, "Repeating an adjust")."""
+"""Which differences make a second request under one number another request (contract, "Repeating an adjust")."""
 
 from decimal import Decimal
 from typing import Any
@@ -20,9 +20,9 @@ from contract.same_request import (
 from tests.unit.contract.wire_bodies import ADJUST
 
 FIRST = AdjustBody.model_validate(ADJUST)
-UNDOING: dict[str, Any] = {"number": "C-1", "request_time_ms": 1_760_000_000_000, "remark": "no reply"}
-CANCEL = CancelAdjustBody.undoing(FIRST, **UNDOING)
-OPERATION = CancelOperationBody.undoing(FIRST, **UNDOING)
+CANCEL_ARGUMENTS: dict[str, Any] = {"number": "C-1", "request_time_ms": 1_760_000_000_000, "remark": "no reply"}
+CANCEL = CancelAdjustBody.undoing(FIRST, **CANCEL_ARGUMENTS)
+OPERATION = CancelOperationBody.undoing(FIRST, **CANCEL_ARGUMENTS)
 
 SAME: dict[str, dict[str, Any]] = {
     "fresh clock": {"requestTime": 1_770_000_000_000},
@@ -42,27 +42,27 @@ ANOTHER: dict[str, Any] = {
 }
 
 
-def against(**changes: object) -> list[str]:
-    """Return how an adjust with some changes differs from the first one, both of company 7."""
+def differences_from_first(**changes: object) -> list[str]:
+    """Return the differing fields of the first adjust and a changed copy, both of company 7."""
     return differences(adjust_identity(FIRST, 7), adjust_identity(FIRST.model_copy(update=changes), 7))
 
 
 @pytest.mark.parametrize("changes", SAME.values(), ids=SAME)
-def test_when_and_from_where_it_was_sent_does_not_matter(changes: dict[str, Any]) -> None:
-    assert against(**changes) == []
+def test_time_address_and_remarks_do_not_matter(changes: dict[str, Any]) -> None:
+    assert differences_from_first(**changes) == []
 
 
 @pytest.mark.parametrize("field", ANOTHER)
-def test_what_the_order_is_does_matter_and_is_named(field: str) -> None:
-    assert against(**{field: ANOTHER[field]}) == [field]
+def test_every_other_field_matters_and_is_named(field: str) -> None:
+    assert differences_from_first(**{field: ANOTHER[field]}) == [field]
 
 
 def test_every_difference_is_named() -> None:
-    assert against(**ANOTHER) == list(ANOTHER)
+    assert differences_from_first(**ANOTHER) == list(ANOTHER)
 
 
 @pytest.mark.parametrize(("one", "other"), [(7, 8), (7, None), (None, 0), (-7, 7)])
-def test_company_does_matter(one: int | None, other: int | None) -> None:
+def test_company_matters(one: int | None, other: int | None) -> None:
     assert differences(adjust_identity(FIRST, one), adjust_identity(FIRST, other)) == ["companyId"]
 
 
@@ -85,13 +85,13 @@ def test_amounts_are_compared_as_numbers(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("100", "10"), ("12.5", "-12.5"), ("1.01", "1.010000000000000001"), ("9" * 36, "9" * 35 + "8")]
 )
-def test_different_amounts_stay_different_however_small_the_difference(one: str, other: str) -> None:
+def test_amounts_with_a_tiny_difference_are_different(one: str, other: str) -> None:
     first, second = (adjust_identity(FIRST.model_copy(update={"amount": each}), 7) for each in (one, other))
     assert differences(first, second) == ["amount"]
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=9), st.integers(0, 9))
-def test_an_amounts_one_spelling_has_its_value(amount: Decimal, zeros: int) -> None:
+def test_canonical_amount_is_equal_for_equal_values_only(amount: Decimal, zeros: int) -> None:
     spelled = format(amount, "f") + "0" * zeros
     canonical = canonical_amount(spelled)
     assert Decimal(canonical) == Decimal(spelled)
@@ -110,7 +110,7 @@ def test_an_amounts_one_spelling_has_its_value(amount: Decimal, zeros: int) -> N
         ({"orderId": 1}, ["orderId"]),
     ],
 )
-def test_cancel_adjust_is_known_by_what_it_undoes(changes: dict[str, Any], different: list[str]) -> None:
+def test_cancel_adjust_is_identified_by_what_it_reverses(changes: dict[str, Any], different: list[str]) -> None:
     other = cancel_adjust_identity(CANCEL.model_copy(update=changes), 7)
     assert differences(cancel_adjust_identity(CANCEL, 7), other) == different
 
@@ -124,10 +124,10 @@ def test_cancel_adjust_is_known_by_what_it_undoes(changes: dict[str, Any], diffe
         ({"reverse_type": 2}, ["reverse_type"]),
     ],
 )
-def test_cancel_operation_is_known_by_what_it_undoes(changes: dict[str, Any], different: list[str]) -> None:
+def test_cancel_operation_is_identified_by_what_it_reverses(changes: dict[str, Any], different: list[str]) -> None:
     other = cancel_operation_identity(OPERATION.model_copy(update=changes), 7)
     assert differences(cancel_operation_identity(OPERATION, 7), other) == different
 
 
-def test_two_kinds_of_cancel_are_never_the_same_request() -> None:
+def test_cancels_of_different_operations_are_different_requests() -> None:
     assert differences(cancel_adjust_identity(CANCEL, 7), cancel_operation_identity(OPERATION, 7))

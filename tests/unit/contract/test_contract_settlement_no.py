@@ -1,4 +1,4 @@
-"""A settlement's number is table 1's: any 1 to 48 characters; control characters and lone surrogates are refused."""
+"""The number of a settlement (table 1): 1 to 48 characters, without control characters and lone surrogates."""
 
 import pytest
 from hypothesis import example, given
@@ -42,7 +42,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("number", REFUSED.values(), ids=REFUSED)
-def test_number_that_no_text_can_carry_is_refused(number: str) -> None:
+def test_number_with_a_forbidden_character_is_refused(number: str) -> None:
     assert set(refusals(AdjustRequest, {**ADJUST, "requestUniqueNo": number})) == {"requestUniqueNo"}
     assert not is_unique_no(number)
 
@@ -56,7 +56,7 @@ def test_number_that_no_text_can_carry_is_refused(number: str) -> None:
     ],
     ids=["empty", "49 characters", "49 characters of 4 bytes"],
 )
-def test_length_is_table_1s_in_characters(number: str, message: str) -> None:
+def test_length_is_counted_in_characters(number: str, message: str) -> None:
     assert refusals(AdjustRequest, {**ADJUST, "requestUniqueNo": number}) == {"requestUniqueNo": message}
     assert not is_unique_no(number)
 
@@ -70,11 +70,11 @@ def test_every_other_number_is_accepted(number: str) -> None:
 @given(st.text(max_size=50))
 @example("x" * 48)
 @example("x" * 49)
-def test_body_and_path_judge_a_number_alike(number: str) -> None:
-    """What POST accepts GET finds, and nothing else."""
+def test_body_and_path_accept_the_same_numbers(number: str) -> None:
+    """GET finds exactly the numbers that POST accepts."""
     assert (refusals(AdjustRequest, {**ADJUST, "requestUniqueNo": number}) == {}) is is_unique_no(number)
 
 
 @pytest.mark.parametrize("value", [None, 7, b"N-1", ["N-1"]])
-def test_what_is_no_text_is_no_number(value: object) -> None:
+def test_value_that_is_not_a_text_is_not_a_number(value: object) -> None:
     assert not is_unique_no(value)

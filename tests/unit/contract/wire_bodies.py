@@ -1,4 +1,4 @@
-"""Valid bodies of tables 1 to 3, and how a model judges a changed one."""
+"""Valid bodies of tables 1 to 3, and the errors of a model for a changed body."""
 
 import json
 from typing import Any
@@ -51,11 +51,11 @@ VALID: dict[type[BaseModel], dict[str, Any]] = {
     CancelAdjustRequest: CANCEL_ADJUST,
     CancelOperationRequest: CANCEL_OPERATION,
 }
-"""Every model with rules, and a body that has exactly its required fields."""
+"""Every request model, with a body that has exactly its required fields."""
 
 
 def refusals(model: type[BaseModel], body: dict[str, Any]) -> dict[str, str]:
-    """Return the message per refused field; none: accepted. JSON text and parsed JSON are judged alike."""
+    """Return the message for each refused field; empty if accepted. Check that JSON text and parsed JSON agree."""
     from_python = _refusals(lambda: model.model_validate(body))
     if _is_unicode(body):
         text = json.dumps(body)
@@ -75,7 +75,7 @@ def _refusals(validate: Any) -> dict[str, str]:  # noqa: ANN401 - any callable
 
 
 def _is_unicode(body: dict[str, Any]) -> bool:
-    """Tell whether a body has a JSON text at all: a lone surrogate has none in UTF-8."""
+    """Tell whether a body can be encoded as UTF-8: a lone surrogate cannot."""
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:

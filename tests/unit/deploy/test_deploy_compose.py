@@ -1,4 +1,4 @@
-"""docker-compose.yml: the laws of the production shape, which a later edit must not break."""
+"""The rules of docker-compose.yml for production."""
 
 import os
 import re
@@ -31,47 +31,47 @@ SECRET = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|API_KEY")
 
 
 def variables(text: str) -> dict[str, tuple[str | None, str | None]]:
-    """Return each interpolated variable with how it is interpolated ("-" default, "?" required) and by what."""
+    """Return each interpolated variable with its operator ("-" default, "?" required) and the text after it."""
     uncommented = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return {each["name"]: (each["how"], each["text"]) for each in VARIABLE.finditer(uncommented)}
 
 
 def resolved(text: str) -> str:
-    """Return the text with every default filled in."""
+    """Return the text with every variable replaced by its default."""
     return VARIABLE.sub(lambda each: each["text"] if each["how"] == "-" else each[0], text)
 
 
 def seconds(duration: str) -> int:
-    """Return a compose duration such as "75s" or "1m"."""
+    """Return the seconds of a compose duration such as "75s" or "1m"."""
     return int(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]]
 
 
 def needs(service: str) -> set[str]:
-    """Return all that a service waits for, directly or not."""
+    """Return all services for which a service waits, directly or indirectly."""
     direct = set(SERVICES[service].get("depends_on", {}))
     return direct.union(*(needs(each) for each in direct))
 
 
 def example_lines() -> dict[str, str]:
-    """Return what .env.example shows for each variable, commented out or not."""
+    """Return the value in .env.example of each variable, commented out or not."""
     found = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE)
     return dict(found)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_comes_back_and_a_job_runs_once(name: str) -> None:
+def test_service_restarts_and_job_runs_once(name: str) -> None:
     assert SERVICES[name]["restart"] == ("no" if name in JOBS else "unless-stopped")
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
-def test_a_long_running_service_has_a_health_check(name: str) -> None:
+def test_long_running_service_has_a_health_check(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] == "CMD", "no shell between the check and its exit code"
     assert {"interval", "timeout", "retries", "start_period"} <= check.keys()
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_who_waits_for_a_job_waits_for_its_success(name: str) -> None:
+def test_dependency_on_a_job_waits_for_its_success(name: str) -> None:
     for other, wait in SERVICES[name].get("depends_on", {}).items():
         assert wait["condition"] == ("service_completed_successfully" if other in JOBS else "service_healthy")
 
@@ -91,13 +91,13 @@ def test_start_order(first: str, later: str) -> None:
     assert first in needs(later)
 
 
-def test_nothing_but_the_simulator_is_optional() -> None:
+def test_only_the_simulator_is_optional() -> None:
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["simulator"]
     assert SERVICES["worker"]["depends_on"]["simulator"]["required"] is False
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_secret_is_required_and_never_written_down(name: str) -> None:
+def test_secret_is_required_and_has_no_default(name: str) -> None:
     for key, value in SERVICES[name].get("environment", {}).items():
         if SECRET.search(key):
             match = VARIABLE.fullmatch(value)
@@ -109,25 +109,25 @@ def test_a_secret_is_required_and_never_written_down(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_image_is_pinned(name: str) -> None:
+def test_image_is_pinned(name: str) -> None:
     _, _, tag = resolved(SERVICES[name]["image"]).rpartition(":")
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?(-[a-z0-9]+)?", tag), tag
 
 
-def test_temporal_server_and_its_tools_are_one_version() -> None:
-    """The schema job must bring the schema that this server expects."""
+def test_temporal_server_and_its_tools_have_the_same_version() -> None:
+    """The schema job must create the schema that this server expects."""
     names = ("temporal", "temporal-schema", "temporal-namespace")
     assert len({SERVICES[name]["image"].rpartition(":")[2] for name in names}) == 1
 
 
-def test_our_image_carries_the_version_of_the_project() -> None:
+def test_image_has_the_version_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     assert {resolved(SERVICES[name]["image"]) for name in OURS} == {f"order-settlement:{version[1]}"}
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_container_of_ours_can_write_nowhere_and_become_nothing_else(name: str) -> None:
+def test_container_has_a_read_only_root_and_no_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["init"] is True, "without it SIGTERM is lost on a process 1 that has no handler yet"
@@ -144,38 +144,38 @@ def test_every_container_has_limits(name: str) -> None:
     assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
 
 
-def test_only_api_and_ui_are_published_and_only_to_this_host() -> None:
+def test_only_api_and_ui_are_published_on_loopback() -> None:
     published = {name: [resolved(port) for port in each["ports"]] for name, each in SERVICES.items() if "ports" in each}
     assert published == {"api": ["127.0.0.1:8000:8000"], "temporal-ui": ["127.0.0.1:8080:8080"]}
 
 
-def test_the_api_asks_for_keys() -> None:
-    """Every container on its network reaches it, and so may others."""
+def test_api_requires_keys() -> None:
+    """Every container on its network can reach it, and perhaps others."""
     environment = SERVICES["api"]["environment"]
     assert not is_loopback(environment["SETTLEMENT_API_HOST"])
     assert environment.get("SETTLEMENT_AUTH", Settings.model_fields["auth"].default) == "on"
     assert [name for name in OURS if "SETTLEMENT_API_KEY_PEPPER" in SERVICES[name].get("environment", {})] == ["api"]
 
 
-def test_databases_and_temporal_are_on_the_closed_network_only() -> None:
+def test_databases_and_temporal_are_only_on_the_internal_network() -> None:
     assert yaml.safe_load(COMPOSE.read_text())["networks"]["backend"] == {"internal": True}
     for name in {*JOBS, "postgres", "temporal"}:
         assert SERVICES[name]["networks"] == ["backend"]
     assert SERVICES["simulator"]["networks"] == ["edge"], "the external system's side sees neither ledger nor Temporal"
 
 
-def test_a_stop_waits_for_the_drain() -> None:
+def test_stop_grace_period_is_longer_than_the_shutdown() -> None:
     assert seconds(SERVICES["api"]["stop_grace_period"]) > API_END_LIMIT_S > DRAIN_S
     assert seconds(SERVICES["worker"]["stop_grace_period"]) > END_LIMIT_S > GRACE.total_seconds()
     assert GRACE >= ADJUST_START_TO_CLOSE
 
 
-def test_the_number_of_shards_is_written_down() -> None:
-    """It can never change; a variable would invite it to."""
+def test_number_of_shards_is_a_constant() -> None:
+    """It can never be changed, so it must not be a variable."""
     assert SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"] == "512"
 
 
-def test_the_ui_hides_what_goes_around_the_saga() -> None:
+def test_ui_hides_actions_that_skip_a_compensation() -> None:
     environment = SERVICES["temporal-ui"]["environment"]
     switches = {key: value for key, value in environment.items() if key.endswith("_DISABLED")}
     assert {key for key, value in switches.items() if value == "false"} == {
@@ -192,18 +192,18 @@ def test_the_ui_hides_what_goes_around_the_saga() -> None:
     }
 
 
-def test_every_setting_named_here_exists() -> None:
+def test_every_setting_in_the_file_exists() -> None:
     used = {key for service in SERVICES.values() for key in service.get("environment", {})}
     used |= variables(COMPOSE.read_text()).keys() | example_lines().keys()
     known = {f"{ENV_PREFIX}{field}".upper() for field in Settings.model_fields}
     assert {name for name in used if name.startswith(ENV_PREFIX)} <= known
 
 
-def test_the_example_names_every_variable_and_no_other() -> None:
+def test_example_contains_exactly_the_variables_of_the_file() -> None:
     assert example_lines().keys() == variables(COMPOSE.read_text() + CLOUD.read_text()).keys()
 
 
-def test_the_example_leaves_open_what_is_required_and_holds_no_secret() -> None:
+def test_example_has_no_secrets_and_no_required_values() -> None:
     required = {name for name, (how, _) in variables(COMPOSE.read_text()).items() if how == "?"}
     open_lines = dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE))
     assert open_lines == dict.fromkeys(required, "")
@@ -211,10 +211,10 @@ def test_the_example_leaves_open_what_is_required_and_holds_no_secret() -> None:
 
 
 WITHOUT_A_FIXED_DEFAULT = {"SETTLEMENT_EXTERNAL_CA_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT", "SETTLEMENT_COMPANY_SLOTS"}
-"""Of these an example is shown."""
+"""Variables with an example value."""
 
 
-def test_the_example_shows_the_defaults_that_hold() -> None:
+def test_example_shows_the_actual_defaults() -> None:
     compose = variables(COMPOSE.read_text() + CLOUD.read_text())
     for name, shown in example_lines().items():
         how, default = compose[name]
@@ -231,7 +231,7 @@ def test_the_example_shows_the_defaults_that_hold() -> None:
 def _compose(
     *arguments: str, env: Mapping[str, str], files: Sequence[Path] = (COMPOSE,)
 ) -> subprocess.CompletedProcess[str]:
-    """Run the compose plugin on our files, with `env` as the only variables it can fill in."""
+    """Run the compose plugin on the project's files, with only the variables in `env`."""
     command = ["docker", "compose", "--env-file", os.devnull]
     for file in files:
         command += ["--file", str(file)]
@@ -256,7 +256,7 @@ def _plugin() -> None:
 
 
 @pytest.mark.usefixtures("_plugin")
-def test_compose_itself_accepts_the_file_once_everything_required_is_set() -> None:
+def test_compose_accepts_the_file_with_all_required_variables() -> None:
     required = {name: "x" for name, (how, _) in variables(COMPOSE.read_text()).items() if how == "?"}
     accepted = _compose("--profile", "*", "config", "--quiet", env=required)
     assert accepted.returncode == 0, accepted.stderr
@@ -268,7 +268,7 @@ def test_compose_itself_accepts_the_file_once_everything_required_is_set() -> No
 
 
 @pytest.mark.usefixtures("_plugin")
-def test_with_temporal_cloud_none_of_our_own_temporal_is_started() -> None:
+def test_with_temporal_cloud_no_temporal_service_is_started() -> None:
     text = COMPOSE.read_text() + CLOUD.read_text()
     required = {name: "x" for name, (how, _) in variables(text).items() if how == "?"}
     listed = _compose("config", "--services", files=(COMPOSE, CLOUD), env=required)

@@ -1,4 +1,4 @@
-"""The Dockerfile and what goes into the image."""
+"""The Dockerfile and the content of the image."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ INSTRUCTIONS = re.sub(r"\\\n", " ", "\n".join(line for line in DOCKERFILE.splitl
 FINAL = INSTRUCTIONS[INSTRUCTIONS.rindex("FROM ") :]
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.executable).parent / "hadolint"
     done = subprocess.run(  # noqa: S603 - our own lint, our own file
         [hadolint, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
@@ -24,13 +24,13 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
 
-def test_the_base_is_pinned() -> None:
+def test_base_image_is_pinned() -> None:
     bases = re.findall(r"^FROM (\S+)", INSTRUCTIONS, re.MULTILINE)
     assert bases == [bases[0], "base", "base"]
     assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", bases[0])
 
 
-def test_the_process_is_not_root_and_gets_its_signals() -> None:
+def test_process_is_not_root_and_receives_signals() -> None:
     user = re.search(r"^USER (\d+):(\d+)$", FINAL, re.MULTILINE)
     assert user
     assert "0" not in user.groups()
@@ -39,7 +39,7 @@ def test_the_process_is_not_root_and_gets_its_signals() -> None:
 
 
 def test_nothing_is_installed_without_a_hash() -> None:
-    """Only the project's own wheel, just built from this source, has none; no index is asked for it."""
+    """Except the project's own wheel, which is built from this source and not loaded from an index."""
     installs = re.findall(r"pip [^&\n]*?(?:install|wheel) [^&\n]*", INSTRUCTIONS)
     assert len(installs) == 4
     for install in installs:
@@ -47,8 +47,8 @@ def test_nothing_is_installed_without_a_hash() -> None:
         assert hashed or ("--no-index" in install and "--no-deps" in install), install
 
 
-def test_the_build_takes_all_of_the_build_backend_from_the_lock() -> None:
-    """The filter in the Dockerfile names hatchling and everything it needs, and the lock has it."""
+def test_build_backend_is_installed_from_the_lock() -> None:
+    """The filter in the Dockerfile names hatchling and all its dependencies, and the lock contains them."""
     keep = re.search(r"keep = /\^\(([a-z|-]+)\)==/", DOCKERFILE)
     assert keep
     named, wanted = set(keep[1].split("|")), ["hatchling"]
@@ -64,8 +64,8 @@ def test_the_build_takes_all_of_the_build_backend_from_the_lock() -> None:
     assert named <= set(locked)
 
 
-def test_the_build_sees_the_sources_and_nothing_else() -> None:
-    """.dockerignore lets in what the wheel is made of; a secret or a state directory beside it stays out."""
+def test_build_context_contains_only_the_sources() -> None:
+    """.dockerignore allows the sources of the wheel; secrets and state directories are excluded."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     let_in = {line[1:].rstrip("/") for line in lines if line.startswith("!")}

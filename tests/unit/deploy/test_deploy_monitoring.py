@@ -26,7 +26,7 @@ ABOUT_CASES = {
     "SettlementFindingsOpen",
     "SettlementWorkflowsLost",
 }
-"""Alerts about single settlements: they also say where those are listed."""
+"""Alerts about single settlements; they also say where to find the list of them."""
 GRID_WIDTH = 24
 
 ALERTS = {rule["alert"]: rule for rule in rules()}
@@ -34,7 +34,7 @@ ALERTS = {rule["alert"]: rule for rule in rules()}
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """Return Prometheus' own tool. Only outside CI may it be missing: `make test` installs it where it can."""
+    """Return the path of promtool. It may be missing only outside CI: `make test` installs it if possible."""
     found = shutil.which("promtool")
     if found is None and not os.environ.get("CI"):
         pytest.skip("promtool is not installed (Debian: prometheus)")
@@ -54,19 +54,19 @@ def test_promtool_accepts_rules_and_configuration(promtool: str) -> None:
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_rules_do_what_their_tests_say(promtool: str) -> None:
+def test_rules_pass_their_tests(promtool: str) -> None:
     tested = run(promtool, "test", "rules", RULE_TESTS.name)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_the_rule_tests_notice_a_changed_rule(promtool: str, tmp_path: Path) -> None:
+def test_rule_tests_fail_for_a_changed_rule(promtool: str, tmp_path: Path) -> None:
     changed = RULES.read_text().replace('settlement_open{state="ABORTED"}', 'settlement_open{state="SETTLED"}')
     (tmp_path / RULES.name).write_text(changed)
     (tmp_path / RULE_TESTS.name).write_text(RULE_TESTS.read_text())
     assert run(promtool, "test", "rules", RULE_TESTS.name, folder=tmp_path).returncode != 0
 
 
-def test_every_alert_that_wakes_a_person_has_a_rule_test() -> None:
+def test_every_alert_that_pages_has_a_rule_test() -> None:
     tested = RULE_TESTS.read_text().replace(
         "Settlement(Worker|Api)Absent", "SettlementWorkerAbsent SettlementApiAbsent"
     )
@@ -75,7 +75,7 @@ def test_every_alert_that_wakes_a_person_has_a_rule_test() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_it_is_what_it_means_and_where_to_read_on(name: str) -> None:
+def test_alert_has_summary_description_and_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"] == {"severity": rule["labels"]["severity"]}
     assert rule["labels"]["severity"] in SEVERITIES
@@ -87,7 +87,7 @@ def test_an_alert_says_what_it_is_what_it_means_and_where_to_read_on(name: str) 
     assert rule["annotations"]["description"].endswith(".") or rule["annotations"]["description"].endswith(")")
 
 
-def test_the_configuration_says_where_alerts_link_to_and_keeps_that_out_of_their_labels() -> None:
+def test_configuration_sets_the_targets_of_links_and_removes_them_from_labels() -> None:
     config = yaml.safe_load(CONFIG.read_text())
     used = set(re.findall(r"\$externalLabels\.(\w+)", RULES.read_text()))
     assert set(config["global"]["external_labels"]) == used
@@ -96,18 +96,18 @@ def test_the_configuration_says_where_alerts_link_to_and_keeps_that_out_of_their
     assert all(re.fullmatch(dropped["regex"], label) for label in used)
 
 
-def test_names_of_alerts_are_their_own() -> None:
+def test_names_of_alerts_are_unique() -> None:
     assert len(ALERTS) == len(rules())
 
 
-def test_the_runbook_has_a_section_for_every_alert() -> None:
+def test_runbook_has_a_section_for_every_alert() -> None:
     headings = re.findall(r"^#+ (\S+)\s*$", (ROOT / RUNBOOK).read_text(), re.MULTILINE)
     assert set(ALERTS) <= set(headings)
 
 
 @pytest.mark.parametrize("question", list(questions()), ids=lambda question: question.asked_by)
-def test_a_text_puts_in_only_labels_that_are_left(question: Question) -> None:
-    """Prometheus shows any other one as nothing at all."""
+def test_texts_use_only_labels_that_the_expression_keeps(question: Question) -> None:
+    """Prometheus shows any other label as an empty text."""
     assert set(question.texts) <= selected(question.expression).labels | {"instance"}
 
 
@@ -119,14 +119,14 @@ def test_jobs_have_the_names_that_rules_and_panels_use() -> None:
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
-def test_a_panel_is_described_has_a_unit_and_asks_the_chosen_datasource(panel: dict[str, Any]) -> None:
+def test_panel_has_description_unit_and_the_selected_datasource(panel: dict[str, Any]) -> None:
     assert panel["description"]
     assert panel["fieldConfig"]["defaults"]["unit"]
     for asked in (panel, *panel["targets"]):
         assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
-def test_panels_have_their_own_names_and_places() -> None:
+def test_panels_have_unique_names_and_positions() -> None:
     whole = json.loads(DASHBOARD.read_text())
     taken: set[tuple[int, int]] = set()
     for panel in whole["panels"]:

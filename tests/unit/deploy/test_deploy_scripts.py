@@ -1,4 +1,4 @@
-"""The scripts that run inside containers, run here: on a real Temporal server where they talk to one."""
+"""The scripts that run inside containers, run here against a real Temporal server."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from activities.bulkhead import Bulkhead
-from config.temporal import TYPE_OF
+from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystem, ExternalSystemConfig
 from ledger import Batches, Ledger, open_engine
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
@@ -39,15 +39,15 @@ BIN = Path(sys.executable).parent
 NAMESPACE = "settlement"
 
 
-class Done(NamedTuple):
-    """How a script ended."""
+class ScriptResult(NamedTuple):
+    """The exit code and output of a script."""
 
     code: int
-    said: str
+    output: str
 
 
-def run(command: list[str | Path], **env: str) -> Done:
-    """Run one to its end, with the programs of this environment on its path."""
+def run(command: list[str | Path], **env: str) -> ScriptResult:
+    """Run a script, with the programs of this environment on its path."""
     path = os.pathsep.join([env.pop("path", ""), str(BIN), os.environ["PATH"]]).lstrip(os.pathsep)
     done = subprocess.run(  # noqa: S603 - our own scripts
         command,
@@ -57,18 +57,18 @@ def run(command: list[str | Path], **env: str) -> Done:
         check=False,
         timeout=90,
     )
-    return Done(done.returncode, done.stdout + done.stderr)
+    return ScriptResult(done.returncode, done.stdout + done.stderr)
 
 
 @pytest.fixture(scope="module")
 async def server() -> AsyncIterator[Client]:
-    """Give a client of a real server, which has no namespace of ours yet."""
+    """Yield a client of a real server without the project's namespace."""
     async with await WorkflowEnvironment.start_local(dev_server_existing_path=str(BIN / "temporal")) as env:
         yield env.client
 
 
-def namespace_job(server: Client) -> Done:
-    """Run it as the container does, with the same program."""
+def namespace_job(server: Client) -> ScriptResult:
+    """Run the script that creates the namespace, as its container does."""
     return run(
         ["sh", DEPLOY / "temporal/namespace.sh"],
         TEMPORAL_ADDRESS=server.service_client.config.target_host,
@@ -77,8 +77,8 @@ def namespace_job(server: Client) -> Done:
     )
 
 
-async def health_check(server: Client) -> Done:
-    """Run it as the container does: a process of its own beside the worker, on the worker's host."""
+async def health_check(server: Client) -> ScriptResult:
+    """Run the health check as the container does: in a separate process on the worker's host."""
     return await asyncio.to_thread(
         run,
         [sys.executable, DEPLOY / "worker_healthcheck.py"],
@@ -87,8 +87,8 @@ async def health_check(server: Client) -> Done:
     )
 
 
-async def says(server: Client, expected: Done) -> None:
-    """Wait until the health check says so; a worker that has just started has not asked yet."""
+async def wait_for_health(server: Client, expected: ScriptResult) -> None:
+    """Wait until the health check has this result; a worker that has just started has not polled yet."""
     done = await health_check(server)
     for _ in range(10):
         if done == expected:
@@ -97,28 +97,28 @@ async def says(server: Client, expected: Done) -> None:
     assert done == expected
 
 
-async def test_the_namespace_job_makes_what_is_missing_and_can_be_repeated(server: Client) -> None:
-    """The search attributes are exactly those of `workflows.visibility`."""
+async def test_namespace_job_creates_what_is_missing_and_can_be_repeated(server: Client) -> None:
+    """It creates exactly the search attributes of `workflows.visibility`."""
     for _ in range(2):
         done = namespace_job(server)
-        assert done.code == 0, done.said
+        assert done.code == 0, done.output
     namespace = await server.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE))
     assert namespace.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=7)
     found = await server.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
     assert dict(found.custom_attributes) == {
-        key.name: TYPE_OF[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
+        key.name: SEARCH_ATTRIBUTE_TYPES[int(key.indexed_value_type)] for key in SEARCH_ATTRIBUTES
     }
 
 
-def test_the_guide_names_the_search_attributes_for_temporal_cloud() -> None:
-    """There no job and no worker can make them."""
+def test_guide_lists_the_search_attributes_for_temporal_cloud() -> None:
+    """On Temporal Cloud neither the job nor the worker can create them."""
     guide = (DEPLOY.parent / "docs/deployment.md").read_text()
     for key in SEARCH_ATTRIBUTES:
         assert f"`{key.name}` {key.indexed_value_type.name.capitalize()}" in guide
 
 
 def schema_job(tmp_path: Path, exit_code: int) -> tuple[int, list[str]]:
-    """Run the job on a stand-in for Temporal's tool, which comes with its image only."""
+    """Run the job with a replacement for Temporal's tool, which only its image contains."""
     log, tool = tmp_path / "log", tmp_path / "temporal-sql-tool"
     tool.write_text(f'#!/bin/sh\necho "$SQL_DATABASE $*" >> {log}\nexit {exit_code}\n')
     tool.chmod(0o755)
@@ -126,7 +126,7 @@ def schema_job(tmp_path: Path, exit_code: int) -> tuple[int, list[str]]:
     return done.code, log.read_text().splitlines()
 
 
-def test_the_schema_job_brings_up_both_databases(tmp_path: Path) -> None:
+def test_schema_job_updates_both_databases(tmp_path: Path) -> None:
     directory = "/etc/temporal/schema/postgresql/v12"
     assert schema_job(tmp_path, exit_code=0) == (
         0,
@@ -139,14 +139,14 @@ def test_the_schema_job_brings_up_both_databases(tmp_path: Path) -> None:
     )
 
 
-def test_the_schema_job_fails_where_its_tool_fails(tmp_path: Path) -> None:
-    """Then the server does not start on half a schema."""
+def test_schema_job_fails_if_its_tool_fails(tmp_path: Path) -> None:
+    """So the server does not start with an incomplete schema."""
     code, lines = schema_job(tmp_path, exit_code=3)
     assert code == 3
     assert len(lines) == 1
 
 
-async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server: Client, tmp_path: Path) -> None:
+async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client, tmp_path: Path) -> None:
     assert namespace_job(server).code == 0
     client = await Client.connect(
         server.service_client.config.target_host, namespace=NAMESPACE, data_converter=DATA_CONVERTER
@@ -160,13 +160,13 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
-        await says(server, Done(1, f"no poll for {idle}"))
+        await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
             cancel_worker(client, external_system, slots=5),
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine)),
         ):
-            await says(server, Done(0, "polls for everything"))
+            await wait_for_health(server, ScriptResult(0, "polls every task queue"))
     await engine.dispose()
 
 
@@ -179,15 +179,15 @@ async def test_the_worker_is_healthy_while_it_asks_for_every_kind_of_work(server
     ],
 )
 async def test_only_a_recent_poll_from_this_host_counts(host: str, age: timedelta, *, healthy: bool) -> None:
-    """A worker that hangs stops asking, and another container's worker is no sign of this one's life."""
-    asked = Timestamp()
-    asked.FromDatetime(datetime.now(UTC) - age)
+    """A worker that hangs stops polling, and a poll from another container does not show that this worker runs."""
+    polled_at = Timestamp()
+    polled_at.FromDatetime(datetime.now(UTC) - age)
 
     async def describe_task_queue(*_: Any, **__: Any) -> DescribeTaskQueueResponse:  # noqa: ANN401 - stands in for an RPC
-        return DescribeTaskQueueResponse(pollers=[PollerInfo(identity=f"1@{host}", last_access_time=asked)])
+        return DescribeTaskQueueResponse(pollers=[PollerInfo(identity=f"1@{host}", last_access_time=polled_at)])
 
     client = SimpleNamespace(
         namespace=NAMESPACE, workflow_service=SimpleNamespace(describe_task_queue=describe_task_queue)
     )
-    asks = runpy.run_path(str(DEPLOY / "worker_healthcheck.py"))["asks"]
-    assert await asks(client, SETTLEMENT_TASK_QUEUE, 1) is healthy
+    is_polled = runpy.run_path(str(DEPLOY / "worker_healthcheck.py"))["is_polled"]
+    assert await is_polled(client, SETTLEMENT_TASK_QUEUE, 1) is healthy

@@ -1,4 +1,4 @@
-"""A rejection's message for the platform's user: filled in where its form is clear, else left as given."""
+"""The broker's message for a rejection: filled in if the form of its placeholders is clear, else unchanged."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ FILLED: dict[str, tuple[str, str, str]] = {
         ",".join("abcdefghijkl"),
         "a b c d e f g h i j k l",
     ),
-    "in turn": ("{} of {}", "1,2", "1 of 2"),
+    "in order": ("{} of {}", "1,2", "1 of 2"),
     "side by side": ("{}{}", "1,2", "12"),
     "percent": ("%s of %s", "1,2", "1 of 2"),
     "percent before letters": ("%sUSD", "12.50", "12.50USD"),
@@ -40,7 +40,7 @@ FILLED: dict[str, tuple[str, str, str]] = {
     "a value like a placeholder in turn": ("{} {}", "{},%s", "{} %s"),
     "a value with a backslash": ("{0}", r"\1\g<0>", r"\1\g<0>"),
 }
-LEFT: dict[str, tuple[str, str | None]] = {
+UNCHANGED: dict[str, tuple[str, str | None]] = {
     "no placeholder": ("no credit", None),
     "no placeholder, values": ("no credit", "1,2"),
     "no values": ("no credit: {0}", None),
@@ -89,8 +89,8 @@ def test_a_clear_form_is_filled_in(msg: str, params: str, text: str) -> None:
     assert filled_in(msg, split_params(params)) == text
 
 
-@pytest.mark.parametrize(("msg", "params"), LEFT.values(), ids=LEFT)
-def test_whatever_is_not_clear_is_left_as_given(msg: str, params: str | None) -> None:
+@pytest.mark.parametrize(("msg", "params"), UNCHANGED.values(), ids=UNCHANGED)
+def test_an_unclear_form_is_unchanged(msg: str, params: str | None) -> None:
     assert filled_in(msg, split_params(params)) == msg
 
 
@@ -106,7 +106,7 @@ def test_whatever_is_not_clear_is_left_as_given(msg: str, params: str | None) ->
         (" a, b", (" a", " b")),
     ],
 )
-def test_values_are_separated_by_commas_and_kept_as_given(msg_params: str | None, values: tuple[str, ...]) -> None:
+def test_values_are_split_at_commas_and_unchanged(msg_params: str | None, values: tuple[str, ...]) -> None:
     assert split_params(msg_params) == values
 
 
@@ -115,7 +115,7 @@ plain = st.text(st.characters(codec="utf-8", exclude_characters="{}%\\'$#"), max
 
 
 @given(st.lists(st.tuples(plain, values), min_size=1, max_size=6), plain, st.sampled_from(["{}", "%s", "numbered"]))
-def test_every_value_stands_where_its_placeholder_stood(pairs: list[tuple[str, str]], end: str, form: str) -> None:
+def test_every_value_replaces_its_placeholder(pairs: list[tuple[str, str]], end: str, form: str) -> None:
     marks = [f"{{{n}}}" if form == "numbered" else form for n in range(len(pairs))]
     msg = "".join(text + mark for (text, _), mark in zip(pairs, marks, strict=True)) + end
     msg_params = ",".join(value for _, value in pairs)
@@ -124,19 +124,19 @@ def test_every_value_stands_where_its_placeholder_stood(pairs: list[tuple[str, s
 
 
 @given(st.text(st.sampled_from("{}%s0123$\\', ab"), max_size=20), st.none() | st.text("ab,{}%s0", max_size=8))
-def test_any_message_is_filled_in_or_left_and_nothing_raises(msg: str, msg_params: str | None) -> None:
+def test_any_message_is_filled_in_or_unchanged_without_an_error(msg: str, msg_params: str | None) -> None:
     text = filled_in(msg, split_params(msg_params))
     assert text == msg or msg_params
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_a_message_without_placeholders_is_left(msg: str, msg_params: str) -> None:
+def test_a_message_without_placeholders_is_unchanged(msg: str, msg_params: str) -> None:
     bare = msg.replace("{", "").replace("%", "")
     assert filled_in(bare, split_params(msg_params)) == bare
 
 
 def adjust(outcome: Outcome, rule: Rule, reply: ReplyRecord | None) -> CallRecord:
-    """Return the record of an adjust that came to this."""
+    """Return the record of an adjust with this outcome, rule and reply."""
     verdict = Verdict(outcome=outcome, rule=rule, reply=reply)
     return CallRecord(operation=Operation.ADJUST, request_unique_no="N", sent_at=AT, verdict=verdict)
 
@@ -151,7 +151,7 @@ def cancel(**fields: Any) -> CallRecord:  # noqa: ANN401 - any field of ReplyRec
     return rejected(**fields).model_copy(update={"operation": Operation.CANCEL_ADJUST, "kind": CancelKind.FIRST})
 
 
-def test_a_rejection_says_why() -> None:
+def test_a_rejection_has_the_message_of_its_reply() -> None:
     calls = (rejected(msg="no {0} credit", msg_params="USD"), cancel(code="US_0000001", msg="not applied"))
     assert broker_message(calls) == BrokerMessage(
         code="E17", message="no {0} credit", params=("USD",), text="no USD credit"
@@ -159,13 +159,13 @@ def test_a_rejection_says_why() -> None:
 
 
 @pytest.mark.parametrize("msg", [None, ""])
-def test_a_rejection_without_words_has_its_code(msg: str | None) -> None:
+def test_a_rejection_without_a_message_has_its_code(msg: str | None) -> None:
     assert broker_message((rejected(msg=msg, msg_params="a"),)) == BrokerMessage(
         code="E17", message=None, params=("a",), text=None
     )
 
 
-OTHERS = {
+OTHER_OUTCOMES = {
     "nothing sent yet": (),
     "a cancel alone": (cancel(msg="not applied"),),
     "applied, and void for another reason": (adjust(Outcome.APPLIED, Rule.CODE_SUCCESS, ReplyRecord(code="0")),),
@@ -176,13 +176,13 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("calls", OTHERS.values(), ids=OTHERS)
-def test_what_is_no_rejection_has_no_message(calls: tuple[CallRecord, ...]) -> None:
-    """Another order's text must not reach this user, and a contradictory one may say that all is well."""
+@pytest.mark.parametrize("calls", OTHER_OUTCOMES.values(), ids=OTHER_OUTCOMES)
+def test_any_other_outcome_has_no_message(calls: tuple[CallRecord, ...]) -> None:
+    """A message for another order must not reach this user, and a contradictory reply may report a success."""
     assert broker_message(calls) is None
 
 
-def test_the_text_is_bounded_however_often_a_value_is_named() -> None:
+def test_the_text_is_cut_at_its_maximum_length() -> None:
     message = broker_message((rejected(msg="{0}" * 66, msg_params="x" * 200),))
     assert message is not None
     assert message.text == "x" * (TEXT_LENGTH_MAX - 1) + "…"

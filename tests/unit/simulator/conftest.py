@@ -1,4 +1,4 @@
-"""A running simulator, a client for it, and bodies that keep the contract."""
+"""Fixtures: a running simulator, a client for it, and valid request bodies."""
 
 import json
 import time
@@ -12,20 +12,20 @@ import pytest
 from simulator.server import serving
 
 HEADERS = {"trace": "trace-1", "timestamp": "1760000000000", "companyId": "7"}
-PATIENCE_S = 10.0
+LIMIT_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Run one simulator for the tests of a file; each uses numbers of its own."""
+    """Run one simulator for the tests of a module; each test uses its own numbers."""
     with serving() as address:
         yield address
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx2.Client]:
-    """Yield a patient client; a test that expects silence gives up sooner by itself."""
-    with httpx2.Client(base_url=url, headers=HEADERS, timeout=PATIENCE_S) as http:
+    """Yield a client with a timeout of 10 s; a test that expects no reply sets a shorter one."""
+    with httpx2.Client(base_url=url, headers=HEADERS, timeout=LIMIT_S) as http:
         yield http
 
 
@@ -37,7 +37,7 @@ def number() -> str:
 
 @pytest.fixture
 def adjust_body(number: str) -> Callable[..., dict[str, Any]]:
-    """Return a maker of adjust bodies; `simulate` goes into the metadata, the rest replaces fields."""
+    """Return a function that builds adjust bodies: `simulate` goes into the metadata, `changes` replace fields."""
 
     def make(simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -61,44 +61,44 @@ def adjust_body(number: str) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def cancel_body(adjust_body: Callable[..., dict[str, Any]], number: str) -> Callable[..., dict[str, Any]]:
-    """Return a maker of cancel adjust bodies under the cancel's number `own`."""
+    """Return a function that builds cancel adjust bodies; `own` makes the cancel's own number."""
 
     def make(own: str = "1", simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
         body = adjust_body(simulate)
         del body["operationType"]
-        mine = {
+        cancel_fields = {
             "requestUniqueNo": f"C{own}-{number}"[:48],
             "reverseRequestUniqueNo": number,
             "cancelRemark": "no reply in time",
         }
-        return body | mine | changes
+        return body | cancel_fields | changes
 
     return make
 
 
 @pytest.fixture
 def number_view(client: httpx2.Client, number: str) -> Callable[[], dict[str, Any]]:
-    """Return a look at what the books hold about the test's number."""
+    """Return a function that fetches the books' view of the test's number."""
 
-    def look() -> dict[str, Any]:
+    def fetch() -> dict[str, Any]:
         view: dict[str, Any] = client.get(f"/simulator/numbers/{number}").json()
         return view
 
-    return look
+    return fetch
 
 
 @pytest.fixture
 def ended_calls(client: httpx2.Client, number: str) -> Callable[[int], list[dict[str, Any]]]:
-    """Return a look at the journal that waits until so many requests of the test's number have ended."""
+    """Return a function that waits until `count` requests of the test's number have ended, and returns them."""
 
-    def look(count: int) -> list[dict[str, Any]]:
+    def wait_for(count: int) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = []
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             calls = client.get("/simulator/calls", params={"number": number}).json()["calls"]
             if len(calls) == count and all(call["ended"] for call in calls):
                 return calls
-        message = f"waited {PATIENCE_S} s for {count} ended calls: {calls}"
+        message = f"waited {LIMIT_S} s for {count} ended calls: {calls}"
         raise AssertionError(message)
 
-    return look
+    return wait_for

@@ -1,4 +1,4 @@
-"""The laws of the broker's books, each as a short story of acts."""
+"""The rules of the broker's books, each shown by a short sequence of requests."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
 from simulator.book_records import Cancel, NumberState, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
@@ -28,7 +28,7 @@ ADJUST = ReceivedAdjust(
     requestTime=1_760_000_000_000,
     ip="203.0.113.7",
 )
-AGAIN = ADJUST.model_copy(update={"requestTime": 1_760_000_009_000, "ip": "::1", "amount": "12.5", "metadata": "{}"})
+REPEAT = ADJUST.model_copy(update={"requestTime": 1_760_000_009_000, "ip": "::1", "amount": "12.5", "metadata": "{}"})
 OTHER_BODY = ADJUST.model_copy(update={"amount": "99.00"})
 
 
@@ -49,15 +49,15 @@ def cancel_operation(number: str, **changes: object) -> Cancel:
     return Cancel.by_cancel_operation(body.model_copy(update=changes))
 
 
-def act(books: Books, name: str) -> Result:
-    """Carry out one act of a story by its short name."""
-    acts = {
+def send(books: Books, name: str) -> Result:
+    """Send the request with this name to the books."""
+    requests = {
         "adjust": lambda: books.adjust(ADJUST),
         "adjust, other body": lambda: books.adjust(OTHER_BODY),
-        "adjust, fresh clock": lambda: books.adjust(AGAIN),
+        "adjust, fresh clock": lambda: books.adjust(REPEAT),
         "adjust, other company": lambda: books.adjust(ADJUST.model_copy(update={"company_id": 8})),
-        "adjust, refused": lambda: books.adjust(ADJUST, applies=False),
-        "adjust, unguarded": lambda: books.adjust(ADJUST, guarded=False),
+        "adjust, refused": lambda: books.adjust(ADJUST, apply=False),
+        "adjust, unguarded": lambda: books.adjust(ADJUST, refuse_if_burnt=False),
         "cancel C1": lambda: books.cancel(cancel("C1")),
         "cancel C1, other body": lambda: books.cancel(cancel("C1", amount="12.49")),
         "cancel C1, fresh clock": lambda: books.cancel(cancel("C1", requestTime=1_760_000_009_000, ip="::1")),
@@ -67,10 +67,10 @@ def act(books: Books, name: str) -> Result:
         "cancel operation C2": lambda: books.cancel(cancel_operation("C2")),
         "cancel operation C3, wrong user": lambda: books.cancel(cancel_operation("C3", username="user-2")),
     }
-    return acts[name]()
+    return requests[name]()
 
 
-STORIES = [
+SEQUENCES = [
     (["adjust"], [OK], NumberState.APPLIED, "12.50"),
     (["adjust", "adjust"], [OK, OK], NumberState.APPLIED, "12.50"),
     (["adjust", "adjust, fresh clock"], [OK, OK], NumberState.APPLIED, "12.50"),
@@ -111,23 +111,25 @@ STORIES = [
 ]
 
 
-@pytest.mark.parametrize(("names", "codes", "state", "balance"), STORIES, ids=[" > ".join(s[0]) for s in STORIES])
-def test_story(books: Books, names: list[str], codes: list[str], state: NumberState, balance: str) -> None:
-    """Each act gets its code; number and balance end as the contract's rules say."""
-    assert [act(books, name).code for name in names] == codes
+@pytest.mark.parametrize(("names", "codes", "state", "balance"), SEQUENCES, ids=[" > ".join(s[0]) for s in SEQUENCES])
+def test_sequence_of_requests(
+    books: Books, names: list[str], codes: list[str], state: NumberState, balance: str
+) -> None:
+    """Each request gets its code; number and balance end as the contract says."""
+    assert [send(books, name).code for name in names] == codes
     view = books.number("N1")
     assert view.state is state
     assert view.times_reversed <= view.times_applied <= 1
     assert sum(Decimal(account.balance) for account in books.accounts()) == Decimal(balance)
 
 
-def test_number_never_met_is_never_received(books: Books) -> None:
-    view = books.number("unheard of")
+def test_unknown_number_is_never_received(books: Books) -> None:
+    view = books.number("unknown")
     assert (view.state, view.amount, view.times_applied) == (NumberState.NEVER_RECEIVED, None, 0)
 
 
 def test_corrected_cancel_is_carried_out_under_the_same_number(books: Books) -> None:
-    """A contradicting cancel leaves no trace, so it does not use up its number."""
+    """A contradicting cancel is not recorded, so its number can be used again."""
     books.adjust(ADJUST)
     assert books.cancel(cancel("C1", currency="EUR")) == Result(
         CODE_MISMATCH, "the cancel contradicts its adjust in currency"
@@ -136,7 +138,7 @@ def test_corrected_cancel_is_carried_out_under_the_same_number(books: Books) -> 
 
 
 @pytest.mark.parametrize("field", ["thirdServerCode", "orderId"])
-def test_cancel_may_leave_out_what_table_2_lets_it_leave_out(books: Books, field: str) -> None:
+def test_cancel_may_omit_an_optional_field(books: Books, field: str) -> None:
     books.adjust(ADJUST)
     assert books.cancel(cancel("C1", **{field: None})).code == OK
 
@@ -146,16 +148,16 @@ def test_cancel_may_spell_the_amount_with_other_zeros(books: Books) -> None:
     assert books.cancel(cancel("C1", amount="12.5")).code == OK
 
 
-def test_negative_adjust_deducts_and_its_cancel_gives_back(books: Books) -> None:
-    """ABNORMAL_OVERTRADING is negative, its cancel positive: the recorded sign counts, not the cancel's."""
+def test_negative_adjust_deducts_and_its_cancel_adds_the_amount_again(books: Books) -> None:
+    """The amount of ABNORMAL_OVERTRADING is negative, that of its cancel positive: the adjust's sign counts."""
     books.adjust(ADJUST.model_copy(update={"operationType": "ABNORMAL_OVERTRADING", "amount": "-12.50"}))
     assert [account.balance for account in books.accounts()] == ["-12.50"]
     assert books.cancel(cancel("C1")).code == OK
     assert [account.balance for account in books.accounts()] == ["0.00"]
 
 
-def test_money_is_exact_at_the_edges_of_its_field(books: Books) -> None:
-    """39 digits before the point and 18 behind it live in one balance; a float or a 28-digit context would round."""
+def test_balance_is_exact_for_the_largest_and_the_smallest_amount(books: Books) -> None:
+    """One balance holds 39 digits before the point and 18 after it; a float or a 28-digit context would round."""
     huge, tiny = "9" * 39, "0." + "0" * 17 + "1"
     for name, amount in (("huge", huge), ("tiny", tiny)):
         books.adjust(ADJUST.model_copy(update={"requestUniqueNo": name, "amount": amount}))
@@ -171,27 +173,29 @@ def test_accounts_are_kept_by_customer_and_currency(books: Books) -> None:
     assert len(books.accounts(limit=2)) == 2
 
 
-@pytest.mark.parametrize(("guarded", "state"), [(True, NumberState.NOT_APPLIED), (False, NumberState.APPLIED)])
-def test_postponed_adjust_that_lands_after_its_cancel(books: Books, *, guarded: bool, state: NumberState) -> None:
-    """Until it lands the books have never received it; only a broker that does not burn numbers applies it then."""
-    books.postpone(ADJUST, due_ns=1_000, guarded=guarded)
-    assert books.next_landing_ns() == books.number("N1").landing_due_at_ns == 1_000
-    assert books.land(now_ns=999) == []
+@pytest.mark.parametrize(("refuse_if_burnt", "state"), [(True, NumberState.NOT_APPLIED), (False, NumberState.APPLIED)])
+def test_delayed_adjust_that_arrives_after_its_cancel(
+    books: Books, *, refuse_if_burnt: bool, state: NumberState
+) -> None:
+    """Until it is due it counts as never received; only a broker that does not burn numbers applies it then."""
+    books.delay(ADJUST, due_ns=1_000, refuse_if_burnt=refuse_if_burnt)
+    assert books.next_due_ns() == books.number("N1").landing_due_at_ns == 1_000
+    assert books.apply_due(now_ns=999) == []
     assert books.cancel(cancel("C1")).code == CODE_NEVER_RECEIVED
-    assert books.land(now_ns=1_000) == ["N1"]
-    assert books.land(now_ns=2_000) == []
-    assert (books.number("N1").state, books.next_landing_ns()) == (state, None)
+    assert books.apply_due(now_ns=1_000) == ["N1"]
+    assert books.apply_due(now_ns=2_000) == []
+    assert (books.number("N1").state, books.next_due_ns()) == (state, None)
 
 
-def test_postponing_twice_lands_once_at_the_first_time(books: Books) -> None:
-    books.postpone(ADJUST, due_ns=1_000, guarded=True)
-    books.postpone(ADJUST, due_ns=5_000, guarded=True)
-    assert books.land(now_ns=1_000) == ["N1"]
+def test_adjust_that_is_delayed_twice_is_applied_once_at_the_first_time(books: Books) -> None:
+    books.delay(ADJUST, due_ns=1_000, refuse_if_burnt=True)
+    books.delay(ADJUST, due_ns=5_000, refuse_if_burnt=True)
+    assert books.apply_due(now_ns=1_000) == ["N1"]
     assert books.number("N1").times_applied == 1
 
 
-def test_act_that_fails_in_the_middle_leaves_nothing_behind() -> None:
-    """An act is one transaction: when the number cannot be written, the balance is not moved either."""
+def test_failed_request_changes_nothing() -> None:
+    """A request is one transaction: if the number cannot be written, the balance does not change either."""
     connection = connect(IN_MEMORY)
     books = Books(connection)
     connection.execute("CREATE TRIGGER no BEFORE INSERT ON numbers BEGIN SELECT RAISE(ABORT, 'no'); END")

@@ -1,4 +1,4 @@
-"""The books under any order of acts: money and numbers always agree with a model of their history."""
+"""The books under random sequences of requests: balances and numbers always agree with a model."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.reply import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS
 from simulator.book_records import Cancel, ReceivedAdjust
 from simulator.books import Books
 from simulator.database import IN_MEMORY, connect
@@ -38,15 +38,17 @@ def adjust_of(number: str, amount: str | None = None) -> ReceivedAdjust:
 
 
 def cancel_of(number: str, name: str, *, deprecated: bool) -> Cancel:
-    adjust, when_ms, why = adjust_of(number), 1_760_000_003_000, "no reply"
+    adjust, time_ms, remark = adjust_of(number), 1_760_000_003_000, "no reply"
     if deprecated:
-        body = CancelOperationBody.undoing(adjust, number=name, request_time_ms=when_ms, remark=why)
+        body = CancelOperationBody.undoing(adjust, number=name, request_time_ms=time_ms, remark=remark)
         return Cancel.by_cancel_operation(body)
-    return Cancel.by_cancel_adjust(CancelAdjustBody.undoing(adjust, number=name, request_time_ms=when_ms, remark=why))
+    return Cancel.by_cancel_adjust(
+        CancelAdjustBody.undoing(adjust, number=name, request_time_ms=time_ms, remark=remark)
+    )
 
 
 class BooksMachine(RuleBasedStateMachine):
-    """Adjusts, cancels, repeats, reuses and late landings in any order."""
+    """Adjusts, delayed adjusts, cancels, repeats and reused numbers in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,16 +65,16 @@ class BooksMachine(RuleBasedStateMachine):
         """Close the database."""
         self.connection.close()
 
-    @rule(number=NUMBERS, applies=st.booleans())
-    def adjust(self, number: str, *, applies: bool) -> None:
-        """The first receipt decides; every repeat gets the same code."""
-        code = self.books.adjust(adjust_of(number), applies=applies).code
+    @rule(number=NUMBERS, apply=st.booleans())
+    def adjust(self, number: str, *, apply: bool) -> None:
+        """The first adjust decides; every repeat gets the same code."""
+        code = self.books.adjust(adjust_of(number), apply=apply).code
         if number in self.received:
             assert code == self.answers.setdefault(("adjust", number), code)
         elif number in self.burnt:
             assert code == CODE_DANGLING
         else:
-            assert code == (CODE_SUCCESS if applies else CODE_REFUSED)
+            assert code == (CODE_SUCCESS if apply else CODE_REFUSED)
         self.answers[("adjust", number)] = code
         self.received.add(number)
 
@@ -82,18 +84,18 @@ class BooksMachine(RuleBasedStateMachine):
         if number in self.received:
             assert self.books.adjust(adjust_of(number, "77")).code == CODE_NUMBER_REUSED
 
-    @rule(number=NUMBERS, guarded=st.booleans())
-    def land(self, number: str, *, guarded: bool) -> None:
-        """A late landing is an adjust; an unguarded one may break the burnt number, and only that."""
-        self.books.postpone(adjust_of(number), due_ns=1, guarded=guarded)
-        assert self.books.land(FOREVER_NS) == [number]
-        if not guarded and number not in self.received:
+    @rule(number=NUMBERS, refuse_if_burnt=st.booleans())
+    def delayed_adjust(self, number: str, *, refuse_if_burnt: bool) -> None:
+        """A delayed adjust is received when it is due; only `refuse_if_burnt=False` apply it to a burnt number."""
+        self.books.delay(adjust_of(number), due_ns=1, refuse_if_burnt=refuse_if_burnt)
+        assert self.books.apply_due(FOREVER_NS) == [number]
+        if not refuse_if_burnt and number not in self.received:
             self.unguarded.add(number)
         self.received.add(number)
 
     @rule(name=CANCEL_NUMBERS, number=NUMBERS, deprecated=st.booleans())
     def cancel(self, name: str, number: str, *, deprecated: bool) -> None:
-        """The same cancel again gets the same code; its number in another cancel is refused."""
+        """A repeated cancel gets the same code; another cancel under its number is refused."""
         before = self.books.number(number)
         code = self.books.cancel(cancel_of(number, name, deprecated=deprecated)).code
         if self.cancel_uses.setdefault(name, (number, deprecated)) != (number, deprecated):
@@ -106,14 +108,14 @@ class BooksMachine(RuleBasedStateMachine):
             self.burnt |= {number} - self.received
 
     def expected_code(self, number: str, *, times_applied: int) -> str:
-        """Say what table 2 wants a cancel under a new number to be answered."""
+        """Return the code that table 2 requires for a cancel under a new number."""
         if number not in self.received:
             return CODE_NEVER_RECEIVED
         return CODE_SUCCESS if times_applied else CODE_NOT_APPLIED
 
     @invariant()
     def balance_is_the_sum_of_applied_minus_reversed(self) -> None:
-        """No act loses or makes money."""
+        """No request loses or creates money."""
         views = [self.books.number(number) for number in AMOUNTS]
         expected = sum(
             (Decimal(view.amount or "0") * (view.times_applied - view.times_reversed) for view in views), Decimal(0)
@@ -121,8 +123,8 @@ class BooksMachine(RuleBasedStateMachine):
         assert sum((Decimal(account.balance) for account in self.books.accounts()), Decimal(0)) == expected
 
     @invariant()
-    def nothing_happens_twice(self) -> None:
-        """A number is applied at most once, reversed at most once, and never un-applied."""
+    def nothing_is_applied_or_reversed_twice(self) -> None:
+        """A number is applied at most once and reversed at most once; the counts never decrease."""
         for number in AMOUNTS:
             view = self.books.number(number)
             assert 0 <= view.times_reversed <= view.times_applied <= 1

@@ -1,4 +1,4 @@
-"""Every fault over a real connection: what the client sees, what the books hold, how the call ended."""
+"""Every fault over a real connection: what the client sees, what the books contain, how the request ended."""
 
 import re
 import time
@@ -9,23 +9,23 @@ from typing import Any
 import httpx2
 import pytest
 
-from contract.reply import ExternalReply
-from simulator.faults import ADJUST_PLANS, CANCEL_PLANS, AdjustFault, CancelFault
-from simulator.instance import SimulatorSettings
+from contract.operations import ExternalReply
+from simulator.faults import ADJUST_BEHAVIOURS, CANCEL_BEHAVIOURS, AdjustFault, CancelFault
 from simulator.payloads import OVERSIZED_BYTES
 from simulator.server import serving
+from simulator.service import SimulatorSettings
 
 CANCEL_PATH = "/get-user-amount"
 OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
-SILENCE_S = 0.3
-PATIENCE_S = 10.0
+NO_REPLY_TIMEOUT_S = 0.3
+LIMIT_S = 10.0
 GUIDE = Path(__file__).parents[3] / "docs" / "simulator.md"
 
 Maker = Callable[..., dict[str, Any]]
 View = Callable[[], dict[str, Any]]
 Calls = Callable[[int], list[dict[str, Any]]]
 
-# What the client sees of each adjust fault, what the books hold, how the journal says it ended.
+# For each adjust fault: what the client sees, the state in the books, and how the journal says the request ended.
 SEEN: dict[AdjustFault, tuple[str, str, str]] = {
     AdjustFault.REJECT: ("code US_0000402", "NOT_APPLIED", "replied"),
     AdjustFault.HANG: ("ReadTimeout", "NOT_APPLIED", "client_disconnected"),
@@ -53,7 +53,7 @@ SEEN: dict[AdjustFault, tuple[str, str, str]] = {
     AdjustFault.LIST_DATA: ("code 0", "APPLIED", "replied"),
 }
 
-# What the client sees of each cancel fault, and what an applied adjust is after it.
+# For each cancel fault: what the client sees, and the state of the applied adjust after it.
 CANCEL_SEEN: dict[CancelFault, tuple[str, str]] = {
     CancelFault.FAIL: ("HTTP 500", "APPLIED"),
     CancelFault.ERROR_CODE: ("code US_0000503", "APPLIED"),
@@ -71,8 +71,8 @@ CANCEL_SEEN: dict[CancelFault, tuple[str, str]] = {
 }
 
 
-def sight(client: httpx2.Client, path: str, body: dict[str, Any], timeout_s: float = PATIENCE_S) -> str:
-    """Post, and say in short what a careful client would make of what came back."""
+def observe(client: httpx2.Client, path: str, body: dict[str, Any], timeout_s: float = LIMIT_S) -> str:
+    """Post the body and return in short what a careful client concludes from the reply."""
     try:
         response = client.post(path, json=body, timeout=timeout_s)
     except httpx2.TransportError as error:
@@ -85,12 +85,12 @@ def sight(client: httpx2.Client, path: str, body: dict[str, Any], timeout_s: flo
         return "unreadable"
     if reply.trace not in {None, response.request.headers["trace"]}:
         return "another trace"
-    return f"code {reply.code}" if reply.agrees_with_itself() else "contradictory"
+    return f"code {reply.code}" if reply.is_consistent() else "contradictory"
 
 
-def silence(client: httpx2.Client, path: str, body: dict[str, Any]) -> None:
-    """Post what is never answered, and give up on it after 0.3 s."""
-    assert sight(client, path, body, SILENCE_S) == "ReadTimeout"
+def expect_no_reply(client: httpx2.Client, path: str, body: dict[str, Any]) -> None:
+    """Post a body that is never answered; give up after 0.3 s."""
+    assert observe(client, path, body, NO_REPLY_TIMEOUT_S) == "ReadTimeout"
 
 
 @pytest.mark.parametrize("fault", AdjustFault)
@@ -99,51 +99,51 @@ def test_adjust_fault(
 ) -> None:
     seen, state, ended = SEEN[fault]
     seconds = 0.1 if fault is AdjustFault.LATE else 60
-    timeout_s = SILENCE_S if seen == "ReadTimeout" else PATIENCE_S
-    assert sight(client, "/", adjust_body({"adjust": fault, "seconds": seconds}), timeout_s) == seen
+    timeout_s = NO_REPLY_TIMEOUT_S if seen == "ReadTimeout" else LIMIT_S
+    assert observe(client, "/", adjust_body({"adjust": fault, "seconds": seconds}), timeout_s) == seen
     assert number_view()["state"] == state
     call = ended_calls(1)[0]
     assert (call["ended"], call["fault"]) == (ended, f"adjust:{fault}")
 
 
 @pytest.mark.parametrize("fault", CancelFault)
-def test_cancel_fault_misbehaves_so_often_and_then_no_more(
+def test_cancel_fails_as_often_as_asked_and_then_succeeds(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, number_view: View, fault: CancelFault
 ) -> None:
-    """The count is kept with the adjust's number; after it, the very same cancel gives the amount back."""
+    """The count belongs to the adjust's number; after it, the same cancel reverses the adjust."""
     seen, state = CANCEL_SEEN[fault]
-    assert sight(client, "/", adjust_body({"cancel": fault, "times": 1})) == "code 0"
-    timeout_s = SILENCE_S if seen == "ReadTimeout" else PATIENCE_S
-    assert sight(client, CANCEL_PATH, cancel_body(), timeout_s) == seen
+    assert observe(client, "/", adjust_body({"cancel": fault, "times": 1})) == "code 0"
+    timeout_s = NO_REPLY_TIMEOUT_S if seen == "ReadTimeout" else LIMIT_S
+    assert observe(client, CANCEL_PATH, cancel_body(), timeout_s) == seen
     assert number_view()["state"] == state
-    assert sight(client, CANCEL_PATH, cancel_body()) == "code 0"
+    assert observe(client, CANCEL_PATH, cancel_body()) == "code 0"
     view = number_view()
     assert (view["state"], view["timesReversed"]) == ("REVERSED", 1)
 
 
 def test_cancel_fault_without_times_never_ends(client: httpx2.Client, adjust_body: Maker, cancel_body: Maker) -> None:
     client.post("/", json=adjust_body({"cancel": "fail"}))
-    seen = {sight(client, CANCEL_PATH, cancel_body(own)) for own in "11122"}
+    seen = {observe(client, CANCEL_PATH, cancel_body(own)) for own in "11122"}
     assert seen == {"HTTP 500"}
 
 
-def test_cancel_fault_is_read_from_the_cancel_when_the_adjust_never_came(
+def test_cancel_fault_is_read_from_the_cancel_if_the_adjust_was_never_received(
     client: httpx2.Client, cancel_body: Maker
 ) -> None:
     cancel = cancel_body(simulate={"adjust": "never_received", "cancel": "error_code", "times": 2})
-    seen = [sight(client, CANCEL_PATH, cancel) for _ in range(3)]
+    seen = [observe(client, CANCEL_PATH, cancel) for _ in range(3)]
     assert seen == ["code US_0000503", "code US_0000503", "code US_0000002"]
 
 
-def test_cancel_fault_of_an_adjust_that_got_lost_is_not_known(
+def test_cancel_fault_of_an_adjust_that_was_never_received_is_ignored(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker
 ) -> None:
-    """The books do not learn of a lost adjust, nor of what its metadata asked for."""
-    silence(client, "/", adjust_body({"adjust": "never_received", "cancel": "fail"}))
-    assert sight(client, CANCEL_PATH, cancel_body()) == "code US_0000002"
+    """Neither the adjust nor the fault in its metadata is recorded."""
+    expect_no_reply(client, "/", adjust_body({"adjust": "never_received", "cancel": "fail"}))
+    assert observe(client, CANCEL_PATH, cancel_body()) == "code US_0000002"
 
 
-def test_cancel_fault_holds_for_the_deprecated_operation_too(
+def test_cancel_fault_applies_to_the_deprecated_operation_too(
     client: httpx2.Client, adjust_body: Maker, number: str
 ) -> None:
     client.post("/", json=adjust_body({"cancel": "fail", "times": 1}))
@@ -156,42 +156,44 @@ def test_cancel_fault_holds_for_the_deprecated_operation_too(
         "ip": "203.0.113.7",
         "cancel_remark": "no reply",
     }
-    assert [sight(client, OPERATION_PATH, body) for _ in range(2)] == ["HTTP 500", "code 0"]
+    assert [observe(client, OPERATION_PATH, body) for _ in range(2)] == ["HTTP 500", "code 0"]
 
 
 @pytest.mark.parametrize(
     "case", [("land_late", "NOT_APPLIED", "code US_0000001"), ("land_late_unguarded", "APPLIED", "code 0")]
 )
-def test_late_landing_after_the_cancel(
+def test_delayed_adjust_after_its_cancel(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, number_view: View, case: tuple[str, str, str]
 ) -> None:
-    """Only a confirming cancel, under a number of its own, catches what an unguarded broker lets land."""
-    fault, after_landing, confirming = case
-    silence(client, "/", adjust_body({"adjust": fault, "seconds": 1.0}))
-    assert sight(client, CANCEL_PATH, cancel_body("1")) == "code US_0000002"
+    """If the broker does not burn numbers, only a confirming cancel under a second number reverses the adjust."""
+    fault, final_state, confirming = case
+    expect_no_reply(client, "/", adjust_body({"adjust": fault, "seconds": 1.0}))
+    assert observe(client, CANCEL_PATH, cancel_body("1")) == "code US_0000002"
     assert number_view()["state"] == "BURNT"
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LIMIT_S
     while number_view()["landingDueAtNs"] is not None:
         assert time.monotonic() < deadline
-    assert number_view()["state"] == after_landing
-    assert sight(client, CANCEL_PATH, cancel_body("1")) == "code US_0000002"
-    assert sight(client, CANCEL_PATH, cancel_body("2")) == confirming
+    assert number_view()["state"] == final_state
+    assert observe(client, CANCEL_PATH, cancel_body("1")) == "code US_0000002"
+    assert observe(client, CANCEL_PATH, cancel_body("2")) == confirming
     view = number_view()
     assert view["timesApplied"] == view["timesReversed"] == (1 if confirming == "code 0" else 0)
 
 
-def test_late_landing_takes_effect_when_nobody_cancels(
+def test_delayed_adjust_is_applied_if_it_is_not_cancelled(
     client: httpx2.Client, adjust_body: Maker, number_view: View
 ) -> None:
-    silence(client, "/", adjust_body({"adjust": "land_late", "seconds": 0.1}))
-    deadline = time.monotonic() + PATIENCE_S
+    expect_no_reply(client, "/", adjust_body({"adjust": "land_late", "seconds": 0.1}))
+    deadline = time.monotonic() + LIMIT_S
     while number_view()["state"] != "APPLIED":
         assert time.monotonic() < deadline
 
 
-def test_journal_tells_when_the_client_left(client: httpx2.Client, adjust_body: Maker, ended_calls: Calls) -> None:
-    """From the first bytes received to the connection's end, not from or to anything of the simulator's own."""
-    silence(client, "/", adjust_body({"adjust": "hang"}))
+def test_journal_records_when_the_client_disconnected(
+    client: httpx2.Client, adjust_body: Maker, ended_calls: Calls
+) -> None:
+    """The recorded time runs from the first byte received to the end of the connection."""
+    expect_no_reply(client, "/", adjust_body({"adjust": "hang"}))
     call = ended_calls(1)[0]
     assert 0.2e9 < call["endedAtNs"] - call["receivedAtNs"] < 1e9
 
@@ -199,7 +201,7 @@ def test_journal_tells_when_the_client_left(client: httpx2.Client, adjust_body: 
 @pytest.mark.parametrize(
     ("fault", "trace"), [(None, "t-77"), ("wrong_trace", "not-t-77"), ("constant_trace", "0"), ("no_trace", None)]
 )
-def test_trace_is_the_requests_unless_asked_otherwise(
+def test_reply_has_the_trace_of_its_request_unless_a_fault_changes_it(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, fault: str | None, trace: str | None
 ) -> None:
     faults = {"adjust": fault, "cancel": fault} if fault else None
@@ -211,19 +213,21 @@ def test_trace_is_the_requests_unless_asked_otherwise(
     assert [reply.get("trace") for reply in replies] == [trace, trace]
 
 
-def test_late_reply_comes_when_it_was_asked_for(client: httpx2.Client, adjust_body: Maker, ended_calls: Calls) -> None:
+def test_late_reply_is_sent_after_the_given_seconds(
+    client: httpx2.Client, adjust_body: Maker, ended_calls: Calls
+) -> None:
     reply = client.post("/", json=adjust_body({"adjust": "late", "seconds": 0.2})).json()
     call = ended_calls(1)[0]
     assert reply["tm"] >= 200
     assert call["endedAtNs"] - call["receivedAtNs"] >= 0.2e9
 
 
-def test_drip_outlives_a_client_that_only_limits_each_read(url: str, adjust_body: Maker) -> None:
-    """The bytes keep coming 0.5 s apart, each inside a per-read timeout of 1 s."""
-    with httpx2.Client(base_url=url, timeout=1.0) as patient:
+def test_drip_defeats_a_timeout_for_each_read(url: str, adjust_body: Maker) -> None:
+    """One byte arrives every 0.5 s, so a timeout of 1 s for each read never expires."""
+    with httpx2.Client(base_url=url, timeout=1.0) as client:
         headers = {"trace": "t", "timestamp": "1760000000000"}
-        request = patient.build_request("POST", "/", json=adjust_body({"adjust": "drip"}), headers=headers)
-        response = patient.send(request, stream=True)
+        request = client.build_request("POST", "/", json=adjust_body({"adjust": "drip"}), headers=headers)
+        response = client.send(request, stream=True)
         started = time.monotonic()
         chunks = response.iter_raw()
         first = [next(chunks) for _ in range(3)]
@@ -232,27 +236,27 @@ def test_drip_outlives_a_client_that_only_limits_each_read(url: str, adjust_body
     assert time.monotonic() - started > 0.9
 
 
-def test_oversized_reply_is_a_reply_of_table_4(client: httpx2.Client, adjust_body: Maker) -> None:
+def test_oversized_reply_is_otherwise_correct(client: httpx2.Client, adjust_body: Maker) -> None:
     """Only its size is wrong."""
     response = client.post("/", json=adjust_body({"adjust": "oversized"}))
     assert len(response.content) > OVERSIZED_BYTES
     assert response.json()["ok"] is True
 
 
-def test_redirect_leads_a_client_that_follows_it_to_a_false_success(
+def test_client_that_follows_the_redirect_sees_a_false_success(
     client: httpx2.Client, adjust_body: Maker, number_view: View
 ) -> None:
     response = client.post("/", json=adjust_body({"adjust": "redirect"}), follow_redirects=True)
     assert (response.json()["code"], number_view()["state"]) == ("0", "NOT_APPLIED")
 
 
-def test_reused_number_is_refused_even_where_its_new_body_asks_for_a_fault(
+def test_reused_number_is_refused_even_if_the_request_asks_for_a_fault(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker
 ) -> None:
-    """It changes nothing: the cancel fault that it names is not kept either."""
+    """The request changes nothing: its cancel fault is not stored either."""
     client.post("/", json=adjust_body())
-    assert sight(client, "/", adjust_body({"adjust": "hang", "cancel": "fail"}, orderId=8)) == "code US_0000409"
-    assert sight(client, "/get-user-amount", cancel_body()) == "code 0"
+    assert observe(client, "/", adjust_body({"adjust": "hang", "cancel": "fail"}, orderId=8)) == "code US_0000409"
+    assert observe(client, "/get-user-amount", cancel_body()) == "code 0"
 
 
 @pytest.mark.parametrize(
@@ -275,21 +279,21 @@ def test_unknown_fault_is_refused_by_name(
 
 
 @pytest.mark.parametrize("metadata", ['{"note": "vip"}', "[1]", "null", "3", '"simulate"'])
-def test_metadata_that_asks_for_nothing_is_left_alone(client: httpx2.Client, adjust_body: Maker, metadata: str) -> None:
-    assert sight(client, "/", adjust_body(metadata=metadata)) == "code 0"
+def test_metadata_without_a_fault_is_ignored(client: httpx2.Client, adjust_body: Maker, metadata: str) -> None:
+    assert observe(client, "/", adjust_body(metadata=metadata)) == "code 0"
 
 
 def test_request_is_held_open_for_a_bounded_time(adjust_body: Maker) -> None:
-    """A client without a timeout of its own is let go by a reset."""
+    """A client without a timeout gets a reset."""
     with serving(SimulatorSettings(hold_max_s=0.2)) as url, httpx2.Client(base_url=url, timeout=5) as http:
         http.headers.update({"trace": "t", "timestamp": "1760000000000"})
-        assert sight(http, "/", adjust_body({"adjust": "hang"})) == "ReadError"
+        assert observe(http, "/", adjust_body({"adjust": "hang"})) == "ReadError"
         assert http.get("/simulator/calls").json()["calls"][0]["ended"] == "timed_out"
 
 
-def test_every_fault_is_planned_and_explained() -> None:
-    """No word is allowed that no table carries out or that the guide does not explain."""
-    assert (set(ADJUST_PLANS), set(CANCEL_PLANS)) == (set(AdjustFault), set(CancelFault))
+def test_every_fault_is_implemented_and_documented() -> None:
+    """Each allowed value has a behaviour and a line in the guide, and each reply code is in the guide."""
+    assert (set(ADJUST_BEHAVIOURS), set(CANCEL_BEHAVIOURS)) == (set(AdjustFault), set(CancelFault))
     adjust_part, _, cancel_part = GUIDE.read_text().partition("### Faults of a cancel")
     assert {f for f in AdjustFault if f"| `{f}` |" in adjust_part} == set(AdjustFault)
     assert {f for f in CancelFault if f"| `{f}` |" in cancel_part} == set(CancelFault)

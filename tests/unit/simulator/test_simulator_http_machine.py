@@ -1,7 +1,7 @@
-"""The simulator over HTTP under any order of requests, faults, repeats and reuses: a few lines know what must be true.
+"""The simulator over HTTP under random sequences of requests, faults, repeats and reused numbers, against a model.
 
-`test_simulator_books_machine.py` does the same with the books alone; here are the request handler, the faults, the
-delivery and the journal as well, and two requests at once.
+`test_simulator_books_machine.py` does the same with the books alone. This module also covers the request handler, the
+faults, the delivery, the journal, and two requests at once.
 """
 
 import json
@@ -15,16 +15,16 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from simulator.instance import SimulatorSettings
 from simulator.server import serving
-from tests.unit.simulator.promised_broker import (
+from simulator.service import SimulatorSettings
+from tests.unit.simulator.broker_model import (
     ADJUST_FAULTS,
+    APPLIED_AFTER_CANCEL,
     CANCEL_FAULTS,
-    GARBLED,
-    LANDING,
-    NOTHING,
-    PromisedBroker,
-    looks,
+    NO_REPLY,
+    UNUSABLE,
+    BrokerModel,
+    seen_by_client,
 )
 
 HEADERS = {"trace": "t-1", "timestamp": "1760000000000"}
@@ -35,28 +35,28 @@ PATHS = {"adjust": "/", "cancel": "/get-user-amount", "old": "/global/tradeapi.a
 
 
 def reply_of(send: Any) -> str:  # noqa: ANN401 - whatever sends
-    """Return the code of a reply that is wholly right, or what else came of it."""
+    """Return the code of a correct reply, or NO_REPLY or UNUSABLE."""
     try:
         answer: httpx2.Response = send()
         reply = answer.json() if answer.status_code == 200 else {}
     except (httpx2.TransportError, httpx2.TimeoutException):
-        return NOTHING
+        return NO_REPLY
     except ValueError:
-        return GARBLED
+        return UNUSABLE
     code = reply.get("code")
     right = isinstance(code, str) and reply["ok"] is (code == "0") and reply["fail"] is (code != "0")
-    return str(code) if right else GARBLED
+    return str(code) if right else UNUSABLE
 
 
 class HttpMachine(RuleBasedStateMachine):
-    """A running simulator and what must be true of it."""
+    """A running simulator and the model of what it must do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         url = self.stack.enter_context(serving(SimulatorSettings(hold_max_s=0.05)))
         self.http = self.stack.enter_context(httpx2.Client(base_url=url, headers=HEADERS, timeout=10))
-        self.broker = PromisedBroker()
+        self.broker = BrokerModel()
 
     def teardown(self) -> None:
         """Stop the simulator."""
@@ -64,25 +64,25 @@ class HttpMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, amount=AMOUNTS, fault=st.sampled_from(list(ADJUST_FAULTS)))
     def adjust(self, number: str, amount: str, fault: str | None) -> None:
-        """Once received, a number keeps its first body and its first result; a reuse meets no fault."""
+        """A number keeps its first body and result; a reused number is refused without a fault."""
         code = self.broker.adjust(number, amount, fault)
         seen = reply_of(lambda: self.http.post(PATHS["adjust"], json=self.body(number, amount, fault)))
-        assert seen == (code if code == "US_0000409" else looks(code, fault))
+        assert seen == (code if code == "US_0000409" else seen_by_client(code, fault))
 
-    @rule(number=NUMBERS, amount=AMOUNTS, fault=st.sampled_from(list(LANDING)))
-    def adjust_that_lands_late(self, number: str, amount: str, fault: str) -> None:
-        """It is an adjust of the moment when it lands; nobody ever hears of it. A reused number is refused at once."""
+    @rule(number=NUMBERS, amount=AMOUNTS, fault=st.sampled_from(list(APPLIED_AFTER_CANCEL)))
+    def delayed_adjust(self, number: str, amount: str, fault: str) -> None:
+        """A delayed adjust counts from when it is received and has no reply. A reused number is refused at once."""
         first = self.broker.numbers[number].first
-        self.broker.land(number, amount, fault)
+        self.broker.adjust_late(number, amount, fault)
         body = self.body(number, amount, fault, seconds=0.01)
-        expected = NOTHING if first in {None, amount} else "US_0000409"
+        expected = NO_REPLY if first in {None, amount} else "US_0000409"
         assert reply_of(lambda: self.http.post(PATHS["adjust"], json=body)) == expected
         while self.http.get(f"/simulator/numbers/{number}").json()["landingDueAtNs"] is not None:
             pass
 
     @rule(number=NUMBERS, amount=AMOUNTS)
     def adjust_twice_at_once(self, number: str, amount: str) -> None:
-        """Two copies on the way at the same time are one adjust."""
+        """Two copies sent at the same time are one adjust."""
         expected = [self.broker.adjust(number, amount, None) for _ in range(2)]
         body = self.body(number, amount, None)
         with ThreadPoolExecutor(2) as threads:
@@ -91,14 +91,14 @@ class HttpMachine(RuleBasedStateMachine):
 
     @rule(name=CANCEL_NUMBERS, number=NUMBERS, amount=AMOUNTS)
     def cancel(self, name: str, number: str, amount: str) -> None:
-        """The first cancel decides what every cancel under its number is answered."""
+        """The first cancel under a number decides the result of every cancel under it."""
         body = self.cancel_body(name, number, amount)
         code, fault = self.broker.cancel(name, number, amount, body)
-        assert reply_of(lambda: self.http.post(PATHS["cancel"], json=body)) == looks(code, fault)
+        assert reply_of(lambda: self.http.post(PATHS["cancel"], json=body)) == seen_by_client(code, fault)
 
     @rule(name=CANCEL_NUMBERS, number=NUMBERS)
     def cancel_by_the_deprecated_operation(self, name: str, number: str) -> None:
-        """Its numbers are the other operation's."""
+        """Both operations share one set of cancel numbers."""
         body = {
             "username": "user-1",
             "txid": name,
@@ -109,7 +109,7 @@ class HttpMachine(RuleBasedStateMachine):
             "cancel_remark": "no reply",
         }
         code, fault = self.broker.cancel(name, number, None, body)
-        assert reply_of(lambda: self.http.post(PATHS["old"], json=body)) == looks(code, fault)
+        assert reply_of(lambda: self.http.post(PATHS["old"], json=body)) == seen_by_client(code, fault)
 
     @rule(
         name=CANCEL_NUMBERS,
@@ -119,25 +119,25 @@ class HttpMachine(RuleBasedStateMachine):
         times=st.integers(1, 2),
     )
     def cancel_asking_for_a_fault(self, name: str, number: str, amount: str, fault: str, times: int) -> None:
-        """The first request that names a fault fixes it and how often it is shown."""
-        known = self.broker.numbers[number]
+        """The first request that names a fault fixes the fault and its count."""
+        expected_number = self.broker.numbers[number]
         request = self.cancel_body(name, number, amount)
-        if known.fault is None and not self.broker.is_reused(name, request):
-            known.fault, known.fault_left = fault, times
+        if expected_number.fault is None and not self.broker.is_reused(name, request):
+            expected_number.fault, expected_number.fault_left = fault, times
         body = request | {"metadata": json.dumps({"simulate": {"cancel": fault, "times": times}})}
         code, met = self.broker.cancel(name, number, amount, request)
-        assert reply_of(lambda: self.http.post(PATHS["cancel"], json=body)) == looks(code, met)
+        assert reply_of(lambda: self.http.post(PATHS["cancel"], json=body)) == seen_by_client(code, met)
 
     @rule(number=NUMBERS, path=st.sampled_from(["adjust", "cancel", "old"]), header=st.sampled_from(list(HEADERS)))
     def broken_rule(self, number: str, path: str, header: str) -> None:
-        """It is refused by its code and recorded in the journal, and the books know nothing of it."""
+        """The request is refused and recorded in the journal; the books do not change."""
         self.broker.numbers[number].sent += 1
         body = {"requestUniqueNo": number, "txid": number, "extra": 1}
         assert reply_of(lambda: self.http.post(PATHS[path], json=body, headers={header: ""})) == "US_0000400"
 
     def body(self, number: str, amount: str, fault: str | None, **more: float) -> dict[str, object]:
-        """Return an adjust."""
-        asked = {"metadata": json.dumps({"simulate": {"adjust": fault, **more}})} if fault else {}
+        """Return an adjust body."""
+        metadata = {"metadata": json.dumps({"simulate": {"adjust": fault, **more}})} if fault else {}
         return {
             "thirdServerCode": "customer-1",
             "userName": "user-1",
@@ -150,35 +150,35 @@ class HttpMachine(RuleBasedStateMachine):
             "requestUniqueNo": number,
             "requestTime": 1_760_000_000_000,
             "ip": "203.0.113.7",
-        } | asked
+        } | metadata
 
     def cancel_body(self, name: str, number: str, amount: str) -> dict[str, object]:
-        """Return a cancel adjust."""
+        """Return a cancel adjust body."""
         body = self.body(name, amount, None)
         del body["operationType"]
         return body | {"reverseRequestUniqueNo": number, "cancelRemark": "no reply"}
 
     @invariant()
-    def books_are_as_they_must_be(self) -> None:
-        """Each number is what the model says, and the balance is what was applied and not given back."""
+    def books_equal_the_model(self) -> None:
+        """Each number equals its model, and the balance is the sum of what was applied and not reversed."""
         balance = Decimal(0)
-        for number, known in self.broker.numbers.items():
+        for number, expected_number in self.broker.numbers.items():
             view = self.http.get(f"/simulator/numbers/{number}").json()
-            assert (view["timesApplied"], view["timesReversed"]) == (known.applied, known.reversed)
-            assert (view["burnt"], view["amount"]) == (known.burnt, known.first or None)
-            balance += Decimal(view["amount"] or "0") * (known.applied - known.reversed)
+            assert (view["timesApplied"], view["timesReversed"]) == (expected_number.applied, expected_number.reversed)
+            assert (view["burnt"], view["amount"]) == (expected_number.burnt, expected_number.first or None)
+            balance += Decimal(view["amount"] or "0") * (expected_number.applied - expected_number.reversed)
         accounts = self.http.get("/simulator/accounts").json()["accounts"]
         assert sum((Decimal(account["balance"]) for account in accounts), Decimal(0)) == balance
 
     @invariant()
     def every_request_is_in_the_journal(self) -> None:
-        """Whatever came of it."""
-        for number, known in self.broker.numbers.items():
+        """Whatever its result was."""
+        for number, expected_number in self.broker.numbers.items():
             calls = self.http.get("/simulator/calls", params={"number": number}).json()["calls"]
-            assert len(calls) == known.sent
+            assert len(calls) == expected_number.sent
 
 
-# Without shrinking: each step is a request, and what failed is told at once.
+# Without shrinking: each step is a request, so shrinking would take too long.
 HttpMachine.TestCase.settings = settings(
     max_examples=15, stateful_step_count=20, deadline=None, phases=[Phase.generate]
 )

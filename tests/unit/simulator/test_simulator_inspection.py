@@ -1,4 +1,4 @@
-"""The window: journal, numbers, accounts and outages as tests and people see them."""
+"""The inspection routes: journal, numbers, accounts and outages."""
 
 import json
 import re
@@ -24,12 +24,12 @@ Calls = Callable[[int], list[dict[str, Any]]]
 
 @pytest.fixture
 def outage(client: httpx2.Client) -> Iterator[Callable[..., Any]]:
-    """Return a switch for outages; all are over after the test."""
-    yield lambda **wanted: client.put("/simulator/outage", json=wanted).raise_for_status().json()["outages"]
+    """Return a function that sets an outage; all outages end with the test."""
+    yield lambda **body: client.put("/simulator/outage", json=body).raise_for_status().json()["outages"]
     client.put("/simulator/outage", json={"mode": "off"}).raise_for_status()
 
 
-def test_journal_keeps_what_was_received_and_how_it_ended(
+def test_journal_records_each_request_and_how_it_ended(
     client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, ended_calls: Calls, number: str
 ) -> None:
     client.post("/", json=adjust_body())
@@ -42,8 +42,8 @@ def test_journal_keeps_what_was_received_and_how_it_ended(
     assert (adjust["companyId"], cancel["companyId"]) == ("7", "8")
     assert (adjust["trace"], adjust["timestamp"]) == ("trace-1", "1760000000000")
     assert (adjust["httpStatus"], adjust["replyCode"], adjust["ended"]) == (200, "0", "replied")
-    moments = [call[at] for call in (adjust, cancel) for at in ("receivedAtNs", "endedAtNs")]
-    assert moments == sorted(moments)
+    times = [call[at] for call in (adjust, cancel) for at in ("receivedAtNs", "endedAtNs")]
+    assert times == sorted(times)
 
 
 def test_calls_can_be_paged(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
@@ -56,7 +56,7 @@ def test_calls_can_be_paged(client: httpx2.Client, adjust_body: Maker, number: s
 
 
 def test_journal_is_bounded() -> None:
-    """The oldest call gives way to the newest."""
+    """The oldest call is deleted first."""
     journal = CallJournal(connect(IN_MEMORY), calls_max=3)
     for number in range(5):
         body = json.dumps({"requestUniqueNo": f"N{number}"}).encode()
@@ -66,11 +66,11 @@ def test_journal_is_bounded() -> None:
 
 def test_call_that_a_killed_process_left_in_flight_is_marked() -> None:
     journal = CallJournal(connect(IN_MEMORY))
-    done, cut_off = (journal.begin(Request(Operation.ADJUST, 1, Headers({}), b"{}"), None) for _ in range(2))
+    done, interrupted = (journal.begin(Request(Operation.ADJUST, 1, Headers({}), b"{}"), None) for _ in range(2))
     journal.end(done, ConnectionEnding.REPLIED, 2, 200, "0")
     journal.close_interrupted()
     found = {call.id: (call.ended, call.ended_at_ns) for call in journal.calls(None, 0, 10)}
-    assert found == {done: (ConnectionEnding.REPLIED, 2), cut_off: (ConnectionEnding.SIMULATOR_STOPPED, None)}
+    assert found == {done: (ConnectionEnding.REPLIED, 2), interrupted: (ConnectionEnding.SIMULATOR_STOPPED, None)}
 
 
 def test_accounts_show_exact_balances(client: httpx2.Client, adjust_body: Maker, number: str) -> None:
@@ -107,7 +107,7 @@ def test_outage_without_a_reply(
     ended_calls: Calls,
     case: tuple[str, type[Exception], str],
 ) -> None:
-    """The books learn of nothing, the journal of everything, and the window stays open."""
+    """The books do not change, the journal records the request, and the inspection routes still work."""
     mode, error, ended = case
     outage(mode=mode)
     with pytest.raises(error):
@@ -118,7 +118,7 @@ def test_outage_without_a_reply(
     assert client.post("/", json=adjust_body()).json()["code"] == "0"
 
 
-def test_outage_of_one_company_is_no_other_companys(
+def test_outage_of_one_company_does_not_affect_others(
     client: httpx2.Client, outage: Callable[..., Any], adjust_body: Maker, cancel_body: Maker
 ) -> None:
     assert outage(mode="http_500", companyId=8) == [{"mode": "http_500", "companyId": 8}]
@@ -128,7 +128,7 @@ def test_outage_of_one_company_is_no_other_companys(
     assert client.post(CANCEL_PATH, json=cancel_body(), headers={"companyId": "8"}).json()["code"] == "0"
 
 
-def test_outage_of_a_company_goes_before_that_of_everything(
+def test_outage_of_one_company_overrides_an_outage_of_all(
     client: httpx2.Client, outage: Callable[..., Any], adjust_body: Maker
 ) -> None:
     outage(mode="hang")
@@ -146,8 +146,8 @@ def test_unknown_outage_is_refused(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("company", [True, False, "7", 7.0, 7.5, 2**63, -(2**63) - 1, 10**30])
-def test_company_that_is_no_64_bit_integer_is_refused(client: httpx2.Client, company: object) -> None:
-    """`false` is nobody's company; taken for 0, it would end or begin an outage that nobody asked for."""
+def test_company_that_is_not_a_64_bit_integer_is_refused(client: httpx2.Client, company: object) -> None:
+    """`false` is not a company; read as 0, it would change the outage of company 0."""
     answer = client.put("/simulator/outage", json={"mode": "hang", "companyId": company})
     assert answer.status_code == 422
     assert client.get("/simulator/outage").json() == {"outages": []}
@@ -158,19 +158,19 @@ def test_id_that_no_call_can_have_is_refused(client: httpx2.Client, after: int) 
     assert client.get("/simulator/calls", params={"after": after}).status_code == 422
 
 
-def test_wrong_method_is_told_all_that_are_allowed(client: httpx2.Client) -> None:
+def test_wrong_method_gets_the_list_of_allowed_methods(client: httpx2.Client) -> None:
     """RFC 9110, 15.5.6; two routes share the path."""
     answer = client.delete("/simulator/outage")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
     assert client.get("/").headers["allow"] == "POST"
 
 
-def test_number_that_holds_a_line_break_is_nobodys(client: httpx2.Client) -> None:
+def test_number_with_a_line_break_is_not_found(client: httpx2.Client) -> None:
     assert client.get("/simulator/numbers/a%0Ab").status_code == 404
 
 
-def test_document_says_how_a_broker_refuses_and_where_to_look(client: httpx2.Client) -> None:
-    """By HTTP 200 and a code: a client that reads only the status would take a refusal for a success."""
+def test_openapi_document_explains_refusals_and_links_to_the_inspection_routes(client: httpx2.Client) -> None:
+    """A refusal is HTTP 200 with a code; a client that reads only the status would treat it as a success."""
     document = client.get("/openapi.json").json()
     names = {each["operationId"] for methods in document["paths"].values() for each in methods.values()}
     for path in ("/", CANCEL_PATH, "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"):
@@ -181,15 +181,15 @@ def test_document_says_how_a_broker_refuses_and_where_to_look(client: httpx2.Cli
     assert headers == {"trace": True, "timestamp": True, "companyId": False}
 
 
-def test_bounds_in_the_document_are_exact(client: httpx2.Client) -> None:
-    """As floats they would allow numbers that are refused."""
+def test_bounds_in_the_openapi_document_are_exact(client: httpx2.Client) -> None:
+    """Bounds written as floats would allow numbers that are refused."""
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     bounds = schemas["Outage"]["properties"]["companyId"]["anyOf"][0]
     assert (bounds["minimum"], bounds["maximum"]) == (-(2**63), 2**63 - 1)
 
 
 def test_openapi_document_describes_the_operations(client: httpx2.Client) -> None:
-    """What each path takes is described, though the request handler reads it by itself."""
+    """The document contains the request bodies, although FastAPI does not read them."""
     document = client.get("/openapi.json").json()
     bodies = {path: spec["post"]["requestBody"] for path, spec in document["paths"].items() if "post" in spec}
     required = [body["content"]["application/json"]["schema"]["required"] for body in bodies.values()]
@@ -200,7 +200,7 @@ def test_openapi_document_describes_the_operations(client: httpx2.Client) -> Non
     assert "$defs" not in json.dumps(document)
 
 
-def test_database_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_not_opened(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("no database, only words, and enough of them to fill a header of 100 bytes " * 3)
     with pytest.raises(sqlite3.DatabaseError):
@@ -220,7 +220,7 @@ def test_every_number_can_be_looked_up(client: httpx2.Client, adjust_body: Maker
     ("query", "field"),
     [("numbr=N", "numbr"), ("number=N&number=M", "number"), ("limit=1&limit=2", "limit"), ("number=%FF", "number")],
 )
-def test_query_that_can_be_misread_is_refused_by_name(client: httpx2.Client, query: str, field: str) -> None:
+def test_ambiguous_query_is_refused_by_name(client: httpx2.Client, query: str, field: str) -> None:
     answer = client.get(f"/simulator/calls?{query}")
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", field])
 

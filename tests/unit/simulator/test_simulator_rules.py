@@ -1,4 +1,4 @@
-"""The contract's rules at the simulator's door: what is refused is refused by table 4, with HTTP 200."""
+"""The contract's rules for requests: the simulator refuses with HTTP 200 and a reply of table 4."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_each_missing_field_is_named(client: httpx2.Client, adjust_body: Maker, 
 
 
 @pytest.mark.parametrize("amount", ["1e5", "+1", "-1", "0", "1.234", 12.5, "NaN", ""])
-def test_amount_that_is_no_plain_positive_decimal_is_refused(
+def test_amount_that_is_not_a_plain_positive_decimal_is_refused(
     client: httpx2.Client, adjust_body: Maker, amount: object
 ) -> None:
     assert refused(client.post("/", json=adjust_body(amount=amount))).startswith("amount: ")
@@ -106,7 +106,7 @@ def test_header_with_one_value_is_refused_when_it_has_two(
 
 
 def test_company_in_the_query_is_refused(client: httpx2.Client, adjust_body: Maker) -> None:
-    """Ignored, the order would be settled for no company."""
+    """If it were ignored, the order would be settled without a company."""
     assert refused(client.post("/?companyId=7", json=adjust_body())).startswith("query companyId: send companyId as a")
 
 
@@ -133,7 +133,7 @@ def test_cancel_operation_needs_no_header(url: str, number: str) -> None:
     [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"requestUniqueNo": "\\ud800"}', b"[" * 50_000],
     ids=["empty", "half", "list", "null", "no UTF-8", "lone surrogate", "deep"],
 )
-def test_body_that_is_no_json_object_is_refused(client: httpx2.Client, content: bytes) -> None:
+def test_body_that_is_not_a_json_object_is_refused(client: httpx2.Client, content: bytes) -> None:
     refused(client.post("/", content=content))
 
 
@@ -142,7 +142,7 @@ def test_body_above_the_limit_is_refused_and_not_read_on(client: httpx2.Client, 
     assert refused(client.post("/", content=content)) == f"body: longer than {BODY_SIZE_MAX} bytes"
 
 
-def test_refused_request_leaves_the_books_alone_and_stands_in_the_journal(
+def test_refused_request_does_not_change_the_books_and_is_recorded_in_the_journal(
     client: httpx2.Client, adjust_body: Maker, number: str
 ) -> None:
     refused(client.post("/", json=adjust_body(currency="usd")))
@@ -151,6 +151,6 @@ def test_refused_request_leaves_the_books_alone_and_stands_in_the_journal(
     assert (call["requestUniqueNo"], call["replyCode"], call["fault"]) == (number, "US_0000400", None)
 
 
-def test_refused_number_may_come_again_in_order(client: httpx2.Client, adjust_body: Maker) -> None:
+def test_number_of_a_refused_request_can_be_used_again(client: httpx2.Client, adjust_body: Maker) -> None:
     refused(client.post("/", json=adjust_body(currency="usd")))
     assert client.post("/", json=adjust_body()).json()["code"] == "0"

@@ -1,4 +1,4 @@
-"""A taken port stops `make up` only if one of its parts would bind it."""
+"""A port in use stops `make up` only if one of its parts needs it."""
 
 import socket
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ NAMED = {"SETTLEMENT_SIMULATOR_PORT": "named"}
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """Return a port that something listens on."""
+    """Yield a port on which something listens."""
     with socket.socket() as listening:
         listening.bind((HOST, 0))
         listening.listen()
@@ -28,23 +28,23 @@ def settings(**fields: object) -> Settings:
     return Settings.model_validate({name: free_port() for name in PORT_SETTINGS} | fields)
 
 
-def test_the_simulators_port_may_be_taken_if_none_is_started(taken: int) -> None:
-    elsewhere = settings(simulator_port=taken, external_base_url="https://broker.example")
-    assert with_free_ports(elsewhere, NAMED).simulator_port == taken
+def test_port_of_the_simulator_may_be_in_use_if_none_is_started(taken: int) -> None:
+    configured = settings(simulator_port=taken, external_base_url="https://broker.example")
+    assert with_free_ports(configured, NAMED).simulator_port == taken
 
 
-def test_a_taken_port_that_was_named_is_an_error(taken: int) -> None:
+def test_configured_port_in_use_is_an_error(taken: int) -> None:
     with pytest.raises(StackError, match=f"SETTLEMENT_SIMULATOR_PORT: port {taken} is already in use"):
         with_free_ports(settings(simulator_port=taken), NAMED)
 
 
-def test_a_taken_default_is_replaced(taken: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_default_port_in_use_is_replaced(taken: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert with_free_ports(settings(simulator_port=taken), {}).simulator_port != taken
     assert f"port {taken} is already in use" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("external", "named"), [(None, True), ("https://broker.example", False)])
-def test_make_up_names_the_parts_that_it_starts(tmp_path: Path, external: str | None, *, named: bool) -> None:
+def test_make_up_lists_the_parts_that_it_starts(tmp_path: Path, external: str | None, *, named: bool) -> None:
     line = starting(Stack(settings(state_dir=tmp_path, external_base_url=external)))
     assert ("simulator" in line) is named
     assert line.startswith("starting: temporal, ")
