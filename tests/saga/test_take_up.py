@@ -144,7 +144,7 @@ async def test_an_interrupted_cancel_is_sent_again_as_the_same_request(
 async def test_each_take_up_begins_a_new_round(
     taking_up: TakeItUp, accepted: SettlementInput, environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """A round that was lost with its workflow keeps its number: no two calls in the audit may have the same identity."""
+    """A round that was lost with its workflow keeps its number: no two calls in the audit have the same identity."""
     async with taking_up(accepted, lost.cancelling(accepted), script(Gate(UNKNOWN))) as first:
         known = await first.snapshot()
         await first.handle.terminate()
