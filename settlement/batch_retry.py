@@ -186,11 +186,7 @@ class BatchInput(Model):
     note: str
     rate_per_s: float
     progress: BatchProgress
-<<<<<<< HEAD
     """Progress when this run started. A run that starts with nothing pending ends at once."""
-=======
-    """As the ledger had it when this run was started. A run that begins with nothing pending ends at once."""
->>>>>>> origin/main
 
 
 class BatchChunk(Model):

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Workflows import only declarations from `activities`: no change of an activity can break an open settlement."""
-=======
-"""A replay runs no code of an activity, so no change of an activity can break an open settlement."""
->>>>>>> origin/main
 
 import ast
 import importlib
