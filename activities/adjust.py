@@ -27,7 +27,7 @@ class Adjust:
 
     @activity.defn(name="adjust")
     async def adjust(self, settlement: SettlementInput) -> CallRecord:
-        """Send one adjust and return its record (contract, rule 1 and table 1).
+        """Send one adjust and return its record (docs/contract.md#rule-1, docs/contract.md#table-1).
 
         Must have exactly one attempt: a second attempt would send a second adjust, and its reply would hide the first.
         Returns a record for every outcome. UNKNOWN means that money may have moved. If the worker is lost or shuts

@@ -43,7 +43,7 @@ class CancelAdjust:
 
     @activity.defn(name="cancel_adjust")
     async def cancel_adjust(self, task: CancelTask) -> CancelReport:
-        """Send one cancel and return the result of its correct reply (contract, table 2).
+        """Send one cancel and return the result of its correct reply (docs/contract.md#table-2).
 
         Repeating it is safe: every attempt sends the same body with the same requestUniqueNo. The heartbeat carries
         the records of all attempts so far, because the next attempt can read nothing else of a failed attempt.

@@ -48,7 +48,10 @@ def broker_message(calls: Iterable[CallRecord]) -> BrokerMessage | None:
 
 
 def split_params(msg_params: str | None) -> tuple[str, ...]:
-    """Split `msgParams` (table 4) at its commas, without changing the values; empty if it is absent or empty."""
+    """Split `msgParams` at its commas, without changing the values; empty if it is absent or empty.
+
+    See docs/contract.md#table-4.
+    """
     return tuple(msg_params.split(",")) if msg_params else ()
 
 

@@ -11,7 +11,7 @@ start-to-close is longer than everything inside the activity, and only detects a
 from datetime import timedelta
 
 ADJUST_DEADLINE_S = 3.0
-"""From the send to the last byte of the reply (contract, rule 1)."""
+"""From the send to the last byte of the reply (docs/contract.md#rule-1)."""
 CONNECT_DEADLINE_S = 1.0
 """Maximum time to get a connection. If it is exceeded, nothing was sent."""
 PICKUP_DELAY_MAX_S = 1.0

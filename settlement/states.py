@@ -45,7 +45,7 @@ class Outcome(StrEnum):
 
 
 class CancelResult(StrEnum):
-    """The three correct replies to a cancel adjust. Each completes the cancel (contract, table 2)."""
+    """The three correct replies to a cancel adjust. Each completes the cancel (docs/contract.md#table-2)."""
 
     REVERSED = "REVERSED"
     """Code 0: the adjust had been applied, and is now reversed."""

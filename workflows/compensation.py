@@ -21,7 +21,7 @@ def cancel_intent(kind: CancelKind, reason: str, request_time_ms: int) -> Cancel
 
 
 def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
-    """Return the bounded retry policy of one round of one cancel (contract, rule 3)."""
+    """Return the bounded retry policy of one round of one cancel (docs/contract.md#rule-3)."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first_wait_s(policy)),
         backoff_coefficient=BACKOFF_FACTOR,
@@ -40,7 +40,7 @@ def attempts_possible(policy: SettlementPolicy, elapsed: timedelta) -> int:
 
 
 def needs_confirming(policy: SettlementPolicy, adjust: Outcome, result: CancelResult) -> bool:
-    """Return whether a confirming cancel must follow this result (contract, interpretations).
+    """Return whether a confirming cancel must follow this result (docs/contract.md#confirming-cancel).
 
     REVERSED is final. So is every result after a REJECTED adjust: the external system has answered it, so it cannot
     arrive any more. After any other adjust, NOT_APPLIED and NEVER_RECEIVED only mean "not so far": the adjust may

@@ -39,7 +39,10 @@ LOOKS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")
 
 
 def excused(case: Case, response: Response) -> list[object]:
-    """Excuse the contract's operations from HTTP's way of refusing: a broker refuses with 200 and a code (table 4)."""
+    """Excuse the contract's operations from HTTP's way of refusing: a broker refuses with 200 and a code.
+
+    See docs/contract.md#table-4.
+    """
     if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and has_integer_with_a_fraction(case.body):
         return [POSITIVE]
     if case.operation.label in CONTRACT and response.status_code == HTTPStatus.OK:
