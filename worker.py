@@ -197,7 +197,7 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
 
 
 async def _register_search_attributes(client: Client) -> None:
-    """Register the missing search attributes. If the server refuses, log which ones an administrator must add."""
+    """Register the missing search attributes. Without permission, log which ones an administrator must add."""
     try:
         async with calling_temporal():
             await register_search_attributes(client, SEARCH_ATTRIBUTES)
@@ -210,7 +210,7 @@ async def check_at_start(guard: TemporalGuard) -> None:
     """Raise WrongTemporalError if the ledger is bound to another Temporal namespace, before anything is written there.
 
     If the ledger cannot be reached, the worker starts and the guard checks later: an outage of the ledger must not
-    delay compensations. If Temporal cannot be reached, another TemporalCallError ends the process.
+    delay compensations. If Temporal cannot be reached, raises another TemporalCallError, which ends the process.
     """
     try:
         await guard.check()

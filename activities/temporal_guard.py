@@ -67,8 +67,8 @@ class TemporalGuard:
     async def check(self) -> None:
         """Return if both are the same namespace. A ledger that is not bound yet is bound to this namespace.
 
-        Raises WrongTemporalError if they differ. Raises another TemporalCallError if Temporal cannot be reached, and
-        SQLAlchemyError or OSError if the ledger cannot; then the result is unknown.
+        Raises WrongTemporalError if they differ. If Temporal cannot be reached, raises another TemporalCallError; if
+        the ledger cannot be reached, SQLAlchemyError or OSError. Then the result is unknown.
         """
         found = await identity_of(self._client)
         home = await self._home.read() or await self._home.adopt_first(found, self._name, datetime.now(UTC))

@@ -41,9 +41,9 @@ class DecisionConflictError(SQLAlchemyError):
     Either two Temporal clusters have processed the settlement, or the data of one was restored from a backup.
     """
 
-    def __init__(self, number: str, ledgers: State, own: State) -> None:
-        self.detail = conflict_detail(ledgers, own)
-        """What a finding says of it."""
+    def __init__(self, number: str, in_ledger: State, in_workflow: State) -> None:
+        self.detail = conflict_detail(in_ledger, in_workflow)
+        """Detail of the finding."""
         super().__init__(f"settlement {number}: {self.detail}")
 
 
@@ -68,7 +68,7 @@ class NumberReusedError(Exception):
         self.accepted = accepted
         """The settlement that has the number."""
         self.fields = tuple(fields)
-        """Where the orders differ, as the request names it."""
+        """Names of the fields that differ, as in the request."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,14 @@ class Ledger:
 
     @shielded_transaction
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
-        """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
+        """Write a new settlement, unless its requestUniqueNo exists. Return the settlement, and whether it is new.
 
-        The unique key makes this the idempotency that outlives Temporal's retention: of many callers
-        with one number exactly one is told that it is new. Raises NumberReusedError where the number belongs to
-        another order (`contract.same_request` says which fields make it another one); nothing is written then.
+        Of concurrent calls with one number, the unique key lets exactly one be new. So acceptance stays idempotent
+        beyond Temporal's retention.
+
+        Raises:
+            NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
+                Nothing is written.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -125,7 +128,7 @@ class Ledger:
         async with reader(self._engine).connect() as connection:
             accepted = await _read(connection, number)
         if accepted is None:
-            message = f"settlement {number} vanished; rows of the ledger are never deleted"
+            message = f"settlement {number} is missing after a conflict on its number; rows are never deleted"
             raise RuntimeError(message)
         if different := differences(_identity(accepted.settlement), _identity(settlement)):
             raise NumberReusedError(accepted, different)

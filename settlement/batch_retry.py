@@ -186,7 +186,7 @@ class BatchInput(Model):
     note: str
     rate_per_s: float
     progress: BatchProgress
-    """As the ledger had it when this run was started. A run that begins with nothing pending ends at once."""
+    """Progress when this run started. A run that starts with nothing pending ends at once."""
 
 
 class BatchChunk(Model):

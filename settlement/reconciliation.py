@@ -94,7 +94,7 @@ class FindingPage(Model):
 
 
 class TakeUpRequest(BaseModel):
-    """How many lost workflows may be started anew beyond the limit of a round, and why."""
+    """Body of a request to restart `count` lost workflows beyond the limit of a round, with the reason."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
@@ -105,17 +105,17 @@ class TakeUpRequest(BaseModel):
 
 
 class TakeUpAllowance(Model):
-    """A person's decision that lost workflows may be started anew beyond the limit of a round."""
+    """An operator's permission to restart lost workflows beyond the limit of a round."""
 
     allowance_id: int
     count: int
     used: int
-    """How many were started anew by it so far."""
+    """Number of workflows restarted under it so far."""
     operator: str
     note: str
     allowed_at: datetime
     expires_at: datetime
-    """From then on it allows nothing."""
+    """From this time on it permits nothing."""
 
 
 class ReconciliationRound(Model):

@@ -30,7 +30,7 @@ def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
     )
 
 
-def attempts_begun(policy: SettlementPolicy, elapsed: timedelta) -> int:
+def attempts_possible(policy: SettlementPolicy, elapsed: timedelta) -> int:
     """Return the largest number of attempts that one round can have made, `elapsed` after its first attempt was due.
 
     Returns 0 if the first attempt was not due yet. The calls themselves count as if they took no time.

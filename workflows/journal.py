@@ -42,7 +42,7 @@ class Journal:
             self._task.cancel()
 
     def has_room(self) -> bool:
-        """Return whether a payload has room for another round beside the audit that is not in the ledger yet."""
+        """Return whether a payload has room for another round and the audit entries not yet in the ledger."""
         return not self._behind() or unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
 
     def carry(self) -> Carried:

@@ -39,7 +39,7 @@ async def replay_open(
     """Yield the result for each open workflow, at most `limit`. Only one history is in memory at a time.
 
     `runtime` is the SDK's runtime, which controls its logs. A workflow that is deleted in the meantime is left out.
-    Call it within `calling_temporal`: the listing of workflows raises the client's own errors.
+    Must be called within `calling_temporal`, because listing workflows raises the client's own errors.
     """
     replayer = Replayer(
         workflows=WORKFLOWS,

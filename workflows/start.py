@@ -52,7 +52,8 @@ async def start_workflow(
 ) -> WorkflowHandle[OrderSettlement, Snapshot]:
     """Start the settlement's workflow and return its handle. Repeating it returns the running workflow.
 
-    Raises WorkflowAlreadyStartedError if it has closed. Call it within `calling_temporal`, as Temporal may not confirm.
+    Raises WorkflowAlreadyStartedError if it has closed. Must be called within `calling_temporal`, which translates
+    errors of Temporal.
     """
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
 
@@ -63,8 +64,8 @@ async def take_up(
     """Start a workflow that continues a lost settlement. Repeating it returns the running workflow.
 
     Only reconciliation does this, because it has read the lost workflow's snapshot, which may be newer than the
-    ledger's. Raises WorkflowAlreadyStartedError if the previous workflow completed normally. Call it within
-    `calling_temporal`, as Temporal may not confirm.
+    ledger's. Raises WorkflowAlreadyStartedError if the previous workflow completed normally. Must be called within
+    `calling_temporal`, which translates errors of Temporal.
     """
     after_failure_only = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up, after_failure_only))

@@ -57,26 +57,24 @@ class Diagnosis:
     repair: Repair
 
 
-def diagnose(known: SettlementSummary | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
+def diagnose(row: SettlementSummary | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
     """Compare a settlement's row with its workflow. Return None if they agree, or if it is too early to judge."""
-    if known is None:
+    if row is None:
         return _without_row(execution)
-    if (conflict := _conflict(known, execution)) is not None:
+    if (conflict := _conflict(row, execution)) is not None:
         return conflict
-    if known.state in END_STATES:
-        return _with_ended_row(known, execution, now)
-    if now - known.updated_at < timedelta(seconds=limits.RECONCILE_UNCHANGED_S):
+    if row.state in END_STATES:
+        return _with_ended_row(row, execution, now)
+    if now - row.updated_at < timedelta(seconds=limits.RECONCILE_UNCHANGED_S):
         return None
     if execution is None:
-        return _without_workflow(known, now)
-    return _with_open_workflow(known, execution, now) if execution.is_open else _with_closed_workflow(execution)
+        return _without_workflow(row, now)
+    return _with_open_workflow(row, execution, now) if execution.is_open else _with_closed_workflow(execution)
 
 
-def may_be_ahead(known: SettlementSummary, now: datetime) -> bool:
+def may_be_ahead(row: SettlementSummary, now: datetime) -> bool:
     """Return whether a row has been in an end state long enough for its workflow to have closed."""
-    return known.state in END_STATES and now - known.updated_at >= timedelta(
-        seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S
-    )
+    return row.state in END_STATES and now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
 
 
 def _without_row(execution: Execution | None) -> Diagnosis | None:
@@ -86,31 +84,31 @@ def _without_row(execution: Execution | None) -> Diagnosis | None:
     return Diagnosis(FindingKind.LEDGER_MISSING, detail, Repair.WRITE_ROW)
 
 
-def _conflict(known: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
+def _conflict(row: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
     if execution is None or execution.state is None:
         return None
-    in_ledger, in_workflow = decision_of(known.state), decision_of(execution.state)
+    in_ledger, in_workflow = decision_of(row.state), decision_of(execution.state)
     if in_workflow is None or in_ledger is None or in_workflow is in_ledger:
         return None
-    detail = conflict_detail(known.state, execution.state)
+    detail = conflict_detail(row.state, execution.state)
     return Diagnosis(FindingKind.DECISION_CONFLICT, detail, Repair.NONE)
 
 
-def _with_ended_row(known: SettlementSummary, execution: Execution | None, now: datetime) -> Diagnosis | None:
-    if execution is None or not execution.is_open or not may_be_ahead(known, now):
+def _with_ended_row(row: SettlementSummary, execution: Execution | None, now: datetime) -> Diagnosis | None:
+    if execution is None or not execution.is_open or not may_be_ahead(row, now):
         return None
     detail = (
-        f"it ended in the ledger ({known.state}) at {known.updated_at.isoformat()}, but its workflow is still open "
+        f"it ended in the ledger ({row.state}) at {row.updated_at.isoformat()}, but its workflow is still open "
         f"with state {execution.state}. Reconciliation never closes a workflow: find out what the workflow waits for"
     )
     return Diagnosis(FindingKind.LEDGER_AHEAD, detail, Repair.NONE)
 
 
-def _without_workflow(known: SettlementSummary, now: datetime) -> Diagnosis | None:
+def _without_workflow(row: SettlementSummary, now: datetime) -> Diagnosis | None:
     # Before that time its POST may still start the workflow, and must not compete with a take-up.
-    if now < known.expires_at + timedelta(seconds=limits.RECONCILE_START_SLACK_S):
+    if now < row.expires_at + timedelta(seconds=limits.RECONCILE_START_SLACK_S):
         return None
-    detail = f"its state in the ledger is {known.state}, but Temporal has no workflow for it"
+    detail = f"its state in the ledger is {row.state}, but Temporal has no workflow for it"
     return Diagnosis(FindingKind.WORKFLOW_MISSING, detail, Repair.TAKE_UP)
 
 
@@ -122,15 +120,15 @@ def _with_closed_workflow(execution: Execution) -> Diagnosis:
     return Diagnosis(FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, detail, Repair.TAKE_UP)
 
 
-def _with_open_workflow(known: SettlementSummary, execution: Execution, now: datetime) -> Diagnosis | None:
+def _with_open_workflow(row: SettlementSummary, execution: Execution, now: datetime) -> Diagnosis | None:
     if execution.task_attempt >= limits.RECONCILE_STUCK_ATTEMPTS:
         detail = (
             f"its workflow task has failed {execution.task_attempt - 1} times: the worker's code does not match its "
             "history, or has a bug"
         )
         return Diagnosis(FindingKind.WORKFLOW_STUCK, detail, Repair.NONE)
-    is_overdue = now - known.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
-    if is_overdue and execution.state is not None and execution.state is not known.state:
-        detail = f"its state in the ledger is {known.state}, but in its workflow {execution.state}"
+    is_overdue = now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
+    if is_overdue and execution.state is not None and execution.state is not row.state:
+        detail = f"its state in the ledger is {row.state}, but in its workflow {execution.state}"
         return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
     return None

@@ -110,9 +110,9 @@ class Reconciler:
 
         After a mismatch the row is read again. If it has changed, the settlement is in progress, and nothing is done.
         """
-        known = (await self.summaries.by_number([number])).get(number)
+        row = (await self.summaries.by_number([number])).get(number)
         execution = await self.workflows.execution(number)
-        diagnosis = diagnose(known, execution, datetime.now(UTC))
+        diagnosis = diagnose(row, execution, datetime.now(UTC))
         if diagnosis is None:
             return ExamineResult()
         snapshot = None
@@ -120,7 +120,7 @@ class Reconciler:
             snapshot = await self.workflows.snapshot(number, execution)
         if diagnosis.kind is FindingKind.LEDGER_BEHIND and snapshot is not None and _may_still_arrive(snapshot):
             return ExamineResult()
-        if (await self.summaries.by_number([number])).get(number) != known:
+        if (await self.summaries.by_number([number])).get(number) != row:
             return ExamineResult()
         return await self._handle_in_round(_Mismatch(number, execution, snapshot, diagnosis), round_started_at)
 
@@ -130,11 +130,11 @@ class Reconciler:
         Used for an operator's action, so that it need not wait for the next round. Nothing else works on an ABORTED
         settlement, so the delays of `diagnose` are not needed. A finding is recorded as in `examine`.
         """
-        known = (await self.summaries.by_number([number])).get(number)
+        row = (await self.summaries.by_number([number])).get(number)
         execution = await self.workflows.execution(number)
-        if known is None or known.state is not State.ABORTED or (execution is not None and execution.is_open):
+        if row is None or row.state is not State.ABORTED or (execution is not None and execution.is_open):
             return ExamineResult()
-        diagnosis = diagnose(known, execution, AFTER_ALL_DELAYS)
+        diagnosis = diagnose(row, execution, AFTER_ALL_DELAYS)
         if diagnosis is None or diagnosis.repair is not Repair.TAKE_UP:
             return ExamineResult()
         snapshot = await self.workflows.snapshot(number, execution) if execution is not None else None

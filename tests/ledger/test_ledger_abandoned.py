@@ -63,7 +63,7 @@ async def test_the_result_of_an_abandoned_write_is_logged(
 
     await until(told)
     (entry,) = logs
-    assert (entry["log_level"], entry["event"], entry["transaction"]) == (level, event, "Record.write")
+    assert (entry["log_level"], entry["event"], entry["transaction"]) == (level, event, "SlowRecord.write")
     assert entry.get("error") == (f"{type(error).__name__}: {error}" if error else None)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
 from ledger.migrate import migrate
-from tests.ledger.conftest import OpenEngine, at_rest
+from tests.ledger.conftest import OpenEngine, all_connections_free
 from tests.ledger.racer import Racer
 from tests.ledger.samples import accepted, growing
 from tests.support.orders import new_number, settlement
@@ -103,7 +103,7 @@ async def test_a_server_that_stops_responding_is_a_timeout(
                 with pytest.raises((SQLAlchemyError, OSError)):
                     await ledger.find("N-1")
     finally:
-        await until(lambda: at_rest(engine))
+        await until(lambda: all_connections_free(engine))
     assert await ledger.find("N-1") is None
 
 

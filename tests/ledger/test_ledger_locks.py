@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Findings, Ledger, SettlementSummaries
 from settlement.start import SettlementInput
-from tests.ledger.conftest import OpenEngine, at_rest, at_work
+from tests.ledger.conftest import OpenEngine, all_connections_free, connections_in_use
 from tests.ledger.samples import accepted, growing
 from tests.support.orders import settlement
 from tests.support.polling import until
@@ -113,7 +113,7 @@ async def test_a_wait_beyond_the_limit_is_an_error_and_nothing_is_written(
 async def start_and_cancel(engine: AsyncEngine, order: SettlementInput) -> None:
     """Start a record that waits for a lock, and cancel its caller."""
     caller = asyncio.create_task(Ledger(engine).record(order, growing(2)))
-    await until(lambda: at_work(engine))
+    await until(lambda: connections_in_use(engine))
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
@@ -128,8 +128,8 @@ async def test_a_cancelled_caller_returns_at_once_and_its_write_completes(
     with write_lock(database_url):
         async with asyncio.timeout(PROMPT_S):
             await start_and_cancel(engine, order)
-        assert await at_work(engine)
-    await until(lambda: at_rest(engine))
+        assert await connections_in_use(engine)
+    await until(lambda: all_connections_free(engine))
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None
     assert found.snapshot == growing(2)
@@ -142,7 +142,7 @@ async def test_a_write_that_fails_after_its_caller_was_cancelled_leaves_nothing_
     order, ledger = settlement(), Ledger(short_timeout)
     with write_lock(database_url):
         await start_and_cancel(short_timeout, order)
-        await until(lambda: at_rest(short_timeout))
+        await until(lambda: all_connections_free(short_timeout))
     assert await ledger.find(order.adjust.requestUniqueNo) is None
     assert await ledger.record(order, growing(2))
 
@@ -158,7 +158,7 @@ async def test_an_error_without_a_waiting_caller_is_not_reported_by_the_event_lo
     loop.set_exception_handler(lambda _, context: shouted.append(context["message"]))
     with write_lock(database_url):
         await start_and_cancel(short_timeout, settlement())
-        await until(lambda: at_rest(short_timeout))
+        await until(lambda: all_connections_free(short_timeout))
     gc.collect()
     loop.set_exception_handler(None)
     assert shouted == []

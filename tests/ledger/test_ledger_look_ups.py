@@ -21,7 +21,7 @@ async def test_an_unknown_number_has_no_settlement(ledger: Ledger) -> None:
 
 
 async def test_times_in_queries_need_a_zone(ledger: Ledger) -> None:
-    with pytest.raises(StatementError, match="a moment needs a time zone"):
+    with pytest.raises(StatementError, match="the time has no time zone"):
         await ledger.page(after=(NAIVE, "N-1"), limit=10)
 
 

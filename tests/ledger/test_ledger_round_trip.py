@@ -117,7 +117,7 @@ async def test_a_time_without_a_zone_is_rejected_and_nothing_is_written(ledger: 
         (settlement(), accepted(version=1, actions=(act(), act(at=NAIVE)))),
     ]
     for order, snapshot in naive:
-        with pytest.raises(StatementError, match="a moment needs a time zone"):
+        with pytest.raises(StatementError, match="the time has no time zone"):
             await ledger.record(order, snapshot)
         assert await ledger.find(order.adjust.requestUniqueNo) is None
 

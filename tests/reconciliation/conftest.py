@@ -105,7 +105,7 @@ class Sides:
         """Lose a settlement's rows, as a restored backup does."""
         await forget(self.engine, accepted.adjust.requestUniqueNo)
 
-    async def set_back(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
+    async def restore_older(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
         """Have the ledger know what it knew before, and not just now; return that."""
         await self.forget(accepted)
         known = to.model_copy(update={"updated_at": accepted.accepted_at})

@@ -34,7 +34,7 @@ async def test_an_end_lost_by_a_restored_backup_is_recorded_again(sides: Sides) 
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-        await sides.set_back(accepted, accepted_snapshot(accepted))
+        await sides.restore_older(accepted, accepted_snapshot(accepted))
         await sides.round()
     assert await sides.recorded(accepted) == ended
     assert await sides.found() == [(BEHIND, REPAIRED)]
@@ -47,7 +47,7 @@ async def test_an_end_with_a_lower_version_is_recorded_with_a_higher_one_and_all
     async with sides.working(external):
         ended = await (await sides.start(accepted)).result()
         further = lost.aborted(accepted).model_copy(update={"version": ended.version + 7})
-        await sides.set_back(accepted, further)
+        await sides.restore_older(accepted, further)
         await sides.round()
     recorded = await sides.recorded(accepted)
     assert recorded is not None
@@ -63,7 +63,7 @@ async def test_the_aborted_state_of_a_waiting_workflow_is_recorded_in_a_restored
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await sides.start(accepted)
         aborted = await sides.records(accepted, State.ABORTED)
-        await sides.set_back(accepted, lost.cancelling(accepted))
+        await sides.restore_older(accepted, lost.cancelling(accepted))
         await sides.round()
         assert await sides.recorded(accepted) == aborted
         await sides.handle(accepted).execute_update(OrderSettlement.resolve, RESOLVE)
@@ -75,7 +75,7 @@ async def test_opposite_decisions_need_an_operator(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
-        void = await sides.set_back(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
+        void = await sides.restore_older(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
         await sides.round()
     assert await sides.recorded(accepted) == void
     (finding,) = await sides.findings()
@@ -97,14 +97,14 @@ async def test_two_decisions_that_an_operator_has_closed_stay_closed_until_somet
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
-    await sides.set_back(accepted, lost.cancelling(accepted))
+    await sides.restore_older(accepted, lost.cancelling(accepted))
     await sides.round()
     await close_by_hand(sides)
     for _ in range(2):
         ended = await sides.round()
         assert (ended.ledger_checked, ended.found, ended.open_findings) == (1, 0, 0)
     assert await sides.found() == [(CONFLICT, CLOSED)]
-    await sides.set_back(accepted, lost.aborted(accepted))
+    await sides.restore_older(accepted, lost.aborted(accepted))
     assert (await sides.round()).open_findings == 1
     assert await sides.found() == [(CONFLICT, CLOSED), (CONFLICT, OPEN)]
 
@@ -297,7 +297,7 @@ async def test_a_settlement_that_ends_while_it_is_examined_is_no_finding(
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-    await sides.set_back(accepted, accepted_snapshot(accepted))
+    await sides.restore_older(accepted, accepted_snapshot(accepted))
     ask = SettlementWorkflows.snapshot
 
     async def ask_while_the_write_arrives(

@@ -91,7 +91,7 @@ async def test_without_permission_the_worker_logs_it_and_continues(status: RPCSt
     assert [each["log_level"] for each in logs] == ["warning"]
 
 
-async def test_a_server_that_is_away_is_no_permission() -> None:
+async def test_an_unavailable_server_is_an_error() -> None:
     with pytest.raises(TemporalCallError):
         await ensure_schedule(Refusing(RPCStatusCode.UNAVAILABLE), 60)  # type: ignore[arg-type] # a double of the client
 

@@ -10,6 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
 from ledger import TakeUps, TemporalBinding
 from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
@@ -162,6 +163,6 @@ async def test_a_permit_comes_back_only_where_nothing_can_have_been_started(
 
     (order,) = await lost(sides, 1)
     at = datetime.now(UTC)
-    with suppress(RPCError):
+    with suppress(TemporalCallError):
         await Reconciler(sides.temporal, sides.engine, start).examine(order.adjust.requestUniqueNo, at)
     assert (await TakeUps(sides.engine).permit(at, 1) is not None) is is_left

@@ -90,7 +90,7 @@ async def test_the_command_names_exactly_the_workflows_that_would_fail(temporal:
     *broken, last = out.splitlines()
     assert (code, last) == (1, "open workflows of namespace default: 4 replayed, 2 would break")
     assert {line.split(" (run ")[0] for line in broken} == {f"settlement {number}" for number in CHANGED}
-    assert all("would break: this code takes other steps than the history has: " in line for line in broken)
+    assert all("would break: this code takes other steps than the history contains: " in line for line in broken)
 
 
 async def test_it_changes_nothing(temporal: Client) -> None:

@@ -1,4 +1,4 @@
-"""A replay runs no code of an activity, so no change of an activity can break an open settlement."""
+"""Workflows import only declarations from `activities`: no change of an activity can break an open settlement."""
 
 import ast
 import importlib

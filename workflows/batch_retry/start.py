@@ -14,7 +14,8 @@ async def start_batch(client: Client, batch: Batch) -> WorkflowHandle[BatchRetry
     """Start the workflow of a RUNNING batch and return its handle. Repeating it returns the running workflow.
 
     If it was ended from outside, a new workflow continues with the pending settlements. Raises
-    WorkflowAlreadyStartedError if it has completed. Call it within `calling_temporal`, as Temporal may not confirm.
+    WorkflowAlreadyStartedError if it has completed. Must be called within `calling_temporal`, which translates errors
+    of Temporal.
     """
     return await client.start_workflow(
         BatchRetry.run,

@@ -49,7 +49,7 @@ async def _make(client: Client, schedule: Schedule) -> None:
     try:
         await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
     except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda there: _updated(there, schedule))
+        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda found: _updated(found, schedule))
 
 
 def _schedule(every_s: int) -> Schedule:

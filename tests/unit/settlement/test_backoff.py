@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 from api.settlements.explain_next import round_lasts_at_most
 from settlement.limits import CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
-from workflows.compensation import CLOCK_TOLERANCE, attempts_begun, cancel_retry
+from workflows.compensation import CLOCK_TOLERANCE, attempts_possible, cancel_retry
 
 TEMPORALS_SHORTEST = timedelta(seconds=1)
 
@@ -59,7 +59,7 @@ def test_every_attempt_that_was_possible_in_the_time_is_counted(policy: Settleme
     waits = temporal_waits(cancel_retry(policy))
     within = sum(waits, timedelta()) * share
     due = [sum(waits[:index], timedelta()) for index in range(len(waits) + 1)]
-    begun = attempts_begun(policy, within)
+    begun = attempts_possible(policy, within)
     assert begun >= sum(each <= within for each in due)
     assert begun <= sum(each <= within + 2 * CLOCK_TOLERANCE for each in due)
 
@@ -74,7 +74,7 @@ def test_no_attempt_is_counted_before_the_first_is_due() -> None:
     )
     assert waits_s(policy) == (1.0, 2.0)
     begun = {-1.0: 0, -0.2: 0, 0.0: 1, 0.8: 1, 1.0: 2, 2.8: 2, 3.0: 3, 1e6: 3}
-    assert {each: attempts_begun(policy, timedelta(seconds=each)) for each in begun} == begun
+    assert {each: attempts_possible(policy, timedelta(seconds=each)) for each in begun} == begun
 
 
 def test_a_maximum_wait_below_the_first_is_raised_to_the_first() -> None:

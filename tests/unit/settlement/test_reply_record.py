@@ -89,7 +89,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=4), json_values, max_size=5), st.sampled_from([None, 1]), st.booleans())
-def test_member_is_found_in_any_object(members: dict[str, object], indent: int | None, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+def test_a_member_is_found_in_any_object(members: dict[str, object], indent: int | None, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
     whole = json.dumps(members, indent=indent, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     try:
         whole.decode()
