@@ -61,7 +61,7 @@ async def _has_one_finding(ledger: FlakyLedger, order: SettlementInput, ledgers:
     (finding,) = (each for each in page.items if each.request_unique_no == number)
     assert finding.kind is FindingKind.DECISION_CONFLICT
     assert f"the ledger has the decision {ledgers}" in finding.detail
-    assert f"its workflow {own}" in finding.detail
+    assert f"but the workflow has {own}" in finding.detail
 
 
 async def test_a_restored_ledger_gets_the_whole_snapshot_again(
