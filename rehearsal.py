@@ -19,8 +19,8 @@ from config.logging import configure_logging
 from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from settlement.ids import number_of
-from workflows.replaying import Replayed, replay_open
+from settlement.ids import request_unique_no_of
+from workflows.replaying import ReplayResult, replay_open
 from workflows.runtime import DATA_CONVERTER
 
 ALL_REPLAY, SOME_BREAK, NOT_DONE = 0, 1, 2
@@ -67,9 +67,9 @@ async def _rehearse(client: Client, quiet: Runtime, limit: int | None) -> int:
     return SOME_BREAK if replayed[False] else ALL_REPLAY
 
 
-def label(replayed: Replayed) -> str:
+def label(replayed: ReplayResult) -> str:
     """Return the name of a workflow for an operator: its settlement number if it has one, and its run."""
-    number = number_of(replayed.workflow_id)
+    number = request_unique_no_of(replayed.workflow_id)
     name = replayed.workflow_id if number is None else f"settlement {number}"
     return f"{name} (run {replayed.run_id})"
 

@@ -1,4 +1,4 @@
-"""The worker process: runs workflows, calls the external system, writes the ledger. `python worker.py`."""
+"""The worker process (`python worker.py`): runs workflows, calls the external system, writes the ledger."""
 
 import asyncio
 import signal
@@ -55,28 +55,28 @@ from workflows.visibility import SEARCH_ATTRIBUTES
 log = structlog.get_logger()
 
 LEDGER_SLOTS = 20
-"""Ledger writes at once; more would only queue up inside the database."""
+"""Maximum concurrent ledger writes. More would only wait in the database."""
 
 BATCH_SLOTS = 5
-"""Batches at work at once; each has at most a second's worth of settlements under way."""
+"""Maximum concurrent chunks of batches. Each chunk has at most the settlements of one second."""
 
 RECONCILIATION_SLOTS = 2
-"""One round at a time is all there ever is."""
+"""Enough for reconciliation, which runs one round at a time."""
 
 GRACE = ADJUST_START_TO_CLOSE
-"""On SIGTERM a call in flight may end by itself. Anything shorter would leave it unknown for nothing."""
+"""Time for calls in flight to complete after SIGTERM. With less time, some would be UNKNOWN without need."""
 
 END_LIMIT_S = GRACE.total_seconds() + 3
-"""From SIGTERM to the end of the process, whatever hangs: a worker waits for minutes for a Temporal that is frozen."""
+"""Maximum seconds from SIGTERM to the end of the process. Without it, a worker waits minutes for a frozen Temporal."""
 
 STICKY_TIMEOUT = timedelta(seconds=5)
-"""How long a workflow waits for the worker that has it in memory before any other may take it. It is what
-a killed worker costs every decision that was due on it. Under a burst a shorter one costs more than it saves:
-tasks time out in the queue and are replayed from the start."""
+"""How long a workflow task waits for the worker that has the workflow cached, before any worker may take it. After a
+worker is killed, its decisions are late by this time. With a shorter value, tasks would time out in the queue during
+a burst, and their workflows would be replayed from the start."""
 
 
 def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, bulkhead: Bulkhead) -> Worker:
-    """Return the worker for workflows and adjusts: `slots` in flight at once, of one company what `bulkhead` allows."""
+    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
@@ -90,12 +90,12 @@ def settlement_worker(client: Client, external_system: ExternalSystem, *, slots:
 
 
 def cancel_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
-    """Return the worker for cancels, with slots of its own (see `CANCEL_TASK_QUEUE`)."""
+    """Return the worker for cancels, on separate slots (see `CANCEL_TASK_QUEUE`)."""
     return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(external_system).cancel_adjust)
 
 
 def ledger_worker(client: Client, ledger: Ledger) -> Worker:
-    """Return the worker for ledger writes, with slots of its own (see `LEDGER_TASK_QUEUE`)."""
+    """Return the worker for ledger writes, on separate slots (see `LEDGER_TASK_QUEUE`)."""
     return _activity_worker(client, LEDGER_TASK_QUEUE, LEDGER_SLOTS, RecordSettlement(ledger).record_settlement)
 
 
@@ -139,7 +139,7 @@ def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
 
 
 def external_config(settings: Settings) -> ExternalSystemConfig:
-    """Return where the external system is, and how it undoes an adjust."""
+    """Return the connector's configuration: addresses, cancel protocol and limits of the external system."""
     return ExternalSystemConfig(
         base_url=settings.external_url,
         adjust_path=settings.external_adjust_path,
@@ -148,12 +148,12 @@ def external_config(settings: Settings) -> ExternalSystemConfig:
         cancel_operation=settings.external_cancel_protocol,
         trace_check=settings.external_trace,
         ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
-        connections_max=2 * settings.worker_slots,  # adjusts and as many cancels
+        connections_max=2 * settings.worker_slots,  # for adjusts and as many cancels
     )
 
 
 async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) -> None:
-    """Work until `stop` is set, then take no new task and let those in flight end. `running` gets the workers."""
+    """Run the workers until `stop` is set; then complete the tasks in flight. The workers are added to `running`."""
     runtime = prometheus_runtime(
         settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
     )
@@ -192,12 +192,12 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         )
         await _until_stopped(stop, guard)
         log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
-        # All at once: one after the other, each could take the whole grace.
+        # Concurrently: sequentially, each shutdown could take the whole grace period.
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
 async def _register_search_attributes(client: Client) -> None:
-    """Register those that are missing; where the server does not let us, say which an administrator must add."""
+    """Register the missing search attributes. Without permission, log which ones an administrator must add."""
     try:
         async with calling_temporal():
             await register_search_attributes(client, SEARCH_ATTRIBUTES)
@@ -207,19 +207,19 @@ async def _register_search_attributes(client: Client) -> None:
 
 
 async def check_at_start(guard: TemporalGuard) -> None:
-    """Raise WrongTemporalError where the ledger belongs to another Temporal, before anything is written there.
+    """Raise WrongTemporalError if the ledger is bound to another Temporal namespace, before anything is written there.
 
-    A ledger that is away says nothing, and must hold up no compensation: the worker starts, and asks again. Without
-    Temporal there is no work: raises another TemporalCallError, which ends the process.
+    If the ledger cannot be reached, the worker starts and the guard checks later: an outage of the ledger must not
+    delay compensations. If Temporal cannot be reached, raises another TemporalCallError, which ends the process.
     """
     try:
         await guard.check()
     except (SQLAlchemyError, OSError) as error:
-        log.warning("the ledger is away: Temporal's identity is checked later", error=type(error).__name__)
+        log.warning("the ledger cannot be reached; the Temporal identity is checked later", error=type(error).__name__)
 
 
 async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:
-    """Return when asked to stop; raise WrongTemporalError when the server was replaced by another one."""
+    """Return when `stop` is set. Raise WrongTemporalError if the server is replaced by another one."""
     stopped, watched = asyncio.create_task(stop.wait()), asyncio.create_task(guard.watch())
     try:
         await asyncio.wait({stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
@@ -231,9 +231,9 @@ async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:
 
 
 async def main() -> int:
-    """Run until SIGTERM or SIGINT; a second one, or `END_LIMIT_S`, ends the process by force.
+    """Run until SIGTERM or SIGINT. A second signal, or `END_LIMIT_S` after the first, ends the process immediately.
 
-    Return the exit code: 1 where the ledger belongs to another Temporal.
+    Returns the exit code: 1 if the ledger is bound to another Temporal namespace, else 0.
     """
     keep_files_private()
     settings = load_settings()
@@ -251,7 +251,7 @@ async def main() -> int:
     try:
         await run(settings, stop, running)
     except WrongTemporalError as wrong:
-        print(f"not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        print(f"worker not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     log.info("worker stopped")
     return 0

@@ -1,1 +1,1 @@
-"""The side effects of a settlement, one verb per file. What they take and return lives in `contract`."""
+"""Activities: the side effects of workflows. Their inputs and results are types of `settlement`."""

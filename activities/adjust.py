@@ -1,4 +1,4 @@
-"""The forward call: adjust the customer's credit at the external system."""
+"""The activity that sends the adjust: it changes the customer's credit at the external system."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Adjust:
-    """Holds the external system that the activity calls, and how many of one company's calls it may."""
+    """The activity `adjust`, with its connector to the external system and its bulkhead."""
 
     def __init__(self, external_system: ExternalSystem, bulkhead: Bulkhead) -> None:
         self._external_system = external_system
@@ -27,11 +27,11 @@ class Adjust:
 
     @activity.defn(name="adjust")
     async def adjust(self, settlement: SettlementInput) -> CallRecord:
-        """Send one adjust and report what it came to (contract, rule 1 and table 1).
+        """Send one adjust and return its record (docs/contract.md#rule-1, docs/contract.md#table-1).
 
-        Must have exactly one attempt: a second one would be a second call, and its answer another's.
-        Returns a record for every outcome; UNKNOWN in it means that money may have moved. Raises
-        nothing of its own: only a lost worker or a shutdown is an exception, and then it is unknown.
+        Must have exactly one attempt: a second attempt would send a second adjust, and its reply would hide the first.
+        Returns a record for every outcome. UNKNOWN means that money may have moved. If the worker is lost or shuts
+        down, the activity fails, and the outcome is also UNKNOWN.
         """
         sent_at = datetime.now(UTC)
         started = time.monotonic()
@@ -55,10 +55,10 @@ class Adjust:
         return record
 
     async def _send(self, settlement: SettlementInput) -> Verdict:
-        with self._bulkhead.slot(settlement.company_id) as free:
-            if not free:
+        with self._bulkhead.slot(settlement.company_id) as has_slot:
+            if not has_slot:
                 limit = self._bulkhead.limit(settlement.company_id)
-                detail = f"{limit} or more adjusts of this company are in flight in this worker already"
+                detail = f"this worker already has {limit} or more adjusts of this company in flight"
                 return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
             return await self._external_system.adjust(
                 settlement.adjust, CallHeaders(settlement.trace, settlement.company_id), DEADLINES
@@ -66,14 +66,14 @@ class Adjust:
 
 
 def _too_late(settlement: SettlementInput, now: datetime) -> Verdict | None:
-    """Refuse to send what can no longer end in time; None: send it.
+    """Return the verdict NOT_SENT if the call could not complete in time, or the order has expired; else None.
 
-    Compares this machine's clock with the server's, so both must be kept by NTP; a worker whose clock
-    runs ahead by more than the limit sends nothing, which voids orders but never loses money.
+    It compares this machine's clock with the server's, so both need NTP. A worker whose clock runs ahead by more than
+    `PICKUP_DELAY_MAX_S` sends nothing: its orders are void, but no money is at risk.
     """
     pickup_delay = now - activity.info().started_time
     if pickup_delay > timedelta(seconds=PICKUP_DELAY_MAX_S):
-        detail = f"picked up {pickup_delay.total_seconds():.1f} s late; a call could outlive its backstop"
+        detail = f"picked up {pickup_delay.total_seconds():.1f} s late; the call could outlast the activity timeout"
     elif now >= settlement.expires_at:
         detail = "the order expired before it could be sent"
     else:

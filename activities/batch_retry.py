@@ -1,4 +1,4 @@
-"""Activities of a batch retry: retry a chunk of settlements, and write the end of the batch."""
+"""Activities of a batch retry: retry one chunk of settlements, and write the end of the batch."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -21,14 +21,15 @@ from settlement.states import State
 
 log = structlog.get_logger()
 
-Answer = tuple[ItemOutcome, str]
+ItemResult = tuple[ItemOutcome, str]
 
 RPC_SHARE = 0.95
-"""A little shorter than the limit, so that the call ends by itself: cut off, it leaves an error nobody reads."""
+"""RPC timeout as a share of the limit, so that the call times out itself. If it were cancelled at the limit, its task
+would end with an error that nobody retrieves."""
 
 
 class RetrySettlements:
-    """Holds the way to the settlements' workflows, and the record of batches."""
+    """The activity `retry_settlements`, with its Temporal client, the record of batches, and the reconciler."""
 
     def __init__(self, temporal: Client, batches: Batches, reconciler: Reconciler) -> None:
         self._temporal = temporal
@@ -37,45 +38,45 @@ class RetrySettlements:
 
     @activity.defn(name="retry_settlements")
     async def retry_settlements(self, chunk: BatchChunk) -> BatchProgress:
-        """Retry the batch's next pending settlements, evenly spread by its rate; return how far the batch has come.
+        """Retry the next pending settlements of the batch, evenly spread at its rate; return the batch's progress.
 
-        Repeating it is safe: what has an outcome is not touched again, and what may have been retried without
-        one is asked by the same Update again, which is the same one retry. A settlement that does not answer
-        gets the outcome FAILED after a bounded time, and may still go back to CANCELLING: its own state tells.
+        Repeating it is safe. A settlement with an outcome is skipped. A settlement that may already have been retried
+        gets the same Update id again, which Temporal runs only once. A settlement that does not answer gets the
+        outcome FAILED after a limited time. It may still go back to CANCELLING; its state shows it.
 
-        Any database error is raised, once the chunk's other settlements are through, for Temporal to repeat
-        the chunk for as long as the outage lasts.
+        Raises the first database error, after the other settlements of the chunk are done. Temporal then repeats the
+        chunk until the database is available.
         """
         batch = chunk.batch
         items = await self._batches.pending(batch.batch_id, chunk.size)
         async with heartbeats(limits.BATCH_HEARTBEAT):
-            turns = (self._retry(batch, item, turn / batch.rate_per_s) for turn, item in enumerate(items))
-            for error in await asyncio.gather(*turns, return_exceptions=True):
+            retries = (self._retry(batch, item, index / batch.rate_per_s) for index, item in enumerate(items))
+            for error in await asyncio.gather(*retries, return_exceptions=True):
                 if error is not None:
                     raise error
             return await self._batches.progress(batch.batch_id)
 
-    async def _retry(self, batch: BatchInput, item: PendingItem, after_s: float) -> None:
-        await asyncio.sleep(after_s)
+    async def _retry(self, batch: BatchInput, item: PendingItem, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
         outcome, detail = await self._outcome(batch, item)
         await self._batches.write_outcome(batch.batch_id, item.position, outcome, detail, datetime.now(UTC))
         log.info("batch retry", batch=batch.batch_id, settlement=item.number, outcome=outcome, detail=detail)
 
-    async def _outcome(self, batch: BatchInput, item: PendingItem) -> Answer:
+    async def _outcome(self, batch: BatchInput, item: PendingItem) -> ItemResult:
         if item.retried:
-            return ItemOutcome.RETRIED, "found in its audit"
+            return ItemOutcome.RETRIED, "its audit already has the retry of this batch"
         for attempt in range(limits.BATCH_ITEM_ATTEMPTS):
             await asyncio.sleep(limits.BATCH_ITEM_PAUSE_S if attempt else 0)
-            answer = await self._ask(batch, item)
-            if answer is not None:
-                return answer
+            result = await self._send_update(batch, item)
+            if result is not None:
+                return result
             if activity.is_cancelled():
-                # Its worker is ending, and the client has made a timeout of that: another worker goes on.
+                # The worker is shutting down, which the client reports as a timeout. Another worker repeats the chunk.
                 raise asyncio.CancelledError
-        return ItemOutcome.FAILED, "its workflow did not answer; it may still be retried, its state tells"
+        return ItemOutcome.FAILED, "its workflow did not answer; the retry may still have reached it, see its state"
 
-    async def _ask(self, batch: BatchInput, item: PendingItem) -> Answer | None:
-        """Send the settlement's Update; None: no answer, so nobody can tell."""
+    async def _send_update(self, batch: BatchInput, item: PendingItem) -> ItemResult | None:
+        """Send the retry Update to the settlement's workflow. Return None if it did not answer (result unknown)."""
         request = OperatorRequest(
             operator=batch.operator, reason_code=batch.reason_code, note=batch.note, batch_id=batch.batch_id
         )
@@ -95,42 +96,42 @@ class RetrySettlements:
             return None
         return ItemOutcome.RETRIED, f"back to {State.CANCELLING}"
 
-    async def _restart(self, item: PendingItem) -> Answer | None:
-        """Start an aborted settlement's workflow again; None: it was, or cannot be told: ask again."""
+    async def _restart(self, item: PendingItem) -> ItemResult | None:
+        """Restart the lost workflow of an ABORTED settlement. Return None if the Update should be sent again."""
         if item.state is not State.ABORTED:
-            return _not_open(item.state)
+            return _no_open_workflow(item.state)
         try:
             async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
-                found = await self._reconciler.restart_aborted(item.number)
+                examined = await self._reconciler.restart_aborted(item.number)
         except TemporalCallError:
             return None
-        return None if found.repaired or found.kind is None else _not_open(item.state)
+        return None if examined.repaired or examined.kind is None else _no_open_workflow(item.state)
 
 
 def _reason(error: WorkflowUpdateFailedError) -> str:
-    """Return a settlement's own words where it has some: they name the state that it is in."""
+    """Return the settlement's message if it names its state, else a general one."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.type == "WRONG_STATE":
         return cause.message
-    return "the settlement refused the request"
+    return "the settlement rejected the request"
 
 
-def _not_open(state: State) -> Answer:
+def _no_open_workflow(state: State) -> ItemResult:
     remedy = "run settlement reconcile, then retry it"
-    return ItemOutcome.REFUSED, f"Temporal has no open workflow of it; the ledger has it {state}; {remedy}"
+    return ItemOutcome.REFUSED, f"Temporal has no open workflow for it; its state in the ledger is {state}; {remedy}"
 
 
 class EndBatch:
-    """Holds the record of batches."""
+    """The activity `end_batch`, with the record of batches."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
     @activity.defn(name="end_batch")
     async def end_batch(self, end: BatchEnd) -> BatchProgress:
-        """Write the end of a batch, unless it has one; return what the ledger has. Repeating it changes nothing.
+        """Write the end of a batch unless it has ended; return its progress. Repeating it changes nothing.
 
-        Any database error is raised, for Temporal to retry for as long as the outage lasts.
+        Raises any database error. Temporal then retries until the database is available.
         """
         await self._batches.end(end.batch_id, end.state, datetime.now(UTC))
         return await self._batches.progress(end.batch_id)

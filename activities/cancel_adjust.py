@@ -1,4 +1,4 @@
-"""The compensation: cancel the adjust until the external system gives a correct reply."""
+"""The activity of the compensation: it sends cancel adjust, and fails for a retry unless the reply is correct."""
 
 import time
 from datetime import UTC, datetime
@@ -16,18 +16,18 @@ from contract.operations import Operation
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.states import Outcome
 from settlement.tasks import CancelReport, CancelTask
-from settlement.unreported_calls import CALLS, IN_FLIGHT, with_unreported
+from settlement.unreported_calls import CALL_RECORDS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
 
 
 class IncorrectCancelReplyError(ApplicationError):
-    """A cancel got no correct reply: Temporal retries it, and the money stays in doubt until one does."""
+    """A cancel got no correct reply. Temporal retries it; until then the money is in doubt."""
 
     def __init__(self, calls: tuple[CallRecord, ...]) -> None:
         verdict = calls[-1].verdict
         super().__init__(
-            # Shown in the Temporal UI: fixed words only. What came back is in the records.
+            # Shown in the Temporal UI, so it contains no text from the reply. The reply is in the records.
             f"cancel adjust {verdict.outcome} ({verdict.rule})",
             calls,
             type="IncorrectCancelReply",
@@ -36,25 +36,24 @@ class IncorrectCancelReplyError(ApplicationError):
 
 
 class CancelAdjust:
-    """Holds the external system that the activity calls."""
+    """The activity `cancel_adjust`, with its connector to the external system."""
 
     def __init__(self, external_system: ExternalSystem) -> None:
         self._external_system = external_system
 
     @activity.defn(name="cancel_adjust")
     async def cancel_adjust(self, task: CancelTask) -> CancelReport:
-        """Send one cancel and report a correct reply, or raise for Temporal to retry (contract, table 2).
+        """Send one cancel and return the result of its correct reply (docs/contract.md#table-2).
 
-        Repeating it is safe: every attempt sends the same body under the same number. The records of
-        all attempts so far travel in the heartbeat, the only thing of a failed attempt that the next
-        one can read.
+        Repeating it is safe: every attempt sends the same body with the same requestUniqueNo. The heartbeat carries
+        the records of all attempts so far, because the next attempt can read nothing else of a failed attempt.
 
         Raises:
-            IncorrectCancelReplyError: no correct reply; money may still be at the external system.
+            IncorrectCancelReplyError: no correct reply. The external system may still hold the money; Temporal retries.
         """
         record = self._in_flight(task)
         earlier = self._earlier_attempts(task)
-        # Sent before the call, so that a kill in the middle of it leaves its trace.
+        # Sent before the call, so that the audit has this attempt even if the worker is killed during the call.
         activity.heartbeat((*earlier, record))
         started = time.monotonic()
         verdict = await self._send(task)
@@ -75,7 +74,7 @@ class CancelAdjust:
                 self._body(task), CallHeaders(task.settlement.trace, task.settlement.company_id), DEADLINES
             )
         except Exception as error:
-            # No reply raises; this is a fault of ours. It counts as an attempt, and the audit keeps it.
+            # The connector never raises for a reply, so this is our bug. It counts as an attempt and is in the audit.
             log.exception("cancel adjust failed", settlement=task.settlement.adjust.requestUniqueNo)
             return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
@@ -92,17 +91,17 @@ class CancelAdjust:
 
     def _earlier_attempts(self, task: CancelTask) -> tuple[CallRecord, ...]:
         info = activity.info()
-        heard = CALLS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
+        reported = CALL_RECORDS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
         operation = self._external_system.cancel_operation
-        return with_unreported(heard, task, info.attempt - 1, operation, info.scheduled_time)
+        return with_unreported(reported, task, info.attempt - 1, operation, info.scheduled_time)
 
     def _body(self, task: CancelTask) -> CancelAdjustBody | CancelOperationBody:
-        shape = (
+        body_type = (
             CancelOperationBody
             if self._external_system.cancel_operation is Operation.CANCEL_OPERATION
             else CancelAdjustBody
         )
-        return shape.undoing(
+        return body_type.undoing(
             task.settlement.adjust,
             number=task.request_unique_no,
             request_time_ms=task.intent.request_time_ms,

@@ -1,4 +1,4 @@
-"""Signs of life of a long activity."""
+"""Sends the heartbeats of a long activity."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from temporalio import activity
 
 @asynccontextmanager
 async def heartbeats(limit: timedelta) -> AsyncIterator[None]:
-    """Send signs of life, several within the heartbeat timeout, for as long as the context is open."""
+    """Send a heartbeat every third of the heartbeat timeout `limit` while the context is open."""
 
     async def beat() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Write to the ledger what a settlement's workflow knows."""
+"""The activity that writes a settlement's snapshot to the ledger."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class RecordSettlement:
-    """Declares the activity, and holds the ledger that it writes."""
+    """The activity `record_settlement`, with its ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -22,11 +22,11 @@ class RecordSettlement:
 
     @activity.defn(name="record_settlement")
     async def record_settlement(self, task: RecordTask) -> RecordResult:
-        """Write what is new in a snapshot. Repeating it, or writing an older one, changes nothing.
+        """Write the new part of a snapshot. Repeating it, or writing an older snapshot, changes nothing.
 
-        An opposite decision in the ledger stays: it is reported once, as an open finding, and is not retried.
-        Any database error is raised, for Temporal to retry for as long as the outage lasts: it delays
-        the row and holds up neither the decision nor the compensation.
+        If the ledger has the opposite decision, nothing is written: the conflict becomes an open finding, and the
+        result is DECISION_CONFLICT. Raises any database error. Temporal then retries until the database is available.
+        An outage delays the row, but neither the decision nor the compensation.
         """
         try:
             result = await self._record(task)
@@ -47,7 +47,7 @@ class RecordSettlement:
         return RecordResult.RECORDED if written else RecordResult.NOT_NEWER
 
     async def _report(self, number: str, error: DecisionConflictError) -> None:
-        """Open a finding, unless an operator has closed the one of this very conflict."""
+        """Record the conflict as a finding, unless an operator has closed the finding of the same conflict."""
         kind, detail = FindingKind.DECISION_CONFLICT, error.detail
-        if await self._findings.see(kind, number, detail, round_started_at=datetime.now(UTC)) is not None:
-            log.error("an operator must act", settlement=number, finding=kind, detail=detail)
+        if await self._findings.report(kind, number, detail, round_started_at=datetime.now(UTC)) is not None:
+            log.error("an operator must act: decision conflict", settlement=number, finding=kind, detail=detail)

@@ -1,4 +1,4 @@
-"""Calls of Temporal, with each way in which they fail as one error of ours. Nothing else reads the client's errors."""
+"""Translates the errors of the Temporal client into our own. No other module handles the client's errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,23 +9,23 @@ from temporalio.service import RPCError, RPCStatusCode
 
 
 class TemporalCallError(Exception):
-    """Temporal did not confirm a call: it is away or overloaded. What was asked for may have been done, or not."""
+    """Temporal did not confirm a call: unavailable or overloaded. The request may or may not have been executed."""
 
 
 class TemporalTimeoutError(TemporalCallError):
-    """The call was not answered in time. An Update is answered by a worker, so perhaps none is running."""
+    """The call timed out. A worker answers Updates, so perhaps no worker is running."""
 
 
 class TemporalNotFoundError(TemporalCallError):
-    """Temporal does not have what the call names: no open workflow, no schedule. Nothing was done."""
+    """The workflow or schedule does not exist or is not open. Nothing was done."""
 
 
 class TemporalRefusedError(TemporalCallError):
-    """The server does not let this client make the call, or does not have it. Nothing was done."""
+    """The server does not permit this client to make the call, or does not implement it. Nothing was done."""
 
 
 class TemporalArgumentError(TemporalCallError):
-    """The server does not accept what the call says, such as a page token that has expired. Nothing was done."""
+    """The server rejects an argument of the call, such as an expired page token. Nothing was done."""
 
 
 _BY_STATUS: dict[RPCStatusCode, type[TemporalCallError]] = {
@@ -38,22 +38,22 @@ _BY_STATUS: dict[RPCStatusCode, type[TemporalCallError]] = {
 
 @asynccontextmanager
 async def calling_temporal(limit_s: float | None = None) -> AsyncIterator[None]:
-    """Raise TemporalCallError for whatever keeps the calls in this block from being confirmed.
+    """Raise TemporalCallError, or one of its subclasses, if a call in this block is not confirmed.
 
-    They may take `limit_s` seconds together; None: as long as the client waits. Answers of a workflow, such as
-    WorkflowAlreadyStartedError and WorkflowUpdateFailedError, are no failures of a call: they are left as they are.
+    All calls together may take `limit_s` seconds; None for the client's own timeouts. Answers of a workflow, such as
+    WorkflowAlreadyStartedError and WorkflowUpdateFailedError, are not call errors and are raised unchanged.
     """
     try:
         async with asyncio.timeout(limit_s):
             yield
     except (TimeoutError, RPCTimeoutOrCancelledError) as error:
-        raise TemporalTimeoutError(_in_words(error)) from error
+        raise TemporalTimeoutError(_message(error)) from error
     except RPCError as error:
-        raise _BY_STATUS.get(error.status, TemporalCallError)(_in_words(error)) from error
+        raise _BY_STATUS.get(error.status, TemporalCallError)(_message(error)) from error
     except RuntimeError as error:
-        # How the client reports that it could not connect at all.
-        raise TemporalCallError(_in_words(error)) from error
+        # The client raises RuntimeError if it cannot connect.
+        raise TemporalCallError(_message(error)) from error
 
 
-def _in_words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The guard before everything that acts on Temporal by the ledger: is this the Temporal that the ledger belongs to?"""
+"""Checks that a process is connected to the Temporal namespace that the ledger is bound to, before it acts on it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,22 +9,21 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClust
 from temporalio.client import Client
 
 from activities.temporal_calls import TemporalCallError, TemporalRefusedError, calling_temporal
-from ledger import TemporalHome
-from settlement.temporal_identity import TemporalIdentity
+from ledger import TemporalBinding, TemporalIdentity
 
 log = structlog.get_logger()
 
 CHECK_LIMIT_S = 5.0
-"""For one check: two calls of Temporal and one read of the ledger."""
+"""Maximum duration of a check's calls to Temporal."""
 CHECK_EVERY_S = 10.0
-"""How often a running process checks again: the server behind an address may be replaced at any time."""
+"""Interval of the checks in a running process. The server behind an address may be replaced at any time."""
 BIND_COMMAND = "python -m api.bind_temporal"
 
 _RPC = timedelta(seconds=CHECK_LIMIT_S)
 
 
 class WrongTemporalError(TemporalCallError):
-    """The ledger belongs to another Temporal: nothing may be started or repaired. No money moves because of it."""
+    """The ledger is bound to another Temporal namespace. Nothing may be started or repaired; no money moves."""
 
     def __init__(self, home: TemporalIdentity, found: TemporalIdentity) -> None:
         super().__init__(
@@ -37,9 +36,9 @@ class WrongTemporalError(TemporalCallError):
 
 
 async def identity_of(client: Client) -> TemporalIdentity:
-    """Return which namespace of which cluster a client is connected to. Raises TemporalCallError.
+    """Return the namespace and cluster that a client is connected to. Raises TemporalCallError.
 
-    A server that does not tell its cluster's id, as Temporal Cloud may, is known by the namespace's id alone.
+    If the server does not reveal its cluster id (Temporal Cloud), `cluster_id` is empty.
     """
     namespace = DescribeNamespaceRequest(namespace=client.namespace)
     async with calling_temporal(CHECK_LIMIT_S):
@@ -57,19 +56,19 @@ async def _cluster_id(client: Client) -> str:
 
 
 class TemporalGuard:
-    """Compares a client's Temporal with the one that a ledger belongs to."""
+    """Compares a client's Temporal namespace with the one that the ledger is bound to."""
 
     def __init__(self, client: Client, engine: AsyncEngine, name: str) -> None:
-        """Compare for a process of this name; the ledger keeps it if the process is the first of all."""
+        """Check for a process with this name. The ledger records the name of the process that binds it."""
         self._client = client
-        self._home = TemporalHome(engine)
+        self._home = TemporalBinding(engine)
         self._name = name
 
     async def check(self) -> None:
-        """Return if it is the same Temporal. A ledger that belongs to none yet belongs to this one from then on.
+        """Return if both are the same namespace. A ledger that is not bound yet is bound to this namespace.
 
-        Raises WrongTemporalError if it is another one. Where one side cannot be asked, which says nothing about it,
-        raises another TemporalCallError for Temporal, SQLAlchemyError or OSError for the ledger.
+        Raises WrongTemporalError if they differ. If Temporal cannot be reached, raises another TemporalCallError; if
+        the ledger cannot be reached, SQLAlchemyError or OSError. Then the result is unknown.
         """
         found = await identity_of(self._client)
         home = await self._home.read() or await self._home.adopt_first(found, self._name, datetime.now(UTC))
@@ -77,12 +76,12 @@ class TemporalGuard:
             raise WrongTemporalError(home, found)
 
     async def watch(self) -> None:
-        """Check again and again; raise WrongTemporalError as soon as it is another one. Nothing else ends it."""
+        """Check every `CHECK_EVERY_S` seconds until cancelled. Raises WrongTemporalError if the namespaces differ."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             try:
                 await self.check()
             except WrongTemporalError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever keeps it from being checked, it is checked again
-                log.warning("Temporal's identity not checked", error=str(error) or type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - after any error, the next check tries again
+                log.warning("Temporal identity not checked; will retry", error=str(error) or type(error).__name__)

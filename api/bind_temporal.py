@@ -17,9 +17,8 @@ from activities.temporal_guard import BIND_COMMAND, identity_of
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from ledger import Ledger, TemporalHome, open_engine
+from ledger import Ledger, TemporalBinding, TemporalIdentity, open_engine
 from settlement.limits import RECONCILE_TAKE_UPS_MAX
-from settlement.temporal_identity import TemporalIdentity
 from workflows.runtime import DATA_CONVERTER
 
 
@@ -33,7 +32,7 @@ async def bind(settings: Settings, confirmed: str | None) -> str:
     Repeating it changes nothing. Raises BindingRefusedError; without a confirmation its message says what would happen.
     """
     engine = open_engine(settings.ledger_url)
-    home = TemporalHome(engine)
+    home = TemporalBinding(engine)
     try:
         found = await _temporal_of(settings)
         before = await home.read()

@@ -56,12 +56,12 @@ def _database_url(value: SecretStr) -> SecretStr:
 
 
 def _spelling(operation: CancelOperation) -> str:
-    """Return an operation as this setting spells it: `cancel-adjust` for CANCEL_ADJUST."""
+    """Return the spelling of an operation in this setting: `cancel-adjust` for CANCEL_ADJUST."""
     return operation.lower().replace("_", "-")
 
 
 def _cancel_operation(value: object) -> object:
-    """Return the operation that a spelling stands for. An Operation is returned as it is."""
+    """Return the operation with this spelling. An Operation is returned as it is."""
     if isinstance(value, Operation):
         return value
     for each in get_args(CancelOperation):

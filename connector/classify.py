@@ -1,6 +1,6 @@
 """Classifies the result of a call. Pure: the same exchange always gives the same verdict.
 
-The rules (contract, interpretations):
+The rules (docs/contract.md#outcomes):
 
 - APPLIED: HTTP 200 and a reply of table 4 with code "0", with which ok and fail, if present, agree.
 - REJECTED: a well-formed reply with another code.
@@ -16,7 +16,7 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.strict_json import RepeatedNameError, member_text, strict_json
 from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
-from settlement.reply_record import ReplyRecord, shown
+from settlement.reply_record import ReplyRecord, printable
 from settlement.states import CancelResult, Outcome
 
 _EXCERPT_BYTES = 120
@@ -31,9 +31,9 @@ _RESULT_OF_CODE = {
 def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
     """Return the verdict on one exchange of any of the three operations.
 
-    `own_trace` is the trace of the request. A reply with another trace belongs to another request (table 4) and is
-    UNKNOWN, whatever it contains. A reply with no trace, a null or an empty one is accepted. If `own_trace` is None,
-    traces are not compared (`TraceCheck.IGNORE`).
+    `own_trace` is the trace of the request. A reply with another trace belongs to another request
+    (docs/contract.md#table-4) and is UNKNOWN, whatever it contains. A reply with no trace, a null or an empty one is
+    accepted. If `own_trace` is None, traces are not compared (`TraceCheck.IGNORE`).
     """
     match exchange:
         case NotSent(detail, phase):
@@ -46,7 +46,10 @@ def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
 
 
 def cancel_result(verdict: Verdict) -> CancelResult | None:
-    """Return which of the three correct cancel replies this is; None: retry the cancel (contract, cancel replies)."""
+    """Return which of the three correct cancel replies this is; None: retry the cancel.
+
+    See docs/contract.md#cancel-replies.
+    """
     if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.reply is None:
         return None
     return _RESULT_OF_CODE.get(verdict.reply.code)
@@ -105,4 +108,4 @@ def _unknown(rule: Rule, detail: str, reply: Reply, record: ReplyRecord | None =
 
 
 def _detail(text: str) -> str:
-    return shown(text, DETAIL_LENGTH_MAX)
+    return printable(text, DETAIL_LENGTH_MAX)

@@ -1,7 +1,7 @@
 """One HTTP exchange: sends a request and returns the reply or the failure, within one deadline.
 
 The deadline is one `asyncio.timeout` over the whole exchange. A client's read timeout is not enough: it restarts with
-each chunk, so a reply that arrives byte by byte would never exceed it (contract, interpretations).
+each chunk, so a reply that arrives byte by byte would never exceed it (docs/contract.md#deadline).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Deadlines:
 
 
 DEADLINES = Deadlines(connect_s=CONNECT_DEADLINE_S, reply_s=ADJUST_DEADLINE_S)
-"""The deadlines of every call in production (contract, rule 1)."""
+"""The deadlines of every call in production (docs/contract.md#rule-1)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The three operations of the external system as methods (contract, tables 1 to 4)."""
+"""The three operations of the external system as methods (docs/contract.md#operations)."""
 
 import json
 import time
@@ -73,13 +73,16 @@ class ExternalSystem:
         return self._config.cancel_operation
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:
-        """Send one adjust (contract, table 1). UNKNOWN means that the credit may have been adjusted."""
+        """Send one adjust (docs/contract.md#table-1). UNKNOWN means that the credit may have been adjusted."""
         return await self._call(self._config.adjust_path, _timed_headers(headers), json_bytes(body.wire()), deadlines)
 
     async def cancel_adjust(
         self, body: CancelAdjustBody | CancelOperationBody, headers: CallHeaders, deadlines: Deadlines
     ) -> Verdict:
-        """Send one cancel (contract, tables 2 and 3). `classify.cancel_result` interprets the verdict."""
+        """Send one cancel. `classify.cancel_result` interprets the verdict.
+
+        See docs/contract.md#table-2, docs/contract.md#table-3.
+        """
         if isinstance(body, CancelOperationBody):
             path, http_headers = self._config.cancel_operation_path, _common_headers(headers)
         else:

@@ -1,4 +1,4 @@
-"""Adjust: changes a customer's credit (contract, table 1)."""
+"""Adjust: changes a customer's credit (docs/contract.md#table-1)."""
 
 from typing import Annotated
 

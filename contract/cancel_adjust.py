@@ -1,4 +1,4 @@
-"""Cancel adjust: reverses an adjust, or reports that there is nothing to reverse (contract, table 2)."""
+"""Cancel adjust: reverses an adjust, or reports that there is nothing to reverse (docs/contract.md#table-2)."""
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -41,7 +41,7 @@ class CancelAdjustBody(BaseModel):
 
     @classmethod
     def undoing(cls, adjust: AdjustBody, *, number: str, request_time_ms: int, remark: str) -> "CancelAdjustBody":
-        """Build the cancel of `adjust` with its own `number`; its amount has no sign (table 2)."""
+        """Build the cancel of `adjust` with its own `number`; its amount has no sign (docs/contract.md#table-2)."""
         shared = adjust.model_dump(exclude={"operationType", "amount", "requestUniqueNo", "requestTime"})
         return cls(
             **shared,

@@ -1,4 +1,4 @@
-"""Cancel operation: the deprecated variant of cancel adjust (contract, table 3)."""
+"""Cancel operation: the deprecated variant of cancel adjust (docs/contract.md#table-3)."""
 
 from enum import IntEnum
 from typing import Annotated
@@ -10,14 +10,17 @@ from contract.fields import BizType, EpochMs, IpAddress, Remark, UniqueNo, UserN
 
 
 class ReverseType(IntEnum):
-    """What is reversed: placing an order or closing a position (contract, table 3)."""
+    """What is reversed: placing an order or closing a position (docs/contract.md#table-3)."""
 
     PLACE_ORDER = 1
     CLOSE_POSITION = 2
 
 
 def reverse_type_of(biz_type: int) -> ReverseType:
-    """Return the reverse_type of a bizType: 2 closes a position, every other one places an order (interpretations)."""
+    """Return the reverse_type of a bizType: 2 closes a position, every other one places an order.
+
+    See docs/contract.md#reverse-type.
+    """
     return ReverseType.CLOSE_POSITION if biz_type == BizType.MARKET_CLOSE else ReverseType.PLACE_ORDER
 
 

@@ -1,4 +1,4 @@
-"""Field types of the wire contract (tables 1 to 4), each with its rule and a message that names it.
+"""Field types of the wire contract (docs/contract.md#operations), each with its rule and a message that names it.
 
 Values are checked and passed on exactly as given: not trimmed, not case-folded, not parsed as numbers.
 An amount is a `str` from the platform's JSON to the external system's JSON; it is never a float.
@@ -31,7 +31,7 @@ _DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+")
 
 
 class BizType(IntEnum):
-    """Kind of the order that is settled (contract, table 1)."""
+    """Kind of the order that is settled (docs/contract.md#table-1)."""
 
     MARKET_OPEN = 1
     MARKET_CLOSE = 2
@@ -41,7 +41,7 @@ class BizType(IntEnum):
 
 
 class OperationType(StrEnum):
-    """Why the credit is adjusted; it determines the sign of the amount (contract, table 1)."""
+    """Why the credit is adjusted; it determines the sign of the amount (docs/contract.md#table-1)."""
 
     OPEN_POSITION = "OPEN_POSITION"
     NORMAL_CLOSE = "NORMAL_CLOSE"

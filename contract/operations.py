@@ -1,4 +1,4 @@
-"""The three operations of the contract, the reply that they share (contract, table 4), and its codes."""
+"""The three operations of the contract, the reply that they share (docs/contract.md#table-4), and its codes."""
 
 from enum import StrEnum
 
@@ -19,11 +19,14 @@ class Operation(StrEnum):
     ADJUST = "ADJUST"
     CANCEL_ADJUST = "CANCEL_ADJUST"
     CANCEL_OPERATION = "CANCEL_OPERATION"
-    """The deprecated variant of CANCEL_ADJUST (contract, table 3)."""
+    """The deprecated variant of CANCEL_ADJUST (docs/contract.md#table-3)."""
 
 
 class TraceCheck(StrEnum):
-    """Whether the trace of a reply must be the request's (a setting; contract, table 4 and interpretations)."""
+    """Whether the trace of a reply must be the request's (a setting).
+
+    See docs/contract.md#table-4, docs/contract.md#trace.
+    """
 
     STRICT = "strict"
     """A reply with a trace must have the trace of its request. A reply without a trace is accepted."""
@@ -51,6 +54,6 @@ class ExternalReply(BaseModel):
     fail: bool | None = None
 
     def is_consistent(self) -> bool:
-        """Tell whether ok and fail, if present, agree with the code (interpretations)."""
+        """Tell whether ok and fail, if present, agree with the code (docs/contract.md#outcomes)."""
         success = self.code == CODE_SUCCESS
         return self.ok in {None, success} and self.fail in {None, not success}

@@ -1,4 +1,4 @@
-"""Decides whether two requests under one number are the same request (contract, "Repeating an adjust").
+"""Decides whether two requests under one number are the same request (docs/contract.md#repeating-an-adjust).
 
 A repeat may have another `requestTime`, `ip`, `trace`, `metadata` or remark, or another spelling of the same amount.
 With any other difference it is another request: it is refused and changes nothing.

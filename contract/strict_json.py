@@ -69,6 +69,6 @@ def no_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse an object that contains a field twice. For `object_pairs_hook`."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        message = "a field stands twice in one object"
+        message = "an object contains a field twice"
         raise RepeatedNameError(message)
     return fields

@@ -1,7 +1,7 @@
-"""Our durable record of every settlement: what GET answers from, and the idempotency that outlives Temporal's.
+"""The durable record of every settlement. GET reads it, and it keeps idempotency beyond Temporal's retention.
 
-`tables` says how it is stored; `queries` is the table of every statement that reads, changes or deletes rows; `engine`
-opens SQLite or PostgreSQL; `migrate` brings a database to the current schema.
+`tables` defines the schema. `queries` contains every statement that reads, changes or deletes rows. `engine` opens
+SQLite or PostgreSQL. `migrate` brings a database to the current schema.
 """
 
 from ledger.batch_retry.batches import Batches
@@ -13,7 +13,7 @@ from ledger.reconciliation.findings import Findings
 from ledger.reconciliation.take_ups import Permit, TakeUps
 from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
 from ledger.summaries import SettlementSummaries, SettlementSummary
-from ledger.temporal_home import TemporalHome
+from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
 __all__ = [
     "Batches",
@@ -31,6 +31,7 @@ __all__ = [
     "SettlementSummary",
     "StoredKey",
     "TakeUps",
-    "TemporalHome",
+    "TemporalBinding",
+    "TemporalIdentity",
     "open_engine",
 ]

@@ -1,4 +1,4 @@
-"""Open the ledger's database: SQLite in WAL mode or PostgreSQL, told apart by the URL alone."""
+"""Opens the ledger's database: SQLite in WAL mode or PostgreSQL, depending on the URL."""
 
 import sqlite3
 from typing import Any
@@ -7,13 +7,13 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 STATEMENT_TIMEOUT_S = 5
-"""No statement and no wait for a lock lasts longer; then it is an error and is repeated later."""
+"""Maximum duration of a statement and of a wait for a lock. Above it, the database raises an error; callers retry."""
 
 _ASYNC_DRIVER = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
 def async_url(database_url: str) -> URL:
-    """Return the URL with the driver this project uses; raises ValueError for any other database."""
+    """Return the URL with the async driver of this project. Raises ValueError for another kind of database."""
     url = make_url(database_url)
     driver = _ASYNC_DRIVER.get(url.get_backend_name())
     if driver is None:
@@ -23,44 +23,44 @@ def async_url(database_url: str) -> URL:
 
 
 def open_engine(database_url: str) -> AsyncEngine:
-    """Return an engine whose every commit is on disk before it returns, on either database."""
+    """Return an engine. On both databases, a commit returns only after the data is on disk."""
     url = async_url(database_url)
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": STATEMENT_TIMEOUT_S})
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    # Said outright: a server or a database may have another default.
+    # Set explicitly: the server or the database may have other defaults.
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on"
     )
     return create_async_engine(
         url,
-        # An error's text goes into logs and histories; what was to be written is personal data.
+        # Error texts go into logs and histories; the parameters are personal data.
         hide_parameters=True,
         pool_size=10,
         max_overflow=10,
         pool_timeout=STATEMENT_TIMEOUT_S,
-        # A database that was restarted leaves dead connections in the pool; do not hand those out.
+        # After a restart of the database, the pool contains dead connections. Check them before use.
         pool_pre_ping=True,
         connect_args={"connect_timeout": STATEMENT_TIMEOUT_S, "options": options},
     )
 
 
 def reader(engine: AsyncEngine) -> AsyncEngine:
-    """Return the engine for reads by several statements, which must see the same moment. SQLite's always do."""
+    """Return an engine whose transactions read one consistent state. Transactions of SQLite always do."""
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ")
     return engine
 
 
 SQLITE_BEGIN = "sqlite_begin"
-"""Execution option: how a transaction begins on SQLite. Plain BEGIN takes a lock when it needs one."""
+"""Execution option: the statement that begins a transaction on SQLite. BEGIN takes the write lock only when needed."""
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own record
-    # Python's driver would begin transactions when it thinks fit: not before a SELECT, nor before a
-    # CREATE. Then a read sees several moments, and half a migration can stay. So we begin them.
+def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's connection record
+    # Python's sqlite3 begins no transaction before SELECT or CREATE. Reads would then be inconsistent, and a failed
+    # migration could be applied in part. So we begin transactions ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):

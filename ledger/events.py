@@ -1,4 +1,4 @@
-"""A settlement's state changes as events, numbered from 0: its acceptance, into ADJUSTING."""
+"""Reads a settlement's state changes as events, numbered from 0 (the acceptance, ADJUSTING)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from settlement.snapshot import SettlementEvent
 from settlement.states import END_STATES, State, decision_of
 
 EVENTS_MAX = 500
-"""Events read at once; whoever reads on gets the rest."""
+"""Maximum events in one read. A caller reads on after the last one."""
 
 VERSIONS_MAX = 5000
-"""Settlements whose versions are read at once; databases limit the parameters of one statement."""
+"""Maximum settlements in one read of versions. Databases limit the parameters of one statement."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class NumberedEvent:
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing can come after it."""
+        """Whether this is the last event of the settlement."""
         return self.event.state in END_STATES
 
 
 @dataclass(frozen=True)
 class Events:
-    """The events behind a given one, oldest first, and whether the settlement has ended."""
+    """The events after a given one, oldest first, and whether the settlement has ended."""
 
     events: tuple[NumberedEvent, ...]
     ended: bool
 
 
 async def read_events(connection: AsyncConnection, number: str, after: int) -> Events | None:
-    """Return the events of a settlement with an id above `after` (-1: all); None: there is no such settlement."""
+    """Return the events of a settlement with an id above `after` (-1 for all); None if there is no such settlement."""
     row = (await connection.execute(queries.settlements.last_change(number))).first()
     if row is None:
         return None
@@ -50,7 +50,10 @@ async def read_events(connection: AsyncConnection, number: str, after: int) -> E
 
 
 async def read_versions(connection: AsyncConnection, numbers: Sequence[str]) -> dict[str, int]:
-    """Return the versions of settlements by number, each found by the primary key; one that is unknown is left out."""
+    """Return the versions of settlements by number. Unknown numbers are left out.
+
+    Raises ValueError for more than `VERSIONS_MAX` numbers.
+    """
     if len(numbers) > VERSIONS_MAX:
         message = f"at most {VERSIONS_MAX} settlements at once"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Money in doubt: what the external systems may hold although its order is void."""
+"""Reads the exposure: money that external systems may hold although the order is void."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ from settlement.states import State
 
 
 async def read_exposure(connection: AsyncConnection, as_of: datetime, by: ExposureBy) -> Exposure:
-    """Read what is in doubt now, its lines by age or by cause; ages count from acceptance to `as_of`.
+    """Return the money in doubt, with lines by age or by cause. The age is the time from acceptance to `as_of`.
 
-    The database counts equal amounts, and only adding them up is left to us: exactly, without signs.
+    The database groups equal amounts; their absolute values are added here, exactly.
     """
     found = (await connection.execute(queries.settlements.exposure(as_of, by))).all()
     groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
@@ -27,7 +27,7 @@ async def read_exposure(connection: AsyncConnection, as_of: datetime, by: Exposu
         groups[row.currency, row.company_id, row.state, row.part].append(row)
     return Exposure(
         as_of=as_of,
-        totals=currency_totals((row.currency, row.amount, row.many) for row in found),
+        totals=currency_totals((row.currency, row.amount, row.row_count) for row in found),
         lines=tuple(_line(rows, by) for _, rows in sorted(groups.items(), key=_in_order)),
     )
 
@@ -40,25 +40,25 @@ def _line(rows: list[Row[Any]], by: ExposureBy) -> ExposureLine:
         state=State(first.state),
         age=Age(first.part) if by is ExposureBy.AGE else None,
         cause=Rule(first.part) if by is ExposureBy.CAUSE and first.part else None,
-        count=sum(row.many for row in rows),
-        amount=exact_sum((row.amount, row.many) for row in rows),
+        count=sum(row.row_count for row in rows),
+        amount=exact_sum((row.amount, row.row_count) for row in rows),
         oldest_accepted_at=min(row.oldest for row in rows),
     )
 
 
 def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool, int, str, int, str]:
-    """Order by currency, company (none first), state, and the oldest age first or the cause in its alphabet."""
+    """Return the sort key: currency, company (null first), state, then oldest age first or cause by name."""
     currency, company_id, state, part = group[0]
     age = -list(Age).index(Age(part)) if part in set(Age) else 0
     return currency, company_id is not None, company_id or 0, state, age, part or ""
 
 
 _EXACT = Context(prec=200, traps=[Inexact])
-"""Far more digits than a sum of amounts can have; were one ever rounded, that is an error and no report."""
+"""More digits than any sum of amounts has. If a sum would be rounded, it raises an error instead."""
 
 
 def exact_sum(amounts: Iterable[tuple[str, int]]) -> str:
-    """Sum up (amount, how often), without signs, as a plain decimal string."""
+    """Return the sum of absolute amounts from pairs (amount, count), as a plain decimal string."""
     total = Decimal()
     for amount, count in amounts:
         total = _EXACT.fma(Decimal(absolute(amount)), Decimal(count), total)
@@ -66,7 +66,7 @@ def exact_sum(amounts: Iterable[tuple[str, int]]) -> str:
 
 
 def currency_totals(amounts: Iterable[tuple[str, str, int]]) -> tuple[CurrencyTotal, ...]:
-    """Sum up (currency, amount, how often), without signs, by currency in alphabetical order."""
+    """Return the sums of absolute amounts from triples (currency, amount, count), by currency in order of name."""
     by_currency: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for currency, amount, count in amounts:
         by_currency[currency].append((amount, count))

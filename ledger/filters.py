@@ -1,4 +1,4 @@
-"""Which settlements: the one place where a search becomes SQL, for lists and for batches."""
+"""Converts a filter on settlements to SQL, for lists and batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from settlement.calls import Rule
 from settlement.states import END_STATES, CancelResult, State
 
 
-class residual(FunctionElement[Any]):  # noqa: N801 - used like a function of SQL
-    """A column by which the rows that another condition has found are narrowed down or grouped.
+class unindexed(FunctionElement[Any]):  # noqa: N801 - used like an SQL function
+    """A column in a condition or grouping for which SQLite must not use an index.
 
-    SQLite keeps no statistics, so it cannot know which of several indexes leads to fewer rows. The unary plus is its
-    documented way to rule one out. PostgreSQL has statistics and is left to choose.
+    SQLite has no statistics here, so it cannot know which of several indexes finds fewer rows. A unary plus is its
+    documented way to exclude an index. PostgreSQL has statistics and chooses itself.
     """
 
     inherit_cache = True
@@ -30,19 +30,19 @@ class residual(FunctionElement[Any]):  # noqa: N801 - used like a function of SQ
         self.type = column.type
 
 
-@compiles(residual)
-def _plain(element: residual, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - the compiler's own
+@compiles(unindexed)
+def _compile_default(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy declares it
     return compiler.process(element.clauses, **options)
 
 
-@compiles(residual, "sqlite")
-def _without_index(element: residual, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - likewise
+@compiles(unindexed, "sqlite")
+def _compile_sqlite(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - likewise
     return f"+{compiler.process(element.clauses, **options)}"
 
 
 @dataclass(frozen=True)
 class SettlementFilter:
-    """Every part that is given must fit; nothing given: all of them."""
+    """Filters combined with AND. Without any filter, all settlements match."""
 
     request_unique_no: str | None = None
     state: State | None = None
@@ -57,42 +57,42 @@ class SettlementFilter:
     accepted_before: datetime | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool] | TextClause]:
-        """Yield what a row of `settlements` must fulfil: first the condition that leads to the fewest rows.
+        """Yield the conditions on `settlements`, beginning with the one that matches the fewest rows.
 
-        On SQLite only that one chooses the index (see `residual`). On both databases the rows that it leads to are
-        read until a page is full, so the others should be true of many of them.
+        On SQLite only the first one may use an index (see `unindexed`). The rows that it finds are read until a page
+        is full, so a page is fast if the other conditions match many of them.
         """
         equalities = self._equalities()
         yield from (column == value for column, value in equalities[:1])
-        yield from (residual(column) == value for column, value in equalities[1:])
+        yield from (unindexed(column) == value for column, value in equalities[1:])
         if self.cause is not None:
-            # In the index's own words: few settlements are open, and those that have ended grow without end.
+            # The same words as in the partial index, so that it is used: few settlements are open, many have ended.
             yield OPEN
-            yield residual(settlements.c.state) != State.ADJUSTING.value
+            yield unindexed(settlements.c.state) != State.ADJUSTING.value
         if self.accepted_from is not None:
             yield settlements.c.accepted_at >= self.accepted_from
         if self.accepted_before is not None:
             yield settlements.c.accepted_at < self.accepted_before
 
     def _equalities(self) -> list[tuple[Column[Any], object]]:
-        """Return the columns to compare, the one with the fewest rows for one value first.
+        """Return the columns to compare, beginning with the one that has the fewest rows for one value.
 
-        Of settlements that have not ended there are few; of those that have ended in one state, very many.
+        Few settlements are open, but very many have ended in one state.
         """
-        by = settlements.c
+        columns = settlements.c
         has_ended = self.state in END_STATES
-        equal: dict[Column[Any], object] = {
-            by.request_unique_no: self.request_unique_no,
-            by.order_id: self.order_id,
-            by.state: None if has_ended else self.state and self.state.value,
-            by.user_name: self.user_name,
-            by.cancel_result: self.cancel_result and self.cancel_result.value,
-            by.last_rule: self.cause and self.cause.value,
-            by.company_id: self.company_id,
-            by.currency: self.currency,
+        values: dict[Column[Any], object] = {
+            columns.request_unique_no: self.request_unique_no,
+            columns.order_id: self.order_id,
+            columns.state: None if has_ended else self.state and self.state.value,
+            columns.user_name: self.user_name,
+            columns.cancel_result: self.cancel_result and self.cancel_result.value,
+            columns.last_rule: self.cause and self.cause.value,
+            columns.company_id: self.company_id,
+            columns.currency: self.currency,
         }
-        found = [(column, value) for column, value in equal.items() if value is not None]
-        return [*found, (by.state, self.state.value)] if has_ended and self.state else found
+        found = [(column, value) for column, value in values.items() if value is not None]
+        return [*found, (columns.state, self.state.value)] if has_ended and self.state else found
 
 
-EVERYTHING = SettlementFilter()
+NO_FILTER = SettlementFilter()

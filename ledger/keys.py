@@ -1,4 +1,4 @@
-"""The API keys in the ledger's database: who has which role, and the keyed hash by which a key is known again."""
+"""The record of API keys: owner, role, and the keyed hash of each secret."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,34 +13,34 @@ from ledger.tables import api_keys
 from ledger.transactions import insert, shielded_transaction
 from settlement.keys import ACTIVE_KEYS_MAX, ApiKey
 
-LISTED_MAX = 1000
-"""Keys in one list; the active ones come first, so that only old, revoked ones are ever left out."""
+KEYS_LISTED_MAX = 1000
+"""Maximum keys in one list. Active keys come first, so only old, revoked keys are left out."""
 
 
 @dataclass(frozen=True)
 class StoredKey:
-    """A key as it may be shown, and the keyed hash of its secret."""
+    """An API key with the keyed hash of its secret."""
 
     key: ApiKey
     secret_hash: str
 
 
 class KeyRing:
-    """The record of API keys. It never sees a secret.
+    """The record of API keys. It never gets a secret, only its hash.
 
-    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach.
+    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError if the database cannot be reached.
     """
 
-    def __init__(self, opened: AsyncEngine) -> None:
-        self._engine = opened
-        self._reader = reader(opened)
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reader = reader(engine)
 
     @shielded_transaction
     async def add(self, key: ApiKey, secret_hash: str) -> bool:
-        """Write a new, active key; False: its owner has `ACTIVE_KEYS_MAX` active keys, and nothing was written.
+        """Write a new, active key. Return False, without writing, if the owner has `ACTIVE_KEYS_MAX` active keys.
 
-        Each active key of an owner holds a slot of its own under a unique key of the database: of many callers
-        at once no more succeed than there are slots.
+        Each active key of an owner has its own slot number, under a unique key of the database. So concurrent calls
+        cannot exceed the maximum.
         """
         values = key.model_dump(by_alias=False) | {"role": key.role.value, "secret_hash": secret_hash}
         async with self._engine.begin() as connection:
@@ -60,24 +60,24 @@ class KeyRing:
 
     @shielded_transaction
     async def find(self, key_id: str) -> StoredKey | None:
-        """Return a key, active or revoked; None: no key has this id."""
+        """Return a key, active or revoked; None if no key has this id."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(queries.api_keys.key(key_id))).first()
         return StoredKey(_to_key(row), row.secret_hash) if row is not None else None
 
     @shielded_transaction
     async def listed(self) -> list[ApiKey]:
-        """Return the active keys, then the revoked ones, in each part the newest first; at most `LISTED_MAX`."""
+        """Return active keys, then revoked keys, each newest first; at most `KEYS_LISTED_MAX` in total."""
         async with self._reader.connect() as connection:
-            found = list((await connection.execute(queries.api_keys.active_keys(LISTED_MAX))).all())
-            found += (await connection.execute(queries.api_keys.revoked_keys(LISTED_MAX))).all()
-        return [_to_key(row) for row in found[:LISTED_MAX]]
+            found = list((await connection.execute(queries.api_keys.active_keys(KEYS_LISTED_MAX))).all())
+            found += (await connection.execute(queries.api_keys.revoked_keys(KEYS_LISTED_MAX))).all()
+        return [_to_key(row) for row in found[:KEYS_LISTED_MAX]]
 
     @shielded_transaction
     async def revoke(self, key_id: str, revoked_by: str, at: datetime) -> ApiKey | None:
-        """End a key and free its slot; None: no key has this id.
+        """Revoke a key and return it; None if no key has this id.
 
-        Repeating it changes nothing: who revoked it first, and when, stays.
+        Repeating it changes nothing: the first `revoked_by` and `revoked_at` stay.
         """
         async with self._engine.begin() as connection:
             await connection.execute(queries.api_keys.revoke(key_id, revoked_by, at))

@@ -1,6 +1,6 @@
-"""Brings the ledger's database to the current schema: `python -m ledger.migrate`. Safe to repeat.
+"""Migrates the ledger's database to the current schema: `python -m ledger.migrate`. Repeating it is safe.
 
-Migrations lead forward only. A database of another version is refused, with the reason, and stays as it is.
+Migrations only go forward. A database of an unknown version is refused with the reason, and is not changed.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from config.settings import load_settings
 from ledger.engine import SQLITE_BEGIN, open_engine
 
 _MIGRATION_LOCK = 4_711_001
-"""Key of the advisory lock; any number that nothing else in the database uses."""
+"""Key of PostgreSQL's advisory lock; any number that nothing else in the database uses."""
 
 BEFORE_0_1_0 = frozenset({"0001", "0002", "0003", "0004", "0005"})
-"""Revisions of the schema before the release of 0.1.0. No migration leads from them."""
+"""Revisions of the schema before the release of 0.1.0. There is no migration from them."""
 
 
 class MigrationError(Exception):
@@ -31,7 +31,7 @@ class MigrationError(Exception):
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration; everything in it is code, there is no ini file to go astray."""
+    """Return Alembic's configuration. It is built in code, so no ini file has to be shipped."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -39,9 +39,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing, in one transaction. Of several processes one does it, the others wait.
+    """Apply all missing migrations in one transaction. If several processes do it at once, they wait for each other.
 
-    Raises MigrationError if no migration leads from the database's revision. Any database error is raised as it is.
+    Raises MigrationError if there is no migration from the database's revision, and any database error.
     """
     async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
         await connection.run_sync(_upgrade)
@@ -49,7 +49,7 @@ async def migrate(engine: AsyncEngine) -> None:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        # A migration may take longer than any statement of ours, and so may waiting for another's.
+        # A migration may take longer than the statement timeout, and so may waiting for another process's migration.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
@@ -64,20 +64,20 @@ def _refuse_unknown(connection: Connection, scripts: ScriptDirectory) -> None:
     for revision in MigrationContext.configure(connection).get_current_heads():
         if revision in BEFORE_0_1_0:
             message = (
-                f"this database was made by a version before 0.1.0 (revision {revision}), and no migration leads from "
-                "it; name an empty database in SETTLEMENT_DATABASE_URL, or move this one away"
+                f"this database was created by a version before 0.1.0 (revision {revision}), and there is no migration "
+                "from it; set SETTLEMENT_DATABASE_URL to an empty database, or move this one away"
             )
             raise MigrationError(message)
         if revision not in known:
             message = (
-                f"this database was made by another version, probably a newer one (revision {revision}); run that "
+                f"this database was migrated by another version, probably a newer one (revision {revision}); run that "
                 "version, or restore a backup from before it was migrated"
             )
             raise MigrationError(message)
 
 
 async def migrate_url(database_url: str) -> None:
-    """Open the database, migrate it, close it. Raises MigrationError, whatever the cause."""
+    """Open the database, migrate it, and close it. Raises MigrationError for every database error."""
     engine = open_engine(database_url)
     try:
         await migrate(engine)
@@ -88,18 +88,18 @@ async def migrate_url(database_url: str) -> None:
 
 
 def main() -> int:
-    """Migrate the database that the settings name; 1 with one line on standard error if it was not migrated."""
+    """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if it was not migrated."""
     keep_files_private()
     try:
         asyncio.run(migrate_url(load_settings().ledger_url))
     except MigrationError as error:
-        print(f"the ledger cannot be migrated: {error}", file=sys.stderr)  # noqa: T201 - for a person
+        print(f"the ledger cannot be migrated: {error}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     return 0
 
 
 def reason(error: Exception) -> str:
-    """Return one line that says why; the driver's text names host, port and user, never a password."""
+    """Return the cause of a database error in one line. It may name host, port and user, never a password."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
 

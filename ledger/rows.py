@@ -1,4 +1,4 @@
-"""Between contract models and rows: pure functions, the same for both databases."""
+"""Converts between settlements and their rows. Pure functions, the same for both databases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,12 @@ from settlement.states import CancelResult, Decision, Outcome, State
 
 Values = dict[str, Any]
 
-
 _NO_REPLY: Values = dict.fromkeys(ReplyRecord.model_fields)
-"""The columns of a reply where there was none. A reply has a code at least."""
+"""The reply columns of a call without a reply. A reply always has a code."""
 
 
 def _storable(values: Values) -> Values:
-    """Replace NUL, which PostgreSQL cannot store: one in an operator's reason must keep nothing out of the ledger."""
+    """Replace NUL characters by U+FFFD. PostgreSQL cannot store NUL, and the write must not fail because of one."""
     return {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
         for name, value in values.items()
@@ -43,7 +42,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
 
 
 def snapshot_values(snapshot: Snapshot) -> Values:
-    """Return the columns that change as the settlement goes on."""
+    """Return the columns that change during the settlement."""
     values: Values = _storable(
         {
             "version": snapshot.version,
@@ -54,27 +53,27 @@ def snapshot_values(snapshot: Snapshot) -> Values:
             "decided_at": snapshot.decided_at,
             "updated_at": snapshot.updated_at,
             "in_doubt": is_in_doubt(snapshot),
-            "cancel_intents": [act.model_dump(mode="json") for act in snapshot.cancel_intents],
+            "cancel_intents": [action.model_dump(mode="json") for action in snapshot.cancel_intents],
         }
     )
-    if snapshot.calls or not snapshot.left_out.calls:  # otherwise the last call is in the ledger already
+    if snapshot.calls or not snapshot.left_out.calls:  # else the ledger already has the last call
         values["last_rule"] = snapshot.calls[-1].verdict.rule.value if snapshot.calls else None
     return values
 
 
 def is_in_doubt(snapshot: Snapshot) -> bool:
-    """Tell whether the external system may hold the amount although the order is void.
+    """Return whether the external system may hold the amount although the order is void.
 
-    So it is when aborted, and while cancelling after an adjust that was not certainly refused.
+    True in ABORTED, and in CANCELLING after an adjust that was not REJECTED.
     """
     if snapshot.state is State.ABORTED:
         return True
-    refused = snapshot.adjust is not None and snapshot.adjust.outcome is Outcome.REJECTED
-    return snapshot.state is State.CANCELLING and not refused
+    rejected = snapshot.adjust is not None and snapshot.adjust.outcome is Outcome.REJECTED
+    return snapshot.state is State.CANCELLING and not rejected
 
 
 def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
-    """Return a row for each call that a snapshot carries; its position is its place in the whole audit, from 0."""
+    """Return a row for each call in a snapshot. Positions count from 0 in the whole audit."""
     return [
         _storable(
             {
@@ -89,16 +88,16 @@ def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
     ]
 
 
-def act_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
-    """Return a row for each act that a snapshot carries; its position is its place in the whole audit, from 0."""
+def action_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+    """Return a row for each operator action in a snapshot. Positions count from 0 in the whole audit."""
     return [
-        _storable({"settlement_no": settlement_no, "position": position, **act.model_dump(by_alias=False)})
-        for position, act in enumerate(snapshot.actions, start=snapshot.left_out.actions)
+        _storable({"settlement_no": settlement_no, "position": position, **action.model_dump(by_alias=False)})
+        for position, action in enumerate(snapshot.actions, start=snapshot.left_out.actions)
     ]
 
 
 def state_change_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
-    """Return a row for each state entered that a snapshot carries; its position, from 1, is its event's id."""
+    """Return a row for each state change in a snapshot. Positions count from 1 and are the event ids."""
     return [
         _storable({"settlement_no": settlement_no, "position": position, **change.model_dump(by_alias=False)})
         for position, change in enumerate(snapshot.state_changes, start=snapshot.left_out.state_changes + 1)
@@ -106,14 +105,14 @@ def state_change_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
 
 
 def to_input(row: Row[Any]) -> SettlementInput:
-    """Read back what was accepted."""
+    """Return the accepted order of a row."""
     return SettlementInput.model_validate(row.input)
 
 
 def to_snapshot(
-    row: Row[Any], calls: Sequence[Row[Any]], acts: Sequence[Row[Any]], changes: Sequence[Row[Any]]
+    row: Row[Any], calls: Sequence[Row[Any]], actions: Sequence[Row[Any]], changes: Sequence[Row[Any]]
 ) -> Snapshot:
-    """Read back the snapshot that was recorded last."""
+    """Return the last recorded snapshot from a settlement's row and the rows of its audit."""
     return Snapshot(
         version=row.version,
         state=State(row.state),
@@ -123,20 +122,20 @@ def to_snapshot(
         decided_at=row.decided_at,
         updated_at=row.updated_at,
         calls=tuple(_to_call(_fields(call)) for call in calls),
-        actions=tuple(OperatorAction.model_validate(_fields(act)) for act in acts),
+        actions=tuple(OperatorAction.model_validate(_fields(action)) for action in actions),
         state_changes=tuple(StateChange.model_validate(_fields(change)) for change in changes),
         cancel_intents=row.cancel_intents,
-        left_out=_missing(calls, acts, changes),
+        left_out=_missing(calls, actions, changes),
     )
 
 
-def _missing(calls: Sequence[Row[Any]], acts: Sequence[Row[Any]], changes: Sequence[Row[Any]]) -> LeftOut:
-    """Return how many entries the ledger lacks: some of a long audit, after a backup was restored; else none."""
+def _missing(calls: Sequence[Row[Any]], actions: Sequence[Row[Any]], changes: Sequence[Row[Any]]) -> LeftOut:
+    """Return the audit entries that the ledger lacks. It lacks some only of a long audit, after a restored backup."""
     missing_calls = calls[-1].position + 1 - len(calls) if calls else 0
     adjust = _to_call(_fields(calls[0])).verdict if missing_calls and calls[0].kind is None else None
     return LeftOut(
         calls=missing_calls,
-        actions=acts[-1].position + 1 - len(acts) if acts else 0,
+        actions=actions[-1].position + 1 - len(actions) if actions else 0,
         state_changes=changes[-1].position - len(changes) if changes else 0,
         adjust=adjust,
     )

@@ -1,4 +1,4 @@
-"""What the ledger's tables share: names of keys and indexes, how a moment is stored, conditions of partial indexes."""
+"""Shared parts of the ledger's tables: names of keys and indexes, the time type, conditions of partial indexes."""
 
 from datetime import UTC, datetime
 
@@ -15,37 +15,37 @@ metadata = MetaData(
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC on both databases; SQLite knows no time zones and would lose it."""
+    """A time in UTC on both databases. SQLite has no time zones, so the zone is added on read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
-        """Refuse a moment without a zone: nobody could say when it was."""
+        """Convert to UTC. Raises ValueError for a time without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            message = "a moment needs a time zone"
+            message = "the time has no time zone"
             raise ValueError(message)
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's own signature
-        """Give the zone back."""
+        """Return the time with the zone UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
-"""Settlements that have not ended. A query that says it in these words uses the index that has them, and no other can:
-SQLite would prefer the index of a column that is compared with `=` or `IN`, and sort."""
+"""Open settlements. A query with exactly this text uses the partial index with the same text. With `=` or `IN`, SQLite
+would prefer another index, and sort."""
 OPEN_FINDING = text("status = 'OPEN'")
-"""Findings that are open, in the words of their index."""
+"""Open findings, in the same text as their partial index."""
 CLOSED_FINDING = text("status = 'CLOSED'")
-"""Findings that an operator has closed, in the words of their index."""
+"""Findings that an operator has closed, in the same text as their partial index."""
 RUNNING = text("batches.state = 'RUNNING'")
-"""Batches that have not ended, in the words of their index but for the table's name, which joins need."""
+"""RUNNING batches, in the same text as their partial index plus the table name, which joins need."""
 PENDING = text("batch_items.outcome = 'PENDING'")
-"""Items of batches without an outcome, likewise."""
+"""Batch items without an outcome, in the same way."""
 ACTIVE, REVOKED = text("revoked_at IS NULL"), text("revoked_at IS NOT NULL")
-"""API keys, in the words of their two indexes."""
+"""Active and revoked API keys, in the same text as their two partial indexes."""

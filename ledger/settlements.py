@@ -1,7 +1,7 @@
-"""The record of settlements. One method is one transaction, and sees one moment of the database.
+"""The record of settlements. Each method is one transaction and reads one consistent state of the database.
 
-Each writing transaction begins with a write, so that SQLite takes its lock at once and waits for it;
-one that began with a read would fail at once whenever another writer came between.
+Every writing transaction begins with a write, so that SQLite takes its write lock first and waits for it. If it began
+with a read, it would fail immediately whenever another transaction wrote in between.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from ledger import queries, rows
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
-from ledger.filters import EVERYTHING, SettlementFilter
+from ledger.filters import NO_FILTER, SettlementFilter
 from ledger.gauges import Gauges, read_gauges
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
@@ -32,15 +32,18 @@ from settlement.tasks import RecordResult
 
 PAGE_LIMIT_MAX = 200
 ROWS_PER_STATEMENT = 500
-"""Databases limit the parameters of one statement; a long audit goes in several."""
+"""Maximum rows in one INSERT, because databases limit the parameters of a statement. A long audit needs several."""
 
 
 class DecisionConflictError(SQLAlchemyError):
-    """Two decisions on one settlement: two Temporals have worked on it, or one was set back. A person must look."""
+    """Ledger and workflow have opposite decisions on one settlement. Nothing was written; an operator must act.
 
-    def __init__(self, number: str, ledgers: State, own: State) -> None:
-        self.detail = conflict_detail(ledgers, own)
-        """What a finding says of it."""
+    Either two Temporal clusters have processed the settlement, or the data of one was restored from a backup.
+    """
+
+    def __init__(self, number: str, in_ledger: State, in_workflow: State) -> None:
+        self.detail = conflict_detail(in_ledger, in_workflow)
+        """Detail of the finding."""
         super().__init__(f"settlement {number}: {self.detail}")
 
 
@@ -65,49 +68,52 @@ class NumberReusedError(Exception):
         self.accepted = accepted
         """The settlement that has the number."""
         self.fields = tuple(fields)
-        """Where the orders differ, as the request names it."""
+        """Names of the fields that differ, as in the request."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of settlements, newest first; `after` continues it, None: no more."""
+    """One page of settlements, newest first. `after` is the cursor of the next page; None on the last page."""
 
     settlements: tuple[SettlementRecord, ...]
     after: tuple[datetime, str] | None
 
 
 class Ledger:
-    """The record of settlements, their external calls and operator acts.
+    """The record of settlements, their external calls and operator actions.
 
-    `readers` is a second engine on the same database: what only reads, such as lists and event streams, then takes
-    none of the connections that `accept` and `record` need. Without it all share one.
+    `readers` is a second engine on the same database for reads such as lists and event streams. They then use no
+    connection that `accept` and `record` need. By default all methods share one engine.
 
-    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError when the database is out of reach. A
-    transaction is written whole or not at all; after a TimeoutError it may still be.
+    Every method may raise `sqlalchemy.exc.SQLAlchemyError` or OSError if the database cannot be reached. A transaction
+    is written completely or not at all. After a TimeoutError it may still be written later.
     """
 
-    def __init__(self, opened: AsyncEngine, readers: AsyncEngine | None = None) -> None:
-        self._engine = opened
-        self._readers = readers or opened
+    def __init__(self, engine: AsyncEngine, readers: AsyncEngine | None = None) -> None:
+        self._engine = engine
+        self._readers = readers or engine
         self._reader = reader(self._readers)
 
     @property
     def engine(self) -> AsyncEngine:
-        """The database, for the other records that are kept in it."""
+        """The engine of the database, for other records in the same database."""
         return self._engine
 
     @property
     def readers(self) -> AsyncEngine:
-        """The database, for other records that no acceptance waits for."""
+        """The engine for reads that must not use the connections of `accept`."""
         return self._readers
 
     @shielded_transaction
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
-        """Write a new settlement, unless its number is taken; return the one that has the number, and if it is new.
+        """Write a new settlement, unless its requestUniqueNo exists. Return the settlement, and whether it is new.
 
-        The unique key makes this the idempotency that outlives Temporal's retention: of many callers
-        with one number exactly one is told that it is new. Raises NumberReusedError where the number belongs to
-        another order (`contract.same_request` says which fields make it another one); nothing is written then.
+        Of concurrent calls with one number, the unique key lets exactly one be new. So acceptance stays idempotent
+        beyond Temporal's retention.
+
+        Raises:
+            NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
+                Nothing is written.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -122,7 +128,7 @@ class Ledger:
         async with reader(self._engine).connect() as connection:
             accepted = await _read(connection, number)
         if accepted is None:
-            message = f"settlement {number} vanished; rows of the ledger are never deleted"
+            message = f"settlement {number} is missing after a conflict on its number; rows are never deleted"
             raise RuntimeError(message)
         if different := differences(_identity(accepted.settlement), _identity(settlement)):
             raise NumberReusedError(accepted, different)
@@ -130,10 +136,12 @@ class Ledger:
 
     @shielded_transaction
     async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
-        """Write a snapshot if it is newer than what is there; return whether it was.
+        """Write a snapshot if it is newer than the recorded one; return whether it was written.
 
-        Repeating it changes nothing, an older snapshot changes nothing, and a row that was lost (a
-        restored backup) is written anew. Raises DecisionConflictError rather than change a decision.
+        Repeating it, or writing an older snapshot, changes nothing. A missing row (restored backup) is inserted.
+
+        Raises:
+            DecisionConflictError: the ledger has the opposite decision. Nothing is written.
         """
         number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
@@ -145,98 +153,100 @@ class Ledger:
                     set_=rows.snapshot_values(snapshot),
                     where=and_(settlements.c.version < snapshot.version, _same_decision(snapshot)),
                 )
-                # The rows themselves tell: the count of an insert is not the same thing on both databases.
+                # RETURNING, because the row count of an upsert means different things on the two databases.
                 .returning(settlements.c.version)
             )
             if written.first() is None:
-                await self._refuse_another_decision(connection, number, snapshot)
+                await self._raise_on_conflict(connection, number, snapshot)
                 return False
-            await self._put_audit(connection, number, snapshot)
+            await self._upsert_audit(connection, number, snapshot)
         return True
 
     @shielded_transaction
     async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
-        """Write what a snapshot carries on top of what was written with an earlier version of it.
+        """Write a snapshot that contains only the audit entries since the recorded version `since_version`.
 
-        Repeating it changes nothing, an older snapshot changes nothing. LEDGER_BEHIND: the row is lost, or older than
-        `since_version` (a restored backup), and nothing was written. Raises DecisionConflictError rather than change
-        a decision.
+        Repeating it, or writing an older snapshot, changes nothing. Returns LEDGER_BEHIND, without writing, if the row
+        is missing or older than `since_version` (after a restored backup).
+
+        Raises:
+            DecisionConflictError: the ledger has the opposite decision. Nothing is written.
         """
-        by = settlements.c
-        newer = and_(by.version >= since_version, by.version < snapshot.version, _same_decision(snapshot))
+        columns = settlements.c
+        newer = and_(columns.version >= since_version, columns.version < snapshot.version, _same_decision(snapshot))
         async with self._engine.begin() as connection:
             written = await connection.execute(
                 queries.settlements.record(request_unique_no, newer, rows.snapshot_values(snapshot))
             )
             if written.first() is None:
-                await self._refuse_another_decision(connection, request_unique_no, snapshot)
+                await self._raise_on_conflict(connection, request_unique_no, snapshot)
                 known = queries.settlements.version_since(request_unique_no, since_version)
-                there = (await connection.execute(known)).first() is not None
-                return RecordResult.NOT_NEWER if there else RecordResult.LEDGER_BEHIND
-            await self._put_audit(connection, request_unique_no, snapshot)
+                is_current = (await connection.execute(known)).first() is not None
+                return RecordResult.NOT_NEWER if is_current else RecordResult.LEDGER_BEHIND
+            await self._upsert_audit(connection, request_unique_no, snapshot)
         return RecordResult.RECORDED
 
     @shielded_transaction
     async def find(self, request_unique_no: str) -> SettlementRecord | None:
-        """Return a settlement; None: this number was never accepted."""
+        """Return a settlement; None if this number was never accepted."""
         async with self._reader.connect() as connection:
             return await _read(connection, request_unique_no)
 
     @shielded_transaction
     async def page(
-        self, where: SettlementFilter = EVERYTHING, *, after: tuple[datetime, str] | None = None, limit: int
+        self, where: SettlementFilter = NO_FILTER, *, after: tuple[datetime, str] | None = None, limit: int
     ) -> Page:
-        """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, from behind `after`."""
+        """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, after the cursor `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.settlements.page(where, after, limit + 1))).all()
-            listed = await _complete(connection, found[:limit])
+            listed = await _with_audit(connection, found[:limit])
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
 
     @shielded_transaction
     async def events(self, request_unique_no: str, after: int) -> Events | None:
-        """Return the state changes behind event `after` (-1: all); None: this number was never accepted."""
+        """Return the events with an id above `after` (-1 for all); None if this number was never accepted."""
         async with self._reader.connect() as connection:
             return await read_events(connection, request_unique_no, after)
 
     @shielded_transaction
     async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
-        """Return the versions of at most `ledger.events.VERSIONS_MAX` settlements; each grows with every change."""
+        """Return the versions of at most `ledger.events.VERSIONS_MAX` settlements; they grow with every change."""
         async with self._reader.connect() as connection:
             return await read_versions(connection, numbers)
 
     @shielded_transaction
     async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE) -> Exposure:
-        """Return the money in doubt, its lines by age as of a moment, or by cause."""
+        """Return the money in doubt, with lines by age at `as_of`, or by cause."""
         async with self._reader.connect() as connection:
             return await read_exposure(connection, as_of, by)
 
     @shielded_transaction
     async def gauges(self) -> Gauges:
-        """Count what an alert must see, all of it at one moment."""
+        """Return the counts and times that alerts need, consistent with each other."""
         async with self._reader.connect() as connection:
             return await read_gauges(connection)
 
     @shielded_transaction
     async def check(self) -> None:
-        """Return if the database answers and has the ledger's tables; raise if not. Asks as `accept` does."""
+        """Raise an error unless the database answers and has the ledger's tables. Uses the same engine as `accept`."""
         async with self._engine.connect() as connection:
             await connection.execute(queries.settlements.check())
 
-    async def _refuse_another_decision(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
-        query = queries.settlements.other_decision(number, snapshot.decision)
+    async def _raise_on_conflict(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
+        query = queries.settlements.conflicting_decision(number, snapshot.decision)
         if (known := (await connection.execute(query)).first()) is not None:
             raise DecisionConflictError(number, State(known.state), snapshot.state)
 
-    async def _put_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
-        await self._put(connection, external_calls, rows.call_values(number, snapshot))
-        await self._put(connection, operator_actions, rows.act_values(number, snapshot))
-        await self._put(connection, state_changes, rows.state_change_values(number, snapshot))
+    async def _upsert_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
+        await self._upsert(connection, external_calls, rows.call_values(number, snapshot))
+        await self._upsert(connection, operator_actions, rows.action_values(number, snapshot))
+        await self._upsert(connection, state_changes, rows.state_change_values(number, snapshot))
 
-    async def _put(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
-        """Write rows by primary key; what is there already is replaced by the same or a fuller record."""
+    async def _upsert(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
+        """Insert rows, or replace rows with the same primary key by the same or more complete content."""
         for first in range(0, len(values), ROWS_PER_STATEMENT):
             statement = insert(self._engine, table).values(values[first : first + ROWS_PER_STATEMENT])
             changeable = {each.name: statement.excluded[each.name] for each in table.columns if not each.primary_key}
@@ -250,30 +260,32 @@ def _identity(settlement: SettlementInput) -> Identity:
 
 
 def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
-    """Say that a row has no decision yet or the snapshot's: a decision that was given never changes."""
+    """Return the condition that a row has no decision yet, or the snapshot's. A decision never changes."""
     return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
 
 
 async def _read(connection: AsyncConnection, number: str) -> SettlementRecord | None:
     row = await connection.execute(queries.settlements.settlement(number))
-    found = await _complete(connection, row.all())
+    found = await _with_audit(connection, row.all())
     return found[0] if found else None
 
 
-async def _complete(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[SettlementRecord]:
-    """Add to rows of settlements their calls, acts and state changes, by one statement each."""
+async def _with_audit(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[SettlementRecord]:
+    """Return the settlements of these rows, with their audit. Each table of the audit is read by one statement."""
     numbers = [row.request_unique_no for row in found]
-    calls = await _parts(connection, external_calls, numbers)
-    acts = await _parts(connection, operator_actions, numbers)
-    changes = await _parts(connection, state_changes, numbers)
+    calls = await _audit_rows(connection, external_calls, numbers)
+    actions = await _audit_rows(connection, operator_actions, numbers)
+    changes = await _audit_rows(connection, state_changes, numbers)
     return [
-        SettlementRecord(rows.to_input(row), rows.to_snapshot(row, calls[number], acts[number], changes[number]))
+        SettlementRecord(rows.to_input(row), rows.to_snapshot(row, calls[number], actions[number], changes[number]))
         for number, row in zip(numbers, found, strict=True)
     ]
 
 
-async def _parts(connection: AsyncConnection, table: Table, numbers: list[str]) -> defaultdict[str, list[Row[Any]]]:
+async def _audit_rows(
+    connection: AsyncConnection, table: Table, numbers: list[str]
+) -> defaultdict[str, list[Row[Any]]]:
     by_settlement: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    for row in (await connection.execute(queries.settlements.parts(table, numbers))).all():
+    for row in (await connection.execute(queries.settlements.audit_rows(table, numbers))).all():
         by_settlement[row.settlement_no].append(row)
     return by_settlement

@@ -1,4 +1,4 @@
-"""Where settlements stand, in short: what is read of thousands of them to find the few that do not fit Temporal."""
+"""Reads short summaries of settlements, which reconciliation compares with Temporal."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from settlement.states import State
 
 @dataclass(frozen=True)
 class SettlementSummary:
-    """Where one settlement stands, as the ledger has it."""
+    """State and version of one settlement in the ledger."""
 
     number: str
     state: State
@@ -27,35 +27,35 @@ class SettlementSummary:
 
     @property
     def expires_at(self) -> datetime:
-        """From when on it is not sent any more."""
-        # Read only where it is asked for: one row that cannot be read must keep no page of others away.
+        """The time from which the adjust is no longer sent."""
+        # Parsed only on access, so that one invalid row does not make a whole page unreadable.
         return SettlementInput.model_validate(self.input).expires_at
 
 
 class SettlementSummaries:
-    """Reads where settlements stand. Errors are as in `ledger.settlements.Ledger`."""
+    """Reads summaries of settlements. Errors are as in `ledger.settlements.Ledger`."""
 
-    def __init__(self, opened: AsyncEngine) -> None:
-        self._engine = opened
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     @shielded_transaction
-    async def open_ones(
-        self, untouched_since: datetime, limit: int, after: tuple[datetime, str] | None = None
+    async def open_settlements(
+        self, unchanged_since: datetime, limit: int, after: tuple[datetime, str] | None = None
     ) -> list[SettlementSummary]:
-        """Return settlements that have not ended and were not written to since, oldest first, from behind `after`."""
-        return await self._read(queries.settlements.open_summaries(untouched_since, after, limit))
+        """Return open settlements last written before `unchanged_since`, oldest first, after the cursor `after`."""
+        return await self._read(queries.settlements.open_summaries(unchanged_since, after, limit))
 
     @shielded_transaction
-    async def of(self, numbers: Collection[str]) -> dict[str, SettlementSummary]:
-        """Return those of these settlements (at most a page of them) that the ledger has, by number."""
-        return {each.number: each for each in await self._read(queries.settlements.standings(numbers))}
+    async def by_number(self, numbers: Collection[str]) -> dict[str, SettlementSummary]:
+        """Return the summaries of those of these settlements that the ledger has, by number. At most one page."""
+        return {each.number: each for each in await self._read(queries.settlements.summaries(numbers))}
 
     async def _read(self, query: Select[Any]) -> list[SettlementSummary]:
         async with self._engine.connect() as connection:
-            return [_to_standing(row) for row in (await connection.execute(query)).all()]
+            return [_to_summary(row) for row in (await connection.execute(query)).all()]
 
 
-def _to_standing(row: Row[Any]) -> SettlementSummary:
+def _to_summary(row: Row[Any]) -> SettlementSummary:
     return SettlementSummary(
         number=row.request_unique_no,
         state=State(row.state),

@@ -29,7 +29,7 @@ settlements = Table(
     Column("user_name", String(48), nullable=False),
     Column("company_id", BigInteger),
     Column("currency", String(16), nullable=False),
-    # As given, a plain decimal string: no number type of either database would keep it exactly.
+    # The decimal string as received. No number type of both databases would store it exactly.
     Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False),
@@ -39,12 +39,12 @@ settlements = Table(
     Column("reason", Text, nullable=False),
     Column("decided_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
-    # Whether the external system may hold the amount although the order is void; what exposure counts.
+    # Whether the external system may hold the amount although the order is void. Exposure counts these.
     Column("in_doubt", Boolean, nullable=False),
-    # The rule of the last external call: why an aborted settlement was aborted.
+    # The rule of the last external call; for an ABORTED settlement, the cause.
     Column("last_rule", String(32)),
     Column("cancel_intents", JSON, nullable=False),
-    # Listing goes by acceptance, with the number to tell equal moments apart; each filter needs its own.
+    # Lists are ordered by acceptance time, then by number. Each filter needs its own index.
     Index(None, "accepted_at", "request_unique_no"),
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
@@ -62,11 +62,11 @@ settlements = Table(
     Index(
         "ix_settlements_in_doubt",
         "accepted_at",
-        # As SQLAlchemy writes the condition there: SQLite uses a partial index for the very same words only.
+        # As SQLAlchemy writes the condition for SQLite, which uses a partial index only for exactly the same text.
         sqlite_where=text("in_doubt = 1"),
         postgresql_where=text("in_doubt"),
     ),
-    # What reconciliation goes through; among all that have ended it would be looked for in vain.
+    # For reconciliation, which scans only open settlements among many that have ended.
     Index(
         "ix_settlements_open",
         "accepted_at",
@@ -92,7 +92,7 @@ external_calls = Table(
     Column("rule", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     Column("http_status", Integer),
-    # The reply, as much of it as the audit keeps (settlement.reply_record); all null where there was none to be read.
+    # The reply as in settlement.reply_record; all null if there was no valid reply.
     Column("code", String(64)),
     Column("msg", Text),
     Column("biz_code", String(64)),
@@ -104,8 +104,8 @@ external_calls = Table(
     Column("fail", Boolean),
     Column("phase", String(16)),
     Column("cancel_result", String(16)),
-    # No unique key on the attempt's number: resetting an activity in the Temporal UI counts anew from 1,
-    # and a key that such an act can break would keep the whole settlement out of the ledger.
+    # No unique key on the attempt number: an activity that is reset in the Temporal UI counts from 1 again, and a
+    # violated key would block every further write of the settlement.
 )
 
 operator_actions = Table(
@@ -119,7 +119,7 @@ operator_actions = Table(
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
     Column("at", UtcDateTime, nullable=False),
-    # No foreign key: an act may be written anew after a backup that does not have its batch was restored.
+    # No foreign key: after a backup was restored, an action can be written again although its batch is missing.
     Column("batch_id", String(36)),
     Index(
         "ix_operator_actions_batch",
@@ -134,7 +134,7 @@ state_changes = Table(
     "state_changes",
     metadata,
     Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
-    # From 1: event 0 is the acceptance, which the settlement's own row tells.
+    # From 1: event 0 is the acceptance, which is in the settlement's own row.
     Column("position", Integer, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
@@ -148,7 +148,7 @@ api_keys = Table(
     Column("owner", String(64), nullable=False),
     Column("role", String(16), nullable=False),
     Column("secret_hash", String(64), nullable=False),
-    # 1 or 2: two active keys of an owner, so that one can replace the other without a gap.
+    # 1 or 2: an owner may have two active keys, so that keys can be rotated without a gap.
     Column("slot", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", String(64), nullable=False),
@@ -172,7 +172,7 @@ batches = Table(
     Column("batch_id", String(36), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("operator", String(64), nullable=False),
-    # The caller's name for the request that began it; None: the request had none and cannot be repeated.
+    # From the request that created the batch. Null if the request had none, so it cannot be repeated safely.
     Column("idempotency_key", String(128)),
     Column("reason_code", String(32), nullable=False),
     Column("note", Text, nullable=False),
@@ -215,7 +215,7 @@ findings = Table(
     metadata,
     Column("finding_id", Integer, primary_key=True, autoincrement=True),
     Column("kind", String(32), nullable=False),
-    # No foreign key: a finding may be about a settlement that the ledger does not have.
+    # No foreign key: a finding can be about a settlement that the ledger does not have.
     Column("settlement_no", _NO, nullable=False),
     Column("status", String(16), nullable=False),
     Column("detail", Text, nullable=False),
@@ -223,7 +223,7 @@ findings = Table(
     Column("found_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("rounds", Integer, nullable=False),
-    # How often it was written, repeats within a round included: 1 tells a new finding from one seen again.
+    # Number of writes, including repeats within a round. 1 identifies a new finding.
     Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
     Index(None, "status", "finding_id"),
@@ -240,7 +240,7 @@ findings = Table(
     ),
 )
 
-# Counted when a finding is written: counting the findings themselves would read all there have ever been.
+# Incremented when a finding is inserted. Counting the findings themselves would read all of them.
 finding_counts = Table(
     "finding_counts",
     metadata,
@@ -251,7 +251,7 @@ finding_counts = Table(
 temporal_home = Table(
     "temporal_home",
     metadata,
-    # Always 1: the ledger belongs to one Temporal.
+    # Always 1: the ledger is bound to one Temporal namespace.
     Column("home_id", Integer, primary_key=True, autoincrement=False),
     Column("cluster_id", String(64), nullable=False),
     Column("namespace", Text, nullable=False),
@@ -263,7 +263,7 @@ temporal_home = Table(
 take_up_counts = Table(
     "take_up_counts",
     metadata,
-    # How many lost workflows a round has started anew. A round is known by when it started.
+    # Number of lost workflows that a round has restarted. The start time identifies the round.
     Column("round_started_at", UtcDateTime, primary_key=True),
     Column("used", Integer, nullable=False),
 )
@@ -292,8 +292,8 @@ reconciliation_rounds = Table(
     Column("found", Integer, nullable=False),
     Column("repaired", Integer, nullable=False),
     Column("complete", Boolean, nullable=False),
-    # Up to when Temporal's list of closed workflows has been gone through, where a round came to its end. A restored
-    # backup brings the moment back with it from which on rows are lost.
+    # Time up to which Temporal's closed workflows have been scanned; null if the round did not complete the scan.
+    # A restored backup also restores this time, so the next round scans everything since the backup.
     Column("listed_to", UtcDateTime),
     Index(None, "ended_at"),
     Index(None, "listed_to"),

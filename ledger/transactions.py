@@ -1,4 +1,4 @@
-"""What every transaction on the ledger's database has in common, whichever table it is about."""
+"""Runs transactions so that a cancelled caller cannot break them, and builds INSERT statements for both databases."""
 
 import asyncio
 import functools
@@ -23,12 +23,14 @@ may destroy one before its end."""
 
 
 def shielded_transaction(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a transaction end whatever becomes of its caller, and let no caller wait for ever.
+    """Decorate a method so that its transaction completes even if the caller is cancelled, and its wait is bounded.
 
-    A caller who gives up stops waiting, not the transaction: cut short in the middle of a statement, SQLite's
-    driver would leave it open, and its lock would keep every other writer out. A server that falls silent on
-    an open connection keeps to no timeout of its own; after twice a statement's time it is a TimeoutError. What
-    becomes of a transaction that its caller has given up is logged; a write that failed is repeated by its caller.
+    A cancelled caller stops waiting, but the transaction continues. If a statement were cancelled, SQLite's driver
+    would leave the transaction open, and its lock would block every other writer.
+
+    Raises TimeoutError after twice `STATEMENT_TIMEOUT_S`, for a server that no longer responds on an open connection.
+    The transaction may still complete after that. Its result is then only logged: writes are idempotent, and their
+    callers repeat them.
     """
 
     @functools.wraps(method)
@@ -47,17 +49,17 @@ def shielded_transaction(method: Callable[P, Coroutine[Any, Any, T]]) -> Callabl
 
 
 def _log_end(name: str, abandoned: "asyncio.Task[Any]") -> None:
-    """Log how a transaction ended whose caller has given up waiting: nobody else learns of its error."""
+    """Log the result of a transaction whose caller no longer waits for it."""
     if abandoned.cancelled():
         log.error("an abandoned transaction was cancelled", transaction=name)
     elif (error := abandoned.exception()) is not None:
-        # The type and the database's own message; parameters, which are personal data, are hidden by the engine.
+        # The type and the database's message. The engine hides the parameters, which are personal data.
         log.error("an abandoned transaction failed", transaction=name, error=f"{type(error).__name__}: {error}")
     else:
         log.warning("an abandoned transaction was completed", transaction=name)
 
 
-def insert(database: AsyncEngine, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert, alike but unrelated
-    """Return the database's own INSERT, which knows what to do on a conflict."""
+def insert(database: AsyncEngine, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert classes without a common type
+    """Return the INSERT of the database's dialect, which supports ON CONFLICT."""
     dialect = postgresql if database.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

@@ -8,7 +8,7 @@ from contract.adjust import AdjustBody
 from contract.model import Model
 from contract.operations import Operation
 from settlement.calls import CallRecord, Rule
-from settlement.reply_record import shown
+from settlement.reply_record import printable
 from settlement.snapshot import OperatorAction, StateChange
 from settlement.states import CancelResult, Decision, Outcome, State
 
@@ -43,12 +43,15 @@ def broker_message(calls: Iterable[CallRecord]) -> BrokerMessage | None:
         return None
     reply = adjust.verdict.reply
     message, params = reply.msg or None, split_params(reply.msg_params)
-    text = None if message is None else shown(filled_in(message, params), TEXT_LENGTH_MAX)
+    text = None if message is None else printable(filled_in(message, params), TEXT_LENGTH_MAX)
     return BrokerMessage(code=reply.code, message=message, params=params, text=text)
 
 
 def split_params(msg_params: str | None) -> tuple[str, ...]:
-    """Split `msgParams` (table 4) at its commas, without changing the values; empty if it is absent or empty."""
+    """Split `msgParams` at its commas, without changing the values; empty if it is absent or empty.
+
+    See docs/contract.md#table-4.
+    """
     return tuple(msg_params.split(",")) if msg_params else ()
 
 

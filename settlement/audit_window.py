@@ -1,7 +1,7 @@
-"""Keep payloads of Temporal small however long an audit becomes: leave out the oldest entries that the ledger has.
+"""Bounds the size of snapshots in Temporal payloads: the oldest audit entries that the ledger has are left out.
 
-Pure functions on snapshots. The limits hold for the longest texts that every field allows, and keep each payload
-below a tenth of the 2 MiB at which the server fails a workflow task for good.
+Pure functions on snapshots. The limits hold even if every field has its greatest length. They keep each payload below
+a tenth of 2 MiB. Above 2 MiB the server fails the workflow task, and retrying does not help.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,25 @@ from settlement.ids import CancelKind
 from settlement.snapshot import AuditCounts, CancelLeftOut, LeftOut, Snapshot
 
 PAYLOAD_BYTES_MAX: Final = 209_715
-"""A tenth of what the server allows for one payload (2 MiB)."""
+"""A tenth of the server's limit for one payload (2 MiB)."""
 
-CALLS_BYTES: Final = 24_000
-ACTS_BYTES: Final = 16_000
-STATE_CHANGES_BYTES: Final = 6_000
-"""What a snapshot still carries of entries that the ledger has: the newest ones, up to these sizes as JSON."""
+CALLS_BYTES_MAX: Final = 24_000
+ACTIONS_BYTES_MAX: Final = 16_000
+STATE_CHANGES_BYTES_MAX: Final = 6_000
+"""Maximum size as JSON of each part of a snapshot's audit. Above it, the oldest entries that the ledger has are left
+out."""
 
 UNRECORDED_BYTES_MAX: Final = 30_000
-"""Size as JSON of entries that the ledger has not taken, above which a round of cancels that an operator asks for waits
-for the ledger: while it is out of reach, a snapshot must not grow without a limit."""
+"""Maximum size as JSON of the entries that the ledger does not have. Above it, a round of cancels that an operator
+requests waits for the ledger, so that a snapshot stays bounded during a ledger outage."""
 
 CANCEL_ATTEMPTS_MAX: Final = 20
-"""Attempts in one round that a policy may allow: their records travel together in one heartbeat, failure and write."""
+"""Maximum `cancel_max_attempts` of a policy. The records of one round travel together in one heartbeat, failure and
+ledger write, so their number must be bounded."""
 
 
-def counts(snapshot: Snapshot) -> AuditCounts:
-    """Count the entries of the whole audit, those that are left out included."""
+def audit_counts(snapshot: Snapshot) -> AuditCounts:
+    """Return the number of entries in the whole audit, including those that the snapshot leaves out."""
     left_out = snapshot.left_out
     return AuditCounts(
         calls=left_out.calls + len(snapshot.calls),
@@ -40,21 +42,21 @@ def counts(snapshot: Snapshot) -> AuditCounts:
 
 
 def leave_out(snapshot: Snapshot, before: AuditCounts) -> Snapshot:
-    """Return the snapshot without the entries before these positions; what is left out already stays so."""
+    """Return the snapshot without the entries before these positions of the audit. Entries already left out stay so."""
     left_out = snapshot.left_out
     calls = snapshot.calls[: max(0, before.calls - left_out.calls)]
-    acts = snapshot.actions[: max(0, before.actions - left_out.actions)]
+    actions = snapshot.actions[: max(0, before.actions - left_out.actions)]
     changes = snapshot.state_changes[: max(0, before.state_changes - left_out.state_changes)]
-    if not (calls or acts or changes):
+    if not (calls or actions or changes):
         return snapshot
     return snapshot.model_copy(
         update={
             "calls": snapshot.calls[len(calls) :],
-            "actions": snapshot.actions[len(acts) :],
+            "actions": snapshot.actions[len(actions) :],
             "state_changes": snapshot.state_changes[len(changes) :],
             "left_out": LeftOut(
                 calls=left_out.calls + len(calls),
-                actions=left_out.actions + len(acts),
+                actions=left_out.actions + len(actions),
                 state_changes=left_out.state_changes + len(changes),
                 adjust=left_out.adjust or _adjust(calls),
                 cancels=tuple(_cancels(left_out, calls)),
@@ -64,32 +66,33 @@ def leave_out(snapshot: Snapshot, before: AuditCounts) -> Snapshot:
 
 
 def within_window(snapshot: Snapshot, recorded: AuditCounts) -> Snapshot:
-    """Leave out the oldest entries that the ledger has, as far as the rest is larger than the window.
+    """Return the snapshot without its oldest entries where a part of its audit exceeds the window.
 
-    The newest entry of each part always stays. A usual audit fits whole, so that a lost row can be written anew
-    from the workflow alone.
+    Only entries that the ledger has (`recorded`) are left out. The newest entry of each part always stays. The audit
+    of a usual settlement fits into the window, so the workflow alone can restore a lost ledger row.
     """
-    whole = counts(snapshot)
+    total = audit_counts(snapshot)
     return leave_out(
         snapshot,
         AuditCounts(
-            calls=min(recorded.calls, whole.calls - _fitting(snapshot.calls, CALLS_BYTES)),
-            actions=min(recorded.actions, whole.actions - _fitting(snapshot.actions, ACTS_BYTES)),
+            calls=min(recorded.calls, total.calls - _newest_that_fit(snapshot.calls, CALLS_BYTES_MAX)),
+            actions=min(recorded.actions, total.actions - _newest_that_fit(snapshot.actions, ACTIONS_BYTES_MAX)),
             state_changes=min(
-                recorded.state_changes, whole.state_changes - _fitting(snapshot.state_changes, STATE_CHANGES_BYTES)
+                recorded.state_changes,
+                total.state_changes - _newest_that_fit(snapshot.state_changes, STATE_CHANGES_BYTES_MAX),
             ),
         ),
     )
 
 
 def unrecorded_bytes(snapshot: Snapshot, recorded: AuditCounts) -> int:
-    """Return the size as JSON of the entries that the ledger has not taken."""
+    """Return the size in bytes, as JSON, of the entries that the ledger does not have."""
     new = leave_out(snapshot, recorded)
     return sum(_size(entry) for entries in (new.calls, new.actions, new.state_changes) for entry in entries)
 
 
-def _fitting(entries: Sequence[Model], size_max: int) -> int:
-    """Count the newest entries that fit into a size; at least one."""
+def _newest_that_fit(entries: Sequence[Model], size_max: int) -> int:
+    """Return how many of the newest entries fit into `size_max` bytes; at least one."""
     size = 0
     for count, entry in enumerate(reversed(entries)):
         size += _size(entry)

@@ -1,4 +1,4 @@
-"""Batch retry: have cancel adjust tried again for many aborted settlements, at a bounded rate."""
+"""Types of a batch retry: one request that retries cancel adjust for many ABORTED settlements at a bounded rate."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,8 +23,8 @@ _REQUEST = ConfigDict(
 )
 
 
-def _one_at_least(schema: dict[str, Any]) -> None:
-    """Say in the schema what `_not_everything` checks: a null counts as not given."""
+def _require_one_part(schema: dict[str, Any]) -> None:
+    """Add to the JSON schema the rule that `_check_parts` enforces. A null counts as absent."""
     given, absent = {"not": {"type": "null"}}, {"type": "null"}
     parts = [name for name in schema["properties"] if name != "all"]
     narrowed = [{"required": [name], "properties": {name: given, "all": absent}} for name in parts]
@@ -33,52 +33,57 @@ def _one_at_least(schema: dict[str, Any]) -> None:
 
 
 class BatchSelection(BaseModel):
-    """Which aborted settlements; every part that is given must fit. At least one must be given."""
+    """Selects ABORTED settlements. Filters are combined with AND; at least one is required.
 
-    model_config = ConfigDict(**_REQUEST, json_schema_extra=_one_at_least)
+    To select every ABORTED settlement, give `all` and nothing else.
+    """
+
+    model_config = ConfigDict(**_REQUEST, json_schema_extra=_require_one_part)
 
     company_id: int | None = Field(default=None, strict=True, ge=INT64_MIN, le=INT64_MAX)
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
     to: Moment | None = Field(default=None, description="Accepted before.")
-    all_: Literal[True] | None = Field(default=None, alias="all", description="Every aborted settlement; goes alone.")
+    all_: Literal[True] | None = Field(
+        default=None, alias="all", description="Every ABORTED settlement; no other filter may be given."
+    )
 
     @model_validator(mode="after")
-    def _not_everything(self) -> Self:
+    def _check_parts(self) -> Self:
         is_narrowed = any(part is not None for part in (self.company_id, self.cause, self.from_, self.to))
         if not is_narrowed and self.all_ is None:
-            message = "name at least one of companyId, cause, from, to, or all for every aborted settlement"
+            message = "give at least one of companyId, cause, from, to; or give all for every ABORTED settlement"
             raise ValueError(message)
         if is_narrowed and self.all_:
-            message = "all goes alone, without companyId, cause, from or to"
+            message = "all cannot be combined with companyId, cause, from or to"
             raise ValueError(message)
         return self
 
 
 class BatchPreviewLine(Model):
-    """Settlements that a batch would touch and that agree in company, cause and currency."""
+    """The selected settlements of one company, cause and currency."""
 
     company_id: int | None
     cause: Rule | None
     currency: str
     count: int
     amount: str
-    """Sum of the amounts without their signs."""
+    """Sum of the absolute amounts."""
 
 
 class BatchPreview(Model):
-    """What a batch would touch, at this moment."""
+    """The settlements that a batch would retry if it were created now."""
 
     count: int
     totals: tuple[CurrencyTotal, ...]
     lines: tuple[BatchPreviewLine, ...] = ()
-    """The same, broken down by company, cause and currency."""
+    """The same settlements by company, cause and currency."""
     oldest_accepted_at: datetime | None
     newest_accepted_at: datetime | None
 
 
 class BatchRetryRequest(BaseModel):
-    """What a batch is begun with."""
+    """Body of the request that creates a batch."""
 
     model_config = _REQUEST
 
@@ -89,7 +94,7 @@ class BatchRetryRequest(BaseModel):
         strict=True,
         ge=1,
         le=BATCH_ITEMS_MAX,
-        description="The preview's count; if the selection has another one now, 409.",
+        description="The count of the preview. Answers 409 if the selection has another count now.",
     )
     rate_per_s: float = Field(
         default=RATE_DEFAULT_PER_S, strict=True, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False
@@ -97,28 +102,28 @@ class BatchRetryRequest(BaseModel):
 
 
 class BatchState(StrEnum):
-    """Where a batch stands."""
+    """State of a batch."""
 
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
-    """An operator stopped it; what was not retried by then is left as it is."""
+    """An operator stopped it. Settlements that were not retried by then are unchanged."""
     DONE = "DONE"
 
 
 class ItemOutcome(StrEnum):
-    """What the retry of one settlement came to."""
+    """Outcome of the retry of one settlement."""
 
     PENDING = "PENDING"
     RETRIED = "RETRIED"
-    """It went back to CANCELLING; its own state says how that ended."""
+    """The settlement went back to CANCELLING. Its state shows how the retry ended."""
     REFUSED = "REFUSED"
-    """It was not ABORTED any more, or may not be retried; it is as it was."""
+    """The settlement was no longer ABORTED, or may not be retried. It is unchanged."""
     FAILED = "FAILED"
-    """Its workflow could not be reached after several attempts."""
+    """The settlement's workflow did not answer after several attempts. The retry may still have reached it."""
 
 
 class BatchItem(Model):
-    """One settlement of a batch: what the retry came to, and where it stands now."""
+    """One settlement of a batch: the outcome of its retry, and its state now."""
 
     position: int
     request_unique_no: str
@@ -130,7 +135,7 @@ class BatchItem(Model):
 
 
 class Batch(Model):
-    """A batch and how far it has come, as the ledger has it."""
+    """A batch and its progress, as the ledger has it."""
 
     batch_id: str
     state: BatchState
@@ -145,7 +150,7 @@ class Batch(Model):
     totals: tuple[CurrencyTotal, ...]
     outcomes: dict[ItemOutcome, int]
     states: dict[State, int]
-    """Where the batch's settlements stand now, by state."""
+    """Number of the batch's settlements by their state now."""
     temporal_ui_url: str | None = None
 
 
@@ -156,14 +161,14 @@ class BatchList(Model):
 
 
 class BatchItems(Model):
-    """One page of a batch's report, by position."""
+    """One page of a batch's items, in order of position."""
 
     items: tuple[BatchItem, ...]
     next_after: int | None
 
 
 class BatchProgress(Model):
-    """How far a batch has come: its state, and its settlements counted by what their retry came to."""
+    """State of a batch, and the number of its settlements by outcome."""
 
     state: BatchState = BatchState.RUNNING
     retried: int = 0
@@ -173,7 +178,7 @@ class BatchProgress(Model):
 
 
 class BatchInput(Model):
-    """Argument of the workflow `BatchRetry`. What it works on stands in the ledger."""
+    """Argument of the workflow `BatchRetry`. The ledger has the batch's settlements."""
 
     batch_id: str
     operator: str
@@ -181,11 +186,11 @@ class BatchInput(Model):
     note: str
     rate_per_s: float
     progress: BatchProgress
-    """As the ledger had it when this run was started. A run that begins with nothing pending ends at once."""
+    """Progress when this run started. A run that starts with nothing pending ends at once."""
 
 
 class BatchChunk(Model):
-    """Input of the activity `retry_settlements`: the batch, and how many of its pending settlements to retry."""
+    """Input of the activity `retry_settlements`: the batch, and the number of pending settlements to retry."""
 
     batch: BatchInput
     size: int

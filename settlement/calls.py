@@ -1,4 +1,4 @@
-"""The record of one external call: what was sent, what came back, by which rule it was classed, how it is counted."""
+"""The record of one external call: request, reply, the rule that classified it, and its metric labels."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,45 +15,45 @@ CancelOperation = Literal[Operation.CANCEL_ADJUST, Operation.CANCEL_OPERATION]
 
 
 class Rule(StrEnum):
-    """The one rule that gave a call its outcome. `docs/outcomes.md` explains each to an operator."""
+    """The rule that determined a call's outcome. `docs/outcomes.md` explains each rule to operators."""
 
     CODE_SUCCESS = "CODE_SUCCESS"
-    """Applied: HTTP 200, a reply of table 4, code 0, ok and fail agree."""
+    """APPLIED: HTTP 200 and a reply of table 4 with code 0; ok and fail agree with the code."""
     CODE_FAILURE = "CODE_FAILURE"
-    """Rejected: HTTP 200, a reply of table 4, another code, ok and fail agree."""
+    """REJECTED: HTTP 200 and a reply of table 4 with another code; ok and fail agree with the code."""
     DEADLINE = "DEADLINE"
-    """Unknown: the last byte of the reply was not there when the deadline passed."""
+    """UNKNOWN: the deadline passed before the last byte of the reply arrived."""
     CONNECTION_BROKEN = "CONNECTION_BROKEN"
-    """Unknown: the connection broke after sending may have begun."""
+    """UNKNOWN: the connection broke after the request may have been sent, in whole or in part."""
     HTTP_STATUS = "HTTP_STATUS"
-    """Unknown: an HTTP status other than 200, redirects included."""
+    """UNKNOWN: an HTTP status other than 200, including redirects."""
     OVERSIZED = "OVERSIZED"
-    """Unknown: the reply is larger than the limit."""
+    """UNKNOWN: the reply is larger than the limit."""
     UNREADABLE = "UNREADABLE"
-    """Unknown: not JSON, or not a reply of table 4."""
+    """UNKNOWN: the reply is not JSON, or not a reply of table 4."""
     CONTRADICTORY = "CONTRADICTORY"
-    """Unknown: code, ok and fail do not agree, or a field stands there twice."""
+    """UNKNOWN: code, ok and fail contradict each other, or a field occurs twice."""
     FOREIGN_TRACE = "FOREIGN_TRACE"
-    """Unknown: a reply of table 4 that carries another trace than the request, so it answers another request."""
+    """UNKNOWN: a reply of table 4 with another trace than the request, so it answers another request."""
     WORKER_LOST = "WORKER_LOST"
-    """Unknown: the worker was lost, or failed, while the call may have been in flight."""
+    """UNKNOWN: the worker was lost or failed while the call may have been in flight."""
     NOT_CONNECTED = "NOT_CONNECTED"
-    """Not sent: no connection could be made."""
+    """NOT_SENT: no connection could be made."""
     TOO_LATE = "TOO_LATE"
-    """Not sent: the call was picked up too late to end in time, or its order had expired."""
+    """NOT_SENT: the worker received the call too late to complete it in time, or the order had expired."""
     BULKHEAD_FULL = "BULKHEAD_FULL"
-    """Not sent: as many adjusts of the same company as may be were in flight already."""
+    """NOT_SENT: the maximum number of adjusts of this company was already in flight."""
 
 
 class Phase(StrEnum):
-    """How far an exchange had come when its deadline passed or its connection broke."""
+    """The part of the HTTP exchange that was running when the deadline passed or the connection broke."""
 
     QUEUE = "QUEUE"
     """Waiting for a free connection."""
     CONNECT = "CONNECT"
-    """Making a connection, TLS included."""
+    """Connecting, including TLS."""
     FIRST_BYTE = "FIRST_BYTE"
-    """Sent, or being sent; waiting for the reply to begin."""
+    """Sending the request, or waiting for the first byte of the reply."""
     BODY = "BODY"
     """Reading the reply."""
 
@@ -61,51 +61,51 @@ class Phase(StrEnum):
 DETAIL_LENGTH_MAX = 300
 
 CALL_RECORD_BYTES_MAX = 6_000
-"""The most that one `CallRecord` takes as JSON in UTF-8, whatever came back. Histories and heartbeats carry them."""
+"""Maximum size of one `CallRecord` as JSON in UTF-8, for any reply. Histories and heartbeats carry these records."""
 
 
 class Verdict(Model):
-    """What one call came to, and why."""
+    """Outcome of one call, and the reason for it."""
 
     outcome: Outcome
     rule: Rule
     detail: str = ""
-    """Plain words for the audit, at most 300 characters. It may quote the external system, so it stays out of the UI's
-    summaries and details."""
+    """Text for the audit, at most 300 characters. It may quote the external system's reply, so it must not appear in
+    the Temporal UI's summaries and details."""
     http_status: int | None = None
     reply: ReplyRecord | None = None
-    """The reply, where it could be read as one of table 4. Under FOREIGN_TRACE it is that of another request."""
+    """The reply, if it was one of table 4. With FOREIGN_TRACE it is the reply to another request."""
     phase: Phase | None = None
-    """For a call without a whole reply, how far it had come; None with one, and where that is not known."""
+    """For a call without a complete reply: the phase in which it ended. None for a complete reply, or if not known."""
 
 
 class CallRecord(Model):
-    """One attempt of one external call, as the audit keeps it.
+    """One attempt of one external call, as recorded in the audit.
 
-    Its position in the audit identifies it; recording it twice is recording it once. (An activity that is
-    reset in the Temporal UI counts its attempts anew, so those do not.)
+    Its position in the audit identifies it, so recording it again changes nothing. The attempt number does not
+    identify it: an activity that is reset in the Temporal UI counts its attempts from 1 again.
     """
 
     operation: Operation
     kind: CancelKind | None = None
-    """Which cancel act; None for the adjust."""
+    """Which cancel; None for the adjust."""
     request_unique_no: str
-    """The number that this call carried: the adjust's own or the cancel's."""
+    """The requestUniqueNo that this call carried: the adjust's or the cancel's."""
     round: int = 0
-    """0 for automation's own attempts, then one more each time an operator has it retried or it is taken up again."""
+    """0 for the automatic attempts; one higher after each retry by an operator and each take-up by reconciliation."""
     attempt: int = 1
     sent_at: datetime
     duration_ms: int | None = None
-    """None while it is in flight, and for ever if the worker was lost with it."""
+    """None while the call is in flight, and permanently if its worker was lost."""
     verdict: Verdict
     cancel_result: CancelResult | None = None
-    """For a cancel with one of the three correct replies, which one; else None."""
+    """Which of the three correct replies a cancel got; None for any other reply, and for an adjust."""
 
     @property
     def processing_ms(self) -> int | None:
-        """Return how much of the duration the external system says it used itself (`tm`), in ms.
+        """Return the external system's own processing time in ms, as its reply states it (`tm`).
 
-        None where it says nothing, or what cannot be: a negative time, or a longer one than the whole call took.
+        None if the reply has no `tm`, or an impossible one: negative, or longer than the whole call.
         """
         tm = self.verdict.reply.tm if self.verdict.reply else None
         if tm is None or self.duration_ms is None:
@@ -119,7 +119,7 @@ NO_PHASE = "NONE"
 
 
 def outcome_labels(call: CallRecord) -> dict[str, str]:
-    """Return operation and outcome. Labels are enum values of `contract`, never a text that was received."""
+    """Return the labels operation and outcome. Labels are always enum values, never received text."""
     return {"operation": call.operation.value, "outcome": call.verdict.outcome.value}
 
 

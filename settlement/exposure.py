@@ -1,4 +1,4 @@
-"""Money in doubt: what the external systems may hold although its order is void."""
+"""Types of the exposure report: money that external systems may hold although the order is void."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from settlement.states import State
 
 
 class Age(StrEnum):
-    """How long a settlement has been open, counted from its acceptance."""
+    """Time since a settlement was accepted, in classes."""
 
     UNDER_1_MINUTE = "<1m"
     UNDER_10_MINUTES = "<10m"
@@ -28,30 +28,30 @@ AGE_LIMITS_S: dict[Age, float] = {
 
 
 class ExposureBy(StrEnum):
-    """What tells the lines of one currency, company and state apart."""
+    """The last grouping column of the exposure lines, after currency, company and state."""
 
     AGE = "age"
     CAUSE = "cause"
 
 
 class ExposureLine(Model):
-    """Settlements in doubt that agree in currency, company, state, and age or cause (the other one is null)."""
+    """The settlements in doubt of one currency, company and state, and of one age or cause (the other one is null)."""
 
     currency: str
     company_id: int | None
     state: State
-    """CANCELLING (after an adjust that was not certainly refused) or ABORTED."""
+    """CANCELLING (after an adjust that was not REJECTED) or ABORTED."""
     age: Age | None
     cause: Rule | None = None
-    """The rule of the last external call; null also where none was made."""
+    """The rule of the last external call; null also if no call was made."""
     count: int
     amount: str
-    """Sum of the amounts without their signs: a deduction in doubt does not make up for a credit in doubt."""
+    """Sum of the absolute amounts: a deduction in doubt does not offset a credit in doubt."""
     oldest_accepted_at: datetime
 
 
 class CurrencyTotal(Model):
-    """All that is in doubt in one currency."""
+    """All settlements in doubt in one currency."""
 
     currency: str
     count: int
@@ -59,7 +59,7 @@ class CurrencyTotal(Model):
 
 
 class Exposure(Model):
-    """Money in doubt at one moment, as the ledger has it."""
+    """Money in doubt at the time `as_of`, as the ledger has it."""
 
     as_of: datetime
     totals: tuple[CurrencyTotal, ...]

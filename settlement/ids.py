@@ -1,7 +1,7 @@
-"""Every identifier that is derived from a settlement's requestUniqueNo or a batch's id, in one place.
+"""Identifiers of workflows, cancels and Updates, derived from a settlement's requestUniqueNo or a batch's id.
 
-Derived, so that a replay, a retried activity and an operator's retry all repeat them exactly. Only a batch's own
-id is random.
+Because they are derived, a replay, a retried activity and an operator's retry produce exactly the same ids. Only a
+batch's own id is random.
 """
 
 import hashlib
@@ -15,44 +15,44 @@ _UNSAFE = re.compile(r"(?![A-Za-z0-9._-])[\x00-\x7f]")
 _ESCAPE = re.compile("~([0-9A-F]{2})")
 _BATCH_WORKFLOW_ID_PREFIX = "batch-retry-"
 RETRY_UPDATE = "retry_cancel_adjust"
-"""The Update by which an aborted settlement goes back to CANCELLING."""
+"""Name of the Update that takes an ABORTED settlement back to CANCELLING."""
 
 SETTLEMENT_WORKFLOW = "OrderSettlement"
-"""Type of a settlement's workflow, by which Temporal lists them."""
+"""Workflow type of a settlement, used in Temporal list queries."""
 SNAPSHOT_QUERY = "snapshot"
-"""The Query that a settlement's workflow answers with all that it knows, even after it was ended from outside."""
+"""Name of the Query that returns a settlement's snapshot. A closed workflow answers it too, by replay."""
 STATE_ATTRIBUTE = "SettlementState"
-"""The search attribute that says where a settlement stands; Temporal tells it without any worker."""
+"""Search attribute with a settlement's state. Reading it needs no worker."""
 RECONCILIATION_SCHEDULE = "order-settlement-reconciliation"
-"""Id of the Temporal Schedule by which ledger and Temporal are held against each other."""
+"""Id of the Temporal Schedule that runs the reconciliation of ledger and Temporal."""
 
 
 class CancelKind(StrEnum):
-    """The two cancel acts that one settlement may need; each has its own number."""
+    """The two cancels that one settlement may need. Each has its own requestUniqueNo."""
 
     FIRST = "FIRST"
-    """Undoes the adjust."""
+    """Reverses the adjust."""
     CONFIRMING = "CONFIRMING"
-    """The second look after the quarantine; catches an adjust that arrived late."""
+    """Repeats the cancel after the quarantine, in case the adjust arrived late."""
 
 
 def workflow_id(request_unique_no: str) -> str:
-    """Return the id of the settlement's workflow: always the same one, and no other number has it."""
+    """Return the id of the settlement's workflow. Two different numbers never have the same id."""
     return _WORKFLOW + _id_part(request_unique_no)
 
 
-def number_of(workflow: str) -> str | None:
-    """Return the settlement's number that a workflow's id was made from; None: no settlement's id looks like this."""
-    part = workflow.removeprefix(_WORKFLOW)
+def request_unique_no_of(workflow_id_: str) -> str | None:
+    """Return the requestUniqueNo from which `workflow_id` made this id; None if it is not the id of a settlement."""
+    part = workflow_id_.removeprefix(_WORKFLOW)
     number = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), part[1:]) if part[:1] == "~" else part[1:]
-    return number if workflow == workflow_id(number) else None
+    return number if workflow_id_ == workflow_id(number) else None
 
 
 def _id_part(number: str) -> str:
-    """Return a number as a part of an id: `-ORD-1` where it is readable as it is, `~a~2Fb` where it must be escaped.
+    """Return a requestUniqueNo as part of an id: `-ORD-1` if no character needs escaping, else escaped as in `~a~2Fb`.
 
-    Needs at most 3 characters for each of the number's: Temporal's databases keep ids of up to 255. Its user interface
-    and tools take such an id without quoting.
+    Each character of the number takes at most 3 characters of the id: Temporal allows ids of up to 255. The result
+    needs no quoting in Temporal's UI and command line.
     """
     if _PLAIN.fullmatch(number):
         return f"-{number}"
@@ -60,10 +60,10 @@ def _id_part(number: str) -> str:
 
 
 def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:
-    """Return the cancel's own requestUniqueNo: 44 characters, whatever the adjust's number is.
+    """Return the cancel's own requestUniqueNo, always 44 characters long.
 
-    A digest rather than a suffix: it fits in 48 characters for a 48-character adjust number, and no
-    number that the platform hands out can meet it by chance.
+    It is a digest, not a suffix: a suffix would exceed the limit of 48 characters for a 48-character adjust number. A
+    collision with a number of the platform is practically impossible.
     """
     digest = hashlib.sha256(f"{kind}:{request_unique_no}".encode()).hexdigest()
     prefix = "CA1-" if kind is CancelKind.FIRST else "CA2-"
@@ -71,12 +71,12 @@ def cancel_unique_no(request_unique_no: str, kind: CancelKind) -> str:
 
 
 def new_batch_id() -> str:
-    """Return the id of a batch that is about to begin. Random: the ledger knows a repeated request by its key."""
+    """Return a random id for a new batch. A repeated request is recognised by its idempotency key, not by this id."""
     return str(uuid.uuid4())
 
 
 def is_batch_id(value: str) -> bool:
-    """Tell whether a value has the form of a batch's id."""
+    """Return whether a value has the form of a batch id."""
     try:
         return str(uuid.UUID(value)) == value
     except ValueError:
@@ -84,10 +84,10 @@ def is_batch_id(value: str) -> bool:
 
 
 def batch_workflow_id(batch: str) -> str:
-    """Return the id of a batch's workflow, from the batch's id."""
+    """Return the workflow id of a batch."""
     return f"{_BATCH_WORKFLOW_ID_PREFIX}{batch}"
 
 
 def batch_update_id(batch: str, request_unique_no: str) -> str:
-    """Return the Update's id by which a batch has a settlement retried: repeated, it is the same one retry."""
+    """Return the id of the Update with which a batch retries a settlement. Temporal runs an Update id only once."""
     return f"batch-{batch}{_id_part(request_unique_no)}"

@@ -1,4 +1,4 @@
-"""Who may do what at the front door: roles of API keys and the permissions that routes ask for."""
+"""Roles of API keys, and the permissions that the API's routes require."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,20 +10,20 @@ from contract.model import Model
 
 
 class Permission(StrEnum):
-    """What a route asks for."""
+    """A permission that a route requires."""
 
     SUBMIT = "SUBMIT"
-    """Have orders settled."""
+    """Submit orders for settlement."""
     READ = "READ"
     """Read settlements, exposure, batches, findings, metrics."""
     ACT = "ACT"
-    """Put settlements right: retry, resolve, batches, reconciliation."""
+    """Act on settlements: retry, resolve, batch retries, reconciliation."""
     MANAGE_KEYS = "MANAGE_KEYS"
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 class Role(StrEnum):
-    """What a key is for. Each key has one; `PERMISSIONS` says what it may do."""
+    """Role of an API key. Each key has one role; `PERMISSIONS` lists what each role may do."""
 
     PLATFORM = "platform"
     VIEWER = "viewer"
@@ -35,20 +35,21 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.PLATFORM: frozenset({Permission.SUBMIT, Permission.READ}),
     Role.VIEWER: frozenset({Permission.READ}),
     Role.OPERATOR: frozenset({Permission.READ, Permission.ACT}),
-    # Keys and nothing else: whoever hands out rights does not move money with the same key.
+    # Only keys: the key that grants rights must not be able to move money.
     Role.ADMIN: frozenset({Permission.MANAGE_KEYS}),
 }
 
 ACTIVE_KEYS_MAX = 2
-"""Active keys of one owner: the one in use, and the one it is being replaced by."""
+"""Maximum number of active keys of one owner: the current key, and its replacement during a rotation."""
 
 RESERVED_OWNERS = frozenset({"local", "temporal", "temporal-ui", "reconciliation", "first-key"})
-"""Names under which the audit keeps acts that no key stands behind; a key of that name would blur them."""
+"""Names that the audit uses for actions without an API key. A key owner with such a name would make them ambiguous."""
 
 
 def _not_reserved(value: str) -> str:
     if value in RESERVED_OWNERS:
-        message = f"must be none of {', '.join(sorted(RESERVED_OWNERS))}: acts without a key are audited under these"
+        names = ", ".join(sorted(RESERVED_OWNERS))
+        message = f"must not be one of {names}: the audit uses these names for actions without a key"
         raise ValueError(message)
     return value
 
@@ -57,7 +58,7 @@ Owner = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$"
 
 
 class ApiKey(Model):
-    """A key as it may be shown: never its secret."""
+    """An API key without its secret."""
 
     key_id: str
     owner: str

@@ -1,42 +1,41 @@
-"""The time limits of the activities and of the calls inside them: each one is chosen with regard to the others.
+"""Time limits of activities and external calls, and limits of batch retry and reconciliation.
 
-Workflows, activities and `explain` read them here, so that code needed for a replay imports no activity module.
+The limits depend on each other, so they are in one module. `explain` reads them here without importing activities.
 
-The 3 seconds are promised to the external system and run on this side's clock, from our send to the
-last byte of its reply. Temporal's start-to-close clock starts earlier, on the server, before the worker
-even has the task: 3 s there would cut the external system short and let the cancel overtake a call in
-flight. So it stands above everything that may happen inside, and only catches a lost worker
-(ADR 0002).
+The external system has 3 seconds, measured on our clock from the send to the last byte of its reply. Temporal's
+start-to-close timeout starts earlier, on the server, before the worker has the task. A start-to-close timeout of 3 s
+would therefore give the external system less than 3 s, and the cancel could overtake a call in flight. So
+start-to-close is longer than everything inside the activity, and only detects a lost worker (ADR 0002).
 """
 
 from datetime import timedelta
 
 ADJUST_DEADLINE_S = 3.0
-"""From our send to the last byte of the reply (contract, rule 1)."""
+"""From the send to the last byte of the reply (docs/contract.md#rule-1)."""
 CONNECT_DEADLINE_S = 1.0
-"""From asking for a connection to having one; when it passes, nothing was sent."""
+"""Maximum time to get a connection. If it is exceeded, nothing was sent."""
 PICKUP_DELAY_MAX_S = 1.0
-"""An adjust that reaches the worker later than this after the server started it is not sent: its call
-could outlive the start-to-close timeout."""
+"""Maximum delay from the server's start of an adjust to its arrival at the worker. A later adjust is not sent, because
+its call could outlast the start-to-close timeout."""
 REPORT_MARGIN_S = 1.0
-"""For the outcome's way back to the server."""
+"""Time to report the outcome to the server."""
 
 ADJUST_START_TO_CLOSE = timedelta(seconds=PICKUP_DELAY_MAX_S + CONNECT_DEADLINE_S + ADJUST_DEADLINE_S + REPORT_MARGIN_S)
-"""The backstop for a lost worker, never the limit of a call."""
+"""Detects a lost worker; never the limit of a call."""
 CANCEL_START_TO_CLOSE = ADJUST_START_TO_CLOSE
-"""A cancel has the same deadlines; one that is picked up late is sent all the same."""
+"""A cancel has the same deadlines, but is sent even if it arrives late at the worker."""
 
 RECORD_START_TO_CLOSE = timedelta(seconds=15)
-"""Above the ledger's own statement and lock timeouts."""
+"""Longer than the ledger's own statement and lock timeouts."""
 
 BATCH_CHUNK_S = 1.0
-"""A batch takes settlements a second's worth at a time: so long may a stop take to be heard."""
+"""Duration of one chunk of a batch at the batch's rate. A stop takes effect after the current chunk."""
 BATCH_ITEM_ATTEMPTS = 3
 BATCH_ITEM_LIMIT_S = 10.0
-"""For one settlement's workflow to answer one attempt: longer than it takes another worker to replace a lost one."""
+"""Time for a settlement's workflow to answer one attempt. Long enough for another worker to replace a lost one."""
 BATCH_ITEM_PAUSE_S = 1.0
 BATCH_LEDGER_MARGIN_S = 30.0
-"""For three ledger transactions that each take as long as they may."""
+"""Time for three ledger transactions, each with its maximum duration."""
 
 BATCH_CHUNK_START_TO_CLOSE = timedelta(
     seconds=BATCH_CHUNK_S
@@ -44,43 +43,43 @@ BATCH_CHUNK_START_TO_CLOSE = timedelta(
     + BATCH_LEDGER_MARGIN_S
     + REPORT_MARGIN_S
 )
-"""The settlements of a chunk are retried side by side, so one that does not answer holds up its chunk and no more."""
+"""The settlements of a chunk are retried concurrently, so the slowest one determines its duration."""
 BATCH_HEARTBEAT = timedelta(seconds=10)
-"""Without a sign of life for so long, the worker is lost and another one goes on with the chunk."""
+"""After this time without a heartbeat the worker counts as lost, and another worker repeats the chunk."""
 BATCH_END_START_TO_CLOSE = RECORD_START_TO_CLOSE
-RECONCILE_UNTOUCHED_S = 5.0
-"""A settlement that the ledger heard of within this time is at work and is not looked at."""
+RECONCILE_UNCHANGED_S = 5.0
+"""A settlement that was written to the ledger within this time is in progress and is not examined."""
 RECONCILE_START_SLACK_S = 10.0
-"""Beyond its expiry, before a settlement without a workflow counts as lost: its POST may be on its way to Temporal, and
-this machine's clock may be off by so much."""
-RECONCILE_BEHIND_S = 60.0
-"""How long a ledger write may take to arrive: longer than the longest interval between its attempts."""
+"""Time after its expiry from which a settlement without a workflow counts as lost. Until then its POST may still start
+the workflow, or the clocks of two machines may differ."""
+RECONCILE_LEDGER_DELAY_MAX_S = 60.0
+"""Maximum expected delay of a ledger write: longer than the longest interval between its attempts."""
 RECONCILE_STUCK_ATTEMPTS = 5
-"""Attempts of one workflow task after which code and history do not fit; a worker that was killed costs one or two."""
+"""Number of attempts of one workflow task from which it counts as stuck. A killed worker causes only one or two."""
 RECONCILE_FIRST_WINDOW = timedelta(hours=24)
-"""How far back closed workflows are looked at by the first round of all; each later one goes back to the one before."""
+"""How far back the very first round scans closed workflows. Each later round starts where the previous one ended."""
 RECONCILE_LIST_SLACK = timedelta(minutes=2)
-"""And so much further: Temporal's list trails what it knows."""
+"""Overlap of two scans: Temporal's list is updated with a delay."""
 RECONCILE_PAGE = 100
 RECONCILE_LIST_PAGE = 500
 RECONCILE_CHECKED_MAX = 2_000
 RECONCILE_LISTED_MAX = 20_000
-"""Settlements looked at in one round, from the ledger and from Temporal's list; the next round goes on from there."""
+"""Maximum settlements checked in one round, from the ledger and from Temporal's list. The next round continues."""
 RECONCILE_TAKE_UPS_MAX = 50
-"""Lost workflows that one round starts anew. More at once are rather a Temporal that has lost its data, or a mistake of
-an operator, than accidents; each sends a cancel to the broker, so a person decides about the rest."""
+"""Maximum number of lost workflows that one round restarts. If more are lost at once, the likely cause is lost Temporal
+data or an operator's mistake. Each restart sends a cancel to the broker, so an operator decides about the rest."""
 RECONCILE_BATCHES_MAX = 50
-"""Running batches whose workflows one round starts or finds running, all at once; the oldest come first."""
+"""Maximum RUNNING batches whose workflows one round starts or finds running, concurrently; the oldest come first."""
 RECONCILE_CONCURRENCY = 10
 RECONCILE_RATE_PER_S = 50.0
-"""Settlements that Temporal is asked about, in one second."""
+"""Maximum settlements examined per second."""
 RECONCILE_RPC_S = 5.0
 RECONCILE_QUERY_S = 10.0
-"""For a lost workflow to say what it knew: a worker replays its whole history."""
+"""Time for a lost workflow to answer a query: a worker must replay its whole history."""
 RECONCILE_PAGE_BUDGET_S = 30.0
-"""After so long a part is ended early, and says where."""
+"""After this time the scan of a page ends early and returns its cursor."""
 RECONCILE_PAGE_START_TO_CLOSE = timedelta(seconds=120)
-"""Above the budget and the slowest settlements that can have been begun within it."""
+"""Longer than the budget plus the slowest settlements started within it."""
 RECONCILE_HEARTBEAT = timedelta(seconds=20)
 RECONCILE_ROUND_MAX = timedelta(minutes=10)
-"""Then a round is given up, whatever holds it: the next one must begin."""
+"""Then Temporal ends the round, so that the next one can begin."""

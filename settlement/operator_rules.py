@@ -1,4 +1,4 @@
-"""What an operator must say to act on an aborted settlement: rules for the doors, HTTP and the Updates' validators."""
+"""Rules for an operator's request on an ABORTED settlement, enforced by the API and by the Updates' validators."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,27 +13,27 @@ NOTE_LENGTH_MAX = 500
 
 
 class RetryReason(StrEnum):
-    """Why cancel adjust is tried again."""
+    """Why cancel adjust is retried."""
 
     BROKER_RECOVERED = "BROKER_RECOVERED"
     """The broker's outage is over."""
     BROKER_CORRECTED = "BROKER_CORRECTED"
-    """The broker has mended what made it refuse."""
+    """The broker has corrected the cause of its refusal."""
     OTHER = "OTHER"
-    """The note says why."""
+    """See the note."""
 
 
 class ResolveReason(StrEnum):
-    """Why a case is closed by hand: where the money is."""
+    """Why a settlement is closed by hand: where the money is."""
 
     REVERSED_BY_BROKER = "REVERSED_BY_BROKER"
     """The broker gave the amount back by hand."""
     NEVER_APPLIED = "NEVER_APPLIED"
     """The broker confirms that it never applied the adjust."""
     WRITTEN_OFF = "WRITTEN_OFF"
-    """The amount stays where it is, and somebody bears it."""
+    """The amount is not recovered; it is written off as a loss."""
     OTHER = "OTHER"
-    """The note says why."""
+    """See the note."""
 
 
 Operator = Annotated[str, text_of(64, NUL), AfterValidator(no_nul)]
@@ -50,7 +50,7 @@ class _Rules(BaseModel):
 
 
 class RetryRequest(_Rules):
-    """Why cancel adjust is tried again. Who asks is known from the key, never from the body."""
+    """Body of a retry request. The operator is the owner of the API key, never a field of the body."""
 
     reason_code: RetryReason
     note: Note
@@ -58,7 +58,7 @@ class RetryRequest(_Rules):
 
 
 class ResolveRequest(_Rules):
-    """Why the case is closed by hand, and on what evidence: there is money in it, so that must be named."""
+    """Body of a resolve request. The evidence (`brokerReference`) is required because money is at stake."""
 
     reason_code: ResolveReason
     note: Note
@@ -70,14 +70,14 @@ class _WithOperator(_Rules):
 
 
 class RetryRules(RetryRequest, _WithOperator):
-    """A whole retry request, as the Update's validator checks it."""
+    """A complete retry request, as the Update's validator checks it."""
 
     batch_id: BatchId | None = None
-    """Set by a batch only; over HTTP nobody can say it."""
+    """Set only by a batch retry; a request over HTTP cannot set it."""
 
 
 class ResolveRules(ResolveRequest, _WithOperator):
-    """A whole resolve request, as the Update's validator checks it."""
+    """A complete resolve request, as the Update's validator checks it."""
 
 
 PLACEHOLDERS = {
@@ -86,9 +86,10 @@ PLACEHOLDERS = {
     "note": "<why>",
     "brokerReference": "<the broker's ticket>",
 }
-"""What stands in the input that the Temporal UI shows to paste; sent as it is, it counts as not filled in."""
+"""Placeholders in the example input that the Temporal UI shows. A placeholder that was not replaced is rejected as
+missing."""
 
 
-def request_of(operator: str, order: RetryRequest | ResolveRequest) -> OperatorRequest:
-    """Return the Update's argument for an order that passed the rules."""
-    return OperatorRequest(operator=operator, **order.model_dump(by_alias=False))
+def operator_request(operator: str, request: RetryRequest | ResolveRequest) -> OperatorRequest:
+    """Return the argument of the Update for a validated request of this operator."""
+    return OperatorRequest(operator=operator, **request.model_dump(by_alias=False))

@@ -1,4 +1,4 @@
-"""Reconciliation: the ledger and Temporal are held against each other, both ways."""
+"""Types of reconciliation, which compares the ledger with Temporal in both directions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,74 +11,77 @@ from settlement.operator_rules import Note
 from settlement.states import State, decision_of
 
 TAKE_UPS_ALLOWED_MAX = 100_000
-"""Of one allowance."""
+"""Maximum `count` of one allowance."""
 
 
 class FindingKind(StrEnum):
-    """What does not fit. `docs/operations.md` says of each who acts and how."""
+    """Kind of a mismatch. `docs/operations.md` says for each kind who must do what."""
 
     WORKFLOW_ENDED_FROM_OUTSIDE = "WORKFLOW_ENDED_FROM_OUTSIDE"
-    """Open in the ledger; its workflow was terminated, timed out or failed."""
+    """Open in the ledger, but its workflow was terminated, timed out or failed."""
     WORKFLOW_MISSING = "WORKFLOW_MISSING"
-    """Open in the ledger; Temporal knows no workflow: never started, deleted, or Temporal was set back."""
+    """Open in the ledger, but Temporal has no workflow: never started, deleted, or Temporal's data was restored."""
     LEDGER_BEHIND = "LEDGER_BEHIND"
-    """Its workflow came to its end; the ledger has not heard of it."""
+    """The workflow completed or has another state, but the ledger did not receive it."""
     LEDGER_MISSING = "LEDGER_MISSING"
-    """Temporal has a workflow; the ledger has no such settlement (a backup was restored)."""
+    """Temporal has a workflow, but the ledger has no such settlement (a backup was restored)."""
     LEDGER_AHEAD = "LEDGER_AHEAD"
-    """Ended in the ledger; its workflow is still open."""
+    """Ended in the ledger, but its workflow is still open."""
     DECISION_CONFLICT = "DECISION_CONFLICT"
-    """Ledger and workflow have opposite decisions: two Temporal clusters have worked on it, or one was restored."""
+    """Ledger and workflow have opposite decisions: two Temporal clusters processed it, or a backup was restored."""
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
-    """Its workflow task fails again and again: code and history do not fit, or there is a bug."""
+    """Its workflow task fails repeatedly: the code does not match the history, or has a bug."""
     WRONG_TEMPORAL = "WRONG_TEMPORAL"
-    """About no settlement: a worker is connected to another Temporal than the one that the ledger belongs to."""
+    """Not about a settlement: a worker is connected to another Temporal than the ledger belongs to."""
     TAKE_UP_LIMIT = "TAKE_UP_LIMIT"
-    """About no settlement: more workflows are lost than one round may start anew; a person decides about the rest."""
+    """Not about a settlement: more workflows are lost than one round may restart. An operator must decide."""
 
 
 CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
-"""Findings that no round clears: when Temporal has forgotten the workflow, the money is still where it is.
+"""Findings that only an operator may close. Temporal deletes closed workflows, but the money is still in doubt.
 
-Once closed, such a finding stays closed while rounds find the same: its detail says all that an operator judged.
+Once closed, such a finding stays closed while rounds find a conflict with the same detail.
 """
 
 
-def conflict_detail(ledgers: State, own: State) -> str:
-    """Return the detail of a finding DECISION_CONFLICT: both decisions, and the states in which they stand.
+def conflict_detail(in_ledger: State, in_workflow: State) -> str:
+    """Return the detail of a finding DECISION_CONFLICT: both decisions with their states.
 
-    Whatever finds the conflict says it in these words: an operator's closing holds for this detail.
+    All code that finds a conflict must use this text, because an operator closes the finding for exactly this text.
     """
-    return f"the ledger has the decision {decision_of(ledgers)} ({ledgers}), its workflow {decision_of(own)} ({own})"
+    return (
+        f"the ledger has the decision {decision_of(in_ledger)} ({in_ledger}), "
+        f"but the workflow has {decision_of(in_workflow)} ({in_workflow})"
+    )
 
 
 class FindingStatus(StrEnum):
-    """What has become of a finding."""
+    """Status of a finding."""
 
     OPEN = "OPEN"
-    """A person must look."""
+    """An operator must act."""
     REPAIRED = "REPAIRED"
-    """Reconciliation has put it right; `repair` says how."""
+    """Reconciliation has repaired it; `repair` says how."""
     CLEARED = "CLEARED"
-    """A later round found it gone."""
+    """A later round no longer found the mismatch."""
     CLOSED = "CLOSED"
     """An operator has closed it; `repair` says who and why."""
 
 
 class Finding(Model):
-    """One thing that did not fit."""
+    """One mismatch between ledger and Temporal."""
 
     finding_id: int
     kind: FindingKind
     request_unique_no: str | None
-    """Null: it is about no single settlement."""
+    """Null if the finding is not about a single settlement."""
     status: FindingStatus
     detail: str
     repair: str = ""
     found_at: datetime
     last_seen_at: datetime
     rounds: int
-    """In how many rounds it was seen."""
+    """Number of rounds in which the mismatch was seen."""
     closed_at: datetime | None = None
 
 
@@ -87,11 +90,11 @@ class FindingPage(Model):
 
     items: tuple[Finding, ...]
     next_before: int | None
-    """Ask for findings before this one; null on the last page."""
+    """Value of `before` for the next page; null on the last page."""
 
 
 class TakeUpRequest(BaseModel):
-    """How many lost workflows may be started anew beyond the limit of a round, and why."""
+    """Body of a request to restart `count` lost workflows beyond the limit of a round, with the reason."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
@@ -102,21 +105,21 @@ class TakeUpRequest(BaseModel):
 
 
 class TakeUpAllowance(Model):
-    """A person's decision that lost workflows may be started anew beyond the limit of a round."""
+    """An operator's permission to restart lost workflows beyond the limit of a round."""
 
     allowance_id: int
     count: int
     used: int
-    """How many were started anew by it so far."""
+    """Number of workflows restarted under it so far."""
     operator: str
     note: str
     allowed_at: datetime
     expires_at: datetime
-    """From then on it allows nothing."""
+    """From this time on it permits nothing."""
 
 
 class ReconciliationRound(Model):
-    """One round: what was looked at and what came of it."""
+    """One round of reconciliation, and its results."""
 
     round_id: str
     started_at: datetime
@@ -127,29 +130,29 @@ class ReconciliationRound(Model):
     repaired: int
     open_findings: int
     complete: bool
-    """Whether everything open was looked at; false where a limit cut the round short."""
+    """Whether everything open was examined; false if a limit ended the round early or something failed."""
 
 
 class ScanTask(Model):
-    """Input of the activities that look at one part of what there is: from where on, and in which round."""
+    """Input of the activities that scan one page: the round, and the cursor at which the page starts."""
 
     round_started_at: datetime
     after: str | None = None
-    """Where the part before ended, as it said; None: from the beginning."""
+    """Cursor returned with the previous page; None for the first page."""
     all_open_examined: bool = False
-    """Whether this round has examined every open settlement of the ledger, none of them in vain."""
+    """Whether this round has examined every open settlement of the ledger, all without an error."""
 
 
 class ScanResult(Model):
-    """What became of one part, or of several in a row."""
+    """Result of scanning one page, or the sum of several consecutive pages."""
 
     checked: int = 0
     found: int = 0
     repaired: int = 0
     failed: int = 0
-    """What could not be looked at; the next round tries again."""
+    """Number of items that could not be examined; the next round tries again."""
     after: str | None = None
-    """Where to go on; None: that was the last part."""
+    """Cursor of the next page; None after the last page."""
 
 
 class RoundEnd(Model):
@@ -157,13 +160,13 @@ class RoundEnd(Model):
 
     ended: ReconciliationRound
     listed_to: datetime | None
-    """Up to when Temporal's list of closed workflows has been gone through; None: this round has not come so far."""
+    """Time up to which Temporal's closed workflows have been scanned; None if this round did not complete the scan."""
 
 
 class RoundCursors(Model):
-    """Result of the workflow `Reconciliation`, which the next round begins with: where a limit cut this one short."""
+    """Result of the workflow `Reconciliation`: the cursors at which the next round continues after a limit."""
 
     ledger_after: str | None = None
     temporal_after: str | None = None
     list_begun_at: datetime | None = None
-    """When the pass through Temporal's list began that `temporal_after` goes on with."""
+    """When the scan of Temporal's list that `temporal_after` continues began."""

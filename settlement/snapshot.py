@@ -1,6 +1,6 @@
-"""What is known of a settlement at one moment: its snapshot, with every call, operator action and state change.
+"""The snapshot of a settlement: its state and audit (external calls, operator actions, state changes) at one moment.
 
-These types live on in workflow histories. CONTRIBUTING.md says how they may change.
+Workflow histories contain these types. CONTRIBUTING.md says how they may change.
 """
 
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ from settlement.states import CancelResult, Decision, State
 
 
 class ActionKind(StrEnum):
-    """What was done to a settlement beside its own course."""
+    """An intervention in a settlement from outside its workflow."""
 
     RETRY_CANCEL_ADJUST = "RETRY_CANCEL_ADJUST"
     RESOLVE = "RESOLVE"
     WORKFLOW_CANCELLATION = "WORKFLOW_CANCELLATION"
-    """Temporal's request to stop; answered by a compensation, never by stopping."""
+    """Temporal's request to stop. The settlement answers it with a compensation and does not stop."""
     TAKE_UP = "TAKE_UP"
-    """Reconciliation began its workflow anew: the one before was ended from outside, or lost."""
+    """Reconciliation started a new workflow, because the previous one was lost or ended from outside."""
 
 
 class OperatorRequest(Model):
@@ -32,17 +32,17 @@ class OperatorRequest(Model):
 
     operator: str = ""
     reason_code: str | None = None
-    """A word of `settlement.operator_rules`. None: not given, or the act is not an operator's."""
+    """A reason code of `settlement.operator_rules`; None if not given, or if no operator acted."""
     note: str = ""
     """Why, in the operator's own words."""
     broker_reference: str | None = None
-    """What the act rests on: a broker's ticket, a statement line."""
+    """The evidence, such as a broker's ticket or a statement line."""
     batch_id: str | None = None
-    """The batch that asks; None: a person, for this settlement alone."""
+    """The batch that requests it; None for a request on this settlement alone."""
 
 
 class OperatorAction(OperatorRequest):
-    """Who did what to a settlement, when and why. The audit keeps every one."""
+    """One operator action in the audit: who did what, when and why."""
 
     kind: ActionKind
     at: datetime
@@ -57,7 +57,7 @@ class StateChange(Model):
 
 
 class CancelIntent(Model):
-    """What the body of a cancel was made from: whoever sends it again, ever, sends the same request byte for byte."""
+    """The values that fix a cancel's body. Every later attempt sends the same request byte for byte."""
 
     kind: CancelKind
     request_time_ms: int
@@ -65,12 +65,12 @@ class CancelIntent(Model):
 
     @property
     def due_at(self) -> datetime:
-        """Return when it is sent first: at once, or for a confirming cancel after the quarantine."""
+        """The time at which it may first be sent. For a confirming cancel, this is the end of the quarantine."""
         return datetime.fromtimestamp(self.request_time_ms / 1000, UTC)
 
 
 class AuditCounts(Model):
-    """How many entries of each part of an audit are meant, counted from the oldest."""
+    """A position in an audit: the number of entries of each part, counted from the oldest."""
 
     calls: int = 0
     actions: int = 0
@@ -78,7 +78,7 @@ class AuditCounts(Model):
 
 
 class CancelLeftOut(Model):
-    """What is still needed of the attempts of one cancel that are left out."""
+    """Summary of the attempts of one cancel that are left out."""
 
     kind: CancelKind
     attempts: int
@@ -86,67 +86,70 @@ class CancelLeftOut(Model):
 
 
 class LeftOut(AuditCounts):
-    """The oldest entries that a snapshot of a long audit does not carry, and what is still needed of them.
+    """Number and summary of the oldest audit entries that a snapshot does not contain.
 
-    Entries are left out once the ledger has them (`settlement.audit_window`): the audit of a settlement has no limit,
-    a payload of Temporal has.
+    Entries are left out only after the ledger has recorded them (`settlement.audit_window`). An audit can grow without
+    limit, but the size of a Temporal payload is limited.
     """
 
     adjust: Verdict | None = None
     """Outcome and rule of the adjust, if its record is left out."""
     cancels: tuple[CancelLeftOut, ...] = ()
-    """At most one of a kind."""
+    """At most one entry of each kind."""
 
     def cancel(self, kind: CancelKind) -> CancelLeftOut:
-        """Return what is left out of one cancel."""
+        """Return the summary of one cancel's attempts that are left out."""
         return next((each for each in self.cancels if each.kind is kind), CancelLeftOut(kind=kind, attempts=0))
 
 
 class Snapshot(Model):
-    """All that a settlement knows at one moment, but for `left_out`. The ledger keeps the highest version."""
+    """State and audit of a settlement at one moment. The ledger keeps the highest version.
+
+    A long audit lacks its oldest entries; `left_out` counts them.
+    """
 
     version: int
-    """Counts the changes; a writer never replaces a higher version by a lower one."""
+    """Grows with every change. A higher version is never replaced by a lower one."""
     state: State
     decision: Decision | None = None
     cancel_result: CancelResult | None = None
     reason: str = ""
-    """Why it stands where it stands, in plain words, without personal data."""
+    """Why the settlement is in this state, as text without personal data."""
     decided_at: datetime | None = None
     updated_at: datetime
     calls: tuple[CallRecord, ...] = ()
     actions: tuple[OperatorAction, ...] = ()
     state_changes: tuple[StateChange, ...] = ()
-    """Every state entered, in order; being accepted, into ADJUSTING, is not among them."""
+    """Every state entered, in order, except the first one (ADJUSTING, on acceptance)."""
     cancel_intents: tuple[CancelIntent, ...] = ()
-    """Every cancel begun, in order; at most one of a kind."""
+    """Every cancel, in the order in which they were created; at most one of each kind."""
     left_out: LeftOut = LeftOut()
 
     @property
     def is_complete(self) -> bool:
-        """Whether no entry of the audit is left out."""
+        """Whether the snapshot contains the whole audit."""
         left_out = self.left_out
         return not (left_out.calls or left_out.actions or left_out.state_changes)
 
     @property
     def adjust(self) -> Verdict | None:
-        """The verdict on the adjust (outcome and rule are certain to be there); None: nothing is known of it yet."""
+        """The verdict on the adjust, at least with outcome and rule; None if there is none yet."""
         if self.left_out.calls:
             return self.left_out.adjust
         return self.calls[0].verdict if self.calls else None
 
     def cancel_attempts(self, kind: CancelKind) -> int:
-        """Count the attempts of a cancel in the whole audit."""
+        """Return the number of attempts of a cancel in the whole audit."""
         return self.left_out.cancel(kind).attempts + sum(call.kind is kind for call in self.calls)
 
     def cancel_result_of(self, kind: CancelKind) -> CancelResult | None:
-        """Return how a cancel was correctly answered; None: not yet."""
+        """Return the result of a cancel; None if it has no correct reply yet."""
         known = (call.cancel_result for call in self.calls if call.kind is kind and call.cancel_result)
         return next(known, self.left_out.cancel(kind).result)
 
 
 class SettlementEvent(Model):
-    """One state entered, as the event stream tells it. Its id counts from 0 (accepted, into ADJUSTING)."""
+    """One state change in the event stream. Event ids count from 0, the acceptance (ADJUSTING)."""
 
     request_unique_no: str
     state: State

@@ -1,6 +1,6 @@
-"""What a settlement's workflow is started with: the accepted order, and what an earlier run knew of it.
+"""The input of a settlement's workflow: the accepted order, and the snapshot of an earlier run if there was one.
 
-These types live on in workflow histories. CONTRIBUTING.md says how they may change.
+Workflow histories contain these types. CONTRIBUTING.md says how they may change.
 """
 
 from datetime import datetime, timedelta
@@ -13,52 +13,53 @@ from settlement.states import State
 
 
 class SettlementInput(Model):
-    """One accepted order: argument of the workflow and input of the activity `adjust`."""
+    """One accepted order: part of the workflow's argument, and input of the activity `adjust`."""
 
     adjust: AdjustBody
     trace: str
-    """Sent as the header `trace` of every call of this settlement."""
+    """Value of the header `trace` in every external call of this settlement."""
     company_id: int | None = None
     accepted_at: datetime
     policy: SettlementPolicy
 
     @property
     def expires_at(self) -> datetime:
-        """From this moment on the adjust is not sent any more."""
+        """The time from which the adjust is no longer sent."""
         return self.accepted_at + timedelta(seconds=self.policy.expire_after_s)
 
 
 def accepted_snapshot(settlement: SettlementInput) -> Snapshot:
-    """Return what is known of a settlement when it is accepted and nothing has happened yet."""
+    """Return the snapshot of a settlement that was accepted and has no call yet: version 0, ADJUSTING."""
     return Snapshot(version=0, state=State.ADJUSTING, reason="accepted", updated_at=settlement.accepted_at)
 
 
 class TakeUp(Model):
-    """What a settlement's workflow goes on from when its predecessor was lost."""
+    """The starting point of a workflow that replaces a lost one."""
 
     snapshot: Snapshot
     reason: str
-    """How the workflow before was lost; without personal data."""
+    """How the previous workflow was lost; without personal data."""
     lost_at: datetime | None = None
-    """When it was ended, by Temporal's clock; None: nobody knows, so it may have gone on until now."""
+    """When the previous workflow ended, by Temporal's clock. None if not known: it may have run until now."""
 
 
 class Carried(Model):
-    """What one run of a settlement's workflow hands to the next when its history has become long."""
+    """The state that one run of a workflow passes to its next run (continue-as-new)."""
 
     snapshot: Snapshot
     round: int
     """Number of the last round of cancel attempts."""
     recorded_version: int
-    """Version of the snapshot that the ledger has taken."""
+    """Version of the last snapshot that the ledger has recorded."""
     recorded: AuditCounts
-    """Entries of the audit that the ledger has taken."""
+    """Number of audit entries that the ledger has recorded."""
 
 
 class SettlementStart(SettlementInput):
-    """Argument of the workflow `OrderSettlement`: the order, and what an earlier run knew of it.
+    """Argument of the workflow `OrderSettlement`: the order, and the snapshot of an earlier run if there was one.
 
-    One argument, for ever: the SDK reads types only where their number fits what a history holds.
+    It must stay the only argument: the SDK uses the type hints only if their number equals the number of arguments in
+    the history.
     """
 
     taken_up: TakeUp | None = None
@@ -66,11 +67,11 @@ class SettlementStart(SettlementInput):
 
 
 def known_at_start(start: SettlementStart) -> Snapshot:
-    """Return what is known of a settlement when a run of its workflow begins."""
+    """Return the snapshot with which a run of the workflow begins."""
     before = start.carried or start.taken_up
     return before.snapshot if before else accepted_snapshot(start)
 
 
 def accepted_input(start: SettlementStart) -> SettlementInput:
-    """Return the accepted order alone, without what an earlier run knew of it."""
+    """Return the accepted order without the snapshot of an earlier run."""
     return SettlementInput(**{name: getattr(start, name) for name in SettlementInput.model_fields})

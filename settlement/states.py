@@ -1,59 +1,56 @@
-"""States of a settlement, its decision, and the outcomes of the external calls behind them.
-
-Every table about states lives here: what each one means, where it leads, what the platform is told.
-"""
+"""States of a settlement with their transitions and decisions, outcomes of external calls, and results of cancels."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a settlement stands. `TRANSITIONS` says what may follow."""
+    """State of a settlement. `TRANSITIONS` lists the states that may follow."""
 
     ADJUSTING = "ADJUSTING"
-    """Accepted; adjust is on its way. Nothing is decided yet."""
+    """Accepted; the adjust is not answered yet. There is no decision yet."""
     SETTLED = "SETTLED"
-    """Adjust was applied. The end."""
+    """The adjust was applied. End state."""
     EXPIRED = "EXPIRED"
-    """Too late to send, or certainly not sent: the external system holds nothing. The end."""
+    """The adjust was certainly not sent, so the external system holds no money. End state."""
     CANCELLING = "CANCELLING"
-    """Adjust was rejected or its outcome is unknown; compensation is under way."""
+    """The adjust was rejected or its outcome is unknown. The compensation is running."""
     CANCELLED = "CANCELLED"
-    """The external system is consistent again; `CancelResult` says how. The end."""
+    """The external system is consistent again; `CancelResult` says how. End state."""
     ABORTED = "ABORTED"
-    """Compensation ran out of attempts. Nothing more happens until an operator acts."""
+    """The compensation used up its attempts. Nothing is sent until an operator acts."""
     RESOLVED = "RESOLVED"
-    """An operator closed it by hand, with reason and evidence. The end."""
+    """An operator closed it by hand, with reason and evidence. End state."""
 
 
 class Decision(StrEnum):
-    """What the platform waits for. Once given it never changes."""
+    """The answer that the platform waits for. It never changes once it is given."""
 
     PROCEED = "PROCEED"
-    """The credit was adjusted: the order may go on."""
+    """The credit was adjusted: the order may proceed."""
     VOID = "VOID"
-    """The order must not go on, whatever the external system says later."""
+    """The order must not proceed, even if the external system reports success later."""
 
 
 class Outcome(StrEnum):
-    """What one adjust came to, as far as this side can know. UNKNOWN is the default."""
+    """Outcome of one external call, as far as we can know it. UNKNOWN is the default."""
 
     APPLIED = "APPLIED"
-    """A correct reply with code 0: the credit is adjusted."""
+    """A correct reply with code 0: the external system applied the request."""
     REJECTED = "REJECTED"
-    """A correct reply with another code: the external system says it did not adjust."""
+    """A correct reply with another code: the external system states that it did not apply the request."""
     UNKNOWN = "UNKNOWN"
-    """No reply, or none that can be trusted: the credit may or may not be adjusted."""
+    """No reply, or no reliable one: the request may or may not have been applied."""
     NOT_SENT = "NOT_SENT"
-    """The request certainly never left this side: there is nothing to cancel."""
+    """The request was certainly not sent: there is nothing to cancel."""
 
 
 class CancelResult(StrEnum):
-    """The three correct replies to a cancel adjust. Each ends a compensation (contract, table 2)."""
+    """The three correct replies to a cancel adjust. Each completes the cancel (docs/contract.md#table-2)."""
 
     REVERSED = "REVERSED"
-    """Code 0: the adjust had been applied, and the amount is given back."""
+    """Code 0: the adjust had been applied, and is now reversed."""
     NOT_APPLIED = "NOT_APPLIED"
-    """Code US_0000001: the adjust was received, but not applied."""
+    """Code US_0000001: the adjust was received but not applied."""
     NEVER_RECEIVED = "NEVER_RECEIVED"
     """Code US_0000002: the adjust was never received."""
 
@@ -72,7 +69,7 @@ END_STATES: frozenset[State] = frozenset(state for state, after in TRANSITIONS.i
 
 
 def decision_of(state: State) -> Decision | None:
-    """Return the decision that a state implies; None while there is none (ADJUSTING only)."""
+    """Return the decision that a state implies; None in ADJUSTING."""
     if state is State.ADJUSTING:
         return None
     return Decision.PROCEED if state is State.SETTLED else Decision.VOID

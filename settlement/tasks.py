@@ -1,6 +1,6 @@
 """Inputs and results of the settlement's activities and Updates.
 
-These types live on in workflow histories. CONTRIBUTING.md says how they may change.
+Workflow histories contain these types. CONTRIBUTING.md says how they may change.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ from settlement.states import CancelResult, State
 
 
 class CancelTask(Model):
-    """Input of the activity `cancel_adjust`: one round of one cancel. Every attempt of the round has the same input."""
+    """Input of the activity `cancel_adjust`: one round of one cancel. All attempts of the round have the same input."""
 
     settlement: SettlementInput
     intent: CancelIntent
@@ -22,45 +22,45 @@ class CancelTask(Model):
 
     @property
     def request_unique_no(self) -> str:
-        """The cancel's own number. It is derived, so every round of this cancel sends the same number."""
+        """The cancel's own requestUniqueNo. It is derived, so every round of this cancel sends the same number."""
         return cancel_unique_no(self.settlement.adjust.requestUniqueNo, self.intent.kind)
 
 
 class CancelReport(Model):
-    """Result of the activity `cancel_adjust`: how the cancel ended, and every attempt that led there."""
+    """Result of the activity `cancel_adjust`: the result of the cancel, and the records of all attempts."""
 
     result: CancelResult
     calls: tuple[CallRecord, ...]
 
 
 class UpdateResult(Model):
-    """Result of an operator's Update. The whole settlement is read from the ledger, or by the Query `snapshot`."""
+    """Result of an operator's Update. Read the whole settlement from the ledger, or with the Query `snapshot`."""
 
     state: State
     version: int
-    """Of the snapshot that contains the act."""
+    """Version of the snapshot that contains the operator's action."""
 
 
 class RecordTask(Model):
-    """Input of the activity `record_settlement`: what is new since the last write that the ledger has taken."""
+    """Input of the activity `record_settlement`: the changes since the last recorded write."""
 
     request_unique_no: str
     since_version: int
-    """Version that the ledger has by the workflow's knowledge; 0: none is known."""
+    """Version that the workflow knows to be in the ledger; 0 if none."""
     snapshot: Snapshot
-    """Of the audit only the entries that the ledger does not have yet."""
+    """Contains only those audit entries that the ledger does not have yet."""
     settlement: SettlementInput | None = None
-    """Given with `since_version` 0: a row that the ledger has lost is written anew."""
+    """Given if `since_version` is 0, so that a lost row can be written again."""
 
 
 class RecordResult(StrEnum):
     """Result of the activity `record_settlement`."""
 
     RECORDED = "RECORDED"
-    """The ledger has taken this snapshot."""
+    """The ledger has recorded this snapshot."""
     NOT_NEWER = "NOT_NEWER"
-    """The ledger has this version, or a newer one, by another write; this one was not needed."""
+    """Another write has already recorded this version or a newer one."""
     LEDGER_BEHIND = "LEDGER_BEHIND"
-    """The ledger has less than `since_version` says (a backup was restored): write again, from 0."""
+    """The ledger has an older version than `since_version` (a backup was restored). Write again with version 0."""
     DECISION_CONFLICT = "DECISION_CONFLICT"
-    """The ledger has the opposite decision. Nothing was written; a finding asks an operator to look."""
+    """The ledger has the opposite decision. Nothing was written; a finding asks an operator to act."""

@@ -12,23 +12,23 @@ from settlement.calls import CallRecord, Rule, Verdict
 from settlement.states import Outcome
 from settlement.tasks import CancelTask
 
-CALLS = TypeAdapter(tuple[CallRecord, ...])
-"""Reads the records that travel in heartbeats and in failures."""
+CALL_RECORDS = TypeAdapter(tuple[CallRecord, ...])
+"""Parses the call records in heartbeat details and failure details."""
 
 IN_FLIGHT = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="in flight when its worker was lost")
-"""Verdict of an attempt until its reply is in. Whatever kills the worker, the audit keeps this."""
+"""Verdict of an attempt before its reply. It stays in the audit if the worker is lost."""
 
 UNREPORTED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="its worker was lost before it reported")
-"""Verdict of an attempt whose worker was lost together with the heartbeat sent before the call."""
+"""Verdict of an attempt whose worker was lost together with the heartbeat that it sent before the call."""
 
 
 def with_unreported(
     reported: tuple[CallRecord, ...], task: CancelTask, attempts: int, operation: Operation, not_before: datetime
 ) -> tuple[CallRecord, ...]:
-    """Add a record for each of a round's first `attempts` that no worker reported: it may have been sent.
+    """Return the reported records, plus an UNKNOWN record for each of the first `attempts` that no worker reported.
 
-    A heartbeat is not acknowledged, so a call can be sent before it, and both can be lost. Only Temporal's own
-    count of the attempts is certain.
+    Such an attempt may have been sent. A heartbeat is not acknowledged, so it can be lost although the call was sent.
+    Only Temporal's own count of attempts is reliable.
     """
     known = {call.attempt for call in reported}
     missing = (

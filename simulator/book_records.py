@@ -62,7 +62,7 @@ class Cancel(NamedTuple):
 
     @classmethod
     def by_cancel_adjust(cls, body: CancelAdjustBody, company_id: int | None = None) -> Self:
-        """Read a cancel adjust (contract, table 2)."""
+        """Read a cancel adjust (docs/contract.md#table-2)."""
         fields = (
             ("thirdServerCode", body.thirdServerCode),
             ("userName", body.userName),
@@ -80,7 +80,7 @@ class Cancel(NamedTuple):
 
     @classmethod
     def by_cancel_operation(cls, body: CancelOperationBody, company_id: int | None = None) -> Self:
-        """Read a cancel operation, the deprecated variant (contract, table 3)."""
+        """Read a cancel operation, the deprecated variant (docs/contract.md#table-3)."""
         request = _canonical_json(cancel_operation_identity(body, company_id))
         return cls(body.txid, body.tx_reverse_id, request, (("userName", body.username),))
 

@@ -40,7 +40,7 @@ class Books:
         }
 
     def adjust(self, adjust: ReceivedAdjust, *, apply: bool = True, refuse_if_burnt: bool = True) -> Result:
-        """Receive an adjust and change the customer's balance by its amount (contract, table 1).
+        """Receive an adjust and change the customer's balance by its amount (docs/contract.md#table-1).
 
         A repeat (`contract.same_request`) gets the first result and changes nothing. Another adjust under the same
         number is refused and changes nothing. An adjust that arrives after its cancel is always refused (dangling
@@ -56,11 +56,13 @@ class Books:
             return self._apply(row, adjust) if apply else self._refuse(row, adjust, replies.REFUSED)
 
     def cancel(self, cancel: Cancel) -> Result:
-        """Reverse an adjust by its number; burn the number if the adjust was never received (contract, tables 2 and 3).
+        """Reverse an adjust by its number; burn the number if the adjust was never received.
 
         A repeat gets the first result and changes nothing. Another cancel of an adjust that is already reversed is
         answered as reversed and changes nothing. Another cancel under a used cancel number is refused. A cancel that
         contradicts its adjust is refused and not recorded, so it can be corrected and sent again under its number.
+
+        See docs/contract.md#table-2, docs/contract.md#table-3.
         """
         with transaction(self._db):
             recorded = self._recorded_result(cancel)

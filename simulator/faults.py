@@ -179,7 +179,7 @@ class _Metadata(BaseModel):
 
 
 def simulation_of(metadata: str | None) -> Simulation:
-    """Return the fault that a request's metadata (JSON text, contract, tables 1 and 2) asks for, if any.
+    """Return the fault that a request's metadata (docs/contract.md#table-1, JSON text) asks for, if any.
 
     Raises `pydantic.ValidationError` located under `simulate`.
     """

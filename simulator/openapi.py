@@ -17,9 +17,9 @@ BODY_MODELS: dict[Operation, type[BaseModel]] = {
 }
 
 DESCRIPTIONS: dict[Operation, str] = {
-    Operation.ADJUST: "Adjust a customer's credit (table 1).",
-    Operation.CANCEL_ADJUST: "Reverse an adjust, or burn its number if it was never received (table 2).",
-    Operation.CANCEL_OPERATION: "The deprecated variant of cancel adjust (table 3).",
+    Operation.ADJUST: "Adjust a customer's credit (docs/contract.md#table-1).",
+    Operation.CANCEL_ADJUST: "Reverse an adjust, or burn its number if it never came (docs/contract.md#table-2).",
+    Operation.CANCEL_OPERATION: "The deprecated variant of cancel adjust (docs/contract.md#table-3).",
 }
 _ANSWERS = """
 

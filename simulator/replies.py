@@ -36,7 +36,7 @@ NOT_APPLIED = Result(CODE_NOT_APPLIED, "the adjust was received, but not applied
 NEVER_RECEIVED = Result(CODE_NEVER_RECEIVED, "the adjust was never received; its number is burnt")
 REFUSED = Result(CODE_REFUSED, "the adjust is not applied, as its {0} asked")
 REFUSED_PARAMS = "metadata"
-"""The value for the placeholder in REFUSED (table 4, msgParams)."""
+"""The value for the placeholder in REFUSED (docs/contract.md#table-4, msgParams)."""
 DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
 NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before in another request")
 FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
@@ -53,7 +53,7 @@ def broken_rule(problems: list[str]) -> Result:
 
 
 def reply_body(result: Result, *, trace: str, received_ns: int) -> dict[str, Any]:
-    """Return a result as a complete reply (contract, table 4); `tm` is the time since receipt, in ms."""
+    """Return a result as a complete reply (docs/contract.md#table-4); `tm` is the time since receipt, in ms."""
     success = result.code == CODE_SUCCESS
     params = REFUSED_PARAMS if result.code == CODE_REFUSED else ""
     return {

@@ -155,7 +155,7 @@ def parse_simulation(metadata: str | None) -> Simulation:
 
 
 def header_problems(request: Request) -> list[str]:
-    """Return the broken rules of the headers `trace`, `timestamp` and `companyId` (contract, three operations)."""
+    """Return the broken rules of the headers `trace`, `timestamp` and `companyId` (docs/contract.md#headers)."""
     checks = {
         "header trace: must be there and not be empty": bool(request.trace),
         "header timestamp: must be 13 digits, epoch milliseconds": bool(

@@ -1,8 +1,8 @@
-"""`make dev`: as `make up`, and worker and API start anew whenever a source file of theirs changes.
+"""`make dev`: runs all parts as `make up` does, and restarts worker and API when one of their source files changes.
 
-Temporal, the simulator and the ledger are left as they are, so open settlements continue where they stood. A part that
-does not start, for example because of a syntax error, is reported and started again at the next change. A new migration
-of the ledger is applied by the next `make dev`.
+Temporal, the simulator and the ledger keep running, so open settlements continue. A part that does not start, for
+example because of a syntax error, is reported and started again after the next change. A new migration of the ledger is
+applied by the next `make dev`.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NOT_LOADED = frozenset({"bench", "cli", "simulator", "stack"})
 
 
 async def dev() -> None:
-    """Run the stack in the foreground until SIGINT or SIGTERM; StackError if a part that goes on cannot be started."""
+    """Run the stack until SIGINT or SIGTERM; raises StackError if any other part than worker and API fails."""
     stop = stop_signal()
     stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
@@ -38,14 +38,14 @@ async def dev() -> None:
 
 
 async def _run(stack: Stack, reloaded: "Reloaded", others: Sequence[Process]) -> None:
-    """Start what is reloaded, and once more after each change of a source file; only cancelling it ends it."""
+    """Start worker and API, and restart them after each change of a source file, until cancelled."""
     changed: asyncio.Queue[Path] = asyncio.Queue()
     async with asyncio.TaskGroup() as group:
         for watch in (watch_sources(ROOT, changed.put_nowait), *(report_end(part) for part in others)):
             group.create_task(watch)
         await reloaded.start()
         print(addresses(stack), flush=True)
-        print("worker and API start anew when a source file of theirs changes; Ctrl-C stops everything", flush=True)
+        print("worker and API restart when one of their source files changes; Ctrl-C stops everything", flush=True)
         while True:
             files = [await changed.get()]
             while not changed.empty():
@@ -55,14 +55,14 @@ async def _run(stack: Stack, reloaded: "Reloaded", others: Sequence[Process]) ->
 
 
 class Reloaded:
-    """The parts that start anew, in the order in which they start; they stop in the opposite one."""
+    """The parts that are restarted, in the order in which they start; they stop in reverse order."""
 
     def __init__(self, parts: Sequence[Process]) -> None:
         self.parts = parts
         self._ends: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start every part that can be started; say of each whether it is ready."""
+        """Start every part that can be started; print for each whether it is ready."""
         for part in self.parts:
             try:
                 await part.start()
@@ -74,7 +74,7 @@ class Reloaded:
                 self._ends.append(asyncio.create_task(report_end(part)))
 
     async def restart(self) -> None:
-        """Stop every part by SIGTERM, so that calls in flight end in order, then start it with the new sources."""
+        """Stop every part by SIGTERM, so that calls in flight can finish; then start them with the new sources."""
         for end in self._ends:
             end.cancel()
         self._ends.clear()
@@ -84,19 +84,19 @@ class Reloaded:
 
 
 def source_folders(root: Path) -> Iterator[Path]:
-    """Yield the packages at the top of a source tree that worker and API may import."""
+    """Yield the top-level packages of a source tree that worker and API may import."""
     for init in root.glob("*/__init__.py"):
         if init.parent.name not in NOT_LOADED:
             yield init.parent
 
 
 async def watch_sources(root: Path, changed: Callable[[Path], None]) -> None:
-    """Tell of each Python file that is changed, made or deleted among the sources of worker and API."""
+    """Call `changed` with each Python file of worker and API that is changed, created or deleted."""
 
-    async def watch(*places: Path, recursive: bool) -> None:
-        async for changes in awatch(*places, watch_filter=PythonFilter(), recursive=recursive):
+    async def watch(*folders: Path, recursive: bool) -> None:
+        async for changes in awatch(*folders, watch_filter=PythonFilter(), recursive=recursive):
             for _, path in changes:
                 changed(Path(path))
 
-    # worker.py by its folder: an editor replaces a file, and what watches the file itself would lose it.
+    # worker.py is watched by its folder: editors replace files, and a watch on the file itself would end then.
     await asyncio.gather(watch(root, recursive=False), watch(*source_folders(root), recursive=True))

@@ -47,7 +47,7 @@ def starting(stack: Stack) -> str:
 
 
 async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    """Run until the work is done, and raise its error; cancel it as soon as `stop` is set."""
+    """Wait until the work is done, and raise its error; cancel the work as soon as `stop` is set."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -66,7 +66,7 @@ async def report_end(part: Process) -> None:
 
 
 def addresses(stack: Stack) -> str:
-    """Return where everything is, for a person."""
+    """Return the addresses of all parts, one per line."""
     external = "external" if stack.simulator is None else "simulator"
     return "\n".join(
         [

@@ -7,7 +7,7 @@ from temporalio.common import RetryPolicy
 
 from contract.fields import REMARK_LENGTH_MAX
 from settlement.ids import CancelKind
-from settlement.policy import FACTOR, SettlementPolicy, first_wait_s, longest_wait_s, waits_s
+from settlement.policy import BACKOFF_FACTOR, SettlementPolicy, first_wait_s, longest_wait_s, waits_s
 from settlement.snapshot import CancelIntent
 from settlement.states import CancelResult, Outcome
 
@@ -21,16 +21,16 @@ def cancel_intent(kind: CancelKind, reason: str, request_time_ms: int) -> Cancel
 
 
 def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
-    """Return the bounded retry policy of one round of one cancel (contract, rule 3)."""
+    """Return the bounded retry policy of one round of one cancel (docs/contract.md#rule-3)."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first_wait_s(policy)),
-        backoff_coefficient=FACTOR,
+        backoff_coefficient=BACKOFF_FACTOR,
         maximum_interval=timedelta(seconds=longest_wait_s(policy)),
         maximum_attempts=policy.cancel_max_attempts,
     )
 
 
-def attempts_begun(policy: SettlementPolicy, elapsed: timedelta) -> int:
+def attempts_possible(policy: SettlementPolicy, elapsed: timedelta) -> int:
     """Return the largest number of attempts that one round can have made, `elapsed` after its first attempt was due.
 
     Returns 0 if the first attempt was not due yet. The calls themselves count as if they took no time.
@@ -40,7 +40,7 @@ def attempts_begun(policy: SettlementPolicy, elapsed: timedelta) -> int:
 
 
 def needs_confirming(policy: SettlementPolicy, adjust: Outcome, result: CancelResult) -> bool:
-    """Return whether a confirming cancel must follow this result (contract, interpretations).
+    """Return whether a confirming cancel must follow this result (docs/contract.md#confirming-cancel).
 
     REVERSED is final. So is every result after a REJECTED adjust: the external system has answered it, so it cannot
     arrive any more. After any other adjust, NOT_APPLIED and NEVER_RECEIVED only mean "not so far": the adjust may

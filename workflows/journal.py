@@ -8,7 +8,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from activities.record_settlement import RecordSettlement
-from settlement.audit_window import UNRECORDED_BYTES_MAX, counts, leave_out, unrecorded_bytes
+from settlement.audit_window import UNRECORDED_BYTES_MAX, audit_counts, leave_out, unrecorded_bytes
 from settlement.limits import RECORD_START_TO_CLOSE
 from settlement.snapshot import AuditCounts, Snapshot
 from settlement.start import Carried, SettlementStart, accepted_input
@@ -42,7 +42,7 @@ class Journal:
             self._task.cancel()
 
     def has_room(self) -> bool:
-        """Return whether a payload has room for another round beside the audit that is not in the ledger yet."""
+        """Return whether a payload has room for another round and the audit entries not yet in the ledger."""
         return not self._behind() or unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
 
     def carry(self) -> Carried:
@@ -77,7 +77,7 @@ class Journal:
             return
         self._recorded_version = written.version
         if result is RecordResult.RECORDED:
-            self._recorded = counts(written)
+            self._recorded = audit_counts(written)
             self._saga.leave_out(self._recorded)
         elif result is RecordResult.DECISION_CONFLICT:
             self._saga.show_decision_conflict()

@@ -11,8 +11,8 @@ from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Outcome, State
 from settlement.tasks import CancelTask
-from settlement.unreported_calls import CALLS, with_unreported
-from workflows.compensation import attempts_begun
+from settlement.unreported_calls import CALL_RECORDS, with_unreported
+from workflows.compensation import attempts_possible
 
 LOST_WITH_ITS_WORKFLOW = Verdict(
     outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="may have been sent before its workflow was lost"
@@ -65,7 +65,7 @@ def calls_of_failed_cancel(
         if isinstance(cause, ActivityTimeoutError)
         else ()
     )
-    reported = CALLS.validate_python(details[0]) if details else ()
+    reported = CALL_RECORDS.validate_python(details[0]) if details else ()
     # If an operator ended the activity by hand, the number of attempts is not known. There was at least one.
     made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
     return with_unreported(reported, task, made, _cancel_operation(reported), scheduled_at)
@@ -84,7 +84,7 @@ def calls_of_lost_round(
     intent = known.cancel_intents[-1]
     # The snapshot does not change during a round, so the round began at the last change, or when its cancel was due.
     began_at = max(known.updated_at, intent.due_at)
-    attempts = attempts_begun(settlement.policy, lost_at - began_at)
+    attempts = attempts_possible(settlement.policy, lost_at - began_at)
     task = CancelTask(settlement=settlement, intent=intent, round=round_)
     calls = with_unreported((), task, attempts, _cancel_operation(known.calls), began_at)
     return tuple(call.model_copy(update={"verdict": LOST_WITH_ITS_WORKFLOW}) for call in calls)

@@ -53,7 +53,7 @@ class OrderSettlement:
         settlement continues as new when its history has become long.
 
         The saga runs in a task of its own. So Temporal's workflow cancellation reaches only this method, which turns
-        it into a request to the saga and never interrupts the compensation (design, step 8).
+        it into a request to the saga and never interrupts the compensation (docs/architecture.md#step-8).
         """
         saga = asyncio.create_task(self._settle())
         while not saga.done():
@@ -212,7 +212,10 @@ class OrderSettlement:
         return workflow.now() - accepted_at >= timedelta(seconds=self._settlement.policy.expire_after_s)
 
     def _on_workflow_cancellation(self) -> None:
-        """On a request to stop: void an order without a decision, retry an ABORTED one (design, step 8)."""
+        """On a request to stop: void an order without a decision, retry an ABORTED one.
+
+        See docs/architecture.md#step-8.
+        """
         reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
         request = OperatorRequest(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:

@@ -1,4 +1,4 @@
-"""Replays the histories of all open workflows of a running Temporal against this code. Reads only."""
+"""Replays the histories of all open workflows of a Temporal server with this code. It only reads."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,30 +18,28 @@ from workflows.runtime import workflow_runner
 WORKFLOWS: tuple[type, ...] = (OrderSettlement, BatchRetry, Reconciliation)
 """All workflow types of this project."""
 
-OPEN = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderSettlement', 'BatchRetry', 'Reconciliation')"
+OPEN_WORKFLOWS = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderSettlement', 'BatchRetry', 'Reconciliation')"
 PAGE_SIZE = 100
 _RPC = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What the replay of one open workflow showed."""
+class ReplayResult:
+    """Result of replaying one open workflow."""
 
     workflow_id: str
     run_id: str
     problem: str | None
-    """Why this code could not continue it; None: it could."""
+    """Why this code cannot continue the workflow; None if it can."""
 
 
 async def replay_open(
     client: Client, *, limit: int | None = None, runtime: Runtime | None = None
-) -> AsyncIterator[Replayed]:
-    """Yield the result of each open workflow, at most `limit`; one history is in memory at a time.
+) -> AsyncIterator[ReplayResult]:
+    """Yield the result for each open workflow, at most `limit`. Only one history is in memory at a time.
 
-    `runtime` is the SDK's, for its logs.
-
-    A workflow that ends or is deleted meanwhile is left out. Repeating it changes nothing: it only reads.
-    Call it within `calling_temporal`: the listing of workflows raises the client's own errors.
+    `runtime` is the SDK's runtime, which controls its logs. A workflow that is deleted in the meantime is left out.
+    Must be called within `calling_temporal`, because listing workflows raises the client's own errors.
     """
     replayer = Replayer(
         workflows=WORKFLOWS,
@@ -53,15 +51,15 @@ async def replay_open(
     async with replayer.workflow_replay_iterator(_histories(client, limit)) as results:
         async for result in results:
             failure = result.replay_failure
-            yield Replayed(
+            yield ReplayResult(
                 workflow_id=result.history.workflow_id,
                 run_id=result.history.run_id,
-                problem=None if failure is None else _in_words(failure),
+                problem=None if failure is None else _problem(failure),
             )
 
 
 async def _histories(client: Client, limit: int | None) -> AsyncIterator[WorkflowHistory]:
-    async for execution in client.list_workflows(OPEN, page_size=PAGE_SIZE, limit=limit, rpc_timeout=_RPC):
+    async for execution in client.list_workflows(OPEN_WORKFLOWS, page_size=PAGE_SIZE, limit=limit, rpc_timeout=_RPC):
         history = await _history(client, execution)
         if history is not None:
             yield history
@@ -76,9 +74,9 @@ async def _history(client: Client, execution: WorkflowExecution) -> WorkflowHist
         return None
 
 
-def _in_words(failure: Exception) -> str:
-    """Return one line that says why a workflow could not continue."""
+def _problem(failure: Exception) -> str:
+    """Return the reason why a workflow cannot continue, in one line."""
     message = " ".join(str(failure).split())
     if isinstance(failure, NondeterminismError):
-        return f"this code takes other steps than the history has: {message}"
+        return f"this code takes other steps than the history contains: {message}"
     return f"this code fails on the history: {message}"

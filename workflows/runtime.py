@@ -1,4 +1,4 @@
-"""How this project's workflows run: shared by worker, API, tests and replayer, so that they cannot differ."""
+"""Settings that worker, API, tests and replayer must share: task queues, data converter, sandbox, priorities."""
 
 from temporalio import workflow
 from temporalio.common import Priority
@@ -10,21 +10,21 @@ DATA_CONVERTER = pydantic_data_converter
 SETTLEMENT_TASK_QUEUE = "order-settlement"
 """Workflows and adjusts."""
 CANCEL_TASK_QUEUE = "order-settlement-cancels"
-"""Cancels, on slots of their own: those that hang must not keep an adjust from its 3 seconds, nor adjusts a cancel."""
+"""Cancels, on separate slots, so that slow cancels do not delay adjusts, and slow adjusts do not delay cancels."""
 LEDGER_TASK_QUEUE = "order-settlement-ledger"
-"""Ledger writes, on slots of their own: during a ledger outage they must not crowd out a compensation."""
+"""Ledger writes, on separate slots, so that a ledger outage does not delay a compensation."""
 RECONCILIATION_TASK_QUEUE = "order-settlement-reconciliation"
-"""Rounds of reconciliation, on few slots of their own: thousands of lost workflows must not crowd out a settlement."""
+"""Reconciliation, on a few separate slots, so that thousands of lost workflows do not delay settlements."""
 
 BATCH_TASK_QUEUE = "order-settlement-batches"
-"""Chunks of batches, on few slots of their own: they wait for settlements, and must not crowd out what those need."""
+"""Chunks of batches, on a few separate slots: they wait for settlements and must not take the settlements' slots."""
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """Return the sandbox, with the modules passed through that workflow and activities must share.
+    """Return the sandbox runner. It passes through the modules that workflows share with activities.
 
-    A class loaded once inside the sandbox and once outside is two classes; and loading pydantic models
-    anew for every workflow costs a third more CPU.
+    Otherwise each of their classes would exist twice, inside and outside the sandbox. Also, reloading the pydantic
+    models for each workflow costs a third more CPU.
     """
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -34,21 +34,21 @@ def workflow_runner() -> SandboxedWorkflowRunner:
 
 
 def fairness(company_id: int | None) -> Priority:
-    """Return the priority by which one company's backlog does not stand before another's.
+    """Return the priority whose fairness key is the company, so that one company's backlog does not delay others.
 
-    Orders without a company take their turn together. A server without fairness ignores it.
+    Orders without a company share one key. A server without fairness ignores it.
     """
     return Priority(fairness_key=None if company_id is None else str(company_id))
 
 
 HISTORY_EVENTS_MAX = 2_000
 HISTORY_BYTES_MAX = 1_000_000
-"""Size of a history from which on the workflow continues as new where it can: one more round of cancels and its ledger
-write fit in below a tenth of the server's limits (51,200 events, 50 MiB)."""
+"""From this history size on, the workflow continues as new at the next possible point. With one more round of cancels
+and its ledger write, it stays below a tenth of the server's limits (51,200 events, 50 MiB)."""
 
 
 def history_is_long() -> bool:
-    """Tell whether the history of this run has become long, by our own limits or the server's suggestion."""
+    """Return whether this run's history exceeds our limits, or the server suggests to continue as new."""
     info = workflow.info()
     return (
         info.is_continue_as_new_suggested()

@@ -1,4 +1,4 @@
-"""The one way a settlement's workflow is started, by whoever starts it and however often."""
+"""Starts the workflow of a settlement. Repeating the start is safe."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from workflows.runtime import SETTLEMENT_TASK_QUEUE, fairness
 from workflows.visibility import HOW_TO_ACT, search_attributes, static_summary
 
 DECISION_UPDATE_ID = "decision"
-"""One id for every caller: sixty who wait for the same decision are one Update in the history."""
+"""The same id for every caller, so that many callers waiting for the decision are one Update in the history."""
 
 
 def _options(
@@ -23,9 +23,9 @@ def _options(
     taken_up: TakeUp | None,
     reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
 ) -> dict[str, Any]:
-    """Return the options that keep a number to one workflow: a running one is joined, a closed one refused.
+    """Return start options that allow one workflow per requestUniqueNo: a running one is joined, a closed one rejected.
 
-    There is no execution or run timeout: time must never close a settlement that holds money.
+    There is no execution or run timeout, because a timeout would close a settlement while money is in doubt.
     """
     return {
         "id": workflow_id(settlement.adjust.requestUniqueNo),
@@ -43,16 +43,17 @@ def _options(
 def start_operation(
     settlement: SettlementInput, taken_up: TakeUp | None = None
 ) -> WithStartWorkflowOperation[OrderSettlement, Snapshot]:
-    """Return the start of the settlement's workflow, for use with an Update; repeating it starts no second one."""
+    """Return the start operation for update-with-start. Repeating it starts no second workflow."""
     return WithStartWorkflowOperation(OrderSettlement.run, **_options(settlement, taken_up))
 
 
 async def start_workflow(
     client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None
 ) -> WorkflowHandle[OrderSettlement, Snapshot]:
-    """Start the settlement's workflow and return its handle; repeating it joins the running one.
+    """Start the settlement's workflow and return its handle. Repeating it returns the running workflow.
 
-    Raises WorkflowAlreadyStartedError if it has closed. Call it within `calling_temporal`, as Temporal may not confirm.
+    Raises WorkflowAlreadyStartedError if it has closed. Must be called within `calling_temporal`, which translates
+    errors of Temporal.
     """
     return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
 
@@ -60,24 +61,23 @@ async def start_workflow(
 async def take_up(
     client: Client, settlement: SettlementInput, taken_up: TakeUp
 ) -> WorkflowHandle[OrderSettlement, Snapshot]:
-    """Start a workflow that goes on for one that was lost, or ended from outside; repeating it joins the running one.
+    """Start a workflow that continues a lost settlement. Repeating it returns the running workflow.
 
-    Only reconciliation does this: it has asked the lost workflow what it knew, which may be more than the ledger has.
-
-    Raises WorkflowAlreadyStartedError if the one before came to its end by itself. Call it within `calling_temporal`,
-    as Temporal may not confirm.
+    Only reconciliation does this, because it has read the lost workflow's snapshot, which may be newer than the
+    ledger's. Raises WorkflowAlreadyStartedError if the previous workflow completed normally. Must be called within
+    `calling_temporal`, which translates errors of Temporal.
     """
-    after_lost_ones = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-    return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up, after_lost_ones))
+    after_failure_only = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+    return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up, after_failure_only))
 
 
 def take_up_if_stale(settlement: SettlementInput, snapshot: Snapshot, now: datetime) -> TakeUp | None:
-    """Return what a start of an accepted settlement must carry, if none of its workflows has reported anything yet.
+    """Return the `taken_up` for the start of an accepted settlement that no workflow has reported yet.
 
-    None: it is young enough to be sent. A stale one may have had a workflow before, which Temporal has lost; so
-    a workflow that would have to be made for it now must not conclude that nothing was ever sent. One that
-    still waits in Temporal is joined, whatever the start carries; one that was ended from outside is left to
-    reconciliation.
+    Returns None before the order expires: the adjust may be sent. After that, an earlier workflow may have existed
+    that Temporal has lost. A new workflow must then not conclude that nothing was sent, so it begins with the
+    compensation. A running workflow is joined regardless of `taken_up`; a workflow that was ended from outside is left
+    to reconciliation.
     """
     if now < settlement.expires_at:
         return None

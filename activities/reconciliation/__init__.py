@@ -1,1 +1,1 @@
-"""Activities of a reconciliation round: compare ledger and Temporal, diagnose, repair."""
+"""Activities of reconciliation: compare ledger and Temporal, diagnose mismatches, repair them."""

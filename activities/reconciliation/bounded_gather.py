@@ -1,4 +1,4 @@
-"""Look at many settlements, a few at a time and not too fast, and give none the power to stop the others."""
+"""Examines many settlements with bounded concurrency and rate; a failure of one does not affect the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,45 +6,46 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from activities.heartbeats import heartbeats
-from activities.reconciliation.repair import Examined
+from activities.reconciliation.repair import ExamineResult
 from settlement import limits
 from settlement.reconciliation import ScanResult
 
 log = structlog.get_logger()
 
-Examine = Callable[[str], Awaitable[Examined]]
+ExamineSettlement = Callable[[str], Awaitable[ExamineResult]]
 
 
-async def bounded_gather(numbers: Sequence[str], examine: Examine) -> ScanResult:
-    """Examine settlements in order, until done or until the time for one part is over.
+async def bounded_gather(numbers: Sequence[str], examine: ExamineSettlement) -> ScanResult:
+    """Examine settlements in order until all are done or `RECONCILE_PAGE_BUDGET_S` has passed.
 
-    One that cannot be examined is counted and logged; the next round tries again. `checked` says how many were
-    begun: always the first ones, and always some.
+    Runs at most `RECONCILE_CONCURRENCY` at once and starts at most `RECONCILE_RATE_PER_S` per second. A settlement
+    whose examination fails is logged and counted as `failed`; the next round tries again. `checked` is the number of
+    settlements examined: always the first ones of `numbers`, and at least one batch.
     """
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + limits.RECONCILE_PAGE_BUDGET_S
     scanned = ScanResult()
     async with heartbeats(limits.RECONCILE_HEARTBEAT):
         for first in range(0, len(numbers), limits.RECONCILE_CONCURRENCY):
-            some = numbers[first : first + limits.RECONCILE_CONCURRENCY]
-            rest = asyncio.create_task(asyncio.sleep(len(some) / limits.RECONCILE_RATE_PER_S))
-            outcomes = await asyncio.gather(*(_guarded(number, examine) for number in some))
-            scanned = _plus(scanned, outcomes)
+            batch = numbers[first : first + limits.RECONCILE_CONCURRENCY]
+            rest = asyncio.create_task(asyncio.sleep(len(batch) / limits.RECONCILE_RATE_PER_S))
+            outcomes = await asyncio.gather(*(_examine_or_none(number, examine) for number in batch))
+            scanned = _add_outcomes(scanned, outcomes)
             await rest
             if loop.time() >= ends_at:
                 break
     return scanned
 
 
-async def _guarded(number: str, examine: Examine) -> Examined | None:
+async def _examine_or_none(number: str, examine: ExamineSettlement) -> ExamineResult | None:
     try:
         return await examine(number)
     except Exception:
-        log.exception("not examined", settlement=number)
+        log.exception("not examined; the next round will try again", settlement=number)
         return None
 
 
-def _plus(scanned: ScanResult, outcomes: Sequence[Examined | None]) -> ScanResult:
+def _add_outcomes(scanned: ScanResult, outcomes: Sequence[ExamineResult | None]) -> ScanResult:
     done = [each for each in outcomes if each is not None]
     return ScanResult(
         checked=scanned.checked + len(outcomes),

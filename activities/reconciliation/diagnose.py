@@ -1,4 +1,4 @@
-"""What does not fit between a settlement's row and its workflow, and what would put it right: pure functions."""
+"""Diagnoses a mismatch between a settlement's ledger row and its workflow, and selects a repair. Pure functions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,124 +11,124 @@ from settlement.states import END_STATES, State, decision_of
 
 
 class Repair(StrEnum):
-    """What reconciliation can do by itself."""
+    """A repair that reconciliation can do automatically."""
 
     TAKE_UP = "TAKE_UP"
-    """Begin the workflow anew, at its compensation."""
+    """Start a new workflow that begins with the compensation."""
     RECORD = "RECORD"
-    """Write what the workflow knows into the ledger."""
+    """Write the workflow's snapshot to the ledger."""
     WRITE_ROW = "WRITE_ROW"
-    """Write a row that the ledger lacks, from what the workflow was started with and knows."""
+    """Insert the missing ledger row, from the workflow's input and its snapshot."""
     NONE = "NONE"
-    """Nothing that would certainly be right: a person must look."""
+    """No repair is certainly correct: an operator must act."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """A settlement's newest workflow, as Temporal tells it without any worker."""
+    """The newest workflow execution of a settlement, as described by the Temporal server. It needs no worker."""
 
     run_id: str
     status: str
-    """Temporal's word for it, such as TERMINATED."""
+    """Temporal's workflow status, such as TERMINATED."""
     closed_at: datetime | None
-    """When it was closed, by itself or from outside; None: it is open."""
+    """When it closed, normally or from outside; None while it is open."""
     state: State | None
-    """Its own search attribute; None where it has none that is known."""
+    """The state in its search attribute; None if absent or unknown."""
     task_attempt: int
-    """Attempts so far of the workflow task that is due; 0: none is."""
+    """Attempts of the pending workflow task; 0 if there is none."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is open."""
         return self.closed_at is None
 
     @property
-    def came_to_its_end(self) -> bool:
-        """Whether it closed by itself, with a result."""
+    def completed(self) -> bool:
+        """Whether it completed with a result."""
         return self.status == "COMPLETED"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that does not fit, in plain words, and its cure."""
+    """A mismatch with a description, and its repair."""
 
     kind: FindingKind
     detail: str
-    cure: Repair
+    repair: Repair
 
 
-def diagnose(known: SettlementSummary | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
-    """Compare a settlement's row with its workflow; None: they agree, or it is too early to tell."""
-    if known is None:
+def diagnose(row: SettlementSummary | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
+    """Compare a settlement's row with its workflow. Return None if they agree, or if it is too early to judge."""
+    if row is None:
         return _without_row(execution)
-    if (conflict := _conflict(known, execution)) is not None:
+    if (conflict := _conflict(row, execution)) is not None:
         return conflict
-    if known.state in END_STATES:
-        return _after_the_end(known, execution, now)
-    if now - known.updated_at < timedelta(seconds=limits.RECONCILE_UNTOUCHED_S):
+    if row.state in END_STATES:
+        return _with_ended_row(row, execution, now)
+    if now - row.updated_at < timedelta(seconds=limits.RECONCILE_UNCHANGED_S):
         return None
     if execution is None:
-        return _without_workflow(known, now)
-    return _with_open_workflow(known, execution, now) if execution.is_open else _with_closed_workflow(execution)
+        return _without_workflow(row, now)
+    return _with_open_workflow(row, execution, now) if execution.is_open else _with_closed_workflow(execution)
 
 
-def may_be_ahead(known: SettlementSummary, now: datetime) -> bool:
-    """Tell whether a row that has ended is old enough for its workflow to have closed."""
-    return known.state in END_STATES and now - known.updated_at >= timedelta(seconds=limits.RECONCILE_BEHIND_S)
+def may_be_ahead(row: SettlementSummary, now: datetime) -> bool:
+    """Return whether a row has been in an end state long enough for its workflow to have closed."""
+    return row.state in END_STATES and now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
 
 
 def _without_row(execution: Execution | None) -> Diagnosis | None:
     if execution is None:
         return None
-    detail = f"Temporal has a workflow of it ({execution.status}), the ledger has no such settlement"
+    detail = f"Temporal has a workflow for it ({execution.status}), but the ledger has no such settlement"
     return Diagnosis(FindingKind.LEDGER_MISSING, detail, Repair.WRITE_ROW)
 
 
-def _conflict(known: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
+def _conflict(row: SettlementSummary, execution: Execution | None) -> Diagnosis | None:
     if execution is None or execution.state is None:
         return None
-    own, ledgers = decision_of(execution.state), decision_of(known.state)
-    if own is None or ledgers is None or own is ledgers:
+    in_ledger, in_workflow = decision_of(row.state), decision_of(execution.state)
+    if in_workflow is None or in_ledger is None or in_workflow is in_ledger:
         return None
-    detail = conflict_detail(known.state, execution.state)
+    detail = conflict_detail(row.state, execution.state)
     return Diagnosis(FindingKind.DECISION_CONFLICT, detail, Repair.NONE)
 
 
-def _after_the_end(known: SettlementSummary, execution: Execution | None, now: datetime) -> Diagnosis | None:
-    if execution is None or not execution.is_open or not may_be_ahead(known, now):
+def _with_ended_row(row: SettlementSummary, execution: Execution | None, now: datetime) -> Diagnosis | None:
+    if execution is None or not execution.is_open or not may_be_ahead(row, now):
         return None
     detail = (
-        f"the ledger has its end, {known.state}, since {known.updated_at.isoformat()}; its workflow is still open "
-        f"and says {execution.state}. It is never closed by force: see what it still does"
+        f"it ended in the ledger ({row.state}) at {row.updated_at.isoformat()}, but its workflow is still open "
+        f"with state {execution.state}. Reconciliation never closes a workflow: find out what the workflow waits for"
     )
     return Diagnosis(FindingKind.LEDGER_AHEAD, detail, Repair.NONE)
 
 
-def _without_workflow(known: SettlementSummary, now: datetime) -> Diagnosis | None:
-    # A younger one may still be started by its POST, and must not lose that race.
-    if now < known.expires_at + timedelta(seconds=limits.RECONCILE_START_SLACK_S):
+def _without_workflow(row: SettlementSummary, now: datetime) -> Diagnosis | None:
+    # Before that time its POST may still start the workflow, and must not compete with a take-up.
+    if now < row.expires_at + timedelta(seconds=limits.RECONCILE_START_SLACK_S):
         return None
-    detail = f"the ledger has it {known.state}; Temporal knows no workflow of it"
+    detail = f"its state in the ledger is {row.state}, but Temporal has no workflow for it"
     return Diagnosis(FindingKind.WORKFLOW_MISSING, detail, Repair.TAKE_UP)
 
 
 def _with_closed_workflow(execution: Execution) -> Diagnosis:
-    if execution.came_to_its_end:
-        detail = "its workflow came to its end, of which the ledger has not heard"
+    if execution.completed:
+        detail = "its workflow completed, but the ledger did not receive the end"
         return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
     detail = f"its workflow was ended from outside ({execution.status})"
     return Diagnosis(FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, detail, Repair.TAKE_UP)
 
 
-def _with_open_workflow(known: SettlementSummary, execution: Execution, now: datetime) -> Diagnosis | None:
+def _with_open_workflow(row: SettlementSummary, execution: Execution, now: datetime) -> Diagnosis | None:
     if execution.task_attempt >= limits.RECONCILE_STUCK_ATTEMPTS:
         detail = (
-            f"its workflow task has failed {execution.task_attempt - 1} times: the worker's code does not fit its "
-            "history, or has a fault"
+            f"its workflow task has failed {execution.task_attempt - 1} times: the worker's code does not match its "
+            "history, or has a bug"
         )
         return Diagnosis(FindingKind.WORKFLOW_STUCK, detail, Repair.NONE)
-    late = now - known.updated_at >= timedelta(seconds=limits.RECONCILE_BEHIND_S)
-    if late and execution.state is not None and execution.state is not known.state:
-        detail = f"the ledger has it {known.state}, its workflow says {execution.state}"
+    is_overdue = now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
+    if is_overdue and execution.state is not None and execution.state is not row.state:
+        detail = f"its state in the ledger is {row.state}, but in its workflow {execution.state}"
         return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
     return None

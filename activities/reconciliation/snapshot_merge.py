@@ -1,4 +1,4 @@
-"""Two records of one settlement, the ledger's and its workflow's: which of them to go by. Pure functions."""
+"""Merges two snapshots of one settlement, the ledger's and the workflow's. Pure functions."""
 
 from typing import TypeVar
 
@@ -10,57 +10,61 @@ T = TypeVar("T")
 
 
 class NotRepairedError(Exception):
-    """It was left as it is; the message says why, in plain words, for the finding."""
+    """A mismatch was not repaired. The message says why, for the finding."""
 
 
-def newest(known: Snapshot, own: Snapshot | None) -> Snapshot:
-    """Return the newer of the ledger's snapshot and the workflow's own, with the higher of their versions.
+def newer_snapshot(in_ledger: Snapshot, in_workflow: Snapshot | None) -> Snapshot:
+    """Return the newer of two snapshots, the ledger's and the workflow's, with the higher of both versions.
 
-    One that knows the decision is the newer one, whatever the versions: a decision that was given never changes.
+    A snapshot with a decision is newer than one without, regardless of the versions, because a decision never changes.
 
-    Raises NotRepairedError for two decisions: two Temporals have worked on it, or one was set back.
+    Raises:
+        NotRepairedError: the snapshots have opposite decisions. Two Temporal clusters have processed the settlement,
+            or the data of one was restored. The money may be in the wrong place; an operator must act.
     """
-    if own is None:
-        return known
-    if known.decision and own.decision and known.decision is not own.decision:
+    if in_workflow is None:
+        return in_ledger
+    if in_ledger.decision and in_workflow.decision and in_ledger.decision is not in_workflow.decision:
         message = (
-            f"the ledger has the decision {known.decision}, its workflow {own.decision}: two Temporals have worked on "
-            "it, or one was set back. Compare the broker's books and what the platform was told"
+            f"the ledger has the decision {in_ledger.decision}, but the workflow has {in_workflow.decision}: two "
+            "Temporal clusters have processed it, or Temporal's data was restored from a backup. Compare the broker's "
+            "books with the decision that the platform received"
         )
         raise NotRepairedError(message)
-    newer = max(known, own, key=lambda each: (each.decision is not None, each.version))
-    return newer.model_copy(update={"version": max(known.version, own.version)})
+    newer = max(in_ledger, in_workflow, key=lambda each: (each.decision is not None, each.version))
+    return newer.model_copy(update={"version": max(in_ledger.version, in_workflow.version)})
 
 
-def above(known: Snapshot, own: Snapshot) -> Snapshot:
-    """Return the workflow's snapshot under a version that the ledger takes, with what only the ledger has kept.
+def with_higher_version(in_ledger: Snapshot, in_workflow: Snapshot) -> Snapshot:
+    """Return the workflow's snapshot with a version above the ledger's, so that the ledger records it.
 
-    Where Temporal was set back, the workflow counts anew from there, below what the ledger has.
+    If Temporal's data was restored from a backup, the workflow's version can be lower than the ledger's. Then audit
+    entries that only the ledger has are added.
     """
-    if own.version > known.version:
-        return own
-    return own.model_copy(
+    if in_workflow.version > in_ledger.version:
+        return in_workflow
+    return in_workflow.model_copy(
         update={
-            "version": known.version + 1,
-            "calls": _both(known.calls, own.calls),
-            "actions": _both(known.actions, own.actions),
-            "state_changes": _both(known.state_changes, own.state_changes),
-            "cancel_intents": own.cancel_intents or known.cancel_intents,
-            "left_out": known.left_out,
+            "version": in_ledger.version + 1,
+            "calls": _union(in_ledger.calls, in_workflow.calls),
+            "actions": _union(in_ledger.actions, in_workflow.actions),
+            "state_changes": _union(in_ledger.state_changes, in_workflow.state_changes),
+            "cancel_intents": in_workflow.cancel_intents or in_ledger.cancel_intents,
+            "left_out": in_ledger.left_out,
         }
     )
 
 
-def ledger_is_enough(known: Snapshot, execution: Execution | None) -> bool:
-    """Tell whether the ledger's snapshot is enough to go on from, when the lost workflow does not answer.
+def can_continue_from_ledger(in_ledger: Snapshot, execution: Execution | None) -> bool:
+    """Return whether a new workflow can continue from the ledger's snapshot if the lost workflow does not answer.
 
-    It is if Temporal has nothing of it left, or if it had not come to a decision that the ledger does not have.
+    It can if Temporal has no workflow, or if the lost workflow had no decision that the ledger lacks.
     """
     if execution is None:
         return True
     state = execution.state
-    return state is not None and state not in END_STATES and decision_of(state) is known.decision
+    return state is not None and state not in END_STATES and decision_of(state) is in_ledger.decision
 
 
-def _both(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...]:
+def _union(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...]:
     return (*first, *(each for each in second if each not in first))

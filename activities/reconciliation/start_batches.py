@@ -1,4 +1,4 @@
-"""Starts the workflows of running batches that have none."""
+"""The activity that starts the workflows of RUNNING batches without one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,11 +18,11 @@ from settlement.reconciliation import ScanResult, ScanTask
 log = structlog.get_logger()
 
 StartBatch = Callable[[Client, Batch], Awaitable[object]]
-"""Starts a batch's workflow, or joins the one that runs; activities do not import workflows."""
+"""Starts a batch's workflow, or returns the running one. Passed in, because activities must not import workflows."""
 
 
 class StartBatches:
-    """Declares the activity, and holds the client and the record of batches."""
+    """The activity `start_batches`, with its Temporal client and the record of batches."""
 
     def __init__(self, temporal: Client, batches: Batches, reconciler: Reconciler, start_batch: StartBatch) -> None:
         self._temporal = temporal
@@ -32,22 +32,22 @@ class StartBatches:
 
     @activity.defn(name="start_batches")
     async def start_batches(self, task: ScanTask) -> ScanResult:
-        """Start the workflow of each batch that the ledger has as RUNNING, unless it runs: at most 50, oldest first.
+        """Start the workflow of each RUNNING batch, unless it is running: at most 50 batches, oldest first.
 
-        The API starts a batch when it is begun. This starts it if that failed, or if the API was killed before it, or
-        if the workflow was terminated. Repeating it is safe: a workflow that runs is joined. A batch whose start fails
-        is counted in `failed` and does not affect the others.
+        Usually the API starts the workflow when it creates the batch. This activity starts it if that failed, if the
+        API was killed before, or if the workflow was terminated. Repeating it is safe: a running workflow is joined. A
+        batch whose start fails is counted in `failed` and does not affect the others.
 
-        Raises ApplicationError WRONG_TEMPORAL where the ledger belongs to another Temporal, and any error of the
-        ledger: then no batch was started.
+        Raises ApplicationError WRONG_TEMPORAL if the ledger is bound to another Temporal namespace, and any error of
+        the ledger; then no batch was started.
         """
-        await self._reconciler.begin(task)
+        await self._reconciler.check_temporal_identity(task)
         running = await self._batches.running(limits.RECONCILE_BATCHES_MAX)
         started = await asyncio.gather(*(self._start(batch) for batch in running))
         return ScanResult(checked=len(running), failed=started.count(False))
 
     async def _start(self, batch: Batch) -> bool:
-        """Start one batch; return whether its workflow runs, or came to its end after the ledger was read."""
+        """Start one batch; return whether its workflow is running, or has completed since the ledger was read."""
         try:
             async with calling_temporal(limits.RECONCILE_RPC_S):
                 await self._start_batch(self._temporal, batch)

@@ -1,4 +1,4 @@
-"""What Temporal knows of the settlements' workflows: asked with bounded patience, nothing is changed by it."""
+"""Reads the settlements' workflows from Temporal, with timeouts. Changes nothing."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ from activities.reconciliation.diagnose import Execution
 from activities.temporal_calls import TemporalArgumentError, TemporalCallError, TemporalNotFoundError, calling_temporal
 from contract.fields import is_unique_no
 from settlement import limits
-from settlement.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, number_of, workflow_id
+from settlement.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, request_unique_no_of, workflow_id
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
 from settlement.states import State
@@ -35,22 +35,22 @@ _RPC = timedelta(seconds=limits.RECONCILE_RPC_S)
 
 @dataclass(frozen=True)
 class WorkflowPage:
-    """One page of settlements that have a workflow in Temporal."""
+    """The requestUniqueNos of one page of workflows in Temporal's list."""
 
-    open_ones: frozenset[str]
+    running: frozenset[str]
     closed: frozenset[str]
-    """Of which a workflow has closed; a later one of theirs may be open."""
+    """Settlements with a closed workflow. A newer workflow of the same settlement may be open."""
     after: str | None
 
 
 class SettlementWorkflows:
-    """Holds the way to Temporal. Methods raise TemporalCallError when it is out of reach."""
+    """Reads workflows with a Temporal client. Methods raise TemporalCallError if Temporal cannot be reached."""
 
     def __init__(self, temporal: Client) -> None:
         self._temporal = temporal
 
     async def execution(self, number: str) -> Execution | None:
-        """Return a settlement's newest workflow; None: Temporal knows none."""
+        """Return a settlement's newest workflow; None if Temporal has none."""
         try:
             async with calling_temporal():
                 found = await self._temporal.get_workflow_handle(workflow_id(number)).describe(rpc_timeout=_RPC)
@@ -59,18 +59,18 @@ class SettlementWorkflows:
         return _to_execution(found)
 
     async def snapshot(self, number: str, execution: Execution) -> Snapshot | None:
-        """Return what a workflow knows, or knew when it was ended; None: it does not answer.
+        """Return the last snapshot of a workflow, open or closed; None if it does not answer.
 
-        One that came to its end has left it as its result. Any other is asked, for which a worker must run.
+        A completed workflow returns its last snapshot as its result. Any other is queried, which needs a worker.
         """
         handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id, result_type=Snapshot)
         try:
             async with calling_temporal():
-                if execution.came_to_its_end:
+                if execution.completed:
                     ended: Snapshot = await handle.result(follow_runs=False, rpc_timeout=_RPC)
                     return ended
-                patience = timedelta(seconds=limits.RECONCILE_QUERY_S)
-                answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=patience)
+                timeout = timedelta(seconds=limits.RECONCILE_QUERY_S)
+                answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=timeout)
         except (
             TemporalCallError,
             WorkflowFailureError,
@@ -78,12 +78,12 @@ class SettlementWorkflows:
             WorkflowQueryRejectedError,
             ValidationError,
         ) as error:
-            log.warning("a workflow did not say what it knows", settlement=number, error=type(error).__name__)
+            log.warning("the snapshot of a workflow cannot be read", settlement=number, error=type(error).__name__)
             return None
         return answer
 
     async def start_of(self, number: str, execution: Execution) -> SettlementStart | None:
-        """Return what a workflow was started with, from its history; None: that cannot be read."""
+        """Return a workflow's input from its history; None if it cannot be read."""
         handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id)
         async with calling_temporal():
             first = await anext(handle.fetch_history_events(page_size=1, rpc_timeout=_RPC), None)
@@ -93,14 +93,14 @@ class SettlementWorkflows:
         try:
             (start,) = await self._temporal.data_converter.decode(given, [SettlementStart])
         except (ValueError, RuntimeError) as error:
-            log.warning("a workflow's start cannot be read", settlement=number, error=type(error).__name__)
+            log.warning("the input of a workflow cannot be read", settlement=number, error=type(error).__name__)
             return None
         return start if isinstance(start, SettlementStart) else None
 
     async def page(self, size: int, closed_since: datetime, after: str | None) -> WorkflowPage:
-        """List settlements that have a workflow which is open, or has closed since, from where a page ended.
+        """Return one page of settlements with a workflow that is open or closed after `closed_since`.
 
-        A place that Temporal does not know any more is the beginning.
+        `after` is the cursor of the previous page. If Temporal rejects it, the list starts from the beginning.
         """
         try:
             return await self._page(size, closed_since, _token(after))
@@ -120,7 +120,7 @@ class SettlementWorkflows:
         found = pages.current_page or ()
         following = pages.next_page_token
         return WorkflowPage(
-            open_ones=_numbers(found, is_open=True),
+            running=_numbers(found, is_open=True),
             closed=_numbers(found, is_open=False),
             after=base64.urlsafe_b64encode(following).decode() if following else None,
         )
@@ -138,7 +138,7 @@ def _to_execution(found: WorkflowExecutionDescription) -> Execution:
 
 
 def _numbers(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[str]:
-    numbers = (number_of(each.id) for each in found if (each.close_time is None) is is_open)
+    numbers = (request_unique_no_of(each.id) for each in found if (each.close_time is None) is is_open)
     return frozenset(number for number in numbers if number is not None and is_unique_no(number))
 
 

@@ -123,7 +123,7 @@ async def post_batch_retry(
     the next round of reconciliation starts the batch.
     """
     try:
-        begun = await services.batches.begin(body, caller.owner, datetime.now(UTC), key=idempotency_key)
+        begun = await services.batches.create(body, caller.owner, datetime.now(UTC), key=idempotency_key)
     except SelectionChangedError as changed:
         raise ProblemError(ErrorCode.SELECTION_CHANGED, _changed(changed, body)) from changed
     except KeyReusedError as reused:

@@ -27,7 +27,7 @@ from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.ids import workflow_id
-from settlement.operator_rules import ResolveRequest, RetryRequest, request_of
+from settlement.operator_rules import ResolveRequest, RetryRequest, operator_request
 from settlement.snapshot import ActionKind, OperatorRequest, Snapshot
 from settlement.states import END_STATES, State
 from settlement.tasks import UpdateResult
@@ -71,7 +71,7 @@ async def post_cancel_adjust_retry(
     Repeating the request after the settlement has left ABORTED does nothing and returns its current state.
     """
     response.headers["Location"] = location(number)
-    return await _perform_once(services, number, "retry_cancel_adjust", request_of(caller.owner, body), response)
+    return await _perform_once(services, number, "retry_cancel_adjust", operator_request(caller.owner, body), response)
 
 
 @router.post(
@@ -86,7 +86,7 @@ async def post_resolution(
 
     Repeating the request does nothing and returns the current state.
     """
-    return await _perform_once(services, number, "resolve", request_of(caller.owner, body), response)
+    return await _perform_once(services, number, "resolve", operator_request(caller.owner, body), response)
 
 
 async def _perform_once(
@@ -95,7 +95,7 @@ async def _perform_once(
     found = await find_or_404(services, number)
     if not _is_performed(found.snapshot, update, body):
         return await _perform(services, found, update, body)
-    response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Idempotent-ReplayResult"] = "true"
     return resource(services, found.settlement, found.snapshot)
 
 

@@ -1,4 +1,4 @@
-"""Every statement that reads, changes or deletes rows, in one table (`QUERIES`) whose plans a test checks."""
+"""All statements that read, change or delete rows of the ledger, registered in `QUERIES`. A test checks their plans."""
 
 from ledger.queries import batch_retry as batches
 from ledger.queries import keys as api_keys

@@ -1,4 +1,4 @@
-"""Queries on settlements, their calls, acts and state changes."""
+"""Queries on settlements, their external calls, operator actions and state changes."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
@@ -22,19 +22,19 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.filters import SettlementFilter, residual
-from ledger.queries.table import listed
+from ledger.filters import SettlementFilter, unindexed
+from ledger.queries.table import registered
 from ledger.schema import OPEN
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from settlement.calls import Rule
 from settlement.exposure import AGE_LIMITS_S, Age, ExposureBy
 from settlement.states import END_STATES, CancelResult, State
 
-Place = tuple[datetime, str]
-"""Where a page ended: moment of acceptance and number."""
+PageEnd = tuple[datetime, str]
+"""Cursor of a page: acceptance time and requestUniqueNo of its last settlement."""
 
-_AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
-_SOUGHT: dict[str, Any] = {
+_SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_SAMPLE_VALUES: dict[str, Any] = {
     "request_unique_no": "N-17",
     "order_id": 17,
     "user_name": "rare",
@@ -42,149 +42,165 @@ _SOUGHT: dict[str, Any] = {
     "currency": "ISK",
     "cancel_result": CancelResult.REVERSED,
     "cause": Rule.HTTP_STATUS,
-    "accepted_from": _AT + timedelta(seconds=100),
-    "accepted_before": _AT + timedelta(seconds=200),
+    "accepted_from": _SAMPLE_TIME + timedelta(seconds=100),
+    "accepted_before": _SAMPLE_TIME + timedelta(seconds=200),
 }
-"""For every part of a filter but the state, a value to look for."""
+"""A sample value for every filter except the state."""
 
 
-def _filters() -> Iterator[SettlementFilter]:
-    """Yield every combination of the parts of a filter, also with states that are open or have ended."""
+def _sample_filters() -> Iterator[SettlementFilter]:
+    """Yield every combination of filters, each without a state, with open states and with an end state."""
     names = [each.name for each in fields(SettlementFilter) if each.name != "state"]
     chosen = chain.from_iterable(combinations(names, count) for count in range(len(names) + 1))
     for parts in chosen:
-        sought = {name: _SOUGHT[name] for name in parts}
+        sought = {name: _SAMPLE_VALUES[name] for name in parts}
         for state in (None, State.ABORTED, State.CANCELLING, State.SETTLED):
             yield SettlementFilter(**sought, state=state)
 
 
-@listed(more=((where, after, 51) for where in _filters() for after in (None, (_AT + timedelta(hours=1), "N-1"))))
-def page(where: SettlementFilter, after: Place | None, limit: int) -> Select[Any]:
-    """Return the settlements that a filter means, newest first, from behind `after`."""
-    by = settlements.c
-    query = select(settlements).order_by(by.accepted_at.desc(), by.request_unique_no.desc()).where(*where.conditions())
+@registered(
+    more=(
+        (where, after, 51)
+        for where in _sample_filters()
+        for after in (None, (_SAMPLE_TIME + timedelta(hours=1), "N-1"))
+    )
+)
+def page(where: SettlementFilter, after: PageEnd | None, limit: int) -> Select[Any]:
+    """Return the settlements that match a filter, newest first, after the cursor `after`."""
+    columns = settlements.c
+    query = (
+        select(settlements)
+        .order_by(columns.accepted_at.desc(), columns.request_unique_no.desc())
+        .where(*where.conditions())
+    )
     if after is not None:
-        # One comparison of pairs: taken apart with OR, no index would lead straight to a deep page.
-        query = query.where(tuple_(by.accepted_at, by.request_unique_no) < after)
+        # A row-value comparison: with OR instead, no index could be used to seek to a deep page.
+        query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) < after)
     return query.limit(limit)
 
 
-@listed(("N-1",))
+@registered(("N-1",))
 def settlement(number: str) -> Select[Any]:
     """Return one settlement."""
     return select(settlements).where(settlements.c.request_unique_no == number)
 
 
-@listed(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_actions, state_changes)))
-def parts(table: Table, numbers: Sequence[str]) -> Select[Any]:
-    """Return the rows of settlements in a table of calls, acts or state changes, in order."""
-    by = table.c
-    return select(table).where(by.settlement_no.in_(numbers)).order_by(by.settlement_no, by.position)
+@registered(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_actions, state_changes)))
+def audit_rows(table: Table, numbers: Sequence[str]) -> Select[Any]:
+    """Return the rows of settlements in one table of the audit, in order of position."""
+    columns = table.c
+    return select(table).where(columns.settlement_no.in_(numbers)).order_by(columns.settlement_no, columns.position)
 
 
-@listed(())
+@registered(())
 def check() -> Select[Any]:
-    """Read nothing, by the primary key: the answer tells that the database answers and has the ledger's tables."""
+    """Return no row. It succeeds only if the database answers and has the ledger's tables."""
     return select(settlements.c.version).where(settlements.c.request_unique_no == "")
 
 
-@listed(("N-1", "PROCEED"))
-def other_decision(number: str, decision: str | None) -> Select[Any]:
-    """Return decision and state of a settlement whose decision is another than this one; None: none is another."""
-    by = settlements.c
-    differs = by.decision != literal(decision, String)
-    return select(by.decision, by.state).where(by.request_unique_no == number, differs)
+@registered(("N-1", "PROCEED"))
+def conflicting_decision(number: str, decision: str | None) -> Select[Any]:
+    """Return decision and state of a settlement if its decision differs from this one; else no row."""
+    columns = settlements.c
+    differs = columns.decision != literal(decision, String)
+    return select(columns.decision, columns.state).where(columns.request_unique_no == number, differs)
 
 
-@listed(("N-1", settlements.c.version < 3, {"reason": ""}))  # noqa: PLR2004 - any version
+@registered(("N-1", settlements.c.version < 3, {"reason": ""}))  # noqa: PLR2004 - any version
 def record(number: str, newer: ColumnElement[bool], values: dict[str, Any]) -> Update:
-    """Write a snapshot of a settlement if it is newer than what is there, as a condition says."""
-    by = settlements.c
-    return update(settlements).where(by.request_unique_no == number, newer).values(values).returning(by.version)
+    """Update a settlement with a snapshot if the condition `newer` holds."""
+    columns = settlements.c
+    return (
+        update(settlements).where(columns.request_unique_no == number, newer).values(values).returning(columns.version)
+    )
 
 
-@listed((["N-1", "N-2"],))
+@registered((["N-1", "N-2"],))
 def versions(numbers: Sequence[str]) -> Select[Any]:
     """Return number and version of settlements."""
-    by = settlements.c
-    return select(by.request_unique_no, by.version).where(by.request_unique_no.in_(numbers))
+    columns = settlements.c
+    return select(columns.request_unique_no, columns.version).where(columns.request_unique_no.in_(numbers))
 
 
-@listed(("N-1", 2))
+@registered(("N-1", 2))
 def version_since(number: str, since_version: int) -> Select[Any]:
     """Return the version of a settlement if it is at least this one."""
-    by = settlements.c
-    return select(by.version).where(by.request_unique_no == number, by.version >= since_version)
+    columns = settlements.c
+    return select(columns.version).where(columns.request_unique_no == number, columns.version >= since_version)
 
 
-@listed(("N-1",))
+@registered(("N-1",))
 def last_change(number: str) -> Select[Any]:
-    """Return when a settlement was accepted and its state."""
-    by = settlements.c
-    return select(by.accepted_at, by.state).where(by.request_unique_no == number)
+    """Return the acceptance time and the state of a settlement."""
+    columns = settlements.c
+    return select(columns.accepted_at, columns.state).where(columns.request_unique_no == number)
 
 
-@listed(("N-1", -1, 500), ("N-1", 3, 500))
+@registered(("N-1", -1, 500), ("N-1", 3, 500))
 def changes(number: str, after: int, limit: int) -> Select[Any]:
-    """Return the state changes of a settlement behind a position, in order."""
-    by = state_changes.c
-    query = select(state_changes).where(by.settlement_no == number, by.position > after)
-    return query.order_by(by.position).limit(limit)
+    """Return the state changes of a settlement with a position above `after`, in order."""
+    columns = state_changes.c
+    query = select(state_changes).where(columns.settlement_no == number, columns.position > after)
+    return query.order_by(columns.position).limit(limit)
 
 
-_STANDING = tuple(
+_SUMMARY_COLUMNS = tuple(
     settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
 )
 
 
-@listed((_AT, None, 100), (_AT, (_AT, "N-1"), 100))
-def open_summaries(untouched_since: datetime, after: Place | None, limit: int) -> Select[Any]:
-    """Return where settlements stand that have not ended and were not written to since, oldest first."""
-    by = settlements.c
-    query = select(*_STANDING).where(OPEN, by.updated_at < untouched_since)
+@registered((_SAMPLE_TIME, None, 100), (_SAMPLE_TIME, (_SAMPLE_TIME, "N-1"), 100))
+def open_summaries(unchanged_since: datetime, after: PageEnd | None, limit: int) -> Select[Any]:
+    """Return summaries of open settlements that were last written before `unchanged_since`, oldest first."""
+    columns = settlements.c
+    query = select(*_SUMMARY_COLUMNS).where(OPEN, columns.updated_at < unchanged_since)
     if after is not None:
-        query = query.where(tuple_(by.accepted_at, by.request_unique_no) > after)
-    return query.order_by(by.accepted_at, by.request_unique_no).limit(limit)
+        query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) > after)
+    return query.order_by(columns.accepted_at, columns.request_unique_no).limit(limit)
 
 
-@listed((["N-1", "N-2"],))
-def standings(numbers: Collection[str]) -> Select[Any]:
-    """Return where these settlements stand."""
-    return select(*_STANDING).where(settlements.c.request_unique_no.in_(numbers))
+@registered((["N-1", "N-2"],))
+def summaries(numbers: Collection[str]) -> Select[Any]:
+    """Return summaries of these settlements."""
+    return select(*_SUMMARY_COLUMNS).where(settlements.c.request_unique_no.in_(numbers))
 
 
-@listed(())
+@registered(())
 def open_by_state() -> Select[Any]:
-    """Count the settlements that have not ended, by state."""
-    by = settlements.c
+    """Count the open settlements by state."""
+    columns = settlements.c
     not_ended = [state.value for state in State if state not in END_STATES]
-    return select(by.state, func.count()).where(by.state.in_(not_ended)).group_by(by.state)
+    return select(columns.state, func.count()).where(columns.state.in_(not_ended)).group_by(columns.state)
 
 
-@listed(())
+@registered(())
 def oldest_cancelling() -> Select[Any]:
-    """Return when the oldest settlement that is CANCELLING was accepted."""
+    """Return the acceptance time of the oldest CANCELLING settlement."""
     return select(func.min(settlements.c.accepted_at)).where(settlements.c.state == State.CANCELLING.value)
 
 
-@listed(())
+@registered(())
 def in_doubt() -> Select[Any]:
-    """Count and sum up, without signs, the settlements in doubt by currency."""
-    by = settlements.c
-    amount = func.sum(func.abs(cast(by.amount, Float))).label("amount")
-    return select(by.currency, func.count().label("count_"), amount).where(by.in_doubt).group_by(residual(by.currency))
+    """Count the settlements in doubt and sum their absolute amounts, by currency."""
+    columns = settlements.c
+    amount = func.sum(func.abs(cast(columns.amount, Float))).label("amount")
+    return (
+        select(columns.currency, func.count().label("row_count"), amount)
+        .where(columns.in_doubt)
+        .group_by(unindexed(columns.currency))
+    )
 
 
-@listed(*((_AT, each) for each in ExposureBy))
+@registered(*((_SAMPLE_TIME, each) for each in ExposureBy))
 def exposure(as_of: datetime, lines_by: ExposureBy) -> Select[Any]:
-    """Count the settlements in doubt by currency, company, state, age or cause, and amount, with the oldest."""
-    by = settlements.c
+    """Count the settlements in doubt by currency, company, state, amount, and age or cause, with oldest acceptance."""
+    columns = settlements.c
     limits = [
-        (by.accepted_at > as_of - timedelta(seconds=limit_s), age.value)
+        (columns.accepted_at > as_of - timedelta(seconds=limit_s), age.value)
         for age, limit_s in AGE_LIMITS_S.items()
         if age is not Age.OLDER
     ]
-    part = by.last_rule if lines_by is ExposureBy.CAUSE else case(*limits, else_=Age.OLDER.value)
-    told = (by.currency, by.company_id, by.state, part.label("part"), by.amount)
-    counted = select(*told, func.count().label("many"), func.min(by.accepted_at).label("oldest"))
-    return counted.where(by.in_doubt).group_by(*told)
+    part = columns.last_rule if lines_by is ExposureBy.CAUSE else case(*limits, else_=Age.OLDER.value)
+    group_columns = (columns.currency, columns.company_id, columns.state, part.label("part"), columns.amount)
+    counted = select(*group_columns, func.count().label("row_count"), func.min(columns.accepted_at).label("oldest"))
+    return counted.where(columns.in_doubt).group_by(*group_columns)

@@ -1,8 +1,8 @@
-"""The table of queries: every statement that reads, changes or deletes rows of the ledger's database, by name.
+"""Registry of all statements that read, change or delete rows of the ledger's database.
 
-A function that builds such a statement is decorated with `listed` and gives samples of its arguments. A test asks both
-databases how they would execute every sample, and fails on one that reads all rows of a table that grows. Another test
-fails on a statement that is built anywhere else.
+A function that builds such a statement is decorated with `registered` and gives samples of its arguments. A test
+checks the query plan of every sample on both databases, and fails if it reads all rows of a table that grows. Another
+test fails if a statement is built outside this registry.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,23 +20,23 @@ Sample = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class QueryEntry:
-    """One query of the table: what builds it, and samples of what it is built with."""
+    """One registered query: the function that builds it, and samples of its arguments."""
 
     build: Callable[..., Statement]
     samples: tuple[Sample, ...]
 
 
 QUERIES: dict[str, QueryEntry] = {}
-"""Every query of the product, by module and function."""
+"""All queries by `module.function`."""
 
 
-def listed(*samples: Sample, more: Iterable[Sample] = ()) -> Callable[[Callable[P, S]], Callable[P, S]]:
-    """Enter a function that builds a query into the table, with at least one sample of its positional arguments."""
+def registered(*samples: Sample, more: Iterable[Sample] = ()) -> Callable[[Callable[P, S]], Callable[P, S]]:
+    """Register a function that builds a query, with at least one sample of its positional arguments."""
 
-    def enter(build: Callable[P, S]) -> Callable[P, S]:
-        given = (*samples, *more)
-        assert given, "a query needs a sample of its arguments"  # noqa: S101 - a fault of the programmer
-        QUERIES[f"{build.__module__.rpartition('.')[2]}.{build.__name__}"] = QueryEntry(build, given)
+    def register(build: Callable[P, S]) -> Callable[P, S]:
+        all_samples = (*samples, *more)
+        assert all_samples, "a query needs a sample of its arguments"  # noqa: S101 - a programming error
+        QUERIES[f"{build.__module__.rpartition('.')[2]}.{build.__name__}"] = QueryEntry(build, all_samples)
         return build
 
-    return enter
+    return register

@@ -1,56 +1,64 @@
-"""Queries on the Temporal that the ledger belongs to, and on the limits of what is started there anew."""
+"""Queries on the Temporal namespace that the ledger is bound to, and on the limits of take-ups."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Delete, Select, Update, delete, select, update
 
-from ledger.queries.table import listed
+from ledger.queries.table import registered
 from ledger.tables import take_up_allowances, take_up_counts, temporal_home
 
-_AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-@listed(())
-def home() -> Select[Any]:
-    """Return the Temporal that the ledger belongs to."""
+@registered(())
+def binding() -> Select[Any]:
+    """Return the Temporal namespace that the ledger is bound to."""
     return select(temporal_home).where(temporal_home.c.home_id == 1)
 
 
-@listed(("namespace-1", {"namespace": "default"}))
-def move_home(from_namespace_id: str, values: dict[str, Any]) -> Update:
-    """Have the ledger belong to another Temporal, if it still belongs to the one that is left."""
-    by = temporal_home.c
-    moved = update(temporal_home).where(by.home_id == 1, by.namespace_id == from_namespace_id)
-    return moved.values(values).returning(by.home_id)
+@registered(("namespace-1", {"namespace": "default"}))
+def move_binding(from_namespace_id: str, values: dict[str, Any]) -> Update:
+    """Bind the ledger to another Temporal namespace, if it is still bound to `from_namespace_id`."""
+    columns = temporal_home.c
+    moved = update(temporal_home).where(columns.home_id == 1, columns.namespace_id == from_namespace_id)
+    return moved.values(values).returning(columns.home_id)
 
 
-@listed((_AT,))
+@registered((_SAMPLE_TIME,))
 def use_allowance(now: datetime) -> Update:
-    """Use one take-up of the oldest allowance that is valid and not used up."""
-    by = take_up_allowances.c
-    valid = select(by.allowance_id).where(by.expires_at > now, by.used < by.count)
-    # Not `min`: SQLite would go through all that have expired, by their ids.
-    oldest = valid.order_by(by.expires_at, by.allowance_id).limit(1).scalar_subquery()
-    used = update(take_up_allowances).where(by.allowance_id == oldest, by.used < by.count)
-    return used.values(used=by.used + 1).returning(by.allowance_id)
+    """Use one take-up of the allowance that expires first and is not used up."""
+    columns = take_up_allowances.c
+    valid = select(columns.allowance_id).where(columns.expires_at > now, columns.used < columns.count)
+    # ORDER BY, not min(): with min(), SQLite would read all expired allowances in order of their ids.
+    oldest = valid.order_by(columns.expires_at, columns.allowance_id).limit(1).scalar_subquery()
+    used = update(take_up_allowances).where(columns.allowance_id == oldest, columns.used < columns.count)
+    return used.values(used=columns.used + 1).returning(columns.allowance_id)
 
 
-@listed((17,))
+@registered((17,))
 def return_to_allowance(allowance_id: int) -> Update:
     """Give back one take-up of an allowance."""
-    by = take_up_allowances.c
-    return update(take_up_allowances).where(by.allowance_id == allowance_id, by.used > 0).values(used=by.used - 1)
+    columns = take_up_allowances.c
+    return (
+        update(take_up_allowances)
+        .where(columns.allowance_id == allowance_id, columns.used > 0)
+        .values(used=columns.used - 1)
+    )
 
 
-@listed((_AT,))
+@registered((_SAMPLE_TIME,))
 def return_to_round(round_started_at: datetime) -> Update:
     """Give back one take-up of a round."""
-    by = take_up_counts.c
-    return update(take_up_counts).where(by.round_started_at == round_started_at, by.used > 0).values(used=by.used - 1)
+    columns = take_up_counts.c
+    return (
+        update(take_up_counts)
+        .where(columns.round_started_at == round_started_at, columns.used > 0)
+        .values(used=columns.used - 1)
+    )
 
 
-@listed((_AT,))
-def forget_counts(before: datetime) -> Delete:
-    """Delete the counts of rounds that started before a moment."""
+@registered((_SAMPLE_TIME,))
+def delete_counts(before: datetime) -> Delete:
+    """Delete the counts of rounds that started before `before`."""
     return delete(take_up_counts).where(take_up_counts.c.round_started_at < before)

@@ -1,1 +1,1 @@
-"""Records of reconciliation: findings, rounds, and how many workflows may be taken up."""
+"""Records of reconciliation: findings, rounds, and the limits of take-ups."""

@@ -21,50 +21,50 @@ from settlement.reconciliation import (
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
-"""One a minute; the findings themselves are kept for good."""
+"""Records of rounds are deleted after this time. Findings are never deleted."""
 
 
 class Findings:
-    """The record of what did not fit between ledger and Temporal. Errors are as in `ledger.settlements.Ledger`."""
+    """The record of mismatches between ledger and Temporal. Errors are as in `ledger.settlements.Ledger`."""
 
-    def __init__(self, opened: AsyncEngine) -> None:
-        self._engine = opened
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     @shielded_transaction
-    async def see(
+    async def report(
         self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime
     ) -> int | None:
-        """Write down that something does not fit; return the open finding's id. No number: it is about no settlement.
+        """Record a mismatch and return the id of its open finding. `number` is None if it is not about a settlement.
 
-        None: an operator has closed the last finding of this kind about this settlement, and its detail was the same.
-        So nothing new was found, and nothing is written.
+        Returns None, without writing, if an operator has closed the last finding of this kind about this settlement
+        with the same detail, because nothing new was found.
 
-        Seen again while it is open, it is the same finding; its rounds are counted, each once however often it
-        is seen in one round. It is dated by its round, on Temporal's clock: one that a worker dated ahead of the
-        true time would be looked at again only when that has come.
+        If a finding of this kind about this settlement is already open, it is updated; each round is counted only once.
+        A finding has the time of its round, which is on Temporal's clock. With a worker's clock that runs ahead, it
+        would not be examined again until that time.
         """
-        by = findings.c
+        columns = findings.c
         first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
         now = {"detail": detail, "last_seen_at": round_started_at}
-        seen_before = case((by.last_seen_at < round_started_at, by.rounds + 1), else_=by.rounds)
+        seen_before = case((columns.last_seen_at < round_started_at, columns.rounds + 1), else_=columns.rounds)
         statement = (
             insert(self._engine, findings)
             .values(**first, **now, found_at=round_started_at, rounds=1, sightings=1)
             .on_conflict_do_update(
-                index_elements=[by.settlement_no, by.kind],
+                index_elements=[columns.settlement_no, columns.kind],
                 index_where=OPEN_FINDING,
-                set_={**now, "rounds": seen_before, "sightings": by.sightings + 1},
+                set_={**now, "rounds": seen_before, "sightings": columns.sightings + 1},
             )
-            .returning(by.finding_id, by.sightings)
+            .returning(columns.finding_id, columns.sightings)
         )
         async with self._engine.begin() as connection:
-            # A write comes first, so that SQLite takes its lock at once.
+            # The first statement is a write, so that SQLite takes its write lock first.
             seen = (await connection.execute(statement)).one()
             if seen.sightings == 1:
                 if await self._operator_closed(connection, kind, number or "", detail):
                     await connection.rollback()
                     return None
-                await connection.execute(self._count_one_more(kind))
+                await connection.execute(self._increment_total(kind))
         return int(seen.finding_id)
 
     async def _operator_closed(self, connection: AsyncConnection, kind: FindingKind, number: str, detail: str) -> bool:
@@ -74,38 +74,38 @@ class Findings:
         return bool(closed.scalar_one_or_none() == detail)
 
     @shielded_transaction
-    async def explain(self, finding_id: int, detail: str) -> None:
-        """Say of an open finding why it could not be put right. Repeating it changes nothing."""
+    async def update_detail(self, finding_id: int, detail: str) -> None:
+        """Replace the detail of an open finding, to say why it was not repaired. Repeating it changes nothing."""
         await self._change(finding_id, detail=detail)
 
     @shielded_transaction
     async def close(self, finding_id: int, status: FindingStatus, repair: str, at: datetime) -> bool:
-        """Close an open finding as repaired or cleared; False: it is closed already, and stays as it is."""
+        """Close an open finding with this status. Return False, without a change, if it is already closed."""
         return await self._change(finding_id, status=status.value, repair=repair, closed_at=at)
 
     @shielded_transaction
     async def is_open(self, kind: FindingKind, number: str) -> bool:
-        """Tell whether a finding of this kind about a settlement is open."""
+        """Return whether a finding of this kind about a settlement is open."""
         async with self._engine.connect() as connection:
             return (await connection.execute(queries.reconciliation.open_finding(kind, number))).first() is not None
 
     @shielded_transaction
     async def find(self, finding_id: int) -> Finding | None:
-        """Return a finding; None: there is none with this id."""
+        """Return a finding; None if there is none with this id."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(queries.reconciliation.finding(finding_id))).first()
         return _to_finding(row) if row is not None else None
 
     @shielded_transaction
-    async def open_unseen(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
-        """Return open findings that were not seen since, by id, from behind `after`."""
+    async def open_not_seen_since(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
+        """Return up to `limit` open findings that were last seen before `since` and have an id above `after`."""
         async with self._engine.connect() as connection:
-            found = (await connection.execute(queries.reconciliation.open_unseen(since, after, limit))).all()
+            found = (await connection.execute(queries.reconciliation.open_not_seen_since(since, after, limit))).all()
         return [_to_finding(row) for row in found]
 
     @shielded_transaction
     async def page(self, *, status: FindingStatus | None, before: int | None, limit: int) -> FindingPage:
-        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`), newest first, from before an id."""
+        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`) with an id below `before`, newest first."""
         limit = min(limit, FINDING_PAGE_MAX)
         query = queries.reconciliation.finding_page(status, before, limit + 1)
         async with self._engine.connect() as connection:
@@ -115,32 +115,32 @@ class Findings:
 
     @shielded_transaction
     async def count_open(self) -> int:
-        """Count the findings that a person must look at."""
+        """Return the number of open findings."""
         async with self._engine.connect() as connection:
             count: int = (await connection.execute(queries.reconciliation.open_findings())).scalar_one()
         return count
 
     @shielded_transaction
     async def record_round(self, ended: ReconciliationRound, listed_to: datetime | None = None) -> None:
-        """Write down a round, and forget those that ended too long ago. Repeating it changes nothing.
+        """Record a round, and delete rounds older than `ROUNDS_KEPT`. Repeating it changes nothing.
 
-        `listed_to`: up to when Temporal's list of closed workflows has been gone through, if it has.
+        `listed_to` is the time up to which Temporal's closed workflows have been scanned, if the scan was completed.
         """
-        by = reconciliation_rounds.c
-        # How many are open is counted when it is asked for.
+        columns = reconciliation_rounds.c
+        # Open findings are counted on read.
         values = ended.model_dump(by_alias=False, exclude={"open_findings"}) | {"listed_to": listed_to}
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(self._engine, reconciliation_rounds)
                 .values(values)
-                .on_conflict_do_nothing(index_elements=[by.round_id])
+                .on_conflict_do_nothing(index_elements=[columns.round_id])
             )
-            await connection.execute(queries.reconciliation.forget_rounds(ended.ended_at - ROUNDS_KEPT))
-            await connection.execute(queries.temporal.forget_counts(ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.reconciliation.delete_rounds(ended.ended_at - ROUNDS_KEPT))
+            await connection.execute(queries.temporal.delete_counts(ended.ended_at - ROUNDS_KEPT))
 
     @shielded_transaction
     async def last_round(self) -> ReconciliationRound | None:
-        """Return the round that ended last, with the findings that are open now; None: there was none yet."""
+        """Return the last round, with the number of findings that are open now; None if there was no round yet."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(queries.reconciliation.last_round())).first()
             count = (await connection.execute(queries.reconciliation.open_findings())).scalar_one()
@@ -148,20 +148,20 @@ class Findings:
 
     @shielded_transaction
     async def listed_to(self) -> datetime | None:
-        """Return up to when Temporal's list has been gone through, as far as this database remembers; None: never."""
+        """Return the time up to which Temporal's closed workflows have been scanned; None before the first scan."""
         async with self._engine.connect() as connection:
             found: datetime | None = (await connection.execute(queries.reconciliation.listed_to())).scalar_one_or_none()
             return found
 
-    async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns, each of its own type
+    async def _change(self, finding_id: int, **values: Any) -> bool:  # noqa: ANN401 - columns of different types
         async with self._engine.begin() as connection:
             changed = await connection.execute(queries.reconciliation.change_finding(finding_id, values))
             return changed.first() is not None
 
-    def _count_one_more(self, kind: FindingKind) -> Any:  # noqa: ANN401 - as `insert` returns it
-        by = finding_counts.c
+    def _increment_total(self, kind: FindingKind) -> Any:  # noqa: ANN401 - as `insert` returns it
+        columns = finding_counts.c
         counted = insert(self._engine, finding_counts).values(kind=kind.value, total=1)
-        return counted.on_conflict_do_update(index_elements=[by.kind], set_={"total": by.total + 1})
+        return counted.on_conflict_do_update(index_elements=[columns.kind], set_={"total": columns.total + 1})
 
 
 def _to_finding(row: Row[Any]) -> Finding:

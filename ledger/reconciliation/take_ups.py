@@ -1,7 +1,7 @@
-"""How many lost workflows reconciliation may start anew: a limit for each round, and what a person allows beyond it.
+"""The record of take-ups: limits how many lost workflows reconciliation restarts, and what an operator allows beyond.
 
-A worker on the wrong Temporal, or a Temporal that has lost its data, makes every open settlement look lost. Each
-take-up sends a cancel to the broker, so many at once need a person's decision.
+If Temporal has lost its data, or a worker is connected to the wrong Temporal, every open settlement looks lost. Each
+take-up sends a cancel to the broker, so many at once need an operator's decision.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ledger.transactions import insert, shielded_transaction
 from settlement.reconciliation import FindingKind, TakeUpAllowance, TakeUpRequest
 
 ALLOWANCE_LASTS = timedelta(hours=1)
-"""A decision is about what is seen now; what is left of it must not allow something else later."""
+"""Time after which an allowance expires: it is meant for the current incident, not for a later one."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,25 @@ class Permit:
 
     round_started_at: datetime
     allowance_id: int | None
-    """The allowance that it counts against; None: the limit of its round."""
+    """The allowance that it counts against; None if it counts against the limit of its round."""
 
 
 class TakeUps:
     """The record of take-ups. Errors are as in `ledger.settlements.Ledger`."""
 
-    def __init__(self, opened: AsyncEngine) -> None:
-        self._engine = opened
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     @shielded_transaction
     async def permit(self, round_started_at: datetime, per_round: int) -> Permit | None:
-        """Count one take-up of a round and return the permit for it; None: it may not be done.
+        """Count one take-up of a round and return the permit for it; None if it is not permitted.
 
-        It may be done while the round has done fewer than `per_round` and no finding TAKE_UP_LIMIT is open; otherwise
-        only if a person has allowed it. Of many callers at once no more are permitted than that. A permit whose
-        take-up was certainly not started is to be given back.
+        It is permitted while the round has fewer than `per_round` take-ups and no finding TAKE_UP_LIMIT is open;
+        otherwise only if an operator's allowance is left. Concurrent calls cannot exceed these limits. The caller must
+        give back a permit if its workflow was certainly not started.
         """
         async with self._engine.begin() as connection:
-            # A write comes first, so that SQLite takes its lock at once.
+            # The first statement is a write, so that SQLite takes its write lock first.
             counted = (await connection.execute(self._count(round_started_at, per_round))).first() is not None
             if counted:
                 limit_reached = queries.reconciliation.open_finding(FindingKind.TAKE_UP_LIMIT, "")
@@ -55,7 +55,7 @@ class TakeUps:
 
     @shielded_transaction
     async def give_back(self, permit: Permit) -> None:
-        """Uncount a take-up that was permitted and not started. Call it once for a permit."""
+        """Give back the permit of a take-up that was not started. Must be called at most once per permit."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 queries.temporal.return_to_round(permit.round_started_at)
@@ -64,17 +64,19 @@ class TakeUps:
             )
 
     @shielded_transaction
-    async def allow(self, order: TakeUpRequest, operator: str, at: datetime) -> TakeUpAllowance:
-        """Allow take-ups beyond the limit, for `ALLOWANCE_LASTS`. Repeating it allows as many once more."""
+    async def allow(self, request: TakeUpRequest, operator: str, at: datetime) -> TakeUpAllowance:
+        """Allow `count` take-ups beyond the limit, for `ALLOWANCE_LASTS`. Repeating it allows `count` more."""
         values = {"operator": operator, "allowed_at": at, "expires_at": at + ALLOWANCE_LASTS, "used": 0}
-        statement = insert(self._engine, take_up_allowances).values(**order.model_dump(by_alias=False), **values)
+        statement = insert(self._engine, take_up_allowances).values(**request.model_dump(by_alias=False), **values)
         async with self._engine.begin() as connection:
             row = (await connection.execute(statement.returning(*take_up_allowances.c))).one()
         return TakeUpAllowance.model_validate(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
 
     def _count(self, round_started_at: datetime, per_round: int) -> Any:  # noqa: ANN401 - as `insert` returns it
-        by = take_up_counts.c
+        columns = take_up_counts.c
         counted = insert(self._engine, take_up_counts).values(round_started_at=round_started_at, used=1)
         return counted.on_conflict_do_update(
-            index_elements=[by.round_started_at], set_={"used": by.used + 1}, where=by.used < per_round
-        ).returning(by.used)
+            index_elements=[columns.round_started_at],
+            set_={"used": columns.used + 1},
+            where=columns.used < per_round,
+        ).returning(columns.used)

@@ -67,7 +67,7 @@ async def stream(
         writer.close()
 
 
-async def number_of(ledger: FlakyLedger) -> tuple[SettlementInput, str]:
+async def accepted_order(ledger: FlakyLedger) -> tuple[SettlementInput, str]:
     """Accept a settlement that stays open."""
     order = settlement()
     return order, await accept(ledger, order)
@@ -83,7 +83,7 @@ async def port(api_with_keys: ApiHarness) -> AsyncIterator[int]:
 async def test_a_stream_ends_when_its_key_is_revoked_in_any_process_and_others_continue(
     api_with_keys: ApiHarness, port: int, engine: AsyncEngine
 ) -> None:
-    _, number = await number_of(api_with_keys.ledger)
+    _, number = await accepted_order(api_with_keys.ledger)
     revoked, other = (
         await api_with_keys.create_key(Role.VIEWER, "ops-1"),
         await api_with_keys.create_key(Role.VIEWER, "ops-2"),
@@ -104,7 +104,7 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     ring = ObservedKeyRing(engine)
     keys = Keys(ring, PEPPER)
     app = create_app(Services(WITH_KEYS, ledger, TemporalAccess(dead_temporal, engine), keys, Batches(engine)))
-    order, number = await number_of(ledger)
+    order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)
         async with stream(port, number, key) as (_, reader):
@@ -130,7 +130,7 @@ async def test_many_streams_share_one_query_and_only_changes_are_read(
     api_with_keys: ApiHarness, port: int, ledger: CountingLedger
 ) -> None:
     key = await api_with_keys.create_key(Role.VIEWER)
-    orders = [await number_of(ledger) for _ in range(5)]
+    orders = [await accepted_order(ledger) for _ in range(5)]
     async with AsyncExitStack() as opened:
         for _, number in orders * 4:
             assert (await opened.enter_async_context(stream(port, number, key)))[0] == 200
@@ -158,7 +158,7 @@ async def test_many_streams_share_one_query_and_only_changes_are_read(
 
 async def test_one_owner_cannot_exceed_its_limit_of_streams(ledger: CountingLedger, dead_temporal: Client) -> None:
     limits = WITH_KEYS.model_copy(update={"streams_max": 3, "streams_per_client": 2})
-    _, number = await number_of(ledger)
+    _, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, limits) as api, served(api.app) as port, AsyncExitStack() as opened:
         greedy, other = [await api.create_key(Role.VIEWER, owner) for owner in ("greedy", "other")]
         second = await api.create_key(Role.VIEWER, "greedy")
@@ -175,7 +175,7 @@ async def test_one_owner_cannot_exceed_its_limit_of_streams(ledger: CountingLedg
 
 async def test_without_keys_a_client_is_an_address(ledger: CountingLedger, dead_temporal: Client) -> None:
     limits = QUICK_SETTINGS.model_copy(update={"streams_per_client": 1})
-    _, number = await number_of(ledger)
+    _, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, limits) as api, served(api.app) as port, AsyncExitStack() as opened:
         sources = [HOST, "127.0.0.2", HOST]
         answers = [await opened.enter_async_context(stream(port, number, source=source)) for source in sources]
@@ -184,7 +184,7 @@ async def test_without_keys_a_client_is_an_address(ledger: CountingLedger, dead_
 
 async def test_every_place_is_released_however_a_stream_ended(api_without_temporal: ApiHarness) -> None:
     """Closed at once, rejected as not found, or closed later by its client."""
-    _, number = await number_of(api_without_temporal.ledger)
+    _, number = await accepted_order(api_without_temporal.ledger)
     async with served(api_without_temporal.app) as port:
         for _ in range(20):
             _, writer = await asyncio.open_connection(HOST, port)

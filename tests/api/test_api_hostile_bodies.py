@@ -14,7 +14,7 @@ from tests.support.orders import order
 
 ORDER = json.dumps(order())
 TOO_DEEP, TOO_LONG = "the body is nested too deeply", "a number in the body has too many digits"
-NOT_UTF_8, NOT_JSON, TWICE = "the body is not UTF-8", "the body is not JSON", "a field stands twice in one object"
+NOT_UTF_8, NOT_JSON, TWICE = "the body is not UTF-8", "the body is not JSON", "an object contains a field twice"
 ANSWER_BYTES_MAX = 8 * 1024
 OPERATIONS = [
     SETTLEMENTS,

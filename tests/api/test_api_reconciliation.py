@@ -34,7 +34,7 @@ ROUND = ReconciliationRound(
 
 async def record_finding(api: ApiHarness, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Record a finding."""
-    finding = await Findings(api.ledger.engine).see(kind, number, "it does not fit", round_started_at=NOON)
+    finding = await Findings(api.ledger.engine).report(kind, number, "it does not fit", round_started_at=NOON)
     assert finding is not None
     return finding
 
@@ -201,7 +201,7 @@ async def test_a_broken_rule_of_an_allowance_is_reported_at_its_field(
 
 async def a_finding(api: ApiHarness, kind: FindingKind) -> int:
     record, now = Findings(api.ledger.engine), datetime.now(UTC)
-    finding = await record.see(kind, new_number(), "they differ", round_started_at=now)
+    finding = await record.report(kind, new_number(), "they differ", round_started_at=now)
     assert finding is not None
     return finding
 
@@ -218,7 +218,7 @@ async def test_an_operator_closes_a_decision_conflict_with_a_reason_and_repeatin
     assert (first.status_code, first.json()["status"]) == (200, "CLOSED")
     assert first.json()["repair"] == "closed by local: the broker reversed it (T-17)"
     again = await api_without_temporal.http.post(closing, json={"note": "another reason"})
-    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
+    assert (again.status_code, again.headers["Idempotent-ReplayResult"]) == (200, "true")
     assert again.json() == first.json()
 
 

@@ -16,8 +16,7 @@ from temporalio.client import Client
 from activities.temporal_guard import identity_of
 from api.bind_temporal import BindingRefusedError, bind
 from config.settings import Settings
-from ledger import TemporalHome
-from settlement.temporal_identity import TemporalIdentity
+from ledger import TemporalBinding, TemporalIdentity
 from tests.api.api_harness import ApiHarness, open_api_with_temporal
 from tests.api.batch_requests import add_aborted, post_batch
 from tests.support.ledgers import FlakyLedger
@@ -28,16 +27,16 @@ GONE = TemporalIdentity(cluster_id="c-gone", namespace="default", namespace_id="
 
 
 @pytest_asyncio.fixture
-async def home(ledger: FlakyLedger) -> TemporalHome:
+async def home(ledger: FlakyLedger) -> TemporalBinding:
     """Bind the ledger of the test to a Temporal that no longer exists."""
-    home = TemporalHome(ledger.engine)
+    home = TemporalBinding(ledger.engine)
     await home.adopt_first(GONE, "worker", datetime.now(UTC))
     return home
 
 
 @pytest_asyncio.fixture
 async def api_with_wrong_temporal(
-    home: TemporalHome,  # noqa: ARG001 - binds the ledger
+    home: TemporalBinding,  # noqa: ARG001 - binds the ledger
     ledger: FlakyLedger,
     temporal: Client,
 ) -> AsyncIterator[ApiHarness]:
@@ -53,7 +52,7 @@ async def started(api: ApiHarness, workflow_id: str) -> bool:
 async def test_the_first_start_of_a_workflow_binds_the_ledger(api: ApiHarness) -> None:
     body = order()
     assert (await api.post(body)).status_code == 202
-    assert await TemporalHome(api.ledger.engine).read() == await identity_of(api.temporal)
+    assert await TemporalBinding(api.ledger.engine).read() == await identity_of(api.temporal)
 
 
 @pytest.mark.parametrize("headers", [{}, {"prefer": "wait=2"}])
@@ -90,7 +89,7 @@ async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHar
 
 
 async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
-    api_with_wrong_temporal: ApiHarness, home: TemporalHome
+    api_with_wrong_temporal: ApiHarness, home: TemporalBinding
 ) -> None:
     assert (await api_with_wrong_temporal.post(order())).status_code == 503
     await home.move(GONE, await identity_of(api_with_wrong_temporal.temporal), "ops", datetime.now(UTC))
@@ -101,7 +100,7 @@ async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
 
 async def test_a_temporal_that_is_replaced_while_the_api_runs_is_detected(api: ApiHarness) -> None:
     assert (await api.post(order())).status_code == 202
-    home = TemporalHome(api.ledger.engine)
+    home = TemporalBinding(api.ledger.engine)
     await home.move(await identity_of(api.temporal), GONE, "a test", datetime.now(UTC))
     async with asyncio.timeout(10):
         with pytest.MonkeyPatch.context() as patched:
@@ -155,7 +154,7 @@ async def test_a_process_does_not_start_and_names_both_identities_and_the_comman
 
 
 async def test_the_command_previews_and_binds_after_confirmation(
-    api_with_wrong_temporal: ApiHarness, home: TemporalHome, tmp_path: Path
+    api_with_wrong_temporal: ApiHarness, home: TemporalBinding, tmp_path: Path
 ) -> None:
     await add_aborted(api_with_wrong_temporal, 3)
     found = await identity_of(api_with_wrong_temporal.temporal)

@@ -39,7 +39,10 @@ READS = ("GET /simulator/numbers/{number}", "GET /simulator/calls")
 
 
 def exemptions(case: Case, response: Response) -> list[object]:
-    """Return the checks that do not apply: in the contract, a broker rejects with 200 and a code (table 4)."""
+    """Return the checks that do not apply: in the contract, a broker rejects with 200 and a code.
+
+    See docs/contract.md#table-4.
+    """
     if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and has_integer_with_a_fraction(case.body):
         return [POSITIVE]
     if case.operation.label in CONTRACT and response.status_code == HTTPStatus.OK:

@@ -18,14 +18,14 @@ TEMPLATE = "ledger_template"
 OpenEngine = Callable[..., AsyncEngine]
 
 
-async def at_rest(engine: AsyncEngine) -> bool:
+async def all_connections_free(engine: AsyncEngine) -> bool:
     """Tell whether every connection is back in the pool."""
     return isinstance(engine.pool, QueuePool) and engine.pool.checkedout() == 0
 
 
-async def at_work(engine: AsyncEngine) -> bool:
+async def connections_in_use(engine: AsyncEngine) -> bool:
     """Tell whether any connection is in use."""
-    return not await at_rest(engine)
+    return not await all_connections_free(engine)
 
 
 @pytest.fixture(scope="session")

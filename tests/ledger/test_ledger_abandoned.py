@@ -1,4 +1,4 @@
-"""A transaction whose caller has given up ends by itself, and what became of it is logged."""
+"""Transactions whose caller no longer waits: they complete, and their result is logged."""
 
 import asyncio
 import gc
@@ -19,8 +19,8 @@ def logs() -> Iterator[list[MutableMapping[str, Any]]]:
         yield entries
 
 
-class Record:
-    """Writes when the test lets it."""
+class SlowRecord:
+    """A record that writes when the test allows it."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
@@ -35,7 +35,8 @@ class Record:
         return "written"
 
 
-async def gives_up(record: Record) -> None:
+async def write_with_timeout(record: SlowRecord) -> None:
+    """Start a write, time out, then let the write continue."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await record.write()
@@ -49,25 +50,25 @@ async def gives_up(record: Record) -> None:
         (None, "warning", "an abandoned transaction was completed"),
     ],
 )
-async def test_the_end_of_an_abandoned_write_is_logged(
+async def test_the_result_of_an_abandoned_write_is_logged(
     logs: list[MutableMapping[str, Any]], error: Exception | None, level: str, event: str
 ) -> None:
-    """Swallowed, a write that is never done leaves no trace of why."""
-    record = Record()
+    """Otherwise a failed write would leave no trace."""
+    record = SlowRecord()
     record.error = error
-    await gives_up(record)
+    await write_with_timeout(record)
 
     async def told() -> bool:
         return bool(logs)
 
     await until(told)
     (entry,) = logs
-    assert (entry["log_level"], entry["event"], entry["transaction"]) == (level, event, "Record.write")
+    assert (entry["log_level"], entry["event"], entry["transaction"]) == (level, event, "SlowRecord.write")
     assert entry.get("error") == (f"{type(error).__name__}: {error}" if error else None)
 
 
-async def test_a_caller_who_waits_gets_the_error_and_nothing_is_logged(logs: list[MutableMapping[str, Any]]) -> None:
-    record = Record()
+async def test_a_waiting_caller_gets_the_error_and_nothing_is_logged(logs: list[MutableMapping[str, Any]]) -> None:
+    record = SlowRecord()
     record.go_on.set()
     assert await record.write() == "written"
     record.error = OSError("disk full")
@@ -78,7 +79,7 @@ async def test_a_caller_who_waits_gets_the_error_and_nothing_is_logged(logs: lis
 
 async def abandoned() -> "weakref.ref[asyncio.Event]":
     """Begin a write and give it up; return what lets it end, which from now on only the write itself refers to."""
-    record = Record()
+    record = SlowRecord()
     caller = asyncio.create_task(record.write())
     await asyncio.sleep(0.01)
     caller.cancel()

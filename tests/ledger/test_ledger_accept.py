@@ -1,4 +1,4 @@
-"""Accepting: one number is one settlement, whoever asks, however often, however many at once."""
+"""Acceptance is idempotent by requestUniqueNo, also for concurrent callers and several processes."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.orders import new_number, settlement
 AT_ONCE = 60
 
 
-async def test_a_number_is_new_once_and_then_answers_for_the_same_settlement(ledger: Ledger) -> None:
+async def test_accepting_a_number_again_returns_the_same_settlement(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON)
     first, is_new = await ledger.accept(order, accepted())
     again, is_new_again = await ledger.accept(order, accepted())
@@ -57,7 +57,7 @@ async def test_the_same_order_written_otherwise_is_no_other_order(ledger: Ledger
     assert found.settlement == order
 
 
-async def test_accepting_again_returns_what_has_become_of_the_settlement(ledger: Ledger) -> None:
+async def test_accepting_again_returns_the_current_snapshot(ledger: Ledger) -> None:
     order = settlement()
     await ledger.accept(order, accepted())
     await ledger.record(order, growing(3))
@@ -66,7 +66,7 @@ async def test_accepting_again_returns_what_has_become_of_the_settlement(ledger:
     assert again.snapshot == growing(3)
 
 
-async def test_of_many_at_once_with_one_number_exactly_one_is_new(ledgers: list[Ledger]) -> None:
+async def test_of_concurrent_accepts_of_one_number_exactly_one_is_new(ledgers: list[Ledger]) -> None:
     """Each caller repeats the request at another time, through one of several engines; all get the same one."""
     number = new_number()
     orders = [settlement(requestUniqueNo=number, requestTime=each) for each in range(AT_ONCE)]
@@ -93,7 +93,7 @@ async def test_of_many_different_orders_at_once_under_one_number_exactly_one_is_
     assert {(each.accepted.settlement, each.fields) for each in refused} == {(winner[0].settlement, ("orderId",))}
 
 
-async def test_many_numbers_at_once_are_all_new(ledgers: list[Ledger]) -> None:
+async def test_concurrent_accepts_of_different_numbers_are_all_new(ledgers: list[Ledger]) -> None:
     orders = [settlement() for _ in range(AT_ONCE)]
     answers = await asyncio.gather(
         *(ledgers[index % len(ledgers)].accept(order, accepted()) for index, order in enumerate(orders))
@@ -104,7 +104,7 @@ async def test_many_numbers_at_once_are_all_new(ledgers: list[Ledger]) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 15])
 async def test_each_number_is_new_in_exactly_one_of_several_processes(database_url: str, at_once: int) -> None:
-    """On SQLite, too, nobody is told that it is locked: each waits its turn."""
+    """On SQLite too, no process gets a "database is locked" error: each waits for the lock."""
     prefix = new_number("race")
     numbers = [f"{prefix}-{index}" for index in range(15)]
     racers = [await Racer.start(database_url, prefix, len(numbers), at_once) for _ in range(3)]
@@ -120,8 +120,8 @@ async def test_each_number_is_new_in_exactly_one_of_several_processes(database_u
     [("A", "a"), ("N", "N "), (" N", "N"), ("\u00e9", "e\u0301"), ("\uff21", "A"), ("\u00df", "ss"), ("I", "\u0131")],
     ids=ascii,
 )
-async def test_numbers_that_only_look_alike_are_different_settlements(ledger: Ledger, alike: tuple[str, str]) -> None:
-    """Both databases compare numbers by code points: no folding of case, no trimming, no normalisation."""
+async def test_similar_numbers_are_different_settlements(ledger: Ledger, alike: tuple[str, str]) -> None:
+    """Both databases compare numbers by code points: no case folding, no trimming, no normalisation."""
     prefix = new_number()[:24]
     orders = [settlement(requestUniqueNo=f"{prefix}{each}", orderId=index) for index, each in enumerate(alike)]
     answers = [await ledger.accept(order, accepted()) for order in orders]
@@ -134,7 +134,7 @@ async def test_numbers_that_only_look_alike_are_different_settlements(ledger: Le
         assert [each.settlement for each in page.settlements] == [order]
 
 
-async def test_longest_number_of_4_byte_characters_is_kept(ledger: Ledger) -> None:
+async def test_the_longest_number_of_4_byte_characters_is_stored(ledger: Ledger) -> None:
     order = settlement(requestUniqueNo="\U0001f4b6" * 48)
     await ledger.accept(order, accepted())
     found = await ledger.find(order.adjust.requestUniqueNo)

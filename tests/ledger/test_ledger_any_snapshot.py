@@ -1,4 +1,4 @@
-"""Whatever snapshot the contract's limits allow: it is recorded, and read back as it was."""
+"""Property test: any valid snapshot is read back unchanged."""
 
 from hypothesis import HealthCheck, given, settings
 
@@ -11,7 +11,7 @@ from tests.support.orders import settlement
 # One database for all examples of the test; each has a number of its own.
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(snapshot=snapshots)
-async def test_any_snapshot_comes_back_as_it_was(ledger: Ledger, snapshot: Snapshot) -> None:
+async def test_any_snapshot_is_read_back_unchanged(ledger: Ledger, snapshot: Snapshot) -> None:
     order = settlement()
     assert await ledger.record(order, snapshot)
     found = await ledger.find(order.adjust.requestUniqueNo)

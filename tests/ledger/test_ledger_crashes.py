@@ -1,4 +1,4 @@
-"""Crashes: what was acknowledged is there afterwards, what was not raised an error, and all goes on by itself."""
+"""After a crash of the database or of a process, every acknowledged write is in the ledger."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
 from ledger.migrate import migrate
-from tests.ledger.conftest import OpenEngine, at_rest
+from tests.ledger.conftest import OpenEngine, all_connections_free
 from tests.ledger.racer import Racer
 from tests.ledger.samples import accepted, growing
 from tests.support.orders import new_number, settlement
@@ -26,28 +26,28 @@ WRITERS = 15
 
 
 @pytest.fixture(scope="module")
-def mortal() -> Iterator[Postgres]:
-    """Run a PostgreSQL that may be stopped and killed; the others go on with theirs."""
+def mortal_postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL for the tests that stop and kill it."""
     with running_postgres() as server:
         yield server
 
 
 @pytest.fixture
-async def engine(mortal: Postgres, open_one: OpenEngine) -> AsyncEngine:
-    """Open a migrated database on the mortal server, with as many connections as writers."""
-    opened = open_one(mortal.create_database(new_number("mortal")))
+async def engine(mortal_postgres: Postgres, open_one: OpenEngine) -> AsyncEngine:
+    """Open a migrated database on the mortal server, with one connection per writer."""
+    opened = open_one(mortal_postgres.create_database(new_number("mortal")))
     await migrate(opened)
     await asyncio.gather(*(Ledger(opened).check() for _ in range(WRITERS)))
     return opened
 
 
-async def test_a_stopped_server_is_an_error_and_a_restarted_one_is_found_again(
-    ledger: Ledger, mortal: Postgres
+async def test_a_stopped_server_is_an_error_and_the_engine_reconnects_after_a_restart(
+    ledger: Ledger, mortal_postgres: Postgres
 ) -> None:
-    """By the same engine, without an error in between, although all its connections have died."""
+    """The same engine reconnects without an error in between, although all its connections are broken."""
     order = settlement()
     await ledger.record(order, growing(1))
-    mortal.stop()
+    mortal_postgres.stop()
     for call in (
         ledger.check(),
         ledger.find("N-1"),
@@ -57,24 +57,26 @@ async def test_a_stopped_server_is_an_error_and_a_restarted_one_is_found_again(
         async with asyncio.timeout(3):
             with pytest.raises(OperationalError):
                 await call
-    mortal.start()
+    mortal_postgres.start()
     assert all(await asyncio.gather(*(ledger.record(settlement(), growing(1)) for _ in range(WRITERS))))
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None
     assert found.snapshot == growing(1)
 
 
-async def test_broken_connections_in_the_pool_are_replaced_unseen(ledger: Ledger, mortal: Postgres) -> None:
-    """As after a failover, or a firewall's idle limit."""
-    mortal.execute(
+async def test_broken_connections_in_the_pool_are_replaced_without_an_error(
+    ledger: Ledger, mortal_postgres: Postgres
+) -> None:
+    """Such connections occur after a failover or an idle timeout of a firewall."""
+    mortal_postgres.execute(
         sql.SQL("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname <> current_database()")
     )
     assert all(await asyncio.gather(*(ledger.record(settlement(), growing(1)) for _ in range(WRITERS))))
 
 
 @contextmanager
-def silent(server: Postgres, database: str) -> Iterator[None]:
-    """Stop the processes that serve a database's connections, as a debugger would."""
+def suspended(server: Postgres, database: str) -> Iterator[None]:
+    """Suspend the server processes of a database's connections."""
     with psycopg.connect(server.url()) as connection:
         asked = connection.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [database])
         pids = [pid for (pid,) in asked.fetchall()]
@@ -87,28 +89,26 @@ def silent(server: Postgres, database: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_server_that_falls_silent_is_an_error(
-    mortal: Postgres, open_one: OpenEngine, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_stops_responding_is_a_timeout(
+    mortal_postgres: Postgres, open_one: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a broken network, or on a host that hangs: connected, and not a word; no timeout of its own helps."""
+    """The connections stay open, as with a broken network or a frozen host, so server timeouts do not help."""
     monkeypatch.setattr("ledger.engine.STATEMENT_TIMEOUT_S", 1)
-    engine = open_one(mortal.create_database(new_number("silent")))
+    engine = open_one(mortal_postgres.create_database(new_number("silent")))
     await migrate(engine)
     ledger = Ledger(engine)
     try:
-        with silent(mortal, str(engine.url.database)):
+        with suspended(mortal_postgres, str(engine.url.database)):
             async with asyncio.timeout(8):
                 with pytest.raises((SQLAlchemyError, OSError)):
                     await ledger.find("N-1")
     finally:
-        await until(lambda: at_rest(engine))
+        await until(lambda: all_connections_free(engine))
     assert await ledger.find("N-1") is None
 
 
-async def test_what_a_killed_postgresql_had_acknowledged_is_there_when_it_is_back(
-    ledger: Ledger, mortal: Postgres
-) -> None:
-    """Killed in the middle of many writes; each of them either came through or raised."""
+async def test_writes_acknowledged_by_a_killed_postgresql_survive(ledger: Ledger, mortal_postgres: Postgres) -> None:
+    """It is killed during many writes. Each write either succeeded or raised an error."""
     acknowledged: list[str] = []
     enough = asyncio.Event()
 
@@ -124,18 +124,20 @@ async def test_what_a_killed_postgresql_had_acknowledged_is_there_when_it_is_bac
     writers = [asyncio.create_task(write_on()) for _ in range(WRITERS)]
     async with asyncio.timeout(20):
         await enough.wait()
-    mortal.kill9()
+    mortal_postgres.kill9()
     async with asyncio.timeout(20):
         ends = await asyncio.gather(*writers, return_exceptions=True)
     assert all(isinstance(end, SQLAlchemyError | OSError) for end in ends), ends
-    mortal.start()
+    mortal_postgres.start()
     for number in acknowledged:
         found = await ledger.find(number)
         assert found is not None, number
         assert found.snapshot == growing(2)
 
 
-async def test_what_a_killed_process_was_told_is_in_its_file(sqlite_url: str, open_one: OpenEngine) -> None:
+async def test_writes_acknowledged_to_a_killed_process_are_in_its_database_file(
+    sqlite_url: str, open_one: OpenEngine
+) -> None:
     racer = await Racer.start(sqlite_url, prefix := new_number("killed"), count=1_000_000)
     racer.go()
     told = [await racer.answer() for _ in range(30)]

@@ -1,4 +1,4 @@
-"""A decision that was given never changes: the platform has acted on it."""
+"""A decision never changes, because the platform acts on it."""
 
 import asyncio
 
@@ -16,15 +16,15 @@ PROCEED = Snapshot(version=5, state=State.SETTLED, decision=Decision.PROCEED, de
 
 
 async def recorded(ledger: Ledger, order: SettlementInput) -> Snapshot:
-    """Return what the ledger has."""
+    """Return the ledger's snapshot."""
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None
     return found.snapshot
 
 
 @pytest.mark.parametrize("version", [1, 5, 9])
-async def test_another_decision_is_refused_aloud_and_changes_nothing(ledger: Ledger, version: int) -> None:
-    """Be it older or newer: two Temporals have worked on one settlement, and a person must look."""
+async def test_the_opposite_decision_raises_and_changes_nothing(ledger: Ledger, version: int) -> None:
+    """It does not matter whether its version is older or newer."""
     order = settlement()
     await ledger.record(order, growing(5))
     with pytest.raises(DecisionConflictError, match=order.adjust.requestUniqueNo):
@@ -32,14 +32,14 @@ async def test_another_decision_is_refused_aloud_and_changes_nothing(ledger: Led
     assert await recorded(ledger, order) == growing(5)
 
 
-async def test_the_same_decision_goes_on(ledger: Ledger) -> None:
+async def test_a_newer_snapshot_with_the_same_decision_is_written(ledger: Ledger) -> None:
     order = settlement()
     assert await ledger.record(order, growing(5))
     assert await ledger.record(order, growing(6))
     assert await recorded(ledger, order) == growing(6)
 
 
-async def test_what_is_undecided_may_be_decided_either_way(ledger: Ledger) -> None:
+async def test_an_undecided_settlement_accepts_either_decision(ledger: Ledger) -> None:
     for decided in (growing(5), PROCEED):
         order = settlement()
         await ledger.accept(order, accepted())
@@ -48,22 +48,22 @@ async def test_what_is_undecided_may_be_decided_either_way(ledger: Ledger) -> No
         assert await recorded(ledger, order) == decided
 
 
-async def test_a_snapshot_from_before_the_decision_is_late_and_no_conflict(ledger: Ledger) -> None:
+async def test_an_older_snapshot_without_a_decision_is_ignored(ledger: Ledger) -> None:
     order = settlement()
     await ledger.record(order, growing(5))
     assert not await ledger.record(order, accepted(version=4))
     assert await recorded(ledger, order) == growing(5)
 
 
-async def test_no_snapshot_takes_a_decision_back(ledger: Ledger) -> None:
-    """Not even a newer one: after a reset in Temporal a workflow may know less than the ledger."""
+async def test_no_snapshot_removes_a_decision(ledger: Ledger) -> None:
+    """Not even a newer one: after a reset in Temporal, a workflow can have less information than the ledger."""
     order = settlement()
     await ledger.record(order, growing(5))
     assert not await ledger.record(order, accepted(version=9))
     assert await recorded(ledger, order) == growing(5)
 
 
-async def test_of_two_decisions_at_once_one_stays(ledgers: list[Ledger]) -> None:
+async def test_of_two_concurrent_decisions_one_is_written(ledgers: list[Ledger]) -> None:
     order = settlement()
     answers = await asyncio.gather(
         *(each.record(order, snapshot) for each, snapshot in zip(ledgers, [growing(4), PROCEED] * 2, strict=True)),

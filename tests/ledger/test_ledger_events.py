@@ -1,4 +1,4 @@
-"""Every state entered is one event with one id for ever; reading on from any of them misses and repeats none."""
+"""Every state entered is one event with a fixed id; reading on after any event neither misses nor repeats one."""
 
 from datetime import timedelta
 
@@ -16,13 +16,13 @@ CHANGES = tuple(
 )
 
 
-async def told(ledger: Ledger, number: str, after: int) -> list[tuple[int, State, Decision | None]]:
+async def events_after(ledger: Ledger, number: str, after: int) -> list[tuple[int, State, Decision | None]]:
     events = await ledger.events(number, after)
     assert events is not None
     return [(each.event_id, each.event.state, each.event.decision) for each in events.events]
 
 
-async def test_being_accepted_is_the_first_event(ledger: Ledger) -> None:
+async def test_the_acceptance_is_the_first_event(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.accept(order, accepted())
     events = await ledger.events(order.adjust.requestUniqueNo, -1)
@@ -33,29 +33,29 @@ async def test_being_accepted_is_the_first_event(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("after", range(-1, 6))
-async def test_reading_on_from_any_event_gives_all_that_came_behind_it(ledger: Ledger, after: int) -> None:
+async def test_reading_after_an_event_returns_all_later_events(ledger: Ledger, after: int) -> None:
     order = settlement()
     await ledger.accept(order, accepted())
     await ledger.record(order, resolved(5, state=State.CANCELLED, state_changes=CHANGES))
-    everything = await told(ledger, order.adjust.requestUniqueNo, -1)
+    everything = await events_after(ledger, order.adjust.requestUniqueNo, -1)
     assert everything == [
         (0, State.ADJUSTING, None),
         *((index, change.state, Decision.VOID) for index, change in enumerate(CHANGES, start=1)),
     ]
-    assert await told(ledger, order.adjust.requestUniqueNo, after) == everything[after + 1 :]
+    assert await events_after(ledger, order.adjust.requestUniqueNo, after) == everything[after + 1 :]
 
 
-async def test_changes_that_come_together_are_all_kept(ledger: Ledger) -> None:
-    """The ledger follows behind: one write may bring several states."""
+async def test_several_changes_in_one_write_are_all_events(ledger: Ledger) -> None:
+    """The ledger is written asynchronously, so one write can contain several states."""
     order = settlement()
     await ledger.accept(order, accepted())
     await ledger.record(order, resolved(2, state=State.CANCELLING, state_changes=CHANGES[:1]))
-    before = await told(ledger, order.adjust.requestUniqueNo, -1)
+    before = await events_after(ledger, order.adjust.requestUniqueNo, -1)
     await ledger.record(order, resolved(9, state=State.CANCELLED, state_changes=CHANGES))
-    after = await told(ledger, order.adjust.requestUniqueNo, -1)
+    after = await events_after(ledger, order.adjust.requestUniqueNo, -1)
     assert after[: len(before)] == before
     assert [state for _, state, __ in after[len(before) :]] == [change.state for change in CHANGES[1:]]
 
 
-async def test_an_unknown_number_has_none(ledger: Ledger) -> None:
+async def test_an_unknown_number_has_no_events(ledger: Ledger) -> None:
     assert await ledger.events("N-1", -1) is None

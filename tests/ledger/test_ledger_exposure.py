@@ -1,4 +1,4 @@
-"""Exposure counts what is in doubt and nothing else, and its sums are exact."""
+"""Exposure counts exactly the settlements in doubt, and its sums are exact."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -18,7 +18,7 @@ UNKNOWN = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.DEADLINE)
 HUGE = "9" * 21 + "." + "9" * 18
 
 
-async def put(  # noqa: PLR0913 - one argument for each thing that tells lines apart
+async def record(  # noqa: PLR0913 - one argument for each thing that tells lines apart
     ledger: Ledger,
     amount: str,
     *,
@@ -44,29 +44,29 @@ async def put(  # noqa: PLR0913 - one argument for each thing that tells lines a
         *((state, UNKNOWN, False) for state in (State.SETTLED, State.CANCELLED, State.RESOLVED, State.EXPIRED)),
     ],
 )
-async def test_only_what_may_be_held_for_a_void_order_counts(
+async def test_only_amounts_that_may_be_held_for_a_void_order_count(
     ledger: Ledger, state: State, verdict: Verdict, *, counted: bool
 ) -> None:
-    await put(ledger, "12.50", state=state, verdict=verdict)
+    await record(ledger, "12.50", state=state, verdict=verdict)
     exposure = await ledger.exposure(NOON)
     assert [(each.currency, each.count, each.amount) for each in exposure.totals] == [("USD", 1, "12.50")] * counted
 
 
-async def test_what_was_only_accepted_does_not_count(ledger: Ledger) -> None:
+async def test_an_accepted_settlement_does_not_count(ledger: Ledger) -> None:
     await ledger.accept(settlement(), accepted())
     assert (await ledger.exposure(NOON)).totals == ()
 
 
-async def test_sums_are_exact_and_take_no_notice_of_signs(ledger: Ledger) -> None:
+async def test_sums_of_absolute_amounts_are_exact(ledger: Ledger) -> None:
     amounts = [HUGE, "-0.000000000000000001", "0.1", "-0.2", "0.1", "12.50"]
     for amount in amounts:
-        await put(ledger, amount)
+        await record(ledger, amount)
     (total,) = (await ledger.exposure(NOON)).totals
     assert Decimal(total.amount) == Decimal("1000000000000000000012.9")
     assert (total.count, "E" in total.amount) == (6, False)
 
 
-async def test_lines_tell_currency_company_state_and_age_apart(ledger: Ledger) -> None:
+async def test_lines_are_grouped_by_currency_company_state_and_age(ledger: Ledger) -> None:
     ages = {
         timedelta(seconds=59): Age.UNDER_1_MINUTE,
         timedelta(seconds=60): Age.UNDER_10_MINUTES,
@@ -78,7 +78,7 @@ async def test_lines_tell_currency_company_state_and_age_apart(ledger: Ledger) -
     for age, label in ages.items():
         for currency, company_id, state in (("USD", 7, State.ABORTED), ("JPY", None, State.CANCELLING)):
             for _ in range(2):
-                await put(ledger, "5", currency=currency, company_id=company_id, state=state, age=age)
+                await record(ledger, "5", currency=currency, company_id=company_id, state=state, age=age)
                 expected[currency, company_id, state, label] += 1
     exposure = await ledger.exposure(NOON)
     assert {(each.currency, each.company_id, each.state, each.age): each.count for each in exposure.lines} == expected

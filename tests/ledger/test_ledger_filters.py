@@ -1,4 +1,4 @@
-"""Filters: a list has exactly what fits every part that was given, in order, and an index leads there."""
+"""A list contains exactly the settlements that match all filters, in order."""
 
 import itertools
 from datetime import timedelta
@@ -27,12 +27,12 @@ MOMENTS = [NOON + timedelta(microseconds=each) for each in (-1, 0, 1, 2_000_000)
 
 
 def row(**values: object) -> dict[str, Any]:
-    """Return the row of a settlement, with some columns as a test wants them."""
+    """Return the row of a settlement with these columns."""
     return settlement_values(settlement(), accepted()) | values
 
 
-def varied() -> Rows:
-    """Return rows in which every value that is filtered by meets others, at moments that are shared and close."""
+def varied_rows() -> Rows:
+    """Return rows with many combinations of the filtered columns, at equal and close acceptance times."""
     mixed = itertools.product(STATES, [1, 2], ["u-1", "U-1", "u"], [None, 7, 8], ["USD", "EUR"])
     return [
         row(
@@ -50,7 +50,7 @@ def varied() -> Rows:
 
 
 class Filled:
-    """What stands in the ledger, without a text of its own: hypothesis would print it all."""
+    """The ledger's rows. It has no repr, because hypothesis would print all of them."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -58,8 +58,8 @@ class Filled:
 
 @pytest.fixture
 async def filled(engine: AsyncEngine) -> Filled:
-    """Fill the ledger with varied rows."""
-    rows = varied()
+    """Insert the varied rows into the ledger."""
+    rows = varied_rows()
     async with engine.begin() as connection:
         await connection.execute(insert(settlements), rows)
     return Filled(rows)
@@ -79,8 +79,8 @@ filters = st.builds(
 )
 
 
-def fits(one: dict[str, Any], chosen: SettlementFilter) -> bool:
-    """Say whether a row is meant, in the plainest way there is."""
+def matches(one: dict[str, Any], chosen: SettlementFilter) -> bool:
+    """Return whether a row matches a filter, by a simple reference implementation."""
     pairs = [
         (chosen.request_unique_no, "request_unique_no"),
         (chosen.state, "state"),
@@ -99,7 +99,7 @@ def fits(one: dict[str, Any], chosen: SettlementFilter) -> bool:
     return late_enough and (chosen.accepted_before is None or one["accepted_at"] < chosen.accepted_before)
 
 
-async def walk(ledger: Ledger, chosen: SettlementFilter, limit: int) -> list[str]:
+async def numbers_on_all_pages(ledger: Ledger, chosen: SettlementFilter, limit: int) -> list[str]:
     """Return the numbers on all pages, in order."""
     numbers: list[str] = []
     after = None
@@ -113,12 +113,12 @@ async def walk(ledger: Ledger, chosen: SettlementFilter, limit: int) -> list[str
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=filters, limit=st.integers(1, 40))
-async def test_pages_hold_exactly_what_fits_newest_first(
+async def test_pages_contain_exactly_the_matching_rows_newest_first(
     ledger: Ledger, filled: Filled, chosen: SettlementFilter, limit: int
 ) -> None:
-    """The same rows by the same rules in memory, whatever is combined, and however large a page is."""
-    expected = [one for one in filled.rows if fits(one, chosen)]
-    listed = await walk(ledger, chosen, limit)
+    """Compared with the reference implementation, for any combination of filters and any page size."""
+    expected = [one for one in filled.rows if matches(one, chosen)]
+    listed = await numbers_on_all_pages(ledger, chosen, limit)
     moments = {one["request_unique_no"]: one["accepted_at"] for one in filled.rows}
     assert sorted(listed) == sorted(one["request_unique_no"] for one in expected)
     assert [moments[number] for number in listed] == sorted((one["accepted_at"] for one in expected), reverse=True)
@@ -137,18 +137,18 @@ ALONE: list[dict[str, Any]] = [
 ]
 
 
-async def test_each_part_alone_leaves_some_and_drops_others(ledger: Ledger, filled: Filled) -> None:
-    """At the very moments that settlements were accepted at, too: the beginning is part of a span, its end is not."""
+async def test_each_filter_alone_matches_some_rows_and_not_others(ledger: Ledger, filled: Filled) -> None:
+    """Includes the exact acceptance times: the start of a range is inclusive, its end exclusive."""
     alone = [*ALONE, {"request_unique_no": filled.rows[0]["request_unique_no"]}]
     assert {name for part in alone for name in part} == set(SettlementFilter.__dataclass_fields__)
     for part in alone:
         chosen = SettlementFilter(**part)
-        expected = sorted(one["request_unique_no"] for one in filled.rows if fits(one, chosen))
+        expected = sorted(one["request_unique_no"] for one in filled.rows if matches(one, chosen))
         assert 0 < len(expected) < len(filled.rows)
-        assert sorted(await walk(ledger, chosen, 50)) == expected
+        assert sorted(await numbers_on_all_pages(ledger, chosen, 50)) == expected
 
 
-async def test_what_no_call_was_recorded_of_has_no_cause(ledger: Ledger) -> None:
+async def test_a_settlement_without_a_call_has_no_cause(ledger: Ledger) -> None:
     await ledger.accept(settlement(), accepted())
     assert (await ledger.page(SettlementFilter(cause=Rule.DEADLINE), limit=10)).settlements == ()
     assert len((await ledger.page(SettlementFilter(state=State.ADJUSTING), limit=10)).settlements) == 1

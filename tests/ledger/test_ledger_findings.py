@@ -1,4 +1,4 @@
-"""Findings and rounds: one open finding of a kind and settlement, its rounds counted, closed once, kept for good."""
+"""Findings and rounds: at most one open finding of a kind and settlement, counted by round and closed once."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -22,16 +22,16 @@ def findings(engine: AsyncEngine) -> Findings:
     return Findings(engine)
 
 
-async def see(
+async def report(
     findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
 ) -> int:
-    """See something in a round; rounds are a minute apart. It must be open from then on."""
-    finding = await findings.see(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
+    """Report a mismatch in a round; rounds are one minute apart."""
+    finding = await findings.report(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
     assert finding is not None
     return finding
 
 
-async def all_of(
+async def all_findings(
     findings: Findings, status: FindingStatus | None = None
 ) -> list[tuple[str | None, FindingStatus, int]]:
     """Return number, status and rounds of all findings, newest first."""
@@ -39,57 +39,57 @@ async def all_of(
     return [(each.request_unique_no, each.status, each.rounds) for each in page.items]
 
 
-async def test_what_is_seen_is_open_with_all_that_was_said(findings: Findings) -> None:
-    finding_id = await findings.see(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
+async def test_a_new_finding_is_open_with_its_detail(findings: Findings) -> None:
+    finding_id = await findings.report(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
     assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)
     assert (found.found_at, found.last_seen_at, found.closed_at) == (NOON, NOON, None)
 
 
-async def test_seen_again_in_a_later_round_it_is_the_same_finding_with_one_round_more(findings: Findings) -> None:
-    first = await see(findings)
-    again = await see(findings, in_round=1, detail="still gone")
+async def test_a_finding_seen_in_a_later_round_counts_one_more_round(findings: Findings) -> None:
+    first = await report(findings)
+    again = await report(findings, in_round=1, detail="still gone")
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert first == again == found.finding_id
     assert (found.rounds, found.detail) == (2, "still gone")
     assert found.last_seen_at - found.found_at == MINUTE
 
 
-async def test_seen_twice_in_one_round_it_counts_once(findings: Findings) -> None:
-    """An activity whose answer was lost is repeated."""
+async def test_a_finding_seen_twice_in_one_round_counts_once(findings: Findings) -> None:
+    """An activity whose result was lost is repeated."""
     for _ in range(3):
-        await see(findings, in_round=4)
-    assert await all_of(findings) == [("N-1", OPEN, 1)]
+        await report(findings, in_round=4)
+    assert await all_findings(findings) == [("N-1", OPEN, 1)]
 
 
-async def test_kinds_and_settlements_are_findings_of_their_own(findings: Findings) -> None:
-    ids = {await see(findings, number, kind) for number in ("N-1", "N-2") for kind in (MISSING, STUCK)}
+async def test_each_kind_and_settlement_has_its_own_finding(findings: Findings) -> None:
+    ids = {await report(findings, number, kind) for number in ("N-1", "N-2") for kind in (MISSING, STUCK)}
     assert len(ids) == await findings.count_open() == 4
 
 
-async def test_many_who_see_the_same_at_once_make_one_finding(database_url: str, open_one: OpenEngine) -> None:
+async def test_concurrent_reports_of_one_mismatch_make_one_finding(database_url: str, open_one: OpenEngine) -> None:
     records = [Findings(open_one(database_url)) for _ in range(4)]
-    ids = await asyncio.gather(*(see(records[each % 4]) for each in range(20)))
+    ids = await asyncio.gather(*(report(records[each % 4]) for each in range(20)))
     assert len(set(ids)) == await records[0].count_open() == 1
 
 
 @pytest.mark.parametrize("status", [REPAIRED, CLEARED])
-async def test_what_is_closed_is_closed_once_and_stays(findings: Findings, status: FindingStatus) -> None:
-    finding_id = await see(findings)
+async def test_a_finding_is_closed_only_once(findings: Findings, status: FindingStatus) -> None:
+    finding_id = await report(findings)
     assert await findings.close(finding_id, status, "taken up again", NOON + MINUTE)
     assert not await findings.close(finding_id, CLEARED, "another", NOON + 2 * MINUTE)
-    await findings.explain(finding_id, "another reason")
+    await findings.update_detail(finding_id, "another reason")
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.status, found.repair, found.closed_at) == (status, "taken up again", NOON + MINUTE)
     assert found.detail == "it is gone"
     assert await findings.count_open() == 0
 
 
-async def test_what_happens_again_after_it_was_closed_is_a_new_finding(findings: Findings) -> None:
-    await findings.close(await see(findings), REPAIRED, "taken up again", NOON + MINUTE)
-    await see(findings, in_round=2)
-    assert await all_of(findings) == [("N-1", OPEN, 1), ("N-1", REPAIRED, 1)]
+async def test_a_mismatch_after_its_finding_was_closed_is_a_new_finding(findings: Findings) -> None:
+    await findings.close(await report(findings), REPAIRED, "taken up again", NOON + MINUTE)
+    await report(findings, in_round=2)
+    assert await all_findings(findings) == [("N-1", OPEN, 1), ("N-1", REPAIRED, 1)]
 
 
 CONFLICT, CLOSED = FindingKind.DECISION_CONFLICT, FindingStatus.CLOSED
@@ -99,56 +99,56 @@ BY_HAND = "closed by ops-1: put right by hand"
 async def test_what_an_operator_has_closed_stays_closed_while_the_same_is_found(
     findings: Findings, ledger: Ledger
 ) -> None:
-    await findings.close(await see(findings, kind=CONFLICT), CLOSED, BY_HAND, NOON + MINUTE)
+    await findings.close(await report(findings, kind=CONFLICT), CLOSED, BY_HAND, NOON + MINUTE)
     for in_round in (1, 2):
         at = NOON + in_round * MINUTE
-        assert await findings.see(CONFLICT, "N-1", "it is gone", round_started_at=at) is None
-    assert await all_of(findings) == [("N-1", CLOSED, 1)]
+        assert await findings.report(CONFLICT, "N-1", "it is gone", round_started_at=at) is None
+    assert await all_findings(findings) == [("N-1", CLOSED, 1)]
     assert (await ledger.gauges()).findings == {CONFLICT: 1}
-    await see(findings, "N-2", CONFLICT)
+    await report(findings, "N-2", CONFLICT)
     assert await findings.count_open() == 1
 
 
 async def test_what_is_new_since_an_operator_closed_it_is_a_new_finding(findings: Findings) -> None:
     """The last closing counts: what was closed before it, and came again, is new."""
     for detail in ("SETTLED against CANCELLING", "SETTLED against CANCELLED", "SETTLED against CANCELLING"):
-        await findings.close(await see(findings, kind=CONFLICT, detail=detail), CLOSED, BY_HAND, NOON + MINUTE)
-    assert await all_of(findings) == [("N-1", CLOSED, 1)] * 3
+        await findings.close(await report(findings, kind=CONFLICT, detail=detail), CLOSED, BY_HAND, NOON + MINUTE)
+    assert await all_findings(findings) == [("N-1", CLOSED, 1)] * 3
 
 
 async def test_a_closing_beside_those_who_see_the_same_is_not_undone(database_url: str, open_one: OpenEngine) -> None:
     records = [Findings(open_one(database_url)) for _ in range(4)]
     for number in (f"N-{each}" for each in range(10)):
-        finding = await see(records[0], number, CONFLICT)
+        finding = await report(records[0], number, CONFLICT)
 
         async def see_again(record: Findings, number: str = number) -> None:
-            await record.see(CONFLICT, number, "it is gone", round_started_at=NOON + MINUTE)
+            await record.report(CONFLICT, number, "it is gone", round_started_at=NOON + MINUTE)
 
         closing = records[0].close(finding, CLOSED, BY_HAND, NOON)
         await asyncio.gather(*(see_again(each) for each in records[1:]), closing, *map(see_again, records[1:]))
     assert await records[0].count_open() == 0
 
 
-async def test_a_reason_stands_in_the_open_finding(findings: Findings) -> None:
-    finding_id = await see(findings)
-    await findings.explain(finding_id, "it is gone; nobody can tell why")
+async def test_the_detail_of_an_open_finding_can_be_replaced(findings: Findings) -> None:
+    finding_id = await report(findings)
+    await findings.update_detail(finding_id, "it is gone; nobody can tell why")
     (found,) = (await findings.page(status=OPEN, before=None, limit=10)).items
     assert found.detail == "it is gone; nobody can tell why"
 
 
-async def test_open_ones_not_met_in_a_round_are_gone_through_in_parts(findings: Findings) -> None:
-    ids = [await see(findings, f"N-{each}") for each in range(5)]
+async def test_open_findings_not_seen_in_a_round_are_read_in_pages(findings: Findings) -> None:
+    ids = [await report(findings, f"N-{each}") for each in range(5)]
     await findings.close(ids[1], CLEARED, "", NOON)
-    await see(findings, "N-3", in_round=1)
+    await report(findings, "N-3", in_round=1)
     since = NOON + MINUTE
-    assert [each.finding_id for each in await findings.open_unseen(since, 10)] == [ids[0], ids[2], ids[4]]
-    first = await findings.open_unseen(since, 2)
-    rest = await findings.open_unseen(since, 2, after=first[-1].finding_id)
+    assert [each.finding_id for each in await findings.open_not_seen_since(since, 10)] == [ids[0], ids[2], ids[4]]
+    first = await findings.open_not_seen_since(since, 2)
+    rest = await findings.open_not_seen_since(since, 2, after=first[-1].finding_id)
     assert [each.finding_id for each in (*first, *rest)] == [ids[0], ids[2], ids[4]]
 
 
-async def test_pages_of_any_size_make_up_the_whole_newest_first(findings: Findings) -> None:
-    ids = [await see(findings, f"N-{each}") for each in range(7)]
+async def test_pages_of_any_size_contain_everything_once_newest_first(findings: Findings) -> None:
+    ids = [await report(findings, f"N-{each}") for each in range(7)]
     for limit in (1, 2, 3, 7, 8):
         found: list[int] = []
         before: int | None = None
@@ -161,20 +161,20 @@ async def test_pages_of_any_size_make_up_the_whole_newest_first(findings: Findin
         assert found == ids[::-1]
 
 
-async def test_a_page_has_at_most_the_limit_of_limits(findings: Findings) -> None:
+async def test_a_page_never_exceeds_the_maximum(findings: Findings) -> None:
     for each in range(FINDING_PAGE_MAX + 1):
-        await see(findings, f"N-{each}")
+        await report(findings, f"N-{each}")
     page = await findings.page(status=None, before=None, limit=10 * FINDING_PAGE_MAX)
     assert (len(page.items), page.next_before) == (FINDING_PAGE_MAX, page.items[-1].finding_id)
 
 
 @pytest.mark.parametrize("status", FindingStatus)
-async def test_a_status_lists_its_findings_and_no_others(findings: Findings, status: FindingStatus) -> None:
+async def test_a_status_filter_lists_exactly_its_findings(findings: Findings, status: FindingStatus) -> None:
     for each in FindingStatus:
-        finding_id = await see(findings, f"N-{each}")
+        finding_id = await report(findings, f"N-{each}")
         if each is not OPEN:
             await findings.close(finding_id, each, "", NOON)
-    assert await all_of(findings, status) == [(f"N-{status}", status, 1)]
+    assert await all_findings(findings, status) == [(f"N-{status}", status, 1)]
 
 
 def a_round(round_id: str, ended_at: datetime, **fields: int) -> ReconciliationRound:
@@ -184,24 +184,24 @@ def a_round(round_id: str, ended_at: datetime, **fields: int) -> ReconciliationR
     )
 
 
-async def test_the_last_round_is_the_one_that_ended_last_with_what_is_open_now(findings: Findings) -> None:
+async def test_the_last_round_is_the_one_that_ended_last_with_the_current_open_findings(findings: Findings) -> None:
     assert await findings.last_round() is None
     newer, older = a_round("b", NOON + MINUTE), a_round("a", NOON)
     for each in (newer, older):
         await findings.record_round(each)
-    await see(findings)
+    await report(findings)
     assert await findings.last_round() == newer.model_copy(update={"open_findings": 1})
 
 
-async def test_a_round_that_is_recorded_again_stays_as_it_was(findings: Findings) -> None:
+async def test_recording_a_round_again_changes_nothing(findings: Findings) -> None:
     first = a_round("a", NOON)
     await findings.record_round(first)
     await findings.record_round(a_round("a", NOON + MINUTE, found=99))
     assert await findings.last_round() == first
 
 
-async def test_how_far_temporals_list_was_gone_through_is_remembered(findings: Findings) -> None:
-    """A round that did not come to its end leaves it where it was."""
+async def test_the_time_up_to_which_temporals_list_was_scanned_is_kept(findings: Findings) -> None:
+    """A round with an incomplete scan does not change it."""
     assert await findings.listed_to() is None
     await findings.record_round(a_round("a", NOON))
     assert await findings.listed_to() is None
@@ -212,8 +212,8 @@ async def test_how_far_temporals_list_was_gone_through_is_remembered(findings: F
     assert await findings.listed_to() == NOON + MINUTE
 
 
-async def test_rounds_are_forgotten_after_their_time_and_findings_never(findings: Findings) -> None:
-    await see(findings)
+async def test_old_rounds_are_deleted_and_findings_never(findings: Findings) -> None:
+    await report(findings)
     await findings.record_round(a_round("old", NOON))
     await findings.record_round(a_round("new", NOON + ROUNDS_KEPT))
     assert (await findings.last_round() or a_round("none", NOON)).round_id == "new"

@@ -1,4 +1,4 @@
-"""What alerts are made of: counts, sums and ages over the whole ledger, all of one moment."""
+"""Gauges for alerts: counts, sums and ages over the whole ledger, consistent with each other."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ NOTHING = Gauges(
 REFUSED = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE)
 
 
-async def put(
+async def record(
     ledger: Ledger,
     state: State,
     *,
@@ -37,7 +37,7 @@ async def put(
     at: datetime = NOON,
     **order: Any,  # noqa: ANN401 - any field of an order
 ) -> None:
-    """Write a settlement that was accepted at a moment and has come to a state, with its adjust unknown by default."""
+    """Write a settlement with this acceptance time and state; by default its adjust is UNKNOWN."""
     accepted_order = settlement(accepted_at=at, **order)
     adjust = call() if verdict is None else call(verdict=verdict)
     await ledger.accept(accepted_order, accepted())
@@ -49,41 +49,41 @@ def a_round(name: str, ended_at: datetime) -> dict[str, Any]:
     return {"round_id": name, "started_at": NOON, "ended_at": ended_at, "complete": True, **counts}
 
 
-async def test_an_empty_ledger_has_nothing_of_anything(ledger: Ledger) -> None:
+async def test_gauges_of_an_empty_ledger_are_empty(ledger: Ledger) -> None:
     assert await ledger.gauges() == NOTHING
 
 
-async def test_settlements_that_have_not_ended_are_counted_by_state(ledger: Ledger) -> None:
+async def test_open_settlements_are_counted_by_state(ledger: Ledger) -> None:
     for count, state in enumerate(State, start=1):
         for _ in range(count):
-            await put(ledger, state)
+            await record(ledger, state)
     expected = {state: count for count, state in enumerate(State, start=1) if state not in END_STATES}
     assert (await ledger.gauges()).open_by_state == expected
 
 
-async def test_the_oldest_that_is_cancelling_is_the_one_accepted_first(ledger: Ledger) -> None:
+async def test_the_oldest_cancelling_settlement_is_the_one_accepted_first(ledger: Ledger) -> None:
     for hours, state in enumerate([State.SETTLED, State.ABORTED, State.CANCELLING, State.CANCELLING]):
-        await put(ledger, state, at=NOON + timedelta(hours=hours))
+        await record(ledger, state, at=NOON + timedelta(hours=hours))
     assert (await ledger.gauges()).oldest_cancelling_at == NOON + timedelta(hours=2)
 
 
-async def test_money_in_doubt_is_summed_by_currency_without_signs(ledger: Ledger) -> None:
-    """A deduction in doubt does not make up for a credit in doubt, and what was certainly refused is in no doubt."""
-    await put(ledger, State.ABORTED, amount="12.50")
-    await put(ledger, State.CANCELLING, amount="-0.25", operationType="ABNORMAL_OVERTRADING")
-    await put(ledger, State.ABORTED, amount="3000", currency="JPY", amountDigits=0)
-    await put(ledger, State.CANCELLING, amount="99", verdict=REFUSED)
+async def test_money_in_doubt_is_the_sum_of_absolute_amounts_by_currency(ledger: Ledger) -> None:
+    """A deduction in doubt does not offset a credit in doubt. A rejected adjust is not in doubt."""
+    await record(ledger, State.ABORTED, amount="12.50")
+    await record(ledger, State.CANCELLING, amount="-0.25", operationType="ABNORMAL_OVERTRADING")
+    await record(ledger, State.ABORTED, amount="3000", currency="JPY", amountDigits=0)
+    await record(ledger, State.CANCELLING, amount="99", verdict=REFUSED)
     for state in END_STATES:
-        await put(ledger, state, amount="1000")
+        await record(ledger, state, amount="1000")
     seen = await ledger.gauges()
     assert seen.in_doubt_amounts == pytest.approx({"USD": 12.75, "JPY": 3000})
     assert seen.in_doubt == 3
 
 
-async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger: Ledger, engine: AsyncEngine) -> None:
+async def test_only_open_findings_are_counted_by_kind(ledger: Ledger, engine: AsyncEngine) -> None:
     record, stuck, missing = Findings(engine), FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
     seen_ones = [(stuck, "N-1"), (stuck, "N-2"), (stuck, "N-3"), (missing, "N-1"), (missing, "N-4")]
-    ids = [await record.see(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
+    ids = [await record.report(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
     for finding, status in ((ids[2], FindingStatus.REPAIRED), (ids[4], FindingStatus.CLEARED)):
         assert finding is not None
         await record.close(finding, status, "put right, or gone", NOON)
@@ -92,19 +92,19 @@ async def test_open_findings_are_counted_by_kind_and_closed_ones_are_not(ledger:
     assert seen.findings == {stuck: 3, missing: 2}
 
 
-async def test_a_finding_is_counted_once_however_often_it_is_seen(
+async def test_a_finding_counts_once_even_if_reported_repeatedly(
     ledger: Ledger, ledgers: list[Ledger], engine: AsyncEngine
 ) -> None:
-    """In one round or several, by one worker or several at once; one that is found again after its end is another."""
+    """Repeated in one round or several, by one worker or several. A new finding after it was closed counts again."""
     stuck = FindingKind.WORKFLOW_STUCK
     records = [Findings(each.engine) for each in ledgers]
-    found = await asyncio.gather(*(each.see(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
+    found = await asyncio.gather(*(each.report(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
     (finding,) = set(found)
     assert finding is not None
-    await records[0].see(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
+    await records[0].report(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
     assert (await ledger.gauges()).findings == {stuck: 1}
     await records[0].close(finding, FindingStatus.CLEARED, "gone", NOON)
-    await Findings(engine).see(stuck, "N-1", "", round_started_at=NOON)
+    await Findings(engine).report(stuck, "N-1", "", round_started_at=NOON)
     assert (await ledger.gauges()).findings == {stuck: 2}
 
 
@@ -115,15 +115,15 @@ async def test_the_last_round_is_the_one_that_ended_last(ledger: Ledger, engine:
     assert (await ledger.gauges()).last_round_at == NOON + timedelta(minutes=2)
 
 
-async def test_all_of_it_is_of_one_moment(
+async def test_gauges_are_consistent_with_each_other(
     ledger: Ledger, ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is written while it is being read is in none of it, not in some of it."""
-    await put(ledger, State.ABORTED)
+    """A concurrent write is in none of the gauges, not in some of them."""
+    await record(ledger, State.ABORTED)
     count = gauges._counts  # noqa: SLF001 - between two of its statements
 
     async def counted_while_one_is_written(connection: AsyncConnection, query: Select[Any]) -> dict[str, int]:
-        await put(ledgers[0], State.ABORTED)
+        await record(ledgers[0], State.ABORTED)
         return await count(connection, query)
 
     monkeypatch.setattr(gauges, "_counts", counted_while_one_is_written)

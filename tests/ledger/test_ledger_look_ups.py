@@ -1,4 +1,4 @@
-"""The smaller questions: one settlement, how many are open, and whether the ledger is ready at all."""
+"""Reading one settlement, time zones in queries, and the readiness check."""
 
 from datetime import datetime, timedelta
 
@@ -14,24 +14,24 @@ NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
 SECOND = timedelta(seconds=1)
 
 
-async def test_a_number_that_was_never_accepted_has_no_settlement(ledger: Ledger) -> None:
+async def test_an_unknown_number_has_no_settlement(ledger: Ledger) -> None:
     await ledger.accept(settlement(requestUniqueNo="N-2"), accepted())
     for number in ("N-1", "n-2", "", "n" * 48, "n" * 500, "N%", "' OR 1=1 --", "🧾"):
         assert await ledger.find(number) is None
 
 
-async def test_moments_asked_for_need_a_zone_too(ledger: Ledger) -> None:
-    with pytest.raises(StatementError, match="a moment needs a time zone"):
+async def test_times_in_queries_need_a_zone(ledger: Ledger) -> None:
+    with pytest.raises(StatementError, match="the time has no time zone"):
         await ledger.page(after=(NAIVE, "N-1"), limit=10)
 
 
-async def test_a_migrated_ledger_is_ready_empty_or_not(ledger: Ledger) -> None:
+async def test_a_migrated_ledger_is_ready_even_if_empty(ledger: Ledger) -> None:
     await ledger.check()
     await ledger.record(settlement(), growing(2))
     await ledger.check()
 
 
-async def test_a_database_without_the_tables_is_not_ready(empty_url: str, open_one: OpenEngine) -> None:
-    """It says so in the one way that the front door answers with 503."""
+async def test_a_database_without_tables_is_not_ready(empty_url: str, open_one: OpenEngine) -> None:
+    """It raises the error that the API answers with 503."""
     with pytest.raises(SQLAlchemyError, match="settlements"):
         await Ledger(open_one(empty_url)).check()

@@ -1,4 +1,4 @@
-"""Migrating: from nothing to what `ledger.tables` says, once or twice or many at once, whole or not at all."""
+"""Migrations create exactly the schema of `ledger.tables`; repeated, concurrent and failing runs are safe."""
 
 import asyncio
 import os
@@ -29,13 +29,13 @@ LAST_TABLE = "CREATE TABLE take_up_allowances"
 
 
 async def tables(engine: AsyncEngine) -> set[str]:
-    """Return the names of the tables that are there."""
+    """Return the names of the existing tables."""
     async with engine.connect() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
 
 
 async def drift(engine: AsyncEngine, wanted: MetaData) -> list[object]:
-    """Return what would have to change for the database to be as the code says: what `alembic check` shows."""
+    """Return the differences between database and code, as `alembic check` does."""
 
     def compare(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), wanted))
@@ -45,7 +45,7 @@ async def drift(engine: AsyncEngine, wanted: MetaData) -> list[object]:
 
 
 def on_last_table(engine: AsyncEngine, act: Callable[[], None]) -> None:
-    """Have something happen once, in the middle of a migration."""
+    """Run a function once, in the middle of a migration."""
     acts = [act]
 
     def look(_: object, __: object, statement: str, *___: object) -> None:
@@ -55,7 +55,7 @@ def on_last_table(engine: AsyncEngine, act: Callable[[], None]) -> None:
     event.listen(engine.sync_engine, "before_cursor_execute", look)
 
 
-async def migrate_elsewhere(database_url: str) -> Process:
+async def migrate_in_another_process(database_url: str) -> Process:
     """Start another process that migrates, as an operator would."""
     environment = {**os.environ, "SETTLEMENT_DATABASE_URL": database_url}
     return await asyncio.create_subprocess_exec(
@@ -64,7 +64,7 @@ async def migrate_elsewhere(database_url: str) -> Process:
 
 
 async def waiting_or_ended(engine: AsyncEngine, process: Process) -> None:
-    """Return when the process has ended or waits for us; SQLite cannot tell, so there only after a while."""
+    """Return when the process has ended or waits for our lock. On SQLite, return after a delay."""
 
     async def waits() -> bool:
         if engine.dialect.name == "sqlite" or process.returncode is not None:
@@ -77,7 +77,7 @@ async def waiting_or_ended(engine: AsyncEngine, process: Process) -> None:
         await until(waits, limit_s=2.5)
 
 
-async def test_from_an_empty_database_to_a_ledger_that_works(empty_url: str, open_one: OpenEngine) -> None:
+async def test_an_empty_database_becomes_a_working_ledger(empty_url: str, open_one: OpenEngine) -> None:
     engine = open_one(empty_url)
     await migrate(engine)
     assert await tables(engine) == {*metadata.tables, "alembic_version"}
@@ -85,8 +85,8 @@ async def test_from_an_empty_database_to_a_ledger_that_works(empty_url: str, ope
     assert await Ledger(engine).record(settlement(), growing(3))
 
 
-async def test_the_command_migrates_the_database_that_the_settings_name(empty_url: str, open_one: OpenEngine) -> None:
-    process = await migrate_elsewhere(empty_url)
+async def test_the_command_migrates_the_database_in_the_settings(empty_url: str, open_one: OpenEngine) -> None:
+    process = await migrate_in_another_process(empty_url)
     _, complaint = await process.communicate()
     assert (process.returncode, complaint) == (0, b"")
     await Ledger(open_one(empty_url)).check()
@@ -102,18 +102,18 @@ async def test_migrating_again_changes_nothing(engine: AsyncEngine, ledger: Ledg
     assert found.snapshot == growing(3)
 
 
-def test_the_migrations_are_one_line_without_forks() -> None:
+def test_the_migrations_have_no_branches() -> None:
     scripts = ScriptDirectory.from_config(alembic_config())
     assert len(scripts.get_heads()) == 1
     assert len(scripts.get_bases()) == 1
 
 
-async def test_the_migrations_make_the_tables_that_the_code_expects(engine: AsyncEngine) -> None:
+async def test_the_migrations_create_the_tables_of_the_code(engine: AsyncEngine) -> None:
     assert await drift(engine, metadata) == []
 
 
-async def test_a_table_that_no_migration_knows_of_would_be_noticed(engine: AsyncEngine) -> None:
-    """The check above can fail: a column too many, a column too few, an index."""
+async def test_a_difference_between_migrations_and_code_is_detected(engine: AsyncEngine) -> None:
+    """Proves that the check above can fail: an extra column, a missing column, an index."""
     changed = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.tables.values():
         table.to_metadata(changed)
@@ -129,8 +129,8 @@ async def at_revision(engine: AsyncEngine, revision: str) -> None:
 
 
 REFUSED = {
-    **dict.fromkeys(sorted(BEFORE_0_1_0), "this database was made by a version before 0.1.0"),
-    "9999_a_later_one": "this database was made by another version, probably a newer one",
+    **dict.fromkeys(sorted(BEFORE_0_1_0), "this database was created by a version before 0.1.0"),
+    "9999_a_later_one": "this database was migrated by another version, probably a newer one",
 }
 
 
@@ -148,11 +148,11 @@ async def test_a_database_of_another_version_is_refused_and_stays_as_it_is(engin
 
 async def test_the_command_refuses_such_a_database_in_one_line(database_url: str, engine: AsyncEngine) -> None:
     await at_revision(engine, "0003")
-    process = await migrate_elsewhere(database_url)
+    process = await migrate_in_another_process(database_url)
     _, complaint = await process.communicate()
     assert process.returncode == 1
     (line,) = complaint.decode().splitlines()
-    assert line.startswith("the ledger cannot be migrated: this database was made by a version before 0.1.0")
+    assert line.startswith("the ledger cannot be migrated: this database was created by a version before 0.1.0")
 
 
 async def test_a_database_that_cannot_be_opened_is_the_same_error(tmp_path: Path) -> None:
@@ -160,9 +160,7 @@ async def test_a_database_that_cannot_be_opened_is_the_same_error(tmp_path: Path
         await migrate_url(f"sqlite:///{tmp_path}/gone/ledger.db")
 
 
-async def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_repeated(
-    empty_url: str, open_one: OpenEngine
-) -> None:
+async def test_a_failed_migration_leaves_nothing_and_can_be_repeated(empty_url: str, open_one: OpenEngine) -> None:
     engine = open_one(empty_url)
 
     def crash() -> None:
@@ -176,13 +174,13 @@ async def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_repeated(
     await Ledger(engine).check()
 
 
-async def test_two_processes_may_migrate_at_once(empty_url: str, open_one: OpenEngine) -> None:
-    """The second begins while the first is in the middle of it; it waits, and then finds all done."""
+async def test_two_processes_can_migrate_concurrently(empty_url: str, open_one: OpenEngine) -> None:
+    """The second one starts during the first migration, waits, and then has nothing to do."""
     engine = open_one(empty_url)
     elsewhere: list[Process] = []
 
     async def begin() -> None:
-        elsewhere.append(await migrate_elsewhere(empty_url))
+        elsewhere.append(await migrate_in_another_process(empty_url))
         await waiting_or_ended(open_one(empty_url), elsewhere[0])
 
     on_last_table(engine, lambda: await_only(begin()))

@@ -1,7 +1,6 @@
-"""A database that cannot be reached or written: every method says so at once, in the one way that can be handled.
+"""Every method raises SQLAlchemyError or OSError, without delay, if the database cannot be reached or written.
 
-`sqlalchemy.exc.SQLAlchemyError` is what the front door answers with 503. Nothing here may hang, and
-nothing of what failed may have been written.
+The API answers these errors with 503. Nothing may hang, and a failed write must write nothing.
 """
 
 import asyncio
@@ -37,8 +36,8 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find": lambda ledger: ledger.find("N-1"),
     "page": lambda ledger: ledger.page(limit=10),
     "gauges": lambda ledger: ledger.gauges(),
-    "open_ones": lambda ledger: SettlementSummaries(ledger.engine).open_ones(NOON, 10),
-    "of": lambda ledger: SettlementSummaries(ledger.engine).of(["N-1"]),
+    "open_settlements": lambda ledger: SettlementSummaries(ledger.engine).open_settlements(NOON, 10),
+    "by_number": lambda ledger: SettlementSummaries(ledger.engine).by_number(["N-1"]),
     "findings": lambda ledger: Findings(ledger.engine).page(status=None, before=None, limit=10),
     "last_round": lambda ledger: Findings(ledger.engine).last_round(),
     "check": lambda ledger: ledger.check(),
@@ -48,15 +47,17 @@ READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
 WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "accept": lambda ledger: ledger.accept(settlement(), accepted()),
     "record": lambda ledger: ledger.record(settlement(), growing(2)),
-    "begin": lambda ledger: Batches(ledger.engine).begin(BATCH, "ops-1", NOON),
+    "create": lambda ledger: Batches(ledger.engine).create(BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
-    "see": lambda ledger: Findings(ledger.engine).see(FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON),
+    "report": lambda ledger: Findings(ledger.engine).report(
+        FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON
+    ),
 }
 METHODS = READS | WRITES
 
 
-async def refuses(ledger: Ledger, methods: dict[str, Callable[[Ledger], Awaitable[object]]], match: str) -> None:
-    """Check that each method raises, promptly, and what."""
+async def check_refused(ledger: Ledger, methods: dict[str, Callable[[Ledger], Awaitable[object]]], match: str) -> None:
+    """Check that each method raises an expected error without delay."""
     for method in methods.values():
         async with asyncio.timeout(AT_ONCE_S):
             with pytest.raises(DatabaseError, match=match):
@@ -73,23 +74,23 @@ async def refuses(ledger: Ledger, methods: dict[str, Callable[[Ledger], Awaitabl
     ],
     ids=["folder-missing", "a-folder", "folder-is-a-file", "no-database"],
 )
-async def test_a_file_that_cannot_be_a_ledger(tmp_path: Path, open_one: OpenEngine, path: str, complaint: str) -> None:
+async def test_a_file_that_is_not_a_database(tmp_path: Path, open_one: OpenEngine, path: str, complaint: str) -> None:
     (tmp_path / "a-file").write_text("not a database\n" * 100)
-    await refuses(Ledger(open_one(f"sqlite:///{tmp_path / path}")), METHODS, complaint)
+    await check_refused(Ledger(open_one(f"sqlite:///{tmp_path / path}")), METHODS, complaint)
 
 
-async def test_a_file_opened_for_reading_is_read_and_not_written(sqlite_url: str, open_one: OpenEngine) -> None:
+async def test_a_read_only_file_can_be_read_and_not_written(sqlite_url: str, open_one: OpenEngine) -> None:
     order = settlement()
     await Ledger(open_one(sqlite_url)).record(order, growing(2))
     reading = sqlite_url.replace("sqlite:///", "sqlite:///file:")
     ledger = Ledger(open_one(f"{reading}?mode=ro&uri=true"))
     assert await ledger.find(order.adjust.requestUniqueNo) is not None
-    await refuses(ledger, WRITES, "attempt to write a readonly database")
+    await check_refused(ledger, WRITES, "attempt to write a readonly database")
 
 
 @contextmanager
-def nobody_special() -> Iterator[None]:
-    """Give up root's right to write everywhere, if we have it."""
+def unprivileged() -> Iterator[None]:
+    """Drop root's permission to write everywhere, if we have it."""
     if os.geteuid() != 0:
         yield
         return
@@ -101,8 +102,8 @@ def nobody_special() -> Iterator[None]:
 
 
 @pytest.fixture
-def closed_folder(sqlite_template: Path) -> Iterator[Path]:
-    """Return a folder with a ledger in it that everybody may read and nobody may write: a volume mounted so."""
+def read_only_folder(sqlite_template: Path) -> Iterator[Path]:
+    """Return a folder with a ledger that everybody may read and nobody may write, like a read-only volume."""
     folder = Path(tempfile.mkdtemp(prefix="ledger-test-", dir=public_folder()))
     Path(shutil.copy(sqlite_template, folder / "ledger.db")).chmod(0o444)
     folder.chmod(0o555)
@@ -112,13 +113,15 @@ def closed_folder(sqlite_template: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", ["new.db", "ledger.db"])
-async def test_a_folder_that_is_closed_to_us(closed_folder: Path, open_one: OpenEngine, name: str) -> None:
-    """Reading fails too: WAL needs files of its own beside the database."""
-    with nobody_special():
-        await refuses(Ledger(open_one(f"sqlite:///{closed_folder / name}")), METHODS, "unable to open|readonly")
+async def test_a_read_only_folder(read_only_folder: Path, open_one: OpenEngine, name: str) -> None:
+    """Reading fails too, because WAL needs its own files beside the database."""
+    with unprivileged():
+        await check_refused(
+            Ledger(open_one(f"sqlite:///{read_only_folder / name}")), METHODS, "unable to open|readonly"
+        )
 
 
-async def test_a_full_disk_is_an_error_until_there_is_room_again(sqlite_url: str, open_one: OpenEngine) -> None:
+async def test_a_full_disk_is_an_error_until_there_is_space_again(sqlite_url: str, open_one: OpenEngine) -> None:
     engine = open_one(sqlite_url)
     ledger = Ledger(engine)
     order = settlement()
@@ -150,15 +153,13 @@ async def test_a_full_disk_is_an_error_until_there_is_room_again(sqlite_url: str
     ],
     ids=["nobody-listens", "no-database", "no-host"],
 )
-async def test_a_server_that_cannot_be_the_ledgers(
-    postgres: Postgres, open_one: OpenEngine, address: str, complaint: str
-) -> None:
+async def test_an_unreachable_server(postgres: Postgres, open_one: OpenEngine, address: str, complaint: str) -> None:
     url = f"postgresql://postgres@{address.format(free=free_port(), port=postgres.port)}"
-    await refuses(Ledger(open_one(url)), METHODS, complaint)
+    await check_refused(Ledger(open_one(url)), METHODS, complaint)
 
 
-async def test_an_error_of_the_ledger_holds_no_personal_data(ledger: Ledger, engine: AsyncEngine) -> None:
-    """Its text goes into logs, and as the activity's failure into Temporal's history and UI."""
+async def test_an_error_of_the_ledger_contains_no_personal_data(ledger: Ledger, engine: AsyncEngine) -> None:
+    """Error texts go into logs, and as activity failures into Temporal's history and UI."""
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE settlements RENAME TO out_of_reach"))
     with pytest.raises(DatabaseError) as error:

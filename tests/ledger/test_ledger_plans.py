@@ -1,4 +1,4 @@
-"""No query of the table reads all of a table that grows, on either database: an index leads to what it asks for."""
+"""Query plans: no registered query reads all rows of a table that grows, on either database."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import SettlementFilter
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
-from ledger.rows import act_values, call_values, settlement_values, state_change_values
+from ledger.rows import action_values, call_values, settlement_values, state_change_values
 from ledger.tables import (
     api_keys,
     batch_items,
@@ -74,11 +74,11 @@ def settled() -> Iterable[dict[str, Any]]:
 def parts_of_settlements() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     numbers, whole = [f"N-{index}" for index in range(MANY // 2)], resolved(1)
     yield external_calls, (row for number in numbers for row in call_values(number, whole))
-    yield operator_actions, (row for number in numbers for row in act_values(number, whole))
+    yield operator_actions, (row for number in numbers for row in action_values(number, whole))
     yield state_changes, (row for number in numbers for row in state_change_values(number, whole))
 
 
-def of_operators() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+def operator_rows() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     key = {"owner": "o", "role": "READ", "secret_hash": "h", "slot": 1, "created_by": "o", "revoked_by": None}
     yield (
         api_keys,
@@ -110,7 +110,7 @@ def of_operators() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     )
 
 
-def of_reconciliation() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+def reconciliation_rows() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     finding = {"detail": "", "repair": "", "found_at": NOON, "last_seen_at": NOON, "rounds": 1, "sightings": 1}
     kinds = list(FindingKind)
     yield (
@@ -139,9 +139,14 @@ def of_reconciliation() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
 
 @pytest.fixture
 async def full(engine: AsyncEngine) -> AsyncEngine:
-    """Fill every table that grows with thousands of rows, nearly all of which are of no interest any more."""
+    """Fill every table that grows with thousands of rows, nearly all of them ended or closed."""
     async with engine.begin() as connection:
-        for table, rows in ((settlements, settled()), *parts_of_settlements(), *of_operators(), *of_reconciliation()):
+        for table, rows in (
+            (settlements, settled()),
+            *parts_of_settlements(),
+            *operator_rows(),
+            *reconciliation_rows(),
+        ):
             await connection.execute(insert(table), list(rows))
         if engine.dialect.name == "postgresql":
             # As it does by itself; SQLite gathers no figures unless it is told to, and nothing tells it.
@@ -149,8 +154,8 @@ async def full(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 
-async def test_no_query_reads_all_of_a_table_that_grows(full: AsyncEngine) -> None:
-    """Every query of the product stands in the table; `test_statements` fails on one that does not."""
+async def test_no_query_scans_a_table_that_grows(full: AsyncEngine) -> None:
+    """The registry contains every query of the product; `test_statements` checks that."""
     found = {}
     async with full.connect() as connection:
         for name, query in QUERIES.items():
@@ -162,8 +167,8 @@ async def test_no_query_reads_all_of_a_table_that_grows(full: AsyncEngine) -> No
     assert not found, "\n".join(f"{query}: {wrong}" for query, wrong in list(found.items())[:20])
 
 
-async def test_a_scan_is_noticed(full: AsyncEngine) -> None:
-    """The check can fail: each of these reads a table, or the whole of an index, from end to end."""
+async def test_a_full_scan_is_detected(full: AsyncEngine) -> None:
+    """Proves that the check can fail: each of these queries scans a table or a whole index."""
     by = settlements.c
     scans = [
         select(by.state, func.count()).where(by.state.not_in(["SETTLED", "EXPIRED"])).group_by(by.state),
@@ -178,8 +183,8 @@ async def test_a_scan_is_noticed(full: AsyncEngine) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=False)
-async def test_sqlite_begins_with_the_filter_that_leads_to_the_fewest_rows(full: AsyncEngine, backend: str) -> None:
-    """It keeps no figures: left to itself it may go through all that was ever settled for the rows of one order."""
+async def test_sqlite_begins_with_the_most_selective_filter(full: AsyncEngine, backend: str) -> None:
+    """SQLite has no statistics, so without help it could scan all settlements for one order."""
     assert backend == "sqlite"
     everything: dict[str, Any] = {"user_name": "u-1", "company_id": 1, "currency": "USD", "cause": Rule.CODE_SUCCESS}
     expected = {

@@ -1,4 +1,4 @@
-"""Whoever reads has connections of their own: with all of them taken, orders are accepted and recorded all the same."""
+"""Reads have their own connections: even if all of those are in use, orders are accepted and recorded."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -17,7 +17,9 @@ AT_ONCE_S = 4.0
 """Below the time that a pool lets a caller wait for a connection."""
 
 
-async def test_with_every_readers_connection_taken_orders_are_accepted(open_one: OpenEngine, database_url: str) -> None:
+async def test_orders_are_accepted_while_all_reader_connections_are_in_use(
+    open_one: OpenEngine, database_url: str
+) -> None:
     readers = open_one(database_url)
     ledger = Ledger(open_one(database_url), readers)
     order = settlement()
@@ -38,7 +40,7 @@ async def test_with_every_readers_connection_taken_orders_are_accepted(open_one:
     assert len((await ledger.page(limit=1)).settlements) == 1
 
 
-async def test_versions_are_those_of_the_settlements_asked_for(ledger: Ledger) -> None:
+async def test_versions_of_the_requested_settlements_are_returned(ledger: Ledger) -> None:
     orders = [settlement() for _ in range(3)]
     for order in orders:
         await ledger.accept(order, accepted_snapshot(order))

@@ -1,4 +1,4 @@
-"""Recording: the highest version wins, in whatever order, however often and however many at once they come."""
+"""Recording keeps the highest version, in any order, with repeats and concurrent writes."""
 
 import asyncio
 import itertools
@@ -19,13 +19,13 @@ VERSIONS = tuple(growing(version) for version in range(1, 13))
 
 
 async def recorded(ledger: Ledger, number: str) -> Snapshot:
-    """Return what the ledger has of a settlement."""
+    """Return the ledger's snapshot of a settlement."""
     found = await ledger.find(number)
     assert found is not None
     return found.snapshot
 
 
-async def test_a_newer_snapshot_replaces_the_older_with_all_its_calls_and_acts(ledger: Ledger) -> None:
+async def test_a_newer_snapshot_replaces_the_older_with_all_its_calls_and_actions(ledger: Ledger) -> None:
     order = settlement()
     await ledger.accept(order, accepted())
     assert await ledger.record(order, growing(1))
@@ -33,7 +33,7 @@ async def test_a_newer_snapshot_replaces_the_older_with_all_its_calls_and_acts(l
     assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
 
 
-async def test_recording_twice_is_recording_once(ledger: Ledger) -> None:
+async def test_recording_again_changes_nothing(ledger: Ledger) -> None:
     order = settlement()
     await ledger.accept(order, accepted())
     answers = [await ledger.record(order, growing(2)) for _ in range(3)]
@@ -41,7 +41,7 @@ async def test_recording_twice_is_recording_once(ledger: Ledger) -> None:
     assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
 
 
-async def test_an_older_snapshot_changes_nothing_and_its_calls_and_acts_neither(ledger: Ledger) -> None:
+async def test_an_older_snapshot_with_its_calls_and_actions_changes_nothing(ledger: Ledger) -> None:
     order = settlement()
     await ledger.record(order, growing(3))
     assert not await ledger.record(order, growing(2))
@@ -56,8 +56,8 @@ async def test_another_snapshot_of_the_same_version_changes_nothing(ledger: Ledg
     assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
 
 
-async def test_recording_says_nothing_anew_about_what_was_accepted(ledger: Ledger) -> None:
-    """Order and trace stay as they were accepted, whatever a snapshot comes with."""
+async def test_recording_does_not_change_the_accepted_order(ledger: Ledger) -> None:
+    """Order and trace stay as accepted, whatever the record contains."""
     order = settlement()
     first, _ = await ledger.accept(order, accepted())
     await ledger.record(order.model_copy(update={"trace": "another", "company_id": 8}), growing(1))
@@ -67,7 +67,7 @@ async def test_recording_says_nothing_anew_about_what_was_accepted(ledger: Ledge
 
 
 @pytest.mark.parametrize("snapshot", [accepted(), growing(3), resolved(9)], ids=["accepted", "growing", "resolved"])
-async def test_a_lost_row_is_written_anew(ledger: Ledger, snapshot: Snapshot) -> None:
+async def test_a_lost_row_is_inserted_again(ledger: Ledger, snapshot: Snapshot) -> None:
     order = settlement()
     assert await ledger.record(order, snapshot)
     found = await ledger.find(order.adjust.requestUniqueNo)
@@ -78,8 +78,8 @@ async def test_a_lost_row_is_written_anew(ledger: Ledger, snapshot: Snapshot) ->
     assert again == found
 
 
-async def test_settlements_do_not_touch_each_other(ledger: Ledger) -> None:
-    """Not even those whose numbers are alike but for case, a trailing blank or a wildcard."""
+async def test_recording_one_settlement_does_not_change_others(ledger: Ledger) -> None:
+    """Not even those whose numbers differ only in case, a trailing blank or a wildcard character."""
     orders = [settlement(requestUniqueNo=number) for number in ("n-1", "N-1", "n-1 ", "n_1", "n%1", "n-")]
     for version, order in enumerate(orders, start=1):
         await ledger.record(order, growing(version))
@@ -88,7 +88,7 @@ async def test_settlements_do_not_touch_each_other(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("accepted_first", [True, False], ids=["accepted", "lost"])
-async def test_in_every_order_the_highest_version_is_what_stays(ledger: Ledger, *, accepted_first: bool) -> None:
+async def test_the_highest_version_stays_in_any_order_of_writes(ledger: Ledger, *, accepted_first: bool) -> None:
     for order_of_arrival in itertools.permutations(VERSIONS[:4]):
         order = settlement()
         if accepted_first:
@@ -105,7 +105,7 @@ async def test_in_every_order_the_highest_version_is_what_stays(ledger: Ledger, 
     [VERSIONS, VERSIONS[::-1], (*VERSIONS[::2], *VERSIONS[1::2]), VERSIONS[6:] + VERSIONS[:6], VERSIONS * 3],
     ids=["rising", "falling", "odd-then-even", "late-then-early", "each-three-times"],
 )
-async def test_of_many_at_once_the_highest_version_is_what_stays(
+async def test_the_highest_version_stays_with_concurrent_writes(
     ledgers: list[Ledger], arrivals: Sequence[Snapshot]
 ) -> None:
     order = settlement()
@@ -115,22 +115,22 @@ async def test_of_many_at_once_the_highest_version_is_what_stays(
     assert await recorded(ledgers[0], order.adjust.requestUniqueNo) == VERSIONS[-1]
 
 
-async def test_of_the_same_snapshot_many_times_at_once_one_is_written(ledgers: list[Ledger]) -> None:
+async def test_of_concurrent_writes_of_one_snapshot_one_is_written(ledgers: list[Ledger]) -> None:
     order = settlement()
     await ledgers[0].accept(order, accepted())
     answers = await asyncio.gather(*(ledgers[index % len(ledgers)].record(order, growing(2)) for index in range(20)))
     assert sum(answers) == 1
 
 
-async def test_accepting_and_recording_at_once_never_puts_a_settlement_back(ledgers: list[Ledger]) -> None:
+async def test_concurrent_accepts_and_records_never_lose_a_version(ledgers: list[Ledger]) -> None:
     order = settlement()
     writes = [each.record(order, growing(2)) for each in ledgers] + [each.accept(order, accepted()) for each in ledgers]
     await asyncio.gather(*writes)
     assert await recorded(ledgers[0], order.adjust.requestUniqueNo) == growing(2)
 
 
-async def test_a_record_that_fails_halfway_leaves_nothing_behind(ledger: Ledger, engine: AsyncEngine) -> None:
-    """The settlement's row is written first; when its acts cannot be, neither it nor its calls may stay."""
+async def test_a_record_that_fails_halfway_writes_nothing(ledger: Ledger, engine: AsyncEngine) -> None:
+    """The settlement's row is written first. If its actions cannot be written, neither row nor calls may stay."""
     order = settlement()
     await ledger.record(order, growing(1))
     async with engine.begin() as connection:
@@ -143,8 +143,8 @@ async def test_a_record_that_fails_halfway_leaves_nothing_behind(ledger: Ledger,
     assert await ledger.record(order, growing(2))
 
 
-async def test_what_is_read_is_a_snapshot_that_was_written(engine: AsyncEngine, ledgers: list[Ledger]) -> None:
-    """A write that comes while a settlement is read must not show in half."""
+async def test_a_read_returns_a_complete_snapshot(engine: AsyncEngine, ledgers: list[Ledger]) -> None:
+    """A concurrent write must not be visible in part."""
     order = settlement()
     await ledgers[0].record(order, growing(1))
 

@@ -1,4 +1,4 @@
-"""What the ledger is given it gives back, to the letter and to the microsecond."""
+"""Every value is read back exactly as written: texts by character, times by microsecond."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -22,20 +22,22 @@ from tests.support.orders import settlement
 NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
 
 
-async def given_back(ledger: Ledger, order: SettlementInput, snapshot: Snapshot) -> tuple[SettlementInput, Snapshot]:
-    """Record and read again."""
+async def written_and_read(
+    ledger: Ledger, order: SettlementInput, snapshot: Snapshot
+) -> tuple[SettlementInput, Snapshot]:
+    """Record a snapshot and read it."""
     await ledger.record(order, snapshot)
     found = await ledger.find(order.adjust.requestUniqueNo)
     assert found is not None
     return found.settlement, found.snapshot
 
 
-async def test_every_field_of_a_settlement_comes_back(ledger: Ledger) -> None:
+async def test_every_field_of_a_settlement_is_read_back(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON.astimezone(EAST), metadata='{"note": "结算 🧾"}', userName="☂" * 48)
-    assert await given_back(ledger, order, resolved(7)) == (order, resolved(7))
+    assert await written_and_read(ledger, order, resolved(7)) == (order, resolved(7))
 
 
-async def test_what_people_search_by_stands_in_columns_of_its_own(ledger: Ledger, engine: AsyncEngine) -> None:
+async def test_searchable_values_have_their_own_columns(ledger: Ledger, engine: AsyncEngine) -> None:
     order = settlement(userName="结算-7", orderId=INT64_MAX, currency="JPY", accepted_at=NOON.astimezone(EAST))
     await ledger.record(order, resolved(7))
     async with engine.connect() as connection:
@@ -45,54 +47,54 @@ async def test_what_people_search_by_stands_in_columns_of_its_own(ledger: Ledger
     assert (row.version, row.state, row.decision, row.cancel_result) == (7, "RESOLVED", "VOID", "NOT_APPLIED")
 
 
-async def test_every_absent_field_comes_back_absent(ledger: Ledger) -> None:
+async def test_absent_fields_are_read_back_as_absent(ledger: Ledger) -> None:
     order = settlement().model_copy(update={"company_id": None})
     bare = accepted(version=1, reason="", calls=(call(),), actions=(act(),))
-    assert await given_back(ledger, order, bare) == (order, bare)
+    assert await written_and_read(ledger, order, bare) == (order, bare)
 
 
-async def test_an_amount_comes_back_to_the_letter(ledger: Ledger) -> None:
+async def test_an_amount_is_read_back_character_by_character(ledger: Ledger) -> None:
     for amount in ("12.50", "0.100000000000000000", "-3", "1" * 21 + "." + "9" * 18, "100", "-0.000"):
-        back, _ = await given_back(ledger, settlement(amount=amount), accepted())
+        back, _ = await written_and_read(ledger, settlement(amount=amount), accepted())
         assert back.adjust.amount == amount
 
 
-async def test_order_and_company_may_be_any_64_bit_number(ledger: Ledger) -> None:
+async def test_order_and_company_ids_can_be_any_64_bit_number(ledger: Ledger) -> None:
     for number in (INT64_MIN, -1, 0, 2**53 + 1, INT64_MAX):
         order = settlement(orderId=number).model_copy(update={"company_id": number})
-        back, _ = await given_back(ledger, order, accepted())
+        back, _ = await written_and_read(ledger, order, accepted())
         assert (back.adjust.orderId, back.company_id) == (number, number)
 
 
-async def test_a_number_may_be_any_48_characters(ledger: Ledger) -> None:
-    """Those that only look alike are different numbers: the accented letter in one piece and in two, for one."""
+async def test_a_number_can_be_any_48_characters(ledger: Ledger) -> None:
+    """Similar numbers are different, for example with a composed and a decomposed accented letter."""
     odd = ["'; DROP TABLE settlements; --", "%s :name ?1 {0} \\", " leading and trailing ", "\u00e9", "e\u0301"]
     orders = [settlement(requestUniqueNo=number) for number in ("n" * 48, "🧾" * 48, *odd)]
     for version, order in enumerate(orders):
-        assert await given_back(ledger, order, resolved(version)) == (order, resolved(version))
+        assert await written_and_read(ledger, order, resolved(version)) == (order, resolved(version))
 
 
-async def test_a_moment_comes_back_as_the_same_moment_wherever_it_was_noted(ledger: Ledger) -> None:
+async def test_a_time_in_any_zone_is_read_back_as_the_same_time(ledger: Ledger) -> None:
     for offset_min in (-14 * 60, -1, 0, 345, 14 * 60):
         moment = NOON.astimezone(timezone(timedelta(minutes=offset_min)))
         order = settlement(accepted_at=moment)
         snapshot = accepted(version=1, updated_at=moment, decided_at=moment, calls=(call(sent_at=moment),))
-        back, snapshot_back = await given_back(ledger, order, snapshot)
+        back, snapshot_back = await written_and_read(ledger, order, snapshot)
         assert back.accepted_at == snapshot_back.decided_at == snapshot_back.calls[0].sent_at == NOON
         assert snapshot_back.updated_at.utcoffset() == timedelta(0)
 
 
-async def test_moments_survive_a_server_in_another_time_zone(postgresql_url: str, open_one: OpenEngine) -> None:
+async def test_times_are_independent_of_the_servers_time_zone(postgresql_url: str, open_one: OpenEngine) -> None:
     engine = open_one(postgresql_url)
     async with engine.begin() as connection:
         await connection.execute(text(f'ALTER DATABASE "{engine.url.database}" SET timezone = -5'))
     await engine.dispose()
     order = settlement()
-    assert await given_back(Ledger(engine), order, resolved(1)) == (order, resolved(1))
+    assert await written_and_read(Ledger(engine), order, resolved(1)) == (order, resolved(1))
 
 
-async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger, engine: AsyncEngine) -> None:
-    """By their place and by nothing else: clocks go back, attempts count anew, rows move as they are written again."""
+async def test_the_order_of_calls_and_actions_is_kept(ledger: Ledger, engine: AsyncEngine) -> None:
+    """It is the order of positions only: clocks go back, attempts count from 1 again, rows are rewritten."""
     calls = tuple(call(attempt % 3, sent_at=NOON - timedelta(seconds=attempt)) for attempt in range(25))
     acts = tuple(act(at=NOON - timedelta(seconds=index), note=f"act {index}") for index in range(12))
     order, snapshot = settlement(), resolved(1, calls=calls, actions=acts)
@@ -106,7 +108,7 @@ async def test_the_order_of_calls_and_acts_is_kept(ledger: Ledger, engine: Async
     assert found.snapshot == snapshot
 
 
-async def test_a_moment_without_a_zone_is_refused_and_nothing_is_written(ledger: Ledger) -> None:
+async def test_a_time_without_a_zone_is_rejected_and_nothing_is_written(ledger: Ledger) -> None:
     naive: list[tuple[SettlementInput, Snapshot]] = [
         (settlement(accepted_at=NAIVE), accepted(version=1)),
         (settlement(), accepted(version=1, updated_at=NAIVE)),
@@ -115,19 +117,19 @@ async def test_a_moment_without_a_zone_is_refused_and_nothing_is_written(ledger:
         (settlement(), accepted(version=1, actions=(act(), act(at=NAIVE)))),
     ]
     for order, snapshot in naive:
-        with pytest.raises(StatementError, match="a moment needs a time zone"):
+        with pytest.raises(StatementError, match="the time has no time zone"):
             await ledger.record(order, snapshot)
         assert await ledger.find(order.adjust.requestUniqueNo) is None
 
 
-async def test_a_nul_in_a_text_keeps_no_settlement_out_of_the_ledger(ledger: Ledger) -> None:
-    """JSON can say NUL, so an operator's reason may hold one; PostgreSQL cannot, and its place is kept instead."""
-    _, back = await given_back(ledger, settlement(), with_text("\0a\0"))
+async def test_a_nul_character_in_a_text_is_replaced(ledger: Ledger) -> None:
+    """JSON can contain NUL, so an operator's note can too. PostgreSQL cannot store it."""
+    _, back = await written_and_read(ledger, settlement(), with_text("\0a\0"))
     assert back == with_text("\N{REPLACEMENT CHARACTER}a\N{REPLACEMENT CHARACTER}")
 
 
 def with_text(text: str) -> Snapshot:
-    """Return a snapshot with this in each free text."""
+    """Return a snapshot with this text in each free-text field."""
     reply = ReplyRecord(biz_code=text, code=text, msg=text, trace=text, msg_params=text, data=text)
     verdict = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.UNREADABLE, detail=text, reply=reply)
     return accepted(
@@ -138,8 +140,8 @@ def with_text(text: str) -> Snapshot:
     )
 
 
-async def test_a_long_audit_keeps_no_settlement_out_of_the_ledger(ledger: Ledger) -> None:
-    """As many calls as 50 rounds of 100 attempts make: more than the parameters of one statement can carry."""
+async def test_a_long_audit_is_written_in_several_statements(ledger: Ledger) -> None:
+    """The calls of 50 rounds with 100 attempts exceed the maximum number of parameters of one statement."""
     long = accepted(version=1, calls=tuple(call(attempt) for attempt in range(5_000)))
-    _, back = await given_back(ledger, settlement(), long)
+    _, back = await written_and_read(ledger, settlement(), long)
     assert back == long

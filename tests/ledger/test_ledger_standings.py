@@ -1,4 +1,4 @@
-"""Where settlements stand, gone through in parts: each open one once, oldest first, and no other."""
+"""Summaries of settlements are paged: each open settlement once, oldest first, and no others."""
 
 from datetime import datetime, timedelta
 
@@ -21,17 +21,17 @@ LATER = NOON + timedelta(days=1)
 
 
 @pytest.fixture
-def standings(engine: AsyncEngine) -> SettlementSummaries:
+def summaries(engine: AsyncEngine) -> SettlementSummaries:
     return SettlementSummaries(engine)
 
 
-def place(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, str] | None:
-    """Return where the next part begins; a zone of its own makes no difference."""
+def cursor(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, str] | None:
+    """Return the cursor of the next page, in another time zone."""
     return (orders[found[-1]].accepted_at.astimezone(EAST), found[-1]) if found else None
 
 
-async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(
-    ledger: Ledger, standings: SettlementSummaries
+async def test_pages_contain_each_open_settlement_once_oldest_first(
+    ledger: Ledger, summaries: SettlementSummaries
 ) -> None:
     orders = {
         f"N-{second}-{index}": settlement(accepted_at=NOON + second * SECOND, requestUniqueNo=f"N-{second}-{index}")
@@ -42,38 +42,36 @@ async def test_open_ones_are_gone_through_in_parts_each_once_oldest_first(
         await ledger.accept(order, accepted(updated_at=NOON))
     for limit in (1, 2, 4, 9, 10):
         found: list[str] = []
-        while part := await standings.open_ones(LATER, limit, place(found, orders)):
+        while part := await summaries.open_settlements(LATER, limit, cursor(found, orders)):
             found += [each.number for each in part]
             assert len(found) <= len(orders)
         assert found == list(orders)
 
 
 @pytest.mark.parametrize("state", State)
-async def test_what_has_ended_is_not_gone_through(ledger: Ledger, standings: SettlementSummaries, state: State) -> None:
+async def test_ended_settlements_are_not_listed(ledger: Ledger, summaries: SettlementSummaries, state: State) -> None:
     await ledger.record(settlement(), Snapshot(version=1, state=state, updated_at=NOON))
-    assert len(await standings.open_ones(LATER, 10)) == (state not in END_STATES)
+    assert len(await summaries.open_settlements(LATER, 10)) == (state not in END_STATES)
 
 
-async def test_what_was_written_since_is_at_work(ledger: Ledger, standings: SettlementSummaries) -> None:
+async def test_recently_written_settlements_are_not_listed(ledger: Ledger, summaries: SettlementSummaries) -> None:
     await ledger.record(settlement(), accepted(version=1, updated_at=NOON))
-    assert await standings.open_ones(NOON, 10) == []
-    assert len(await standings.open_ones(NOON + timedelta(microseconds=1), 10)) == 1
+    assert await summaries.open_settlements(NOON, 10) == []
+    assert len(await summaries.open_settlements(NOON + timedelta(microseconds=1), 10)) == 1
 
 
-async def test_a_standing_says_where_the_settlement_stands_and_when_it_expires(
-    ledger: Ledger, standings: SettlementSummaries
-) -> None:
+async def test_a_summary_has_state_version_and_expiry(ledger: Ledger, summaries: SettlementSummaries) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.record(order, growing(3))
-    (found,) = (await standings.of([order.adjust.requestUniqueNo, "N-unknown"])).values()
+    (found,) = (await summaries.by_number([order.adjust.requestUniqueNo, "N-unknown"])).values()
     assert (found.number, found.state, found.version) == (order.adjust.requestUniqueNo, State.CANCELLING, 3)
     assert (found.accepted_at, found.updated_at) == (NOON, growing(3).updated_at)
     assert found.expires_at == NOON + order.policy.expire_after_s * SECOND
-    assert await standings.of([]) == {}
+    assert await summaries.by_number([]) == {}
 
 
-async def test_one_row_that_cannot_be_read_keeps_no_other_away(
-    ledger: Ledger, standings: SettlementSummaries, engine: AsyncEngine
+async def test_an_unreadable_row_does_not_hide_others(
+    ledger: Ledger, summaries: SettlementSummaries, engine: AsyncEngine
 ) -> None:
     broken, whole = (settlement(accepted_at=NOON) for _ in range(2))
     for order in (broken, whole):
@@ -82,14 +80,14 @@ async def test_one_row_that_cannot_be_read_keeps_no_other_away(
     async with engine.begin() as connection:
         statement = update(settlements).where(by.request_unique_no == broken.adjust.requestUniqueNo)
         await connection.execute(statement.values(input={"what": "is this"}))
-    found = {each.number: each for each in await standings.open_ones(LATER, 10)}
+    found = {each.number: each for each in await summaries.open_settlements(LATER, 10)}
     assert found[whole.adjust.requestUniqueNo].expires_at > NOON
     with pytest.raises(ValueError, match="validation error"):
         _ = found[broken.adjust.requestUniqueNo].expires_at
 
 
-async def test_moments_asked_for_need_a_zone(standings: SettlementSummaries) -> None:
-    with pytest.raises(StatementError, match="a moment needs a time zone"):
-        await standings.open_ones(NAIVE, 100)
-    with pytest.raises(StatementError, match="a moment needs a time zone"):
-        await standings.open_ones(NOON, 100, after=(NAIVE, "N-1"))
+async def test_a_time_in_a_query_needs_a_zone(summaries: SettlementSummaries) -> None:
+    with pytest.raises(StatementError, match="the time has no time zone"):
+        await summaries.open_settlements(NAIVE, 100)
+    with pytest.raises(StatementError, match="the time has no time zone"):
+        await summaries.open_settlements(NOON, 100, after=(NAIVE, "N-1"))

@@ -1,4 +1,4 @@
-"""Take-ups are counted by round and stop at the limit, however many ask at once; a person may allow more."""
+"""Take-ups are limited per round, also with concurrent calls; an operator can allow more."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -21,32 +21,32 @@ def take_ups(engine: AsyncEngine) -> TakeUps:
 
 
 async def permitted(take_ups: TakeUps, at: datetime, asked: int, limit: int = 3) -> int:
-    """Return how many of so many, one after the other, are permitted."""
+    """Return how many of `count` sequential take-ups are permitted."""
     return sum([await take_ups.permit(at, limit) is not None for _ in range(asked)])
 
 
-async def test_a_round_stops_at_its_limit_and_the_next_one_counts_anew(take_ups: TakeUps) -> None:
+async def test_a_round_stops_at_its_limit_and_the_next_round_counts_from_zero(take_ups: TakeUps) -> None:
     assert await permitted(take_ups, NOON, 5) == 3
     assert await permitted(take_ups, NEXT, 2) == 2
 
 
-async def test_of_many_at_once_no_more_than_the_limit(ledgers: list[Ledger]) -> None:
+async def test_concurrent_take_ups_do_not_exceed_the_limit(ledgers: list[Ledger]) -> None:
     several = [TakeUps(each.engine) for each in ledgers]
     answers = await asyncio.gather(*(each.permit(NOON, 7) for each in several * 6))
     assert sum(each is not None for each in answers) == 7
 
 
-async def test_while_the_finding_is_open_no_round_takes_up_any(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    """Otherwise each round would take up its limit, and a person would come too late."""
-    found = await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+async def test_no_round_takes_up_any_while_the_finding_is_open(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    """Otherwise every round would reach its limit before an operator can act."""
+    found = await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     assert await permitted(take_ups, NEXT, 2) == 0
     assert found is not None
     await Findings(engine).close(found, FindingStatus.CLEARED, "gone", NEXT)
     assert await permitted(take_ups, NEXT, 1) == 1
 
 
-async def test_a_person_allows_so_many_more_and_no_further(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+async def test_an_operators_allowance_permits_exactly_its_count(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     allowance = await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC))
     assert (allowance.count, allowance.used, allowance.operator) == (2, 0, "ops-1")
     assert await permitted(take_ups, NEXT, 5) == 2
@@ -55,8 +55,8 @@ async def test_a_person_allows_so_many_more_and_no_further(take_ups: TakeUps, en
     assert sum(each is not None for each in answers) == 2
 
 
-async def test_what_is_left_of_a_decision_ends_after_its_time(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+async def test_an_allowance_expires(take_ups: TakeUps, engine: AsyncEngine) -> None:
+    await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC) - ALLOWANCE_LASTS)
     assert await permitted(take_ups, NEXT, 2) == 0
 
@@ -72,7 +72,7 @@ async def test_what_is_given_back_is_permitted_again(take_ups: TakeUps) -> None:
 
 async def test_what_is_given_back_of_a_decision_can_be_used_again(take_ups: TakeUps, engine: AsyncEngine) -> None:
     """Back to the decision, and not to the round: the limit of the round is reached."""
-    await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     await take_ups.allow(TWO_MORE, "ops-1", datetime.now(UTC))
     permit = await take_ups.permit(NEXT, 3)
     assert permit is not None
@@ -81,7 +81,7 @@ async def test_what_is_given_back_of_a_decision_can_be_used_again(take_ups: Take
 
 
 async def test_a_refusal_is_not_counted(take_ups: TakeUps, engine: AsyncEngine) -> None:
-    found = await Findings(engine).see(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
+    found = await Findings(engine).report(FindingKind.TAKE_UP_LIMIT, None, "", round_started_at=NOON)
     assert await permitted(take_ups, NOON, 5) == 0
     assert found is not None
     await Findings(engine).close(found, FindingStatus.CLEARED, "gone", NOON)

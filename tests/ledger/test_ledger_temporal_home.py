@@ -1,37 +1,36 @@
-"""The ledger belongs to one Temporal: adopted once, left only for another one by name, on both databases."""
+"""The ledger is bound to one Temporal namespace, and moved only explicitly, on both databases."""
 
 import asyncio
 
-from ledger import Ledger, TemporalHome
-from settlement.temporal_identity import TemporalIdentity
+from ledger import Ledger, TemporalBinding, TemporalIdentity
 from tests.ledger.samples import NOON
 
 OURS = TemporalIdentity(cluster_id="c-1", namespace="default", namespace_id="n-1")
 OTHER = TemporalIdentity(cluster_id="c-2", namespace="default", namespace_id="n-2")
 
 
-async def test_a_new_ledger_belongs_to_none(ledger: Ledger) -> None:
-    assert await TemporalHome(ledger.engine).read() is None
+async def test_a_new_ledger_is_not_bound(ledger: Ledger) -> None:
+    assert await TemporalBinding(ledger.engine).read() is None
 
 
-async def test_the_first_one_stays(ledger: Ledger) -> None:
-    home = TemporalHome(ledger.engine)
+async def test_the_first_binding_stays(ledger: Ledger) -> None:
+    home = TemporalBinding(ledger.engine)
     assert await home.adopt_first(OURS, "worker", NOON) == OURS
     assert await home.adopt_first(OTHER, "worker", NOON) == OURS
     assert await home.read() == OURS
 
 
-async def test_of_many_at_once_one_is_adopted_and_all_are_told_which(ledgers: list[Ledger]) -> None:
+async def test_of_concurrent_bindings_one_is_written_and_all_return_it(ledgers: list[Ledger]) -> None:
     candidates = [OURS.model_copy(update={"namespace_id": f"n-{index}"}) for index in range(8)]
-    homes = [TemporalHome(ledgers[index % 4].engine) for index in range(8)]
+    homes = [TemporalBinding(ledgers[index % 4].engine) for index in range(8)]
     told = await asyncio.gather(
         *(home.adopt_first(each, "worker", NOON) for home, each in zip(homes, candidates, strict=True))
     )
     assert {each.namespace_id for each in told} == {(await homes[0].read() or OTHER).namespace_id}
 
 
-async def test_it_moves_only_from_the_one_that_it_belongs_to(ledger: Ledger) -> None:
-    home = TemporalHome(ledger.engine)
+async def test_it_moves_only_from_its_current_namespace(ledger: Ledger) -> None:
+    home = TemporalBinding(ledger.engine)
     assert not await home.move(OURS, OTHER, "ops", NOON)
     assert await home.read() is None
     await home.adopt_first(OURS, "worker", NOON)
@@ -41,8 +40,8 @@ async def test_it_moves_only_from_the_one_that_it_belongs_to(ledger: Ledger) -> 
     assert await home.read() == OTHER
 
 
-def test_identities_differ_by_namespace_or_by_a_cluster_that_both_tell() -> None:
-    """A name tells nothing: every server has a namespace `default`."""
+def test_identities_differ_by_namespace_id_or_by_known_cluster_ids() -> None:
+    """The name is not compared, because every server has a namespace `default`."""
     untold = OURS.model_copy(update={"cluster_id": ""})
     assert OURS.is_same_as(OURS)
     assert OURS.is_same_as(untold)

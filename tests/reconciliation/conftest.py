@@ -105,7 +105,7 @@ class Sides:
         """Lose a settlement's rows, as a restored backup does."""
         await forget(self.engine, accepted.adjust.requestUniqueNo)
 
-    async def set_back(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
+    async def restore_older(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
         """Have the ledger know what it knew before, and not just now; return that."""
         await self.forget(accepted)
         known = to.model_copy(update={"updated_at": accepted.accepted_at})
@@ -142,7 +142,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every difference seriously at once; `tests/unit/activities` says how long the real limits wait."""
-    for limit in ("UNTOUCHED_S", "START_SLACK_S", "BEHIND_S"):
+    for limit in ("UNCHANGED_S", "START_SLACK_S", "LEDGER_DELAY_MAX_S"):
         monkeypatch.setattr(f"settlement.limits.RECONCILE_{limit}", 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What the workflows know and the ledger does not: brought into it, unless that would change a decision."""
+"""Reconciliation writes to the ledger what only the workflow has, unless that would change a decision."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,24 +30,24 @@ ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 LONG_AGO = timedelta(hours=1)
 
 
-async def test_an_end_that_a_restored_backup_has_lost_is_recorded_again(sides: Sides) -> None:
+async def test_an_end_lost_by_a_restored_backup_is_recorded_again(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-        await sides.set_back(accepted, accepted_snapshot(accepted))
+        await sides.restore_older(accepted, accepted_snapshot(accepted))
         await sides.round()
     assert await sides.recorded(accepted) == ended
     assert await sides.found() == [(BEHIND, REPAIRED)]
 
 
-async def test_an_end_below_the_ledgers_version_is_recorded_above_it_and_no_call_is_lost(sides: Sides) -> None:
-    """Temporal was set back and has come to the end another way; the ledger would ignore it for ever."""
+async def test_an_end_with_a_lower_version_is_recorded_with_a_higher_one_and_all_calls(sides: Sides) -> None:
+    """Temporal was restored and reached the end differently. Without this, the ledger would never record it."""
     accepted = settlement()
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
     async with sides.working(external):
         ended = await (await sides.start(accepted)).result()
         further = lost.aborted(accepted).model_copy(update={"version": ended.version + 7})
-        await sides.set_back(accepted, further)
+        await sides.restore_older(accepted, further)
         await sides.round()
     recorded = await sides.recorded(accepted)
     assert recorded is not None
@@ -57,13 +57,13 @@ async def test_an_end_below_the_ledgers_version_is_recorded_above_it_and_no_call
     assert await sides.found() == [(BEHIND, REPAIRED)]
 
 
-async def test_a_workflow_that_waits_for_its_operator_tells_a_restored_ledger_that_it_does(sides: Sides) -> None:
-    """It has nothing to write any more; without this the ledger would say CANCELLING until somebody acts."""
+async def test_the_aborted_state_of_a_waiting_workflow_is_recorded_in_a_restored_ledger(sides: Sides) -> None:
+    """The waiting workflow writes nothing itself, so the ledger would show CANCELLING until an operator acts."""
     accepted = settlement(policy=ONE_ATTEMPT)
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await sides.start(accepted)
         aborted = await sides.records(accepted, State.ABORTED)
-        await sides.set_back(accepted, lost.cancelling(accepted))
+        await sides.restore_older(accepted, lost.cancelling(accepted))
         await sides.round()
         assert await sides.recorded(accepted) == aborted
         await sides.handle(accepted).execute_update(OrderSettlement.resolve, RESOLVE)
@@ -71,11 +71,11 @@ async def test_a_workflow_that_waits_for_its_operator_tells_a_restored_ledger_th
     assert await sides.found() == [(BEHIND, REPAIRED)]
 
 
-async def test_two_decisions_are_left_to_a_person(sides: Sides) -> None:
+async def test_opposite_decisions_need_an_operator(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
-        void = await sides.set_back(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
+        void = await sides.restore_older(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
         await sides.round()
     assert await sides.recorded(accepted) == void
     (finding,) = await sides.findings()
@@ -97,14 +97,14 @@ async def test_two_decisions_that_an_operator_has_closed_stay_closed_until_somet
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
-    await sides.set_back(accepted, lost.cancelling(accepted))
+    await sides.restore_older(accepted, lost.cancelling(accepted))
     await sides.round()
     await close_by_hand(sides)
     for _ in range(2):
         ended = await sides.round()
         assert (ended.ledger_checked, ended.found, ended.open_findings) == (1, 0, 0)
     assert await sides.found() == [(CONFLICT, CLOSED)]
-    await sides.set_back(accepted, lost.aborted(accepted))
+    await sides.restore_older(accepted, lost.aborted(accepted))
     assert (await sides.round()).open_findings == 1
     assert await sides.found() == [(CONFLICT, CLOSED), (CONFLICT, OPEN)]
 
@@ -120,14 +120,14 @@ async def test_two_decisions_that_the_workflow_itself_reported_stay_closed_too(s
     assert await sides.found() == [(CONFLICT, CLOSED)]
 
 
-async def test_a_row_that_a_restored_backup_has_lost_comes_back_whole(sides: Sides) -> None:
+async def test_a_row_lost_by_a_restored_backup_is_inserted_completely(sides: Sides) -> None:
     accepted = settlement(policy=ONE_ATTEMPT)
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await sides.start(accepted)
         aborted = await sides.records(accepted, State.ABORTED)
         before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
         await sides.forget(accepted)
-        await listed(sides)
+        await wait_until_listed(sides)
         ended = await sides.round()
     assert await sides.recorded(accepted) == aborted
     assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
@@ -135,7 +135,7 @@ async def test_a_row_that_a_restored_backup_has_lost_comes_back_whole(sides: Sid
     assert await sides.found() == [(GONE, REPAIRED)]
 
 
-async def test_a_lost_row_whose_workflow_was_terminated_comes_back_and_is_taken_up_in_the_same_round(
+async def test_a_lost_row_of_a_terminated_workflow_is_inserted_and_taken_up_in_one_round(
     sides: Sides,
 ) -> None:
     gate = Gate(REVERSED)
@@ -147,7 +147,7 @@ async def test_a_lost_row_whose_workflow_was_terminated_comes_back_and_is_taken_
         await sides.catches_up(accepted)
         await handle.terminate()
         await sides.forget(accepted)
-        await listed(sides, "Terminated")
+        await wait_until_listed(sides, "Terminated")
         await sides.round()
         snapshot = await sides.handle(accepted).result()
         gate.opened.set()
@@ -158,18 +158,18 @@ async def test_a_lost_row_whose_workflow_was_terminated_comes_back_and_is_taken_
 
 
 @pytest.mark.usefixtures("_short_of_patience")
-async def test_without_a_worker_a_lost_row_comes_back_as_it_was_accepted(sides: Sides) -> None:
+async def test_without_a_worker_a_lost_row_is_inserted_as_accepted(sides: Sides) -> None:
     accepted = settlement()
     await sides.start(accepted)
     before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
     await sides.forget(accepted)
-    await listed(sides)
+    await wait_until_listed(sides)
     await sides.round()
     assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
 
 
-async def test_one_that_is_open_in_temporal_after_its_end_in_the_ledger_is_left_to_a_person(sides: Sides) -> None:
-    """Nobody can tell which of the two is right; the workflow may be about to send a cancel."""
+async def test_an_open_workflow_of_an_ended_row_needs_an_operator(sides: Sides) -> None:
+    """It is unknown which side is right; the workflow may be about to send a cancel."""
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate)
     accepted = settlement()
@@ -178,7 +178,7 @@ async def test_one_that_is_open_in_temporal_after_its_end_in_the_ledger_is_left_
         await gate.reached.wait()
         void = Snapshot(version=1, state=State.CANCELLED, decision=Decision.VOID, updated_at=accepted.accepted_at)
         await sides.ledger.record(accepted, void)
-        await listed(sides)
+        await wait_until_listed(sides)
         for _ in range(2):
             await sides.round()
         assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
@@ -193,21 +193,21 @@ async def test_one_that_is_open_in_temporal_after_its_end_in_the_ledger_is_left_
     assert finding.closed_at is not None
 
 
-async def test_what_has_ended_on_both_sides_fits(sides: Sides) -> None:
+async def test_an_end_on_both_sides_is_no_mismatch(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await (await sides.start(accepted)).result()
-        await listed(sides, "Completed")
+        await wait_until_listed(sides, "Completed")
         ended = await sides.round()
     assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 1, 0, True)
 
 
-async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_restored(
+async def test_settlements_ended_since_a_restored_backup_are_inserted_completely(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The platform was told PROCEED; a ledger that answers 404 would have it posted, and adjusted, anew.
+    """Otherwise a GET would answer 404 for a settled order, and it could be posted and adjusted again.
 
-    However long ago that backup was made: the round before it is the last one that the ledger remembers.
+    The scan starts at the last round that the backup contains, so the age of the backup does not matter.
     """
     for window in ("RECONCILE_LIST_SLACK", "RECONCILE_FIRST_WINDOW"):
         monkeypatch.setattr(f"settlement.limits.{window}", timedelta(0))
@@ -217,7 +217,7 @@ async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_resto
         ended = await (await sides.start(accepted)).result()
         before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
         await sides.forget(accepted)
-        await listed(sides, "Completed")
+        await wait_until_listed(sides, "Completed")
         await sides.round()
     assert await sides.recorded(accepted) == ended
     assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
@@ -226,7 +226,7 @@ async def test_what_had_ended_since_a_backup_comes_back_whole_when_that_is_resto
 
 @workflow.defn(name="OrderSettlement")
 class Broken(OrderSettlement):
-    """A workflow whose code has a fault: its task fails again and again."""
+    """A workflow with a bug: its task always fails."""
 
     @workflow.run
     async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - the workflow's own signature
@@ -235,7 +235,7 @@ class Broken(OrderSettlement):
         raise RuntimeError(message)
 
 
-async def test_one_whose_task_fails_again_and_again_is_open_until_the_code_is_mended(
+async def test_a_finding_of_a_failing_workflow_task_is_open_until_the_code_is_fixed(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fifth attempt comes after most of a minute.
@@ -268,8 +268,8 @@ async def test_one_whose_task_fails_again_and_again_is_open_until_the_code_is_me
     assert ended.decision is decision_of(State.SETTLED)
 
 
-async def listed(sides: Sides, status: str = "Running") -> None:
-    """Wait until Temporal's list shows a settlement; it trails what Temporal knows."""
+async def wait_until_listed(sides: Sides, status: str = "Running") -> None:
+    """Wait until Temporal's list shows a settlement; the list is updated with a delay."""
     query = f"WorkflowType = 'OrderSettlement' AND ExecutionStatus = '{status}'"
 
     async def probe() -> bool:
@@ -278,26 +278,26 @@ async def listed(sides: Sides, status: str = "Running") -> None:
     await until(probe, what="the list to show it")
 
 
-async def test_a_stranger_among_the_workflows_is_no_finding(sides: Sides) -> None:
-    """A workflow of this type whose id no number of ours gives; somebody tries something out."""
+async def test_a_workflow_with_a_foreign_id_is_no_finding(sides: Sides) -> None:
+    """A workflow of this type with an id that no number produces, for example from a manual test."""
     start = settlement(accepted_at=datetime.now(UTC) - LONG_AGO)
     for stranger in ("tried-out", "settlement-with/slash"):
         await sides.temporal.start_workflow(
             "OrderSettlement", start, id=stranger, task_queue="nobody", static_summary="tried out"
         )
-    await listed(sides)
+    await wait_until_listed(sides)
     ended = await sides.round()
     assert (ended.found, ended.complete) == (0, True)
 
 
-async def test_one_that_comes_to_its_end_while_it_is_looked_at_is_no_finding(
+async def test_a_settlement_that_ends_while_it_is_examined_is_no_finding(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its row was read before its last write, and Temporal was asked after it."""
+    """Its row was read before its last write, and Temporal was queried after it."""
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-    await sides.set_back(accepted, accepted_snapshot(accepted))
+    await sides.restore_older(accepted, accepted_snapshot(accepted))
     ask = SettlementWorkflows.snapshot
 
     async def ask_while_the_write_arrives(

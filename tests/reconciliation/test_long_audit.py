@@ -1,6 +1,6 @@
-"""An audit of thousands of calls: bounded histories and payloads, nothing missing, every act answered.
+"""An audit of thousands of calls: histories and payloads stay bounded, nothing is missing, every action is answered.
 
-On a real server, which ends a workflow whose history reaches 50 MiB and fails one whose payload exceeds 2 MiB.
+On a real server, which terminates a workflow at a history of 50 MiB and fails one with a payload above 2 MiB.
 """
 
 import os
@@ -28,7 +28,7 @@ HISTORY_EVENTS_MAX = 51_200 // 10
 
 
 def longest_order(attempts: int) -> SettlementInput:
-    """Return an order with the longest texts, acceptable now, whose cancels are tried that often in one round."""
+    """Return an order with the longest texts, accepted now, with this many cancel attempts per round."""
     policy = QUICK_POLICY.model_copy(
         update={
             "cancel_max_attempts": attempts,
@@ -45,7 +45,7 @@ def longest_order(attempts: int) -> SettlementInput:
 
 
 async def retry_until_reversed(sides: Sides, accepted: SettlementInput, rounds: int, request: OperatorRequest) -> Sizes:
-    """Retry as soon as it is ABORTED, round after round; return how large it all became."""
+    """Retry whenever it is ABORTED, round after round; return the resulting sizes."""
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
     first = await sides.start(accepted)
     for done in range(rounds):
@@ -59,7 +59,7 @@ async def retry_until_reversed(sides: Sides, accepted: SettlementInput, rounds: 
 
 
 async def aborted_in_round(sides: Sides, accepted: SettlementInput, round_: int) -> None:
-    """Wait until a round has failed, by the ledger's own short record: a query would replay the whole history."""
+    """Wait until a round has failed, by the ledger's summary: a query would replay the whole history."""
     number = accepted.adjust.requestUniqueNo
     changes = 2 * (round_ + 1)
 

@@ -1,4 +1,4 @@
-"""Open in the ledger, and no workflow at work on it: taken up again where it stood, once, or its end recorded."""
+"""Open settlements without a workflow are continued by exactly one new workflow, or their end is recorded."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 AGO = timedelta(seconds=QUICK_POLICY.expire_after_s + 1)
 
 
-async def test_one_that_was_terminated_while_cancelling_is_taken_up_and_cancelled_by_the_same_request(
+async def test_a_settlement_terminated_while_cancelling_is_cancelled_by_the_same_request(
     sides: Sides,
 ) -> None:
     gate = Gate(REVERSED)
@@ -62,8 +62,8 @@ async def test_one_that_was_terminated_while_cancelling_is_taken_up_and_cancelle
     assert await sides.recorded(accepted) == snapshot
 
 
-async def test_what_the_lost_workflow_knew_beyond_the_ledger_is_gone_on_from(sides: Sides) -> None:
-    """The ledger was away: it has the order as accepted; the cancel that was sent is sent again, and no other."""
+async def test_a_take_up_continues_from_the_lost_workflows_newer_snapshot(sides: Sides) -> None:
+    """The ledger was unavailable and has only the accepted order. The sent cancel is sent again, and no other."""
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
     accepted = settlement()
@@ -81,8 +81,8 @@ async def test_what_the_lost_workflow_knew_beyond_the_ledger_is_gone_on_from(sid
     assert snapshot.calls[0].verdict == UNKNOWN
 
 
-async def test_a_decision_to_proceed_that_the_ledger_never_heard_of_stands(sides: Sides) -> None:
-    """The platform was told PROCEED; a compensation behind its back would take the credit from a live order."""
+async def test_a_decision_to_proceed_that_the_ledger_lacks_stands(sides: Sides) -> None:
+    """The platform received PROCEED, so a compensation would take the credit from a valid order."""
     external = ScriptedExternalSystem(adjust=APPLIED)
     accepted = settlement()
     async with sides.working(external, cut_off=True):
@@ -98,7 +98,7 @@ async def test_a_decision_to_proceed_that_the_ledger_never_heard_of_stands(sides
     assert await sides.found() == [(ENDED, REPAIRED)]
 
 
-async def test_one_that_was_deleted_while_it_waited_for_its_operator_waits_again(sides: Sides) -> None:
+async def test_an_aborted_settlement_whose_workflow_was_deleted_waits_again(sides: Sides) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, REVERSED])
     accepted = settlement(policy=ONE_ATTEMPT, accepted_at=datetime.now(UTC) - AGO)
     async with sides.working(external):
@@ -111,7 +111,7 @@ async def test_one_that_was_deleted_while_it_waited_for_its_operator_waits_again
     assert await sides.found() == [(MISSING, REPAIRED)]
 
 
-async def test_one_that_was_deleted_from_temporal_is_taken_up_from_what_the_ledger_has(sides: Sides) -> None:
+async def test_a_settlement_deleted_from_temporal_continues_from_the_ledger(sides: Sides) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
     accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 2.0}))
@@ -133,8 +133,8 @@ async def test_one_that_was_deleted_from_temporal_is_taken_up_from_what_the_ledg
     assert len({body.model_dump_json() for body in external.cancels}) == 1
 
 
-async def test_one_that_was_never_started_is_void_and_its_number_burnt_and_never_sent(sides: Sides) -> None:
-    """Its caller was told to ask again and may have given up; and nobody can tell it from one that was lost."""
+async def test_a_settlement_that_was_never_started_is_void_and_cancelled_and_never_sent(sides: Sides) -> None:
+    """Its caller may have stopped retrying, and it cannot be distinguished from a lost workflow."""
     external = ScriptedExternalSystem(adjust=APPLIED, cancels=[NEVER_RECEIVED])
     accepted = settlement(accepted_at=datetime.now(UTC) - AGO, policy=NO_QUARANTINE)
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
@@ -146,8 +146,8 @@ async def test_one_that_was_never_started_is_void_and_its_number_burnt_and_never
     assert external.adjusts == []
 
 
-async def test_one_that_may_still_be_sent_is_left_to_its_post(sides: Sides) -> None:
-    """It was accepted by a patient policy; started now by anyone but its caller it would be void."""
+async def test_a_settlement_that_may_still_be_sent_is_left_to_its_post(sides: Sides) -> None:
+    """Its policy has a long expiry. If anything but its POST started it now, it would be void."""
     patient = QUICK_POLICY.model_copy(update={"expire_after_s": 86_400.0})
     accepted = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1), policy=patient)
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
@@ -158,7 +158,7 @@ async def test_one_that_may_still_be_sent_is_left_to_its_post(sides: Sides) -> N
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.ADJUSTING, State.CANCELLING, State.ABORTED}))
-async def test_one_that_has_ended_needs_no_workflow(sides: Sides, state: State) -> None:
+async def test_an_ended_settlement_needs_no_workflow(sides: Sides, state: State) -> None:
     accepted = settlement(accepted_at=datetime.now(UTC) - timedelta(days=1))
     known = accepted_snapshot(accepted).model_copy(update={"version": 1, "state": state})
     await sides.ledger.record(accepted, known)
@@ -166,7 +166,7 @@ async def test_one_that_has_ended_needs_no_workflow(sides: Sides, state: State) 
     assert (ended.ledger_checked, ended.found) == (0, 0)
 
 
-async def test_one_that_is_at_work_is_untouched(sides: Sides) -> None:
+async def test_a_settlement_in_progress_is_unchanged(sides: Sides) -> None:
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate)
     accepted = settlement()
@@ -180,7 +180,7 @@ async def test_one_that_is_at_work_is_untouched(sides: Sides) -> None:
     assert (snapshot.state, snapshot.actions, len(external.adjusts)) == (State.SETTLED, (), 1)
 
 
-async def test_many_rounds_at_once_take_it_up_once(sides: Sides) -> None:
+async def test_concurrent_rounds_take_it_up_once(sides: Sides) -> None:
     external = ScriptedExternalSystem(adjust=APPLIED, cancels=[REVERSED])
     accepted = settlement(accepted_at=datetime.now(UTC) - AGO)
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
@@ -191,7 +191,7 @@ async def test_many_rounds_at_once_take_it_up_once(sides: Sides) -> None:
     assert len(external.cancels) == 1
 
 
-async def test_one_that_was_lost_again_is_taken_up_again(sides: Sides) -> None:
+async def test_a_settlement_lost_again_is_taken_up_again(sides: Sides) -> None:
     gates = [Gate(REVERSED), Gate(REVERSED)]
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[*gates, REVERSED])
     accepted = settlement()
@@ -212,8 +212,8 @@ async def test_one_that_was_lost_again_is_taken_up_again(sides: Sides) -> None:
 
 
 @pytest.mark.usefixtures("_short_of_patience")
-async def test_one_that_knew_a_decision_that_nobody_can_read_now_waits_for_a_worker_to_read_it(sides: Sides) -> None:
-    """Going on from the ledger alone could void what was told PROCEED."""
+async def test_a_lost_workflow_with_a_decision_that_cannot_be_read_waits_for_a_worker(sides: Sides) -> None:
+    """Continuing from the ledger alone could void an order for which the platform received PROCEED."""
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED), cut_off=True):
         handle = await sides.start(accepted)
@@ -232,7 +232,7 @@ async def test_one_that_knew_a_decision_that_nobody_can_read_now_waits_for_a_wor
 
 
 @pytest.mark.usefixtures("_short_of_patience")
-async def test_one_that_knew_no_more_than_the_ledger_is_taken_up_without_its_word(sides: Sides) -> None:
+async def test_a_lost_workflow_without_more_knowledge_than_the_ledger_is_taken_up_without_a_query(sides: Sides) -> None:
     gate = Gate(REVERSED)
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])):

@@ -1,4 +1,4 @@
-"""A round on real parts: bounded, let down by no single settlement, and none the worse for what was away."""
+"""A round on a real server: bounded, not stopped by a single settlement, and able to catch up after an outage."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,15 +32,13 @@ async def lost(sides: Sides, count: int) -> list[SettlementInput]:
     return orders
 
 
-async def running(sides: Sides) -> int:
-    """Count the settlements' workflows that Temporal lists."""
+async def count_listed(sides: Sides) -> int:
+    """Return the number of settlement workflows that Temporal lists."""
     return (await sides.temporal.count_workflows("WorkflowType = 'OrderSettlement'")).count
 
 
-async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_part(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Thousands, by the real limits; here a part is three."""
+async def test_many_lost_settlements_are_taken_up_page_by_page(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a page has three settlements."""
     monkeypatch.setattr("settlement.limits.RECONCILE_PAGE", 3)
     monkeypatch.setattr("settlement.limits.RECONCILE_CONCURRENCY", 2)
     orders = await lost(sides, 8)
@@ -53,9 +51,7 @@ async def test_thousands_that_a_restored_temporal_has_lost_are_taken_up_part_by_
     assert len(set(external.cancel_numbers)) == 8
 
 
-async def test_a_part_whose_time_is_over_is_gone_on_from_where_it_ended(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_that_ended_early_is_continued(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.limits.RECONCILE_PAGE_BUDGET_S", 0)
     monkeypatch.setattr("settlement.limits.RECONCILE_CONCURRENCY", 1)
     await lost(sides, 3)
@@ -63,7 +59,7 @@ async def test_a_part_whose_time_is_over_is_gone_on_from_where_it_ended(
     assert (ended.ledger_checked, ended.repaired) == (3, 3)
 
 
-async def test_one_that_cannot_be_looked_at_stops_no_other_and_is_not_passed_over(sides: Sides) -> None:
+async def test_a_settlement_that_cannot_be_examined_stops_no_other_and_is_tried_again(sides: Sides) -> None:
     broken, *others = await lost(sides, 4)
     by = settlements.c
     statement = update(settlements).where(by.request_unique_no == broken.adjust.requestUniqueNo)
@@ -78,29 +74,27 @@ async def test_one_that_cannot_be_looked_at_stops_no_other_and_is_not_passed_ove
     assert len(others) == 3
 
 
-def move(database: Path, to: Path) -> None:
-    """Move a database with what belongs to it."""
+def move_database(database: Path, to: Path) -> None:
+    """Move a database with its additional files."""
     for part in database.parent.glob(f"{database.name}*"):
         part.rename(to.with_name(part.name.replace(database.name, to.name)))
 
 
-async def test_a_round_while_the_ledger_is_away_fails_and_the_next_one_makes_up_for_it(
-    sides: Sides, tmp_path: Path
-) -> None:
+async def test_a_round_during_a_ledger_outage_fails_and_the_next_one_catches_up(sides: Sides, tmp_path: Path) -> None:
     await lost(sides, 2)
     await sides.engine.dispose()
     folder = tmp_path / "ledger.db"
-    move(folder, tmp_path / "away.db")
+    move_database(folder, tmp_path / "away.db")
     folder.mkdir()
     with pytest.raises(WorkflowFailureError):
         await sides.round()
     folder.rmdir()
-    move(tmp_path / "away.db", folder)
+    move_database(tmp_path / "away.db", folder)
     ended = await sides.round()
     assert (ended.repaired, ended.complete) == (2, True)
 
 
-async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_temporals_list_is_scanned_page_by_page(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.limits.RECONCILE_LIST_PAGE", 2)
     monkeypatch.setattr("settlement.limits.RECONCILE_QUERY_S", 0.2)
     orders = [settlement() for _ in range(5)]
@@ -109,7 +103,7 @@ async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeyp
         await sides.forget(order)
 
     async def all_listed() -> bool:
-        return await running(sides) == len(orders)
+        return await count_listed(sides) == len(orders)
 
     await until(all_listed, what="the list to show all")
     ended = await sides.round()
@@ -119,11 +113,11 @@ async def test_temporals_list_is_gone_through_page_by_page(sides: Sides, monkeyp
 
 
 @pytest.mark.parametrize("examined", [True, False])
-async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_at_all(
+async def test_the_take_up_limit_is_cleared_only_by_a_round_that_examined_everything(
     sides: Sides, *, examined: bool
 ) -> None:
     earlier = datetime.now(UTC) - timedelta(minutes=1)
-    finding = await sides.record.see(FindingKind.TAKE_UP_LIMIT, None, "too many", round_started_at=earlier)
+    finding = await sides.record.report(FindingKind.TAKE_UP_LIMIT, None, "too many", round_started_at=earlier)
     assert finding is not None
     review = ReviewFindings(Reconciler(sides.temporal, sides.engine, take_up)).review_findings
     task = ScanTask(round_started_at=datetime.now(UTC), all_open_examined=examined)
@@ -133,12 +127,12 @@ async def test_the_limit_of_take_ups_is_lifted_only_by_a_round_that_has_looked_a
     assert (found.status is FindingStatus.CLEARED) is examined
 
 
-async def test_nothing_is_taken_up_while_opposite_decisions_wait_for_an_operator(sides: Sides) -> None:
-    """Temporal has forgotten the workflow that settled it; a cancel would take the money back."""
+async def test_nothing_is_taken_up_while_a_decision_conflict_is_open(sides: Sides) -> None:
+    """Temporal has deleted the workflow that settled it; a cancel would reverse the settled amount."""
     [order] = await lost(sides, 1)
     number = order.adjust.requestUniqueNo
     at = datetime.now(UTC)
-    conflict = await sides.record.see(FindingKind.DECISION_CONFLICT, number, "they differ", round_started_at=at)
+    conflict = await sides.record.report(FindingKind.DECISION_CONFLICT, number, "they differ", round_started_at=at)
     assert conflict is not None
     await sides.round()
     assert not await sides.is_known(order)

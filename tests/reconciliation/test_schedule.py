@@ -1,4 +1,4 @@
-"""The schedule: made once by whichever worker comes first, kept as it should be, and each round knows the last one."""
+"""The schedule: created once by any worker, kept up to date, and each round continues the previous one."""
 
 import asyncio
 import copy
@@ -38,8 +38,8 @@ async def trigger(temporal: Client) -> None:
     await temporal.get_schedule_handle(RECONCILIATION_SCHEDULE).trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
 
 
-async def ends(parts: Parts, count: int) -> None:
-    """Wait until so many rounds were written down."""
+async def wait_for_rounds(parts: Parts, count: int) -> None:
+    """Wait until this many rounds are recorded."""
 
     async def probe() -> bool:
         return len(parts.ends) >= count
@@ -47,7 +47,7 @@ async def ends(parts: Parts, count: int) -> None:
     await until(probe, what=f"{count} rounds")
 
 
-async def test_of_many_workers_one_makes_it_and_all_start(temporal: Client) -> None:
+async def test_of_concurrent_workers_one_creates_the_schedule_and_all_start(temporal: Client) -> None:
     await asyncio.gather(*(ensure_schedule(temporal, SELDOM_S) for _ in range(8)))
     schedule = (await described(temporal)).schedule
     assert [each.every for each in schedule.spec.intervals] == [timedelta(seconds=SELDOM_S)]
@@ -56,15 +56,15 @@ async def test_of_many_workers_one_makes_it_and_all_start(temporal: Client) -> N
     assert not schedule.policy.pause_on_failure
 
 
-async def test_repeating_it_changes_nothing(temporal: Client) -> None:
-    """A worker that starts must not put off the next round."""
+async def test_ensuring_it_again_changes_nothing(temporal: Client) -> None:
+    """A worker that starts must not delay the next round."""
     await ensure_schedule(temporal, SELDOM_S)
     before = copy.deepcopy((await described(temporal)).info)
     await ensure_schedule(temporal, SELDOM_S)
     assert (await described(temporal)).info.last_updated_at == before.last_updated_at
 
 
-async def test_another_interval_replaces_the_one_there_was_and_a_pause_stays(temporal: Client) -> None:
+async def test_another_interval_replaces_the_old_one_and_a_pause_stays(temporal: Client) -> None:
     await ensure_schedule(temporal, SELDOM_S)
     await temporal.get_schedule_handle(RECONCILIATION_SCHEDULE).pause(note="we are moving")
     await ensure_schedule(temporal, 60)
@@ -74,7 +74,7 @@ async def test_another_interval_replaces_the_one_there_was_and_a_pause_stays(tem
 
 
 class Refusing:
-    """A server that lets nobody make schedules."""
+    """A server that permits nobody to create schedules."""
 
     def __init__(self, status: RPCStatusCode) -> None:
         self._status = status
@@ -85,26 +85,26 @@ class Refusing:
 
 
 @pytest.mark.parametrize("status", [RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED])
-async def test_where_it_may_not_be_made_the_worker_says_so_and_works(status: RPCStatusCode) -> None:
+async def test_without_permission_the_worker_logs_it_and_continues(status: RPCStatusCode) -> None:
     with capture_logs() as logs:
         await ensure_schedule(Refusing(status), 60)  # type: ignore[arg-type] # a double of the client
     assert [each["log_level"] for each in logs] == ["warning"]
 
 
-async def test_a_server_that_is_away_is_no_permission() -> None:
+async def test_an_unavailable_server_is_an_error() -> None:
     with pytest.raises(TemporalCallError):
         await ensure_schedule(Refusing(RPCStatusCode.UNAVAILABLE), 60)  # type: ignore[arg-type] # a double of the client
 
 
-async def test_it_runs_rounds_by_itself(temporal: Client) -> None:
+async def test_the_schedule_runs_rounds(temporal: Client) -> None:
     parts = Parts()
     async with looking_at(temporal, parts):
         await ensure_schedule(temporal, OFTEN_S)
-        await ends(parts, 2)
+        await wait_for_rounds(parts, 2)
     assert len({end.ended.round_id for end in parts.ends}) == len(parts.ends)
 
 
-async def test_a_round_goes_on_where_a_limit_cut_the_last_one_short(temporal: Client) -> None:
+async def test_a_round_continues_where_a_limit_ended_the_previous_one(temporal: Client) -> None:
     parts = Parts(
         temporal=(part(limits.RECONCILE_LISTED_MAX, "t9"), part(1)),
         ledger=(part(limits.RECONCILE_CHECKED_MAX, "l9"), part(1)),
@@ -113,7 +113,7 @@ async def test_a_round_goes_on_where_a_limit_cut_the_last_one_short(temporal: Cl
     async with looking_at(temporal, parts):
         for count in (1, 2, 3):
             await trigger(temporal)
-            await ends(parts, count)
+            await wait_for_rounds(parts, count)
     assert parts.asked_after("ledger") == [None, "l9", None]
     assert parts.asked_after("temporal") == [None, "t9", None]
     assert [end.ended.complete for end in parts.ends] == [False, False, True]
@@ -123,12 +123,12 @@ async def test_a_round_goes_on_where_a_limit_cut_the_last_one_short(temporal: Cl
     assert third.listed_to == third.ended.started_at
 
 
-async def test_a_round_after_one_that_failed_goes_on_from_the_last_that_did_not(temporal: Client) -> None:
+async def test_a_round_after_a_failed_one_continues_from_the_last_successful_one(temporal: Client) -> None:
     parts = Parts(ledger=(part(limits.RECONCILE_CHECKED_MAX, "l9"), part(1)))
     await ensure_schedule(temporal, SELDOM_S)
     async with looking_at(temporal, parts):
         await trigger(temporal)
-        await ends(parts, 1)
+        await wait_for_rounds(parts, 1)
         parts.ledger_is_away = True
         await trigger(temporal)
 
@@ -139,12 +139,12 @@ async def test_a_round_after_one_that_failed_goes_on_from_the_last_that_did_not(
         await until(failed, what="a round that failed")
         parts.ledger_is_away = False
         await trigger(temporal)
-        await ends(parts, 2)
+        await wait_for_rounds(parts, 2)
     assert parts.asked_after("ledger") == [None, "l9", "l9"]
 
 
-async def test_a_round_that_nobody_runs_is_given_up_in_time(temporal: Client) -> None:
-    """One that hangs must not keep all others from beginning."""
+async def test_a_round_without_a_worker_times_out(temporal: Client) -> None:
+    """A round that hangs must not block the following ones."""
     await ensure_schedule(temporal, SELDOM_S)
     await trigger(temporal)
 

@@ -23,25 +23,25 @@ from workflows.start import take_up
 
 
 @asynccontextmanager
-async def bench(sides: Sides) -> AsyncIterator[Bench]:
+async def running_bench(sides: Sides) -> AsyncIterator[Bench]:
     """Run the workers of settlements and batches; the external system is back once settlements are aborted."""
     prepared = Bench(sides.temporal, sides.ledger, FlakyBatches(sides.engine))
     async with workers(sides.temporal, prepared.external, sides.ledger, prepared.batches):
         yield prepared
 
 
-async def aborted(at_work: Bench, count: int) -> list[str]:
+async def aborted(bench: Bench, count: int) -> list[str]:
     """Have an external system that is away abort so many settlements; then it is back."""
-    numbers = await at_work.abort(count, datetime.now(UTC))
-    at_work.external.away = False
+    numbers = await bench.abort(count, datetime.now(UTC))
+    bench.external.away = False
     return numbers
 
 
-async def ends(at_work: Bench, batch: str) -> Batch:
+async def ends(bench: Bench, batch: str) -> Batch:
     """Wait until a batch is DONE."""
 
     async def probe() -> Batch | None:
-        found = await at_work.batches.find(batch)
+        found = await bench.batches.find(batch)
         return found if found and found.state is BatchState.DONE else None
 
     return await until(probe, what="the end of the batch")
@@ -70,62 +70,62 @@ async def is_started(temporal: Client, batch: str) -> bool:
 
 async def test_a_batch_that_was_written_and_not_started_is_started_by_the_next_round_and_once(sides: Sides) -> None:
     """So it is when Temporal was away at the POST, or the API was killed after it had written the batch."""
-    async with bench(sides) as at_work:
-        numbers = await aborted(at_work, 2)
-        batch = await at_work.begin(2)
+    async with running_bench(sides) as bench:
+        numbers = await aborted(bench, 2)
+        batch = await bench.begin(2)
         assert not await is_started(sides.temporal, batch)
         ended = await sides.round()
         assert ended.complete
-        await ends(at_work, batch)
+        await ends(bench, batch)
         await sides.round()
-        await at_work.reversed_once(numbers)
+        await bench.reversed_once(numbers)
     await runs_of(sides.temporal, batch, 1)
 
 
 async def test_the_api_and_rounds_together_start_one_workflow(sides: Sides) -> None:
-    async with bench(sides) as at_work:
-        numbers = await aborted(at_work, 2)
-    batch = await at_work.begin(2)
-    started = await at_work.run(batch)
+    async with running_bench(sides) as bench:
+        numbers = await aborted(bench, 2)
+    batch = await bench.begin(2)
+    started = await bench.run(batch)
     first = await started.describe()
     for _ in range(2):
         assert (await sides.round()).complete
     assert (await started.describe()).run_id == first.run_id
-    async with workers(sides.temporal, at_work.external, sides.ledger, at_work.batches):
-        await ends(at_work, batch)
-        await at_work.reversed_once(numbers)
+    async with workers(sides.temporal, bench.external, sides.ledger, bench.batches):
+        await ends(bench, batch)
+        await bench.reversed_once(numbers)
     await runs_of(sides.temporal, batch, 1)
 
 
 async def test_a_batch_whose_workflow_was_terminated_goes_on(sides: Sides) -> None:
-    async with bench(sides) as at_work:
-        numbers = await aborted(at_work, 2)
-    batch = await at_work.begin(2)
-    terminated = await at_work.run(batch)
+    async with running_bench(sides) as bench:
+        numbers = await aborted(bench, 2)
+    batch = await bench.begin(2)
+    terminated = await bench.run(batch)
     await terminated.terminate()
     await sides.round()
-    async with workers(sides.temporal, at_work.external, sides.ledger, at_work.batches):
-        await ends(at_work, batch)
-        await at_work.reversed_once(numbers)
+    async with workers(sides.temporal, bench.external, sides.ledger, bench.batches):
+        await ends(bench, batch)
+        await bench.reversed_once(numbers)
 
 
 async def test_a_batch_that_was_stopped_is_not_started(sides: Sides) -> None:
-    async with bench(sides) as at_work:
-        await aborted(at_work, 1)
-        batch = await at_work.begin(1)
-        await at_work.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
+    async with running_bench(sides) as bench:
+        await aborted(bench, 1)
+        batch = await bench.begin(1)
+        await bench.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
         await sides.round()
     assert not await is_started(sides.temporal, batch)
 
 
 async def three_batches(sides: Sides) -> tuple[Bench, list[str]]:
     """Write three batches over one settlement, oldest first; return their ids."""
-    async with bench(sides) as at_work:
-        await aborted(at_work, 1)
-    return at_work, [await at_work.begin(1) for _ in range(3)]
+    async with running_bench(sides) as bench:
+        await aborted(bench, 1)
+    return bench, [await bench.begin(1) for _ in range(3)]
 
 
-async def start_waiting(sides: Sides, at_work: Bench, fails: str = "") -> ScanResult:
+async def start_waiting(sides: Sides, bench: Bench, fails: str = "") -> ScanResult:
     """Run the activity; one batch cannot be started."""
 
     async def start(client: Client, batch: Batch) -> object:
@@ -135,25 +135,25 @@ async def start_waiting(sides: Sides, at_work: Bench, fails: str = "") -> ScanRe
         return await start_batch(client, batch)
 
     reconciler = Reconciler(sides.temporal, sides.engine, take_up)
-    activity = StartBatches(sides.temporal, at_work.batches, reconciler, start).start_batches
+    activity = StartBatches(sides.temporal, bench.batches, reconciler, start).start_batches
     return await ActivityEnvironment().run(activity, ScanTask(round_started_at=datetime.now(UTC)))
 
 
 async def test_one_that_cannot_be_started_affects_no_other_and_is_counted(sides: Sides) -> None:
-    at_work, (first, second, third) = await three_batches(sides)
-    scanned = await start_waiting(sides, at_work, fails=second)
+    bench, (first, second, third) = await three_batches(sides)
+    scanned = await start_waiting(sides, bench, fails=second)
     assert (scanned.checked, scanned.failed) == (3, 1)
     assert [await is_started(sides.temporal, each) for each in (first, second, third)] == [True, False, True]
-    assert (await start_waiting(sides, at_work)).failed == 0
+    assert (await start_waiting(sides, bench)).failed == 0
     handle = sides.temporal.get_workflow_handle(batch_workflow_id(second))
     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
 
 async def test_beyond_the_limit_of_a_round_the_oldest_come_first(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.limits.RECONCILE_BATCHES_MAX", 2)
-    at_work, batches = await three_batches(sides)
-    assert (await start_waiting(sides, at_work)).checked == 2
+    bench, batches = await three_batches(sides)
+    assert (await start_waiting(sides, bench)).checked == 2
     assert [await is_started(sides.temporal, each) for each in batches] == [True, True, False]
-    await at_work.batches.end(batches[0], BatchState.STOPPED, datetime.now(UTC))
-    await start_waiting(sides, at_work)
+    await bench.batches.end(batches[0], BatchState.STOPPED, datetime.now(UTC))
+    await start_waiting(sides, bench)
     assert await is_started(sides.temporal, batches[2])

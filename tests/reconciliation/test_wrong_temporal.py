@@ -1,4 +1,4 @@
-"""A worker that is connected to another Temporal than the ledger's repairs nothing, and many at once need a person."""
+"""A worker connected to the wrong Temporal repairs nothing, and many take-ups at once need an operator."""
 
 import asyncio
 from contextlib import suppress
@@ -10,8 +10,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation.repair import Reconciler
+from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import TemporalGuard, WrongTemporalError, identity_of
-from ledger import TakeUps, TemporalHome
+from ledger import TakeUps, TemporalBinding
 from settlement.reconciliation import FindingKind, FindingStatus, TakeUpRequest
 from settlement.start import SettlementInput, TakeUp, accepted_snapshot
 from tests.reconciliation.conftest import Sides
@@ -24,19 +25,19 @@ OPEN, REPAIRED, CLEARED = FindingStatus.OPEN, FindingStatus.REPAIRED, FindingSta
 
 
 async def lost(sides: Sides, count: int) -> list[SettlementInput]:
-    """Have the ledger know of open settlements that have no workflow in Temporal."""
+    """Insert open settlements that have no workflow in Temporal into the ledger."""
     orders = [settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1)) for _ in range(count)]
     for order in orders:
         await sides.ledger.accept(order, accepted_snapshot(order))
     return orders
 
 
-async def known_to_temporal(sides: Sides, orders: list[SettlementInput]) -> int:
-    """Count those that have a workflow."""
+async def count_with_workflow(sides: Sides, orders: list[SettlementInput]) -> int:
+    """Return the number of settlements that have a workflow."""
     return sum([await sides.is_known(order) for order in orders])
 
 
-async def test_two_servers_are_told_apart_and_one_is_known_again() -> None:
+async def test_two_servers_have_different_identities_and_each_a_constant_one() -> None:
     async with dev_server() as one, dev_server() as other:
         ours, theirs = await identity_of(one), await identity_of(other)
         assert ours.is_same_as(await identity_of(one))
@@ -44,9 +45,9 @@ async def test_two_servers_are_told_apart_and_one_is_known_again() -> None:
         assert ours.namespace == theirs.namespace
 
 
-async def test_the_first_check_adopts_and_another_server_is_refused_with_both_named(sides: Sides) -> None:
+async def test_the_first_check_binds_the_ledger_and_another_server_is_refused(sides: Sides) -> None:
     await TemporalGuard(sides.temporal, sides.engine, "worker").check()
-    home = await TemporalHome(sides.engine).read()
+    home = await TemporalBinding(sides.engine).read()
     assert home == await identity_of(sides.temporal)
     async with dev_server() as other:
         with pytest.raises(WrongTemporalError) as refused:
@@ -56,12 +57,12 @@ async def test_the_first_check_adopts_and_another_server_is_refused_with_both_na
         assert part in str(refused.value)
 
 
-async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
+async def test_a_server_replaced_while_a_process_runs_is_detected(
     sides: Sides, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be asked for a while ends nothing; another identity does."""
+    """An unavailable server ends nothing; another identity does."""
     monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
-    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalHome(sides.engine)
+    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalBinding(sides.engine)
     watching = asyncio.create_task(guard.watch())
 
     async def adopted() -> bool:
@@ -77,10 +78,10 @@ async def test_a_server_that_is_replaced_while_a_process_runs_is_noticed(
             await watching
 
 
-async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(sides: Sides) -> None:
-    """All of these settlements have their workflow, in the Temporal that the ledger belongs to."""
+async def test_a_round_on_another_server_repairs_nothing_and_records_one_finding(sides: Sides) -> None:
+    """All these settlements have a workflow in the Temporal that the ledger is bound to."""
     async with dev_server() as home:
-        await TemporalHome(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
+        await TemporalBinding(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
     orders = await lost(sides, 3)
     for _ in range(2):
         ended = await sides.round()
@@ -89,13 +90,13 @@ async def test_a_round_on_another_server_repairs_nothing_and_leaves_one_finding(
     (finding,) = await sides.findings()
     assert finding.request_unique_no is None
     assert "belongs to" in finding.detail
-    assert await known_to_temporal(sides, orders) == 0
+    assert await count_with_workflow(sides, orders) == 0
 
 
-async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides) -> None:
+async def test_a_round_on_the_right_server_clears_the_finding(sides: Sides) -> None:
     before = await identity_of(sides.temporal)
     gone = before.model_copy(update={"namespace_id": "00000000-0000-0000-0000-000000000000"})
-    home = TemporalHome(sides.engine)
+    home = TemporalBinding(sides.engine)
     await home.adopt_first(gone, "worker", datetime.now(UTC))
     await sides.round()
     await home.move(gone, before, "ops", datetime.now(UTC))
@@ -103,9 +104,7 @@ async def test_a_round_on_the_right_server_again_clears_the_finding(sides: Sides
     assert await sides.found() == [(WRONG, CLEARED)]
 
 
-async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_a_person(
-    sides: Sides, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_round_takes_up_no_more_than_its_limit(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 3)
     orders = await lost(sides, 8)
     ended = await sides.round()
@@ -126,7 +125,7 @@ async def test_one_round_takes_up_no_more_than_its_limit_and_leaves_the_rest_to_
 async def opposed(sides: Sides, order: SettlementInput) -> None:
     """Have opposite decisions of a settlement wait for an operator: it must not be taken up."""
     conflict, at = FindingKind.DECISION_CONFLICT, datetime.now(UTC)
-    await sides.record.see(conflict, order.adjust.requestUniqueNo, "they differ", round_started_at=at)
+    await sides.record.report(conflict, order.adjust.requestUniqueNo, "they differ", round_started_at=at)
 
 
 @pytest.mark.parametrize("allowed", [False, True], ids=["of the round", "of a person"])
@@ -136,7 +135,7 @@ async def test_a_take_up_that_cannot_be_done_uses_no_permit(
     """Else it would use one in each round, and none would be left for those that can be started."""
     monkeypatch.setattr("settlement.limits.RECONCILE_TAKE_UPS_MAX", 1)
     if allowed:
-        await sides.record.see(LIMIT, None, "too many", round_started_at=datetime.now(UTC))
+        await sides.record.report(LIMIT, None, "too many", round_started_at=datetime.now(UTC))
         await TakeUps(sides.engine).allow(TakeUpRequest(count=1, note="its disk was lost"), "ops-1", datetime.now(UTC))
     *impossible, startable = await lost(sides, 3)
     for order in impossible:
@@ -164,6 +163,6 @@ async def test_a_permit_comes_back_only_where_nothing_can_have_been_started(
 
     (order,) = await lost(sides, 1)
     at = datetime.now(UTC)
-    with suppress(RPCError):
+    with suppress(TemporalCallError):
         await Reconciler(sides.temporal, sides.engine, start).examine(order.adjust.requestUniqueNo, at)
     assert (await TakeUps(sides.engine).permit(at, 1) is not None) is is_left

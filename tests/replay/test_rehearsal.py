@@ -1,4 +1,4 @@
-"""The rehearsal of an upgrade names exactly the open workflows that this code could not continue."""
+"""The rehearsal of an upgrade names exactly the open workflows that this code cannot continue."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ SAME, CHANGED = ("SAME-1", "SAME-2"), ("CHANGED-1", "CHANGED-2")
 
 @workflow.defn(name="OrderSettlement")
 class SleepsFirst(OrderSettlement):
-    """Another release: one timer more before the adjust."""
+    """Another release: one more timer before the adjust."""
 
     @workflow.run
     async def run(self, settlement: SettlementStart) -> Snapshot:
@@ -38,18 +38,18 @@ class SleepsFirst(OrderSettlement):
         return await super().run(settlement)
 
 
-async def begun(client: Client, kind: type, numbers: tuple[str, ...]) -> None:
-    """Start settlements under some code; none ends, because no worker runs an activity."""
+async def started(client: Client, kind: type, numbers: tuple[str, ...]) -> None:
+    """Start settlements with one release of the code. None ends, because no worker runs activities."""
     runner = workflow_runner() if kind is OrderSettlement else UnsandboxedWorkflowRunner()
     worker = Worker(
         client, task_queue=SETTLEMENT_TASK_QUEUE, workflows=[kind], workflow_runner=runner, max_cached_workflows=0
     )
     async with worker:
         for number in numbers:
-            await has_taken_a_step(await start_workflow(client, settlement(requestUniqueNo=number)))
+            await has_completed_a_task(await start_workflow(client, settlement(requestUniqueNo=number)))
 
 
-async def has_taken_a_step(handle: WorkflowHandle[Any, Any]) -> None:
+async def has_completed_a_task(handle: WorkflowHandle[Any, Any]) -> None:
     async def probe() -> bool:
         types = {event.WhichOneof("attributes") async for event in handle.fetch_history_events()}
         return bool(types & {"activity_task_scheduled_event_attributes", "timer_started_event_attributes"})
@@ -59,10 +59,10 @@ async def has_taken_a_step(handle: WorkflowHandle[Any, Any]) -> None:
 
 @pytest_asyncio.fixture(scope="module")
 async def temporal() -> AsyncIterator[Client]:
-    """Run a server with two open settlements of this code, and two of another."""
+    """Run a server with two open settlements of this code, and two of another release."""
     async with dev_server() as client:
-        await begun(client, OrderSettlement, SAME)
-        await begun(client, SleepsFirst, CHANGED)
+        await started(client, OrderSettlement, SAME)
+        await started(client, SleepsFirst, CHANGED)
 
         async def listed() -> bool:
             return len([each async for each in client.list_workflows("ExecutionStatus = 'Running'")]) == 4
@@ -71,8 +71,8 @@ async def temporal() -> AsyncIterator[Client]:
         yield client
 
 
-async def command(address: str, *arguments: str) -> tuple[int, str, str]:
-    """Run it as an operator does."""
+async def run_command(address: str, *arguments: str) -> tuple[int, str, str]:
+    """Run the command as an operator does."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rehearsal", *arguments),
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "TEMPORAL_ADDRESS": address},
@@ -85,12 +85,12 @@ async def command(address: str, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_the_command_names_those_that_would_break_and_no_other(temporal: Client) -> None:
-    code, out, _ = await command(temporal.service_client.config.target_host)
+async def test_the_command_names_exactly_the_workflows_that_would_fail(temporal: Client) -> None:
+    code, out, _ = await run_command(temporal.service_client.config.target_host)
     *broken, last = out.splitlines()
     assert (code, last) == (1, "open workflows of namespace default: 4 replayed, 2 would break")
     assert {line.split(" (run ")[0] for line in broken} == {f"settlement {number}" for number in CHANGED}
-    assert all("would break: this code takes other steps than the history has: " in line for line in broken)
+    assert all("would break: this code takes other steps than the history contains: " in line for line in broken)
 
 
 async def test_it_changes_nothing(temporal: Client) -> None:
@@ -99,29 +99,29 @@ async def test_it_changes_nothing(temporal: Client) -> None:
         return {handle.id: (await handle.describe()).history_length for handle in handles}
 
     before = await lengths()
-    await command(temporal.service_client.config.target_host)
+    await run_command(temporal.service_client.config.target_host)
     assert await lengths() == before
 
 
 async def test_a_limit_bounds_what_is_replayed(temporal: Client) -> None:
-    _, out, _ = await command(temporal.service_client.config.target_host, "--limit", "1")
+    _, out, _ = await run_command(temporal.service_client.config.target_host, "--limit", "1")
     assert "open workflows of namespace default: 1 replayed" in out
 
 
-async def test_where_all_replay_the_command_succeeds() -> None:
+async def test_the_command_succeeds_if_all_workflows_replay() -> None:
     async with dev_server() as client:
-        await begun(client, OrderSettlement, ("ALONE-1",))
+        await started(client, OrderSettlement, ("ALONE-1",))
 
         async def listed() -> bool:
             return bool([each async for each in client.list_workflows("ExecutionStatus = 'Running'")])
 
         await until(listed)
-        code, out, _ = await command(client.service_client.config.target_host)
+        code, out, _ = await run_command(client.service_client.config.target_host)
     assert (code, out) == (0, "open workflows of namespace default: 1 replayed, 0 would break\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--limit", "0")])
-async def test_what_could_not_be_found_out_is_no_success(arguments: tuple[str, ...]) -> None:
-    code, out, err = await command("127.0.0.1:1", *arguments)
+async def test_an_unreachable_server_is_not_a_success(arguments: tuple[str, ...]) -> None:
+    code, out, err = await run_command("127.0.0.1:1", *arguments)
     assert (code, out) == (2, "")
     assert err

@@ -1,4 +1,4 @@
-"""Every history that a release has left behind is replayed by today's code; and the replay does notice a change."""
+"""Every recorded history is replayed with the current code, and the replay detects a change."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ def history(path: Path) -> WorkflowHistory:
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
-async def test_todays_code_replays_it(path: Path) -> None:
+async def test_the_current_code_replays_it(path: Path) -> None:
     workflows = [OrderSettlement, BatchRetry, Reconciliation]
     replayer = Replayer(workflows=workflows, workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
     await replayer.replay_workflow(history(path))
@@ -46,7 +46,7 @@ def test_every_story_of_this_release_is_recorded() -> None:
     }
 
 
-def test_histories_name_no_machine() -> None:
+def test_histories_contain_no_machine_name() -> None:
     for path in RECORDED:
         assert '"identity": "tests"' in path.read_text()
         assert "@" not in path.read_text()
@@ -55,7 +55,7 @@ def test_histories_name_no_machine() -> None:
 
 @workflow.defn(name="OrderSettlement")
 class SleepsFirst(OrderSettlement):
-    """A changed workflow: one timer more before the adjust."""
+    """A changed workflow: one more timer before the adjust."""
 
     @workflow.run
     async def run(self, settlement: SettlementStart) -> Snapshot:
@@ -64,7 +64,7 @@ class SleepsFirst(OrderSettlement):
         return await super().run(settlement)
 
 
-async def test_a_changed_workflow_is_caught() -> None:
+async def test_a_changed_workflow_is_detected() -> None:
     replayer = Replayer(
         workflows=[SleepsFirst], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=DATA_CONVERTER
     )

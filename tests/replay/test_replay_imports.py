@@ -1,4 +1,4 @@
-"""A replay runs no code of an activity, so no change of an activity can break an open settlement."""
+"""Workflows import only declarations from `activities`: no change of an activity can break an open settlement."""
 
 import ast
 import importlib
@@ -46,7 +46,7 @@ def imported_from_activities(module: Path) -> list[tuple[str, str]]:
 
 
 def declares_an_activity(module: str, name: str) -> bool:
-    """Tell whether a name is a class with an activity: a workflow needs only the activity's name and types."""
+    """Return whether a name is a class with an activity. A workflow needs only the activity's name and types."""
     imported = getattr(importlib.import_module(module), name, None)
     return isinstance(imported, type) and any(
         hasattr(member, "__temporal_activity_definition") for member in vars(imported).values()
@@ -54,12 +54,12 @@ def declares_an_activity(module: str, name: str) -> bool:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
-def test_a_workflow_imports_nothing_from_activities_but_their_declarations(module: Path) -> None:
+def test_a_workflow_imports_only_declarations_from_activities(module: Path) -> None:
     others = [each for each in imported_from_activities(module) if not declares_an_activity(*each)]
     assert others == []
 
 
-def test_the_check_sees_what_it_looks_for() -> None:
+def test_a_wrong_import_is_detected() -> None:
     assert {"order_settlement.py", "journal.py", "lost_calls.py", "workflow.py"} <= {path.name for path in MODULES}
     assert ("activities.adjust", "Adjust") in imported_from_activities(
         Path(workflows.__file__).with_name("order_settlement.py")

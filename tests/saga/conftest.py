@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 from ledger import open_engine
 from ledger.migrate import migrate
 from settlement.start import SettlementInput
-from tests.support.batches import Bench, bench
+from tests.support.batches import Bench, running_bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.sagas import Saga, settling, time_skipping
@@ -40,9 +40,9 @@ async def ledger(tmp_path: Path) -> AsyncIterator[FlakyLedger]:
 
 
 @pytest_asyncio.fixture
-async def at_work(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
+async def bench(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
     """Yield what batches work with; the external system is away."""
-    async with bench(environment, ledger) as prepared:
+    async with running_bench(environment, ledger) as prepared:
         yield prepared
 
 

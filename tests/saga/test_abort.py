@@ -1,4 +1,4 @@
-"""A compensation that runs out of attempts stops, keeps its whole record, and does what an operator says."""
+"""A compensation that uses up its attempts is ABORTED, keeps its whole audit, and continues as an operator decides."""
 
 import re
 
@@ -21,7 +21,7 @@ from workflows.order_settlement import OrderSettlement
 WRONG_CODE = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="E9"))
 
 
-async def test_failing_cancels_are_tried_exactly_the_configured_times_with_one_number(
+async def test_a_failing_cancel_is_sent_exactly_the_configured_number_of_times_with_one_number(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, WRONG_CODE, FAILED])
@@ -38,7 +38,7 @@ async def test_failing_cancels_are_tried_exactly_the_configured_times_with_one_n
     assert await started.recorded() == snapshot
 
 
-async def test_a_few_failed_attempts_are_kept_in_the_audit_of_a_compensation_that_succeeds(saga: StartSaga) -> None:
+async def test_failed_attempts_stay_in_the_audit_of_a_successful_compensation(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=REJECTED, cancels=[FAILED, FAILED, REVERSED])
     async with saga(external) as started:
         snapshot = await started.result()
@@ -46,7 +46,7 @@ async def test_a_few_failed_attempts_are_kept_in_the_audit_of_a_compensation_tha
     assert snapshot.cancel_result is CancelResult.REVERSED
 
 
-async def test_an_operators_retry_repeats_the_number_in_a_round_of_its_own(
+async def test_an_operators_retry_repeats_the_number_in_a_new_round(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [FAILED, REVERSED])
@@ -78,10 +78,10 @@ PASTED = OperatorRequest(operator="<your name>", reason_code=RetryReason.BROKER_
     ],
     ids=str,
 )
-async def test_an_act_sent_from_the_ui_without_who_and_why_is_refused_and_names_what_is_missing(
+async def test_an_action_from_the_ui_with_placeholders_is_rejected_and_names_the_missing_fields(
     saga: StartSaga, environment: WorkflowEnvironment, update: str, given: list[object], missing: list[str]
 ) -> None:
-    """An audit that names nobody, with a reason nobody gave, is worth nothing."""
+    """An audit without operator and reason would be useless."""
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [REVERSED])
     async with saga(external) as started:
         await aborted(environment, started)
@@ -122,7 +122,7 @@ async def test_a_second_abort_waits_for_the_operator_again(saga: StartSaga, envi
     assert len(snapshot.actions) == 2
 
 
-async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
+async def test_resolve_closes_the_settlement_and_sends_nothing(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
@@ -138,7 +138,7 @@ async def test_resolve_closes_with_reason_and_evidence_and_sends_nothing_more(
 
 
 @pytest.mark.parametrize("update", ["retry_cancel_adjust", "resolve"])
-async def test_operator_actions_are_refused_in_any_other_state(saga: StartSaga, update: str) -> None:
+async def test_operator_actions_are_rejected_in_any_other_state(saga: StartSaga, update: str) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])
     async with saga(external) as started:
@@ -153,7 +153,7 @@ async def test_operator_actions_are_refused_in_any_other_state(saga: StartSaga, 
     assert snapshot.actions == ()
 
 
-async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(
+async def test_an_action_without_an_operator_is_rejected_and_not_recorded(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
@@ -175,10 +175,10 @@ async def test_an_act_without_an_operator_is_refused_and_leaves_no_trace(
         ([{"operator": "ops-1", "reasonCode": "OTHER", "note": "", "brokerReference": "t"}], {"note"}),
     ],
 )
-async def test_a_refused_resolution_names_each_field_in_one_line(
+async def test_a_rejected_resolution_names_each_field_in_one_line(
     saga: StartSaga, environment: WorkflowEnvironment, sent: list[object], named: set[str]
 ) -> None:
-    """The Temporal UI shows the message, and nothing else that would help."""
+    """The Temporal UI shows only this message."""
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
     async with saga(external) as started:
         await aborted(environment, started)

@@ -1,4 +1,4 @@
-"""What the Temporal UI shows of a batch, and the timeouts and retry policies of its activities."""
+"""The texts of a batch in the Temporal UI, and the timeouts and retry policies of its activities."""
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -10,14 +10,14 @@ from workflows.visibility import COMPANY_ID
 
 
 async def test_what_the_ui_shows_names_neither_operator_nor_note(
-    at_work: Bench, environment: WorkflowEnvironment
+    bench: Bench, environment: WorkflowEnvironment
 ) -> None:
-    await at_work.abort(2, await environment.get_current_time())
-    batch = await at_work.begin(2)
-    handle = await at_work.run(batch)
+    await bench.abort(2, await environment.get_current_time())
+    batch = await bench.begin(2)
+    handle = await bench.run(batch)
     progress = await handle.result()
     described = await handle.describe()
-    assert described.typed_search_attributes[COMPANY_ID] == str(at_work.company)
+    assert described.typed_search_attributes[COMPANY_ID] == str(bench.company)
     summary = await described.static_summary()
     assert summary == "retry 2 aborted settlements, 100 a second, BROKER_RECOVERED"
     why = {"operator": "ops-1", "reason_code": "OTHER", "note": "broker is back"}
@@ -33,11 +33,11 @@ async def test_what_the_ui_shows_names_neither_operator_nor_note(
         assert "broker is back" not in shown
 
 
-async def test_activities_of_a_batch_have_their_limits_and_chunks_their_rate(
-    at_work: Bench, environment: WorkflowEnvironment
+async def test_activities_of_a_batch_have_their_limits_and_chunks_their_size(
+    bench: Bench, environment: WorkflowEnvironment
 ) -> None:
-    await at_work.abort(2, await environment.get_current_time())
-    handle = await at_work.run(await at_work.begin(2, rate_per_s=ONE_IN_TEN_SECONDS))
+    await bench.abort(2, await environment.get_current_time())
+    handle = await bench.run(await bench.begin(2, rate_per_s=ONE_IN_TEN_SECONDS))
     await handle.result()
     history = await handle.fetch_history()
     assert limits_in(history) == OF_A_BATCH

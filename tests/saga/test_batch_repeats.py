@@ -1,4 +1,4 @@
-"""Whatever is lost or repeated, a batch retries each of its settlements once."""
+"""A batch retries each of its settlements exactly once, even if workers or results are lost."""
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -9,7 +9,7 @@ from settlement.batch_retry import BatchInput, BatchProgress, BatchState, ItemOu
 from settlement.ids import batch_workflow_id, workflow_id
 from settlement.start import TakeUp
 from settlement.states import State
-from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, bench, has_pending
+from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, has_pending, running_bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number
 from tests.support.polling import until
@@ -20,119 +20,117 @@ from workflows.start import take_up
 RETRIED, REFUSED = ItemOutcome.RETRIED, ItemOutcome.REFUSED
 
 
-async def test_a_chunk_that_is_repeated_retries_none_of_its_settlements_again(
-    at_work: Bench, environment: WorkflowEnvironment
-) -> None:
-    """As after a kill -9 between a settlement's answer and its outcome; the settlements have long ended by then."""
-    numbers = await at_work.abort(4, await environment.get_current_time())
-    at_work.external.away = False
-    at_work.batches.down = True
-    batch = await at_work.begin(4)
-    handle = await at_work.run(batch)
+async def test_a_repeated_chunk_retries_no_settlement_again(bench: Bench, environment: WorkflowEnvironment) -> None:
+    """As after a kill -9 between a settlement's answer and its outcome. The settlements have ended in the meantime."""
+    numbers = await bench.abort(4, await environment.get_current_time())
+    bench.external.away = False
+    bench.batches.down = True
+    batch = await bench.begin(4)
+    handle = await bench.run(batch)
 
     async def repeated() -> bool:
-        return at_work.batches.refused >= 2 * len(numbers)
+        return bench.batches.refused >= 2 * len(numbers)
 
     await until(repeated)
-    await at_work.reversed_once(numbers)
-    at_work.batches.down = False
+    await bench.reversed_once(numbers)
+    bench.batches.down = False
     assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=4)
-    await at_work.reversed_once(numbers)
-    assert sorted(each.reverseRequestUniqueNo for each in at_work.external.cancels) == numbers  # type: ignore[union-attr] # only cancel adjusts are sent here
+    await bench.reversed_once(numbers)
+    assert sorted(each.reverseRequestUniqueNo for each in bench.external.cancels) == numbers  # type: ignore[union-attr] # only cancel adjusts are sent here
 
 
-async def test_a_settlement_that_aborts_again_is_not_retried_by_the_same_batch_again(
-    at_work: Bench, environment: WorkflowEnvironment
+async def test_a_settlement_that_aborts_again_is_not_retried_twice_by_one_batch(
+    bench: Bench, environment: WorkflowEnvironment
 ) -> None:
-    """Its outcome was lost with a worker; the settlement is ABORTED once more, so another Update would be taken."""
-    (number,) = await at_work.abort(1, await environment.get_current_time())
-    at_work.batches.down = True
-    batch = await at_work.begin(1)
-    handle = await at_work.run(batch)
+    """Its outcome was lost with a worker. It is ABORTED again, so another Update would be accepted."""
+    (number,) = await bench.abort(1, await environment.get_current_time())
+    bench.batches.down = True
+    batch = await bench.begin(1)
+    handle = await bench.run(batch)
 
     async def repeated() -> bool:
-        found = await at_work.ledger.find(number)
-        return at_work.batches.refused >= 3 and found is not None and len(found.snapshot.calls) == 3
+        found = await bench.ledger.find(number)
+        return bench.batches.refused >= 3 and found is not None and len(found.snapshot.calls) == 3
 
     await until(repeated)
-    at_work.batches.down = False
+    bench.batches.down = False
     assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=1)
-    assert len(await at_work.actions(number)) == 1
-    assert (await at_work.stands(number, State.ABORTED)).snapshot.calls[-1].round == 1
+    assert len(await bench.actions(number)) == 1
+    assert (await bench.wait_for_state(number, State.ABORTED)).snapshot.calls[-1].round == 1
 
 
-async def test_a_settlement_that_was_taken_up_anew_is_not_retried_by_the_same_batch_again(
+async def test_a_settlement_taken_up_by_a_new_workflow_is_not_retried_twice_by_one_batch(
     own_environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """Its new workflow does not know the Update; its audit knows the act."""
-    async with bench(own_environment, ledger) as at_work:
-        (number,) = await at_work.abort(1, await own_environment.get_current_time())
-        at_work.batches.down = True
-        batch = await at_work.begin(1)
-        handle = await at_work.run(batch)
+    """The new workflow does not know the Update id, but the audit has the action."""
+    async with running_bench(own_environment, ledger) as bench:
+        (number,) = await bench.abort(1, await own_environment.get_current_time())
+        bench.batches.down = True
+        batch = await bench.begin(1)
+        handle = await bench.run(batch)
 
         async def aborted_again() -> SettlementRecord | None:
             found = await ledger.find(number)
             return found if found and found.snapshot.state is State.ABORTED and found.snapshot.actions else None
 
         found = await until(aborted_again)
-        await at_work.client.get_workflow_handle(workflow_id(number)).terminate()
-        await take_up(at_work.client, found.settlement, TakeUp(snapshot=found.snapshot, reason="it was lost"))
-        repeats = at_work.batches.refused + 2
+        await bench.client.get_workflow_handle(workflow_id(number)).terminate()
+        await take_up(bench.client, found.settlement, TakeUp(snapshot=found.snapshot, reason="it was lost"))
+        repeats = bench.batches.refused + 2
 
         async def repeated() -> bool:
-            return at_work.batches.refused >= repeats
+            return bench.batches.refused >= repeats
 
         await until(repeated)
-        at_work.batches.down = False
+        bench.batches.down = False
         assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=1)
-        assert [act[-1] for act in await at_work.actions(number)].count(batch) == 1
+        assert [act[-1] for act in await bench.actions(number)].count(batch) == 1
 
 
-async def test_two_batches_over_the_same_settlements_retry_each_once(
-    at_work: Bench, environment: WorkflowEnvironment
+async def test_two_batches_with_the_same_settlements_retry_each_once(
+    bench: Bench, environment: WorkflowEnvironment
 ) -> None:
-    numbers = await at_work.abort(4, await environment.get_current_time())
-    at_work.external.away = False
-    both = [await at_work.begin(4), await at_work.begin(4)]
-    for handle in [await at_work.run(batch) for batch in both]:
+    numbers = await bench.abort(4, await environment.get_current_time())
+    bench.external.away = False
+    both = [await bench.begin(4), await bench.begin(4)]
+    for handle in [await bench.run(batch) for batch in both]:
         assert (await handle.result()).state is BatchState.DONE
-    await at_work.reversed_once(numbers)
-    came_to = zip(*[await at_work.outcomes(batch) for batch in both], strict=True)
+    await bench.reversed_once(numbers)
+    came_to = zip(*[await bench.outcomes(batch) for batch in both], strict=True)
     assert all({*pair} == {RETRIED, REFUSED} for pair in came_to)
 
 
-async def test_a_batch_that_lost_its_workflow_goes_on_where_it_was(
-    at_work: Bench, environment: WorkflowEnvironment
+async def test_a_batch_whose_workflow_was_lost_continues_with_the_pending_settlements(
+    bench: Bench, environment: WorkflowEnvironment
 ) -> None:
-    numbers = await at_work.abort(3, await environment.get_current_time())
-    at_work.external.away = False
-    batch = await at_work.begin(3, ONE_IN_TEN_SECONDS)
-    lost = await at_work.run(batch)
+    numbers = await bench.abort(3, await environment.get_current_time())
+    bench.external.away = False
+    batch = await bench.begin(3, ONE_IN_TEN_SECONDS)
+    lost = await bench.run(batch)
     await has_pending(lost, 2)
     await lost.terminate()
-    handle = await at_work.run(batch)
+    handle = await bench.run(batch)
     assert await handle.query(BatchRetry.progress) == BatchProgress(retried=1, pending=2)
     assert await handle.result() == BatchProgress(state=BatchState.DONE, retried=3)
-    await at_work.reversed_once(numbers)
+    await bench.reversed_once(numbers)
 
 
-async def test_a_batch_that_is_started_twice_runs_once(at_work: Bench, environment: WorkflowEnvironment) -> None:
-    await at_work.abort(2, await environment.get_current_time())
-    batch = await at_work.begin(2, ONE_IN_TEN_SECONDS)
-    one, other = await at_work.run(batch), await at_work.run(batch)
+async def test_a_batch_started_twice_runs_once(bench: Bench, environment: WorkflowEnvironment) -> None:
+    await bench.abort(2, await environment.get_current_time())
+    batch = await bench.begin(2, ONE_IN_TEN_SECONDS)
+    one, other = await bench.run(batch), await bench.run(batch)
     await has_pending(one, 1)
     assert (await one.describe()).run_id == (await other.describe()).run_id
     assert (await other.result()).retried == 2
 
 
-async def test_a_long_batch_begins_its_history_anew_and_loses_nothing(
-    environment: WorkflowEnvironment, at_work: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_a_long_batch_continues_as_new_and_loses_nothing(
+    environment: WorkflowEnvironment, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "HISTORY_EVENTS_MAX", 1)
-    numbers = await at_work.abort(3, await environment.get_current_time())
-    at_work.external.away = False
-    batch = await at_work.begin(3, ONE_IN_TEN_SECONDS)
+    numbers = await bench.abort(3, await environment.get_current_time())
+    bench.external.away = False
+    batch = await bench.begin(3, ONE_IN_TEN_SECONDS)
     queue = new_number("forgetful")
     async with Worker(
         environment.client,
@@ -155,4 +153,4 @@ async def test_a_long_batch_begins_its_history_anew_and_loses_nothing(
         assert await first.result() == BatchProgress(state=BatchState.DONE, retried=3)
         last = await environment.client.get_workflow_handle(batch_workflow_id(batch)).describe()
     assert last.run_id != first.first_execution_run_id
-    await at_work.reversed_once(numbers)
+    await bench.reversed_once(numbers)

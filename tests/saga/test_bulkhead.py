@@ -1,4 +1,4 @@
-"""A company that has as many adjusts in flight as it may: its next order expires unsent; nobody else's does."""
+"""An order above its company's limit of adjusts in flight expires unsent; other companies are not affected."""
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
@@ -17,7 +17,7 @@ from workflows.start import start_workflow
 COMPANY = 7
 
 
-async def settled(
+async def run_order(
     environment: WorkflowEnvironment, ledger: FlakyLedger, external: ExternalSystem, bulkhead: Bulkhead
 ) -> Snapshot:
     """Settle one order of `COMPANY` to its end."""
@@ -27,12 +27,10 @@ async def settled(
         return await (await start_workflow(environment.client, accepted)).result()
 
 
-async def test_an_order_beyond_the_bulkhead_expires_unsent(
-    environment: WorkflowEnvironment, ledger: FlakyLedger
-) -> None:
+async def test_an_order_above_the_limit_expires_unsent(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
     external, bulkhead = ScriptedExternalSystem(adjust=APPLIED), Bulkhead(slots=1)
     with bulkhead.slot(COMPANY):
-        snapshot = await settled(environment, ledger, external, bulkhead)
+        snapshot = await run_order(environment, ledger, external, bulkhead)
     assert (snapshot.state, snapshot.decision) == (State.EXPIRED, Decision.VOID)
     assert snapshot.reason == "adjust NOT_SENT (BULKHEAD_FULL)"
     [call] = snapshot.calls
@@ -40,19 +38,19 @@ async def test_an_order_beyond_the_bulkhead_expires_unsent(
     assert (external.adjusts, external.cancels) == ([], [])
 
 
-async def test_another_companys_full_bulkhead_is_none_of_its_affair(
+async def test_another_companys_full_bulkhead_has_no_effect(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     bulkhead = Bulkhead(slots=1)
     with bulkhead.slot(COMPANY + 1), bulkhead.slot(None):
-        snapshot = await settled(environment, ledger, ScriptedExternalSystem(adjust=APPLIED), bulkhead)
+        snapshot = await run_order(environment, ledger, ScriptedExternalSystem(adjust=APPLIED), bulkhead)
     assert snapshot.decision is Decision.PROCEED
 
 
-async def test_a_slot_is_held_while_the_adjust_is_in_flight_and_no_longer(
+async def test_a_slot_is_held_only_while_the_adjust_is_in_flight(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """Compensation is not an adjust: a company that is being cancelled can go on."""
+    """A compensation holds no slot, so a company whose orders are being cancelled can continue."""
     adjust, cancel, bulkhead = Gate(UNKNOWN), Gate(REVERSED), Bulkhead(slots=1)
     external = ScriptedExternalSystem(adjust=adjust, cancels=[cancel])
     accepted = settlement(accepted_at=await environment.get_current_time())
@@ -67,16 +65,16 @@ async def test_a_slot_is_held_while_the_adjust_is_in_flight_and_no_longer(
         assert (await handle.result()).state is State.CANCELLED
 
 
-async def test_an_adjust_that_fails_by_a_fault_of_ours_gives_its_slot_back(
+async def test_an_adjust_that_fails_with_an_exception_releases_its_slot(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     bulkhead = Bulkhead(slots=1)
     external = ScriptedExternalSystem(adjust=RuntimeError("a fault of ours"), cancels=[REVERSED])
-    assert (await settled(environment, ledger, external, bulkhead)).state is State.CANCELLED
+    assert (await run_order(environment, ledger, external, bulkhead)).state is State.CANCELLED
     assert bulkhead.in_flight() == {}
 
 
-async def test_workflow_adjust_and_cancel_take_their_turn_by_company(
+async def test_workflow_adjust_and_cancel_have_the_company_as_fairness_key(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])

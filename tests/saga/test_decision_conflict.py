@@ -1,4 +1,4 @@
-"""An opposite decision in the ledger stays and becomes a finding; a ledger that was restored gets everything again."""
+"""An opposite decision in the ledger stays and becomes a finding; a restored ledger gets the whole snapshot again."""
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -14,8 +14,8 @@ from tests.support.sagas import settling
 from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, Answer, ScriptedExternalSystem
 
 
-async def conflicting(ledger: FlakyLedger, order: SettlementInput, state: State, decision: Decision) -> Snapshot:
-    """Have the ledger contain what another Temporal has decided; return that."""
+async def record_conflicting(ledger: FlakyLedger, order: SettlementInput, state: State, decision: Decision) -> Snapshot:
+    """Write the opposite decision of another Temporal to the ledger, and return that snapshot."""
     decided = accepted_snapshot(order).model_copy(
         update={"version": 1, "state": state, "decision": decision, "decided_at": order.accepted_at}
     )
@@ -26,9 +26,9 @@ async def conflicting(ledger: FlakyLedger, order: SettlementInput, state: State,
 async def settle(
     environment: WorkflowEnvironment, ledger: FlakyLedger, answers: tuple[Answer, ...], ledgers: tuple[State, Decision]
 ) -> tuple[Snapshot, SettlementInput, str]:
-    """Settle against a ledger with that decision; return the workflow's end, the order and the details it shows."""
+    """Settle against a ledger with that decision; return the workflow's result, the order and the details in the UI."""
     order = settlement(accepted_at=await environment.get_current_time())
-    known = await conflicting(ledger, order, *ledgers)
+    known = await record_conflicting(ledger, order, *ledgers)
     external = ScriptedExternalSystem(adjust=answers[0], cancels=answers[1:])
     async with settling(environment, ledger, external, order) as saga:
         snapshot = await saga.handle.result()
@@ -37,7 +37,7 @@ async def settle(
     return snapshot, order, str(details)
 
 
-async def test_void_against_proceed_ends_the_saga_and_leaves_one_open_finding(
+async def test_void_against_proceed_ends_the_saga_with_one_open_finding(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     answers, ledgers = (UNKNOWN, REVERSED), (State.SETTLED, Decision.PROCEED)
@@ -47,7 +47,7 @@ async def test_void_against_proceed_ends_the_saga_and_leaves_one_open_finding(
     assert "DECISION_CONFLICT" in details
 
 
-async def test_proceed_against_void_ends_the_saga_and_leaves_one_open_finding(
+async def test_proceed_against_void_ends_the_saga_with_one_open_finding(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     snapshot, order, _ = await settle(environment, ledger, (APPLIED,), (State.CANCELLING, Decision.VOID))
@@ -64,10 +64,10 @@ async def _has_one_finding(ledger: FlakyLedger, order: SettlementInput, ledgers:
     assert f"its workflow {own}" in finding.detail
 
 
-async def test_a_ledger_that_was_restored_gets_everything_again(
+async def test_a_restored_ledger_gets_the_whole_snapshot_again(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """The workflow writes only what is new; a row that is lost meanwhile is noticed and written whole."""
+    """The workflow normally writes only changes. It detects a lost row and writes it completely."""
     order = settlement(accepted_at=await environment.get_current_time())
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, REVERSED])
     async with settling(environment, ledger, external, order) as saga:

@@ -1,4 +1,4 @@
-"""An order that is too old to send is never sent."""
+"""An order that is too old is never sent."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ async def test_an_order_accepted_too_long_ago_expires_unsent(saga: StartSaga, en
 async def test_an_order_that_waited_too_long_for_a_worker_expires_unsent(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """A caller whose clock runs ahead must not keep an order alive: the server's own clock counts too."""
+    """A caller's clock that runs ahead must not extend the expiry: the server's clock counts too."""
     external = ScriptedExternalSystem(adjust=APPLIED)
     short = QUICK_POLICY.model_copy(update={"expire_after_s": 0.2})
     started_at = await environment.get_current_time()

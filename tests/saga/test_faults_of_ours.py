@@ -1,4 +1,4 @@
-"""Faults on this side: the audit keeps what was done, and what is due is still done."""
+"""After an exception in our own code, the audit has the attempt, and the saga continues."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.support.polling import until
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
 
 
-async def test_a_cancel_that_fails_here_counts_as_an_attempt_and_stays_in_the_audit(saga: StartSaga) -> None:
+async def test_a_cancel_that_raises_counts_as_an_attempt_in_the_audit(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[RuntimeError("a bug"), REVERSED])
     async with saga(external) as started:
         snapshot = await started.result()
@@ -26,7 +26,7 @@ async def test_a_cancel_that_fails_here_counts_as_an_attempt_and_stays_in_the_au
     assert snapshot.cancel_result is CancelResult.REVERSED
 
 
-async def test_a_lost_adjust_is_dated_when_it_was_due_and_not_when_its_loss_was_noticed(saga: StartSaga) -> None:
+async def test_a_lost_adjust_has_the_time_at_which_it_was_scheduled(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=RuntimeError("gone"), cancels=[REVERSED])
     async with saga(external) as started:
         snapshot = await started.result()
@@ -37,10 +37,10 @@ async def test_a_lost_adjust_is_dated_when_it_was_due_and_not_when_its_loss_was_
     assert sent_ns <= scheduled.event_time.ToNanoseconds() < failed.event_time.ToNanoseconds()
 
 
-async def test_a_ledger_write_that_is_ended_by_hand_begins_anew(
+async def test_a_ledger_write_ended_by_hand_is_started_again(
     saga: StartSaga, environment: WorkflowEnvironment, ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the ledger would never hear of the settlement again, and its workflow would never close."""
+    """Otherwise the ledger would never get the settlement, and its workflow would never close."""
     held = asyncio.Event()
     record = ledger.record
 

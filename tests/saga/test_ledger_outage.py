@@ -1,4 +1,4 @@
-"""A ledger outage delays rows; it loses none, and neither a decision nor a compensation waits for it."""
+"""A ledger outage delays rows, loses none, and delays neither decisions nor compensations."""
 
 from settlement.start import accepted_snapshot
 from settlement.states import Decision, State
@@ -18,7 +18,7 @@ async def test_the_decision_does_not_wait_for_the_ledger(saga: StartSaga) -> Non
         assert await started.result() == decided
 
 
-async def test_the_compensation_ends_while_the_ledger_is_away_and_every_call_is_recorded_later(
+async def test_a_compensation_completes_during_a_ledger_outage_and_every_call_is_recorded_later(
     saga: StartSaga,
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
@@ -31,7 +31,7 @@ async def test_the_compensation_ends_while_the_ledger_is_away_and_every_call_is_
     assert len(snapshot.calls) == 2
 
 
-async def test_the_ledger_follows_while_the_saga_is_under_way(saga: StartSaga) -> None:
+async def test_the_ledger_is_written_during_the_saga(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, REVERSED])
     async with saga(external) as started:
 
@@ -43,7 +43,7 @@ async def test_the_ledger_follows_while_the_saga_is_under_way(saga: StartSaga) -
         await started.result()
 
 
-async def test_the_decision_is_the_same_however_often_and_late_it_is_asked_for(saga: StartSaga) -> None:
+async def test_the_decision_is_the_same_for_repeated_and_late_requests(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
     async with saga(external) as started:
         first = await started.handle.execute_update(OrderSettlement.decision, id="decision")
@@ -52,8 +52,8 @@ async def test_the_decision_is_the_same_however_often_and_late_it_is_asked_for(s
     assert first.decision is Decision.VOID
 
 
-async def test_what_another_write_made_superfluous_is_sent_again_with_the_next_one(saga: StartSaga) -> None:
-    """A ledger that is ahead (Temporal was set back) must not lose the calls that are made until it is overtaken."""
+async def test_entries_of_a_skipped_write_are_sent_with_the_next_one(saga: StartSaga) -> None:
+    """If the ledger has a higher version (Temporal was restored), it must still get all calls once it is overtaken."""
     gate = Gate(UNKNOWN)
     external = ScriptedExternalSystem(adjust=gate, cancels=[NOT_APPLIED, REVERSED])
     async with saga(external) as started:

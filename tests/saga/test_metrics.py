@@ -1,4 +1,4 @@
-"""What a settlement counts, and that it counts it once although every task here replays the whole history."""
+"""A settlement counts each metric once, although every task in these tests replays the whole history."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +30,7 @@ Counted = Counter[tuple[str, ...]]
 
 
 class Metered:
-    """The workers' own runtime, and everything counted in it so far."""
+    """The workers' own SDK runtime, with everything counted in it so far."""
 
     def __init__(self) -> None:
         self.buffer = MetricBuffer(100_000)
@@ -38,7 +38,7 @@ class Metered:
         self.values: list[tuple[str, Mapping[str, object], float]] = []
 
     def read(self) -> None:
-        """Take in what has been counted since the last time."""
+        """Read the metrics recorded since the last call."""
         for update in self.buffer.retrieve_updates():
             if update.metric.name.startswith("settlement_"):
                 labels = {name: value for name, value in update.attributes.items() if name != "service_name"}
@@ -85,10 +85,10 @@ async def test_a_settled_order_is_one_call_one_decision_and_one_end(
     assert metered.times("settlement_cancel_attempts") == metered.times("settlement_aborts") == {}
 
 
-async def test_the_external_systems_own_time_is_a_histogram_of_its_own(
+async def test_the_external_systems_processing_time_has_its_own_histogram(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """Only where it can be: a time below zero, or above that of the whole call, is not counted."""
+    """Impossible values are not counted: below zero, or longer than the whole call."""
     impossible = REVERSED.model_copy(update={"reply": ReplyRecord(code="0", tm=-1)})
     refused = REJECTED.model_copy(update={"reply": ReplyRecord(code="E1", tm=0)})
     external = ScriptedExternalSystem(adjust=refused, cancels=[impossible])
@@ -98,7 +98,7 @@ async def test_the_external_systems_own_time_is_a_histogram_of_its_own(
     assert len(metered.recorded("settlement_external_call_duration")) == 2
 
 
-async def test_an_abort_and_the_retry_after_it_are_told_apart(
+async def test_an_abort_and_the_retry_after_it_are_counted_separately(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     external = ScriptedExternalSystem(adjust=DIED_IN_THE_BODY, cancels=[FAILED] * ATTEMPTS + [REVERSED])
@@ -118,7 +118,7 @@ async def test_an_abort_and_the_retry_after_it_are_told_apart(
     assert (metered.times("settlement_aborts"), metered.times("settlement_ended")) == ({(): 1}, {("CANCELLED",): 1})
 
 
-async def test_each_cancel_act_counts_its_own_attempts(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
+async def test_each_cancel_counts_its_own_attempts(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
     external = ScriptedExternalSystem(adjust=DIED_IN_THE_BODY, cancels=[FAILED, NEVER_RECEIVED, NEVER_RECEIVED])
     async with metered_saga(environment, ledger, external) as (saga, metered):
         await saga.result()
@@ -152,17 +152,17 @@ async def test_every_failed_ledger_write_is_counted(environment: WorkflowEnviron
     assert metered.times("settlement_ledger_writes")[("OK",)] == 1
 
 
-async def test_a_clock_that_runs_ahead_makes_no_latency_below_zero(
+async def test_a_clock_that_runs_ahead_causes_no_negative_latency(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """The meter refuses one by an exception, and that would hold up the settlement for ever."""
+    """The meter raises an exception for a negative value, which would block the settlement."""
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with metered_saga(environment, ledger, external, ahead_s=3600) as (saga, metered):
         assert (await saga.result()).state is State.SETTLED
     assert metered.recorded("settlement_accepted_to_decided") == [0]
 
 
-async def test_no_label_holds_what_an_order_says(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
+async def test_no_label_contains_values_of_an_order(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
     external = ScriptedExternalSystem(adjust=DIED_IN_THE_BODY, cancels=[FAILED, REVERSED])
     async with metered_saga(environment, ledger, external) as (saga, metered):
         await saga.result()
@@ -171,7 +171,9 @@ async def test_no_label_holds_what_an_order_says(environment: WorkflowEnvironmen
     assert {label for _, labels, _ in metered.values for label in labels} <= OURS | SDKS
 
 
-async def test_an_expired_order_is_an_end_and_no_call(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
+async def test_an_expired_order_counts_as_ended_without_a_call(
+    environment: WorkflowEnvironment, ledger: FlakyLedger
+) -> None:
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with metered_saga(environment, ledger, external, ahead_s=-600) as (saga, metered):
         assert (await saga.result()).state is State.EXPIRED

@@ -1,4 +1,4 @@
-"""Every outcome of adjust, and every answer to cancel adjust, ends in its state and no other."""
+"""Every outcome of the adjust, with every reply to the cancel, leads to its state."""
 
 from typing import get_args
 
@@ -39,9 +39,7 @@ async def test_applied_settles_with_one_call(saga: StartSaga) -> None:
 
 
 @pytest.mark.parametrize(("answer", "result"), CANCEL_RESULTS)
-async def test_a_rejected_adjust_is_cancelled_once_and_believed(
-    saga: StartSaga, answer: Verdict, result: CancelResult
-) -> None:
+async def test_a_rejected_adjust_is_cancelled_once(saga: StartSaga, answer: Verdict, result: CancelResult) -> None:
     external = ScriptedExternalSystem(adjust=REJECTED, cancels=[answer])
     async with saga(external) as started:
         snapshot = await started.result()
@@ -51,7 +49,7 @@ async def test_a_rejected_adjust_is_cancelled_once_and_believed(
 
 @pytest.mark.parametrize("first", [NOT_APPLIED, NEVER_RECEIVED])
 @pytest.mark.parametrize(("second", "result"), CANCEL_RESULTS)
-async def test_after_an_unknown_adjust_not_so_far_is_confirmed_under_a_number_of_its_own(
+async def test_after_an_unknown_adjust_a_result_that_is_not_final_is_confirmed_with_its_own_number(
     saga: StartSaga, first: Verdict, second: Verdict, result: CancelResult
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[first, second])
@@ -63,7 +61,7 @@ async def test_after_an_unknown_adjust_not_so_far_is_confirmed_under_a_number_of
     assert [call.kind for call in snapshot.calls] == [None, CancelKind.FIRST, CancelKind.CONFIRMING]
 
 
-async def test_a_reversed_unknown_adjust_needs_no_confirming(saga: StartSaga) -> None:
+async def test_a_reversed_unknown_adjust_needs_no_confirming_cancel(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
     async with saga(external) as started:
         snapshot = await started.result()
@@ -71,7 +69,7 @@ async def test_a_reversed_unknown_adjust_needs_no_confirming(saga: StartSaga) ->
     assert len(external.cancels) == 1
 
 
-async def test_confirm_after_zero_turns_the_confirming_cancel_off(
+async def test_a_quarantine_of_zero_disables_the_confirming_cancel(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     policy = QUICK_POLICY.model_copy(update={"confirm_after_s": 0})
@@ -93,7 +91,7 @@ async def test_a_quarantine_of_three_days_is_a_durable_timer(saga: StartSaga, en
     assert snapshot.cancel_result is CancelResult.REVERSED
 
 
-async def test_not_sent_expires_without_any_cancel(saga: StartSaga) -> None:
+async def test_an_unsent_adjust_expires_without_a_cancel(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=NOT_SENT)
     async with saga(external) as started:
         snapshot = await started.result()
@@ -101,7 +99,7 @@ async def test_not_sent_expires_without_any_cancel(saga: StartSaga) -> None:
     assert external.cancels == []
 
 
-async def test_a_lost_worker_leaves_the_adjust_unknown_and_it_is_cancelled(saga: StartSaga) -> None:
+async def test_an_adjust_of_a_lost_worker_is_unknown_and_cancelled(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=RuntimeError("gone"), cancels=[REVERSED])
     async with saga(external) as started:
         snapshot = await started.result()

@@ -1,4 +1,4 @@
-"""A round goes every way to its end or to its limit, lets no side keep the others waiting, and is written down."""
+"""A round runs every scan to its end or limit, a failing scan does not affect the others, and the round is recorded."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,12 +12,12 @@ from settlement.reconciliation import ReconciliationRound, RoundCursors, ScanRes
 from tests.support.limits import OF_A_ROUND, limits_in, timers_in
 from tests.support.orders import new_number
 from tests.support.rounds import Parts, looking_at, part
-from workflows.reconciliation.workflow import PARTS_MAX, Reconciliation
+from workflows.reconciliation.workflow import PAGES_MAX, Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE
 
 
 async def run(environment: WorkflowEnvironment, parts: Parts) -> RoundCursors:
-    """Run one round; return what the next one begins with."""
+    """Run one round; return the cursors of the next one."""
     async with looking_at(environment.client, parts):
         return await environment.client.execute_workflow(
             Reconciliation.run, id=new_number("round"), task_queue=RECONCILIATION_TASK_QUEUE
@@ -28,7 +28,7 @@ def counts(ended: ReconciliationRound) -> tuple[int, int, int, int]:
     return ended.ledger_checked, ended.temporal_checked, ended.found, ended.repaired
 
 
-async def test_every_part_is_gone_on_from_where_the_one_before_ended(environment: WorkflowEnvironment) -> None:
+async def test_every_page_starts_at_the_cursor_of_the_previous_one(environment: WorkflowEnvironment) -> None:
     parts = Parts(
         temporal=(part(500, "t1"), part(20, found=2, repaired=2)),
         ledger=(part(100, "l1"), part(100, "l2"), part(7, found=1)),
@@ -48,13 +48,15 @@ async def test_every_part_is_gone_on_from_where_the_one_before_ended(environment
 async def test_batches_come_first_then_temporal_then_the_ledger_and_open_findings_last(
     environment: WorkflowEnvironment,
 ) -> None:
-    """So a row that is written anew is looked at in the same round, and only what was not met is looked at again."""
+    """So an inserted row is examined in the same round, and only findings not seen in this round are examined again."""
     parts = Parts()
     await run(environment, parts)
     assert [way for way, _ in parts.asked] == ["batches", "temporal", "ledger", "findings"]
 
 
-async def test_a_round_ends_at_its_limit_and_says_where_the_next_one_goes_on(environment: WorkflowEnvironment) -> None:
+async def test_a_round_ends_at_its_limit_and_returns_the_cursors_of_the_next_one(
+    environment: WorkflowEnvironment,
+) -> None:
     full = limits.RECONCILE_CHECKED_MAX // 4
     listed = limits.RECONCILE_LISTED_MAX // 2
     parts = Parts(
@@ -71,17 +73,15 @@ async def test_a_round_ends_at_its_limit_and_says_where_the_next_one_goes_on(env
     assert carry.list_begun_at == end.ended.started_at
 
 
-async def test_parts_that_end_early_do_not_keep_a_round_for_ever(environment: WorkflowEnvironment) -> None:
+async def test_the_number_of_pages_in_a_round_is_bounded(environment: WorkflowEnvironment) -> None:
     parts = Parts(ledger=(part(0, "again"),))
     carry = await run(environment, parts)
-    assert len(parts.asked_after("ledger")) == PARTS_MAX
+    assert len(parts.asked_after("ledger")) == PAGES_MAX
     assert carry.ledger_after == "again"
 
 
 @pytest.mark.parametrize("broken", ["batches", "temporal", "ledger", "findings"])
-async def test_one_side_that_cannot_be_read_keeps_nobody_from_the_others(
-    environment: WorkflowEnvironment, broken: str
-) -> None:
+async def test_a_failing_scan_does_not_affect_the_others(environment: WorkflowEnvironment, broken: str) -> None:
     sides: dict[str, Any] = {way: (part(2),) for way in ("batches", "temporal", "ledger", "findings")}
     parts = Parts(**sides | {broken: (None,)})
     carry = await run(environment, parts)
@@ -93,17 +93,17 @@ async def test_one_side_that_cannot_be_read_keeps_nobody_from_the_others(
     assert carry == RoundCursors()
 
 
-async def test_what_fails_for_a_moment_is_tried_again(environment: WorkflowEnvironment) -> None:
+async def test_a_failing_page_is_retried(environment: WorkflowEnvironment) -> None:
     parts = Parts(ledger=(None, part(5)))
     await run(environment, parts)
     (end,) = parts.ends
     assert (end.ended.complete, end.ended.ledger_checked) == (True, 5)
 
 
-async def test_a_part_that_fails_in_the_middle_is_begun_anew_from_the_beginning(
+async def test_after_a_failing_page_the_next_round_starts_from_the_beginning(
     environment: WorkflowEnvironment,
 ) -> None:
-    """What comes before it would else be missed for as long as it fails."""
+    """Otherwise the pages before it would not be scanned while it keeps failing."""
     parts = Parts(ledger=(part(100, "l1"), None))
     carry = await run(environment, parts)
     assert carry.ledger_after is None
@@ -111,9 +111,7 @@ async def test_a_part_that_fails_in_the_middle_is_begun_anew_from_the_beginning(
 
 
 @pytest.mark.parametrize("way", ["batches", "temporal", "ledger", "findings"])
-async def test_a_round_in_which_one_could_not_be_looked_at_is_not_complete(
-    environment: WorkflowEnvironment, way: str
-) -> None:
+async def test_a_round_with_a_failed_examination_is_not_complete(environment: WorkflowEnvironment, way: str) -> None:
     failing: dict[str, Any] = {way: (part(3, failed=1),)}
     parts = Parts(**failing)
     await run(environment, parts)
@@ -121,7 +119,7 @@ async def test_a_round_in_which_one_could_not_be_looked_at_is_not_complete(
     assert (parts.ends[0].listed_to is None) == (way == "temporal")
 
 
-async def test_a_round_that_cannot_be_written_down_fails_and_the_next_one_is_another(
+async def test_a_round_that_cannot_be_recorded_fails(
     environment: WorkflowEnvironment,
 ) -> None:
     parts = Parts(ledger_is_away=True)
@@ -133,7 +131,7 @@ async def test_a_round_that_cannot_be_written_down_fails_and_the_next_one_is_ano
 
 
 async def test_every_activity_of_a_round_has_its_limits(environment: WorkflowEnvironment) -> None:
-    """Replay does not notice when they change."""
+    """A replay does not detect a changed limit."""
     async with looking_at(environment.client, Parts()):
         handle = await environment.client.start_workflow(
             Reconciliation.run, id=new_number("round"), task_queue=RECONCILIATION_TASK_QUEUE
@@ -144,15 +142,15 @@ async def test_every_activity_of_a_round_has_its_limits(environment: WorkflowEnv
     assert timers_in(history) == []
 
 
-def test_the_limits_fit_into_each_other() -> None:
-    """A part ends by itself before Temporal gives it up; so does a round of ordinary parts."""
+def test_the_limits_are_consistent_with_each_other() -> None:
+    """A page ends before its activity times out, and a round of ordinary pages before the round times out."""
     slowest_s = 3 * limits.RECONCILE_RPC_S + limits.RECONCILE_QUERY_S + 4 * 10
     whole = timedelta.total_seconds
     assert limits.RECONCILE_PAGE_BUDGET_S + slowest_s < whole(limits.RECONCILE_PAGE_START_TO_CLOSE)
     assert whole(limits.RECONCILE_ROUND_MAX) > limits.RECONCILE_CHECKED_MAX / limits.RECONCILE_RATE_PER_S * 2
     assert limits.RECONCILE_PAGE / limits.RECONCILE_RATE_PER_S < limits.RECONCILE_PAGE_BUDGET_S
-    assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PARTS_MAX
-    assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PARTS_MAX
+    assert limits.RECONCILE_LISTED_MAX // limits.RECONCILE_LIST_PAGE <= PAGES_MAX
+    assert limits.RECONCILE_CHECKED_MAX // limits.RECONCILE_PAGE <= PAGES_MAX
 
 
 @pytest.mark.parametrize(
@@ -165,10 +163,10 @@ def test_the_limits_fit_into_each_other() -> None:
     ],
     ids=["to its end", "cut short", "not readable", "one of them in vain"],
 )
-async def test_findings_are_told_whether_the_round_has_examined_every_open_settlement(
+async def test_the_findings_scan_gets_whether_every_open_settlement_was_examined(
     environment: WorkflowEnvironment, ledger: tuple[ScanResult | None, ...], *, examined: bool
 ) -> None:
-    """The limit of take-ups must not be lifted by a round that has not looked."""
+    """A round that has not examined everything must not clear the take-up limit."""
     parts = Parts(ledger=ledger)
     await run(environment, parts)
     assert [task.all_open_examined for task in parts.reviews] == [examined]

@@ -1,4 +1,4 @@
-"""A settlement whose workflow was lost is gone on with: never adjusted again, its cancel the very same request."""
+"""A settlement whose workflow was lost continues: its adjust is never sent again, its cancel is the same request."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -42,14 +42,14 @@ TakeItUp = Callable[[SettlementInput, Snapshot, ScriptedExternalSystem], Abstrac
 
 @pytest_asyncio.fixture
 async def environment() -> AsyncIterator[WorkflowEnvironment]:
-    """Run a server for each test: one that terminates a workflow in the middle of a call stops this server's clock."""
+    """Run a server for each test: terminating a workflow during a call can stop this server's time skipping."""
     async with time_skipping() as started:
         yield started
 
 
 @pytest.fixture
 def taking_up(environment: WorkflowEnvironment, ledger: FlakyLedger) -> TakeItUp:
-    """Return what goes on for a lost workflow of which so much is known; the ledger knows as much."""
+    """Return a function that starts the take-up of a lost workflow with this snapshot, which the ledger has too."""
 
     @asynccontextmanager
     async def start(
@@ -68,12 +68,12 @@ async def accepted(environment: WorkflowEnvironment) -> SettlementInput:
 
 
 def script(*cancels: object) -> ScriptedExternalSystem:
-    """Return an external system that fails the test if it is sent an adjust."""
+    """Return an external system that fails the test if it receives an adjust."""
     return ScriptedExternalSystem(adjust=AssertionError("adjusted again"), cancels=cancels)  # type: ignore[arg-type] # any answers
 
 
-def unheard(snapshot: Snapshot) -> list[CallRecord]:
-    """Return the cancels that may have been sent by a workflow that was lost before it heard of them."""
+def unreported(snapshot: Snapshot) -> list[CallRecord]:
+    """Return the cancels that a lost workflow may have sent without reporting them."""
     return [call for call in snapshot.calls if call.kind and call.verdict == LOST_WITH_ITS_WORKFLOW]
 
 
@@ -81,7 +81,7 @@ def bodies(external: ScriptedExternalSystem) -> list[CancelAdjustBody]:
     return [CancelAdjustBody.model_validate(body) for body in external.cancels]
 
 
-async def test_what_may_have_been_sent_is_void_and_cancelled_and_never_sent_again(
+async def test_an_order_that_may_have_been_sent_is_cancelled_and_never_sent_again(
     taking_up: TakeItUp, accepted: SettlementInput
 ) -> None:
     external = script(REVERSED)
@@ -96,7 +96,7 @@ async def test_what_may_have_been_sent_is_void_and_cancelled_and_never_sent_agai
     assert cancel.request_unique_no == cancel_unique_no(accepted.adjust.requestUniqueNo, CancelKind.FIRST)
 
 
-async def test_no_cancel_overtakes_an_adjust_that_may_still_be_in_flight(
+async def test_the_cancel_waits_for_an_adjust_that_may_still_be_in_flight(
     taking_up: TakeItUp, accepted: SettlementInput
 ) -> None:
     external = script(REVERSED)
@@ -109,10 +109,8 @@ async def test_no_cancel_overtakes_an_adjust_that_may_still_be_in_flight(
     assert (snapshot.decided_at - started_at).total_seconds() < 6
 
 
-async def test_never_received_is_looked_at_again_after_the_quarantine(
-    taking_up: TakeItUp, accepted: SettlementInput
-) -> None:
-    """The adjust of a lost workflow may still be on its way."""
+async def test_never_received_is_confirmed_after_the_quarantine(taking_up: TakeItUp, accepted: SettlementInput) -> None:
+    """The adjust of a lost workflow may still arrive."""
     external = script(NEVER_RECEIVED, REVERSED)
     async with taking_up(accepted, lost.adjusting(accepted), external) as saga:
         snapshot = await saga.result()
@@ -121,10 +119,10 @@ async def test_never_received_is_looked_at_again_after_the_quarantine(
     assert second.requestTime - first.requestTime >= accepted.policy.confirm_after_s * 1000
 
 
-async def test_a_cancel_that_was_under_way_is_sent_again_as_the_same_request(
+async def test_an_interrupted_cancel_is_sent_again_as_the_same_request(
     saga: StartSaga, environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """Same number, same body byte for byte: a broker that keys reversals by either gives the amount back once."""
+    """The same number and body: a broker that identifies reversals by either of them reverses the amount only once."""
     gate = Gate(REVERSED)
     first_run = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])
     async with saga(first_run) as started:
@@ -140,13 +138,13 @@ async def test_a_cancel_that_was_under_way_is_sent_again_as_the_same_request(
     assert len(second_run.cancels) == 2
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert snapshot.decided_at == known.decided_at
-    assert len(unheard(snapshot)) >= len(first_run.cancels)
+    assert len(unreported(snapshot)) >= len(first_run.cancels)
 
 
-async def test_each_workflow_that_goes_on_makes_rounds_of_its_own(
+async def test_each_take_up_begins_a_new_round(
     taking_up: TakeItUp, accepted: SettlementInput, environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
-    """A round that was lost with its workflow keeps its number: the audit must not hold two calls of one name."""
+    """A round that was lost with its workflow keeps its number: no two calls in the audit have the same identity."""
     async with taking_up(accepted, lost.cancelling(accepted), script(Gate(UNKNOWN))) as first:
         known = await first.snapshot()
         await first.handle.terminate()
@@ -161,15 +159,15 @@ async def test_each_workflow_that_goes_on_makes_rounds_of_its_own(
 
 
 @pytest.mark.parametrize(("after_s", "begun"), [(0, 1), (0.5, 1), (1, 2), (2.5, 2), (3, ATTEMPTS), (3600, ATTEMPTS)])
-async def test_whatever_the_lost_workflow_may_have_sent_is_in_the_audit(
+async def test_every_cancel_that_the_lost_workflow_may_have_sent_is_in_the_audit(
     environment: WorkflowEnvironment, ledger: FlakyLedger, accepted: SettlementInput, after_s: float, begun: int
 ) -> None:
-    """Nobody heard of it; but only so many attempts fit between the cancel's begin and the workflow's end."""
+    """Their number is limited by the time between the start of the cancel and the end of the workflow."""
     known = lost.cancelling(accepted)
     taken_up = lost.taken_up(known, lost_at=known.updated_at + timedelta(seconds=after_s))
     async with settling(environment, ledger, script(REVERSED), accepted, taken_up) as saga:
         snapshot = await saga.result()
-    calls = unheard(snapshot)
+    calls = unreported(snapshot)
     assert [(call.kind, call.round, call.attempt) for call in calls] == [
         (CancelKind.FIRST, 0, attempt + 1) for attempt in range(begun)
     ]
@@ -178,7 +176,7 @@ async def test_whatever_the_lost_workflow_may_have_sent_is_in_the_audit(
     }
 
 
-async def test_the_audit_says_who_took_it_up_and_why(taking_up: TakeItUp, accepted: SettlementInput) -> None:
+async def test_the_audit_has_the_take_up_and_its_reason(taking_up: TakeItUp, accepted: SettlementInput) -> None:
     async with taking_up(accepted, lost.cancelling(accepted), script(REVERSED)) as saga:
         snapshot = await saga.result()
     (act,) = snapshot.actions
@@ -195,10 +193,10 @@ KNOWN: dict[str, Callable[[SettlementInput], Snapshot]] = {
 
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
-async def test_versions_go_on_above_the_ledgers(
+async def test_versions_continue_above_the_ledgers(
     taking_up: TakeItUp, accepted: SettlementInput, known: Callable[[SettlementInput], Snapshot]
 ) -> None:
-    """Else the ledger would keep what it has, and never hear of the end."""
+    """Otherwise the ledger would ignore the new snapshots and never record the end."""
     before = known(accepted)
     async with taking_up(accepted, before, script(FAILED)) as saga:
 
@@ -212,7 +210,7 @@ async def test_versions_go_on_above_the_ledgers(
     assert after.calls[: len(before.calls)] == before.calls
 
 
-async def test_the_quarantine_ends_when_it_was_due_and_the_answered_cancel_is_not_sent_again(
+async def test_the_quarantine_ends_as_planned_and_the_answered_cancel_is_not_sent_again(
     taking_up: TakeItUp, environment: WorkflowEnvironment
 ) -> None:
     accepted = settlement(accepted_at=await environment.get_current_time())
@@ -227,15 +225,15 @@ async def test_the_quarantine_ends_when_it_was_due_and_the_answered_cancel_is_no
     assert (body.requestTime, body.cancelRemark) == (known.cancel_intents[1].request_time_ms, lost.REMARK)
     assert snapshot.cancel_result is CancelResult.REVERSED
     assert [call.kind for call in snapshot.calls] == [None, CancelKind.FIRST, CancelKind.CONFIRMING]
-    assert unheard(snapshot) == []
+    assert unreported(snapshot) == []
 
 
-async def test_a_quarantine_that_is_over_is_not_begun_anew(taking_up: TakeItUp, accepted: SettlementInput) -> None:
+async def test_a_quarantine_that_is_over_is_not_repeated(taking_up: TakeItUp, accepted: SettlementInput) -> None:
     async with taking_up(accepted, lost.quarantined(accepted), script(NOT_APPLIED)) as saga:
         snapshot = await saga.result()
         history = await saga.handle.fetch_history()
     assert snapshot.cancel_result is CancelResult.NOT_APPLIED
-    assert {call.kind for call in unheard(snapshot)} == {CancelKind.CONFIRMING}
+    assert {call.kind for call in unreported(snapshot)} == {CancelKind.CONFIRMING}
     assert not [event for event in history.events if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED]
 
 
@@ -244,7 +242,7 @@ async def test_a_quarantine_that_is_over_is_not_begun_anew(taking_up: TakeItUp, 
     [(lost.aborted, CancelKind.FIRST), (lost.aborted_confirming, CancelKind.CONFIRMING)],
     ids=["first", "confirming"],
 )
-async def test_an_aborted_one_waits_as_it_did_and_a_retry_repeats_its_cancel(
+async def test_an_aborted_settlement_waits_again_and_a_retry_repeats_its_cancel(
     taking_up: TakeItUp,
     accepted: SettlementInput,
     environment: WorkflowEnvironment,
@@ -269,7 +267,7 @@ async def test_an_aborted_one_waits_as_it_did_and_a_retry_repeats_its_cancel(
     assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.RETRY_CANCEL_ADJUST]
 
 
-async def test_an_aborted_one_can_be_resolved(taking_up: TakeItUp, accepted: SettlementInput) -> None:
+async def test_an_aborted_settlement_can_be_resolved(taking_up: TakeItUp, accepted: SettlementInput) -> None:
     external = script()
     async with taking_up(accepted, lost.aborted(accepted), external) as saga:
         await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
@@ -278,7 +276,7 @@ async def test_an_aborted_one_can_be_resolved(taking_up: TakeItUp, accepted: Set
     assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.RESOLVE]
 
 
-async def test_one_that_is_taken_up_can_abort(
+async def test_a_settlement_that_was_taken_up_can_abort(
     taking_up: TakeItUp, accepted: SettlementInput, environment: WorkflowEnvironment
 ) -> None:
     external = script(*[FAILED] * ATTEMPTS)
@@ -290,8 +288,10 @@ async def test_one_that_is_taken_up_can_abort(
 
 
 @pytest.mark.parametrize("state", sorted(END_STATES))
-async def test_one_that_had_ended_stays_as_it_was(taking_up: TakeItUp, accepted: SettlementInput, state: State) -> None:
-    """Whoever took it up knew less than the lost workflow did; nothing is sent for it."""
+async def test_a_settlement_that_had_ended_is_unchanged(
+    taking_up: TakeItUp, accepted: SettlementInput, state: State
+) -> None:
+    """The take-up had an older snapshot than the lost workflow; nothing is sent."""
     known = Snapshot(
         version=5,
         state=state,
@@ -306,7 +306,7 @@ async def test_one_that_had_ended_stays_as_it_was(taking_up: TakeItUp, accepted:
     assert external.cancels == []
 
 
-async def test_one_without_a_single_call_in_its_record_is_compensated(
+async def test_a_settlement_without_a_recorded_call_is_compensated(
     taking_up: TakeItUp, accepted: SettlementInput
 ) -> None:
     known = lost.cancelling(accepted).model_copy(update={"calls": ()})
@@ -317,7 +317,7 @@ async def test_one_without_a_single_call_in_its_record_is_compensated(
 
 
 @pytest.mark.parametrize("known", [lost.adjusting, lost.cancelling], ids=["adjusting", "cancelling"])
-async def test_workflow_cancellation_tears_no_take_up_apart(
+async def test_workflow_cancellation_does_not_interrupt_a_take_up(
     taking_up: TakeItUp, accepted: SettlementInput, known: Callable[[SettlementInput], Snapshot]
 ) -> None:
     gate = Gate(REVERSED)
@@ -329,7 +329,7 @@ async def test_workflow_cancellation_tears_no_take_up_apart(
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
 
 
-async def test_workflow_cancellation_of_an_aborted_one_is_one_more_round(
+async def test_workflow_cancellation_of_an_aborted_settlement_is_one_more_round(
     taking_up: TakeItUp, accepted: SettlementInput
 ) -> None:
     external = script(REVERSED)
@@ -348,7 +348,7 @@ async def test_workflow_cancellation_before_the_first_task_still_compensates(
     accepted: SettlementInput,
     known: Callable[[SettlementInput], Snapshot],
 ) -> None:
-    """One that is begun anew has sent its adjust, as far as anyone knows: it must not conclude EXPIRED."""
+    """The lost workflow may have sent the adjust, so the new one must not conclude EXPIRED."""
     handle = await take_up(environment.client, accepted, lost.taken_up(known(accepted)))
     await handle.cancel()
     external = script(REVERSED)
@@ -358,9 +358,7 @@ async def test_workflow_cancellation_before_the_first_task_still_compensates(
     assert ActionKind.TAKE_UP in [act.kind for act in snapshot.actions]
 
 
-async def test_one_that_is_running_is_joined_and_nothing_else(
-    saga: StartSaga, environment: WorkflowEnvironment
-) -> None:
+async def test_a_running_workflow_is_joined(saga: StartSaga, environment: WorkflowEnvironment) -> None:
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate)
     async with saga(external) as started:
@@ -371,17 +369,17 @@ async def test_one_that_is_running_is_joined_and_nothing_else(
     assert (snapshot.state, snapshot.actions) == (State.SETTLED, ())
 
 
-async def test_one_that_came_to_its_end_is_never_followed(saga: StartSaga, environment: WorkflowEnvironment) -> None:
+async def test_no_workflow_follows_one_that_completed(saga: StartSaga, environment: WorkflowEnvironment) -> None:
     async with saga(ScriptedExternalSystem(adjust=APPLIED)) as started:
         await started.result()
         with pytest.raises(WorkflowAlreadyStartedError):
             await take_up(environment.client, started.settlement, lost.taken_up(lost.adjusting(started.settlement)))
 
 
-async def test_only_reconciliation_follows_one_that_was_ended_from_outside(
+async def test_only_reconciliation_follows_a_workflow_that_was_ended_from_outside(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
-    """The lost one may have given a decision that the ledger does not have; a repeated POST has not asked it."""
+    """The lost one may have a decision that the ledger lacks, and a repeated POST does not query it."""
     async with saga(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[Gate(REVERSED)])) as started:
         await started.handle.terminate()
     known = lost.taken_up(lost.adjusting(started.settlement))

@@ -1,4 +1,4 @@
-"""Timeouts and retry policies as they reach Temporal. Replay does not notice when they change; this does."""
+"""Timeouts and retry policies as sent to Temporal. A replay does not detect a changed one; these tests do."""
 
 import inspect
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.support.sagas import settling
 from tests.support.scripted import NEVER_RECEIVED, NOT_APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
 
 
-async def test_every_activity_of_a_settlement_has_its_limits_and_the_quarantine_its_length(saga: StartSaga) -> None:
+async def test_activities_and_quarantine_of_a_settlement_have_their_limits(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NOT_APPLIED, REVERSED])
     async with saga(external) as started:
         await started.result()
@@ -32,7 +32,7 @@ async def test_every_activity_of_a_settlement_has_its_limits_and_the_quarantine_
     assert QUICK_POLICY.confirm_after_s - 1 < quarantine_s <= QUICK_POLICY.confirm_after_s + 1e-6
 
 
-async def test_one_that_is_taken_up_has_the_same_limits_and_waits_for_an_adjust_in_flight(
+async def test_a_take_up_has_the_same_limits_and_waits_for_an_adjust_in_flight(
     environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     start = settlement(accepted_at=await environment.get_current_time() - timedelta(minutes=5))
@@ -47,10 +47,10 @@ async def test_one_that_is_taken_up_has_the_same_limits_and_waits_for_an_adjust_
     assert quarantine_s == pytest.approx(QUICK_POLICY.confirm_after_s, abs=1)
 
 
-def test_every_activity_that_a_worker_registers_has_its_limits_in_the_snapshot(
+def test_every_registered_activity_has_its_limits_in_the_snapshot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A new one fails here until it stands there, and then where its workflow's are held against the snapshot."""
+    """A new activity fails here until it is added, and is then compared in the test of its workflow."""
     registered: list[Callable[..., Any]] = []
 
     def recorded(*_: object, activities: list[Callable[..., Any]], **__: object) -> None:
@@ -78,7 +78,7 @@ async def test_no_timeout_can_close_a_settlement(saga: StartSaga) -> None:
     assert timeout_s == 0 or timeout_s >= ten_years_s
 
 
-def test_an_adjust_always_fits_inside_its_backstop() -> None:
+def test_an_adjust_always_fits_into_its_start_to_close_timeout() -> None:
     inside = limits.PICKUP_DELAY_MAX_S + limits.CONNECT_DEADLINE_S + limits.ADJUST_DEADLINE_S
     assert limits.ADJUST_DEADLINE_S == 3
     assert inside < limits.ADJUST_START_TO_CLOSE.total_seconds()

@@ -1,4 +1,4 @@
-"""An attempt whose worker was lost before its heartbeat got through may have been sent: the audit says so."""
+"""An attempt whose worker was lost before its heartbeat arrived may have been sent, so the audit contains it."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from settlement.calls import CallRecord, Rule
 from settlement.ids import CancelKind
 from settlement.states import Outcome
 from settlement.tasks import CancelTask
-from settlement.unreported_calls import CALLS, with_unreported
+from settlement.unreported_calls import CALL_RECORDS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.stories import ATTEMPTS, FAILED
 from workflows.compensation import cancel_intent
@@ -48,12 +48,12 @@ def failed(cause: BaseException, retry_state: RetryState = RetryState.MAXIMUM_AT
 
 
 def lost(*heard: CallRecord) -> ActivityTimeoutError:
-    details = [CALLS.dump_python(heard, mode="json")] if heard else []
+    details = [CALL_RECORDS.dump_python(heard, mode="json")] if heard else []
     return ActivityTimeoutError("lost", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=details)
 
 
 @pytest.mark.parametrize("heard", range(ATTEMPTS + 1))
-def test_a_round_that_was_used_up_has_all_its_attempts_in_the_audit(heard: int) -> None:
+def test_an_exhausted_round_has_all_its_attempts_in_the_audit(heard: int) -> None:
     error = failed(lost(*(attempt(number) for number in range(1, heard + 1))))
     calls = calls_of_failed_cancel(error, TASK, QUICK_POLICY.cancel_max_attempts, AT)
     assert [call.attempt for call in calls] == list(range(1, ATTEMPTS + 1))
@@ -64,18 +64,18 @@ def test_a_round_that_was_used_up_has_all_its_attempts_in_the_audit(heard: int) 
     assert {call.verdict.outcome for call in calls} == {Outcome.UNKNOWN}
 
 
-def test_an_attempt_that_was_never_heard_of_bears_the_operation_of_the_others() -> None:
+def test_an_unreported_attempt_has_the_operation_of_the_others() -> None:
     calls = calls_of_failed_cancel(failed(lost(attempt(1))), TASK, ATTEMPTS, AT)
     assert {call.operation for call in calls} == {Operation.CANCEL_OPERATION}
 
 
-def test_what_a_failure_carries_is_not_added_to() -> None:
+def test_a_complete_failure_gets_no_added_attempts() -> None:
     carried = tuple(attempt(number) for number in range(1, ATTEMPTS + 1))
-    failure = ApplicationError("no correct reply", CALLS.dump_python(carried, mode="json"))
+    failure = ApplicationError("no correct reply", CALL_RECORDS.dump_python(carried, mode="json"))
     assert calls_of_failed_cancel(failed(failure), TASK, ATTEMPTS, AT) == carried
 
 
-def test_a_round_that_was_ended_by_hand_counts_as_one_attempt() -> None:
+def test_a_round_ended_by_hand_counts_as_one_attempt() -> None:
     error = failed(ApplicationError("by hand"), RetryState.NON_RETRYABLE_FAILURE)
     (call,) = calls_of_failed_cancel(error, TASK, ATTEMPTS, AT)
     assert (call.attempt, call.verdict.rule, call.sent_at) == (1, Rule.WORKER_LOST, AT)

@@ -1,4 +1,4 @@
-"""What the Temporal UI shows of a settlement is typed, current, and holds no personal data."""
+"""The Temporal UI shows state, amount and next step of a settlement, and no personal data."""
 
 from temporalio.testing import WorkflowEnvironment
 
@@ -25,7 +25,7 @@ from workflows.visibility import (
 )
 
 
-async def test_search_attributes_follow_the_state_and_summaries_name_the_money(
+async def test_search_attributes_have_the_state_and_summaries_the_amount(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
@@ -42,7 +42,7 @@ async def test_search_attributes_follow_the_state_and_summaries_name_the_money(
         assert (await started.handle.describe()).typed_search_attributes[SETTLEMENT_STATE] == "RESOLVED"
 
 
-async def test_details_of_an_abort_say_what_to_do_next_and_which_numbers_to_ask_for(
+async def test_details_of_an_abort_have_the_next_step_and_the_numbers_for_the_broker(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS)
@@ -57,7 +57,7 @@ async def test_details_of_an_abort_say_what_to_do_next_and_which_numbers_to_ask_
     assert_no_personal_data(text, started.settlement)
 
 
-async def test_nothing_personal_is_shown(saga: StartSaga, environment: WorkflowEnvironment) -> None:
+async def test_no_personal_data_is_shown(saga: StartSaga, environment: WorkflowEnvironment) -> None:
     accepted_at = await environment.get_current_time()
     start = settlement(accepted_at=accepted_at, metadata='{"note":"Rosebud"}')
     told = ReplyRecord(biz_code="Kane", code="Kane", msg="Kane", trace="Kane", msg_params="Kane", data='"Kane"')
@@ -87,10 +87,8 @@ def assert_no_personal_data(text: str, start: SettlementInput) -> None:
         assert personal not in text
 
 
-async def test_a_run_that_continues_another_still_shows_how_to_act(
-    environment: WorkflowEnvironment, ledger: FlakyLedger
-) -> None:
-    """Temporal carries neither summary nor static details over."""
+async def test_a_continued_run_still_shows_how_to_act(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
+    """On continue-as-new, Temporal copies neither summary nor static details."""
     start = settlement(accepted_at=await environment.get_current_time())
     known = lost.aborted(start)
     await ledger.record(start, known)

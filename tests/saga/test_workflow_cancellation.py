@@ -1,4 +1,4 @@
-"""Workflow cancellation, at any await and however often, leads into the compensation and never past it."""
+"""Workflow cancellation never interrupts a compensation: it voids an undecided order, or retries an ABORTED one."""
 
 import pytest
 from temporalio.service import RPCError
@@ -29,7 +29,7 @@ from workflows.start import start_workflow
 
 
 async def cancel_twice(saga: Saga) -> None:
-    """Ask the workflow to stop, and again; the server may refuse the second request, but must not be harmed by it."""
+    """Cancel the workflow twice. The server may reject the second request; it must have no effect."""
     await saga.handle.cancel()
     await saga.snapshot()
     try:
@@ -59,7 +59,7 @@ async def test_before_the_first_task_nothing_is_sent(environment: WorkflowEnviro
         (NOT_SENT, State.EXPIRED),
     ],
 )
-async def test_during_adjust_the_call_ends_by_itself_and_its_success_no_longer_counts(
+async def test_during_the_adjust_the_call_completes_and_a_success_is_cancelled(
     saga: StartSaga, answer: Verdict, end: State
 ) -> None:
     gate = Gate(answer)
@@ -75,7 +75,7 @@ async def test_during_adjust_the_call_ends_by_itself_and_its_success_no_longer_c
     assert snapshot.calls[0].verdict == answer
 
 
-async def test_an_applied_adjust_that_its_cancel_denies_is_looked_at_twice(saga: StartSaga) -> None:
+async def test_an_applied_adjust_whose_cancel_denies_it_is_confirmed(saga: StartSaga) -> None:
     gate = Gate(APPLIED)
     external = ScriptedExternalSystem(adjust=gate, cancels=[NEVER_RECEIVED, REVERSED])
     async with saga(external) as started:
@@ -87,7 +87,7 @@ async def test_an_applied_adjust_that_its_cancel_denies_is_looked_at_twice(saga:
     assert snapshot.cancel_result is CancelResult.REVERSED
 
 
-async def test_during_a_cancel_adjust_it_goes_on(saga: StartSaga) -> None:
+async def test_a_cancel_in_progress_continues(saga: StartSaga) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate])
     async with saga(external) as started:
@@ -98,7 +98,7 @@ async def test_during_a_cancel_adjust_it_goes_on(saga: StartSaga) -> None:
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
 
 
-async def test_between_two_attempts_the_next_one_is_made(saga: StartSaga) -> None:
+async def test_between_two_attempts_the_next_one_is_sent(saga: StartSaga) -> None:
     gate = Gate(FAILED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
     async with saga(external) as started:
@@ -129,9 +129,7 @@ async def test_during_the_quarantine_the_confirming_cancel_is_still_sent(saga: S
     assert snapshot.cancel_result is CancelResult.REVERSED
 
 
-async def test_when_aborted_it_is_one_more_round_of_compensation(
-    saga: StartSaga, environment: WorkflowEnvironment
-) -> None:
+async def test_when_aborted_it_starts_one_more_round(saga: StartSaga, environment: WorkflowEnvironment) -> None:
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED] * ATTEMPTS + [REVERSED])
     async with saga(external) as started:
         await aborted(environment, started)
@@ -142,7 +140,7 @@ async def test_when_aborted_it_is_one_more_round_of_compensation(
     assert [(act.kind, act.note) for act in snapshot.actions] == [(ActionKind.WORKFLOW_CANCELLATION, "maintenance")]
 
 
-async def test_after_the_decision_to_proceed_it_changes_nothing(saga: StartSaga) -> None:
+async def test_after_proceed_it_changes_nothing(saga: StartSaga) -> None:
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with saga(external) as started:
         started.ledger.down = True

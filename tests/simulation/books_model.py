@@ -30,13 +30,13 @@ class Obligation(StrEnum):
     """The obligations of an external system in the contract, on which the saga relies."""
 
     BURN_NUMBERS = "BURN_NUMBERS"
-    """An adjust that comes after its cancel is refused (interpretations, dangling action)."""
+    """An adjust that comes after its cancel is refused (docs/contract.md#dangling-actions)."""
     ADJUST_ONCE = "ADJUST_ONCE"
-    """A repeated adjust moves nothing (table 1, requestUniqueNo)."""
+    """A repeated adjust moves nothing (docs/contract.md#table-1, requestUniqueNo)."""
     REVERSE_ONCE = "REVERSE_ONCE"
-    """A repeated cancel moves nothing (table 2, requestUniqueNo)."""
+    """A repeated cancel moves nothing (docs/contract.md#table-2, requestUniqueNo)."""
     TELL_THE_TRUTH = "TELL_THE_TRUTH"
-    """A cancel of an applied adjust is answered 0, and only then (table 2, reverseRequestUniqueNo)."""
+    """A cancel of an applied adjust is answered 0, and only then (docs/contract.md#table-2, reverseRequestUniqueNo)."""
 
 
 ALL_KEPT = frozenset(Obligation)

@@ -16,7 +16,7 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
 from contract.operations import Operation
 from settlement.calls import CancelOperation, Verdict
-from settlement.ids import number_of
+from settlement.ids import request_unique_no_of
 from simulator import replies
 from simulator.book_records import NumberView, ReceivedAdjust
 from simulator.call_journal import CallView, ConnectionEnding, Request
@@ -61,7 +61,7 @@ class Broker(ExternalSystem):
     @property
     def cancel_operation(self) -> CancelOperation:
         """The cancel operation of the settlement of the current activity: one world has both kinds."""
-        number = number_of(activity.info().workflow_id or "")
+        number = request_unique_no_of(activity.info().workflow_id or "")
         assert number is not None
         return self.line(number).cancel_operation
 

@@ -33,7 +33,7 @@ TAKEN_UP_WITHIN_S = 60
 @contextmanager
 def no_minimum_age() -> Iterator[None]:
     """Let reconciliation examine settlements of any age."""
-    with patch.multiple(limits, RECONCILE_UNTOUCHED_S=ANY_AGE_S, RECONCILE_BEHIND_S=ANY_AGE_S):
+    with patch.multiple(limits, RECONCILE_UNCHANGED_S=ANY_AGE_S, RECONCILE_LEDGER_DELAY_MAX_S=ANY_AGE_S):
         yield
 
 

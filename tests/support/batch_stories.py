@@ -7,7 +7,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from settlement.batch_retry import BatchProgress, BatchState
-from tests.support.batches import ONE_IN_TEN_SECONDS, bench, has_pending
+from tests.support.batches import ONE_IN_TEN_SECONDS, has_pending, running_bench
 from tests.support.histories import without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from workflows.batch_retry.workflow import BatchRetry
@@ -47,15 +47,15 @@ def batch_stories() -> dict[str, BatchStory]:
 
 async def tell_batch(environment: WorkflowEnvironment, ledger: FlakyLedger, story: BatchStory) -> str:
     """Live through a story and return its history as JSON. What it leaves ABORTED goes to another batch."""
-    async with bench(environment, ledger) as at_work:
-        await at_work.abort(SETTLEMENTS, await environment.get_current_time())
-        at_work.external.away = False
-        handle = await at_work.run(await at_work.begin(SETTLEMENTS, story.rate_per_s))
+    async with running_bench(environment, ledger) as bench:
+        await bench.abort(SETTLEMENTS, await environment.get_current_time())
+        bench.external.away = False
+        handle = await bench.run(await bench.begin(SETTLEMENTS, story.rate_per_s))
         if story.act is not None:
             await story.act(handle)
         progress = await handle.result()
         assert progress.state is story.end, progress
         history = without_stack_traces((await handle.fetch_history()).to_json())
         if progress.pending:
-            await (await at_work.run(await at_work.begin(progress.pending))).result()
+            await (await bench.run(await bench.begin(progress.pending))).result()
         return history

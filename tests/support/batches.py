@@ -107,10 +107,10 @@ class Bench:
             ]
         )
         for number in numbers:
-            await self.stands(number, State.ABORTED)
+            await self.wait_for_state(number, State.ABORTED)
         return numbers
 
-    async def stands(self, number: str, state: State) -> SettlementRecord:
+    async def wait_for_state(self, number: str, state: State) -> SettlementRecord:
         """Wait until the ledger has a settlement in a state."""
 
         async def probe() -> SettlementRecord | None:
@@ -122,7 +122,7 @@ class Bench:
     async def reversed_once(self, numbers: list[str]) -> None:
         """Check that every settlement ends CANCELLED, by the one repeated cancel that a batch caused."""
         for number in numbers:
-            snapshot = (await self.stands(number, State.CANCELLED)).snapshot
+            snapshot = (await self.wait_for_state(number, State.CANCELLED)).snapshot
             cancels = snapshot.calls[1:]
             assert snapshot.cancel_result is CancelResult.REVERSED
             assert {call.request_unique_no for call in cancels} == {cancel_unique_no(number, CancelKind.FIRST)}
@@ -138,7 +138,7 @@ class Bench:
             expected_count=count,
             rate_per_s=rate_per_s,
         )
-        return (await self.batches.begin(order, "ops-1", datetime.now(UTC))).batch_id
+        return (await self.batches.create(order, "ops-1", datetime.now(UTC))).batch_id
 
     async def run(self, batch: str) -> WorkflowHandle[BatchRetry, BatchProgress]:
         """Start a batch's workflow; return its handle."""
@@ -171,7 +171,7 @@ async def has_pending(handle: WorkflowHandle[BatchRetry, BatchProgress], count: 
 
 
 @asynccontextmanager
-async def bench(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
+async def running_bench(environment: WorkflowEnvironment, ledger: FlakyLedger) -> AsyncIterator[Bench]:
     """Run all workers against an external system that is away."""
     prepared = Bench(environment.client, ledger, FlakyBatches(ledger.engine))
     async with workers(environment.client, prepared.external, ledger, prepared.batches):

@@ -108,7 +108,7 @@ def _command(request: dict[str, object], streams: Sequence[int]) -> NoReturn:
         os.dup2(given, standard)
     os.environ.clear()
     os.environ.update(request["env"])  # type: ignore[call-overload] # JSON of our own
-    sys.argv = [str(ROOT / "cli" / "__main__.py"), *request["arguments"]]  # type: ignore[misc]
+    sys.argv = [str(ROOT / "cli" / "__main__.py"), *request["arguments"]]  # type: ignore[misc] # JSON of our own
     chosen = os.environ.get("PYTHONIOENCODING")
     encoding, errors = (chosen, "strict") if chosen else ("utf-8", "surrogateescape")
     sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 - the standard streams are never closed

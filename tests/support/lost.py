@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from contract.operations import Operation
-from settlement.audit_window import counts
+from settlement.audit_window import audit_counts
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import CancelIntent, Snapshot, StateChange
@@ -67,7 +67,7 @@ def taken_up(known: Snapshot, lost_at: datetime | None = None) -> TakeUp:
 
 def carried(known: Snapshot) -> Carried:
     """Return what a run hands to the next when its history has become long, with all of it in the ledger."""
-    return Carried(snapshot=known, round=0, recorded_version=known.version, recorded=counts(known))
+    return Carried(snapshot=known, round=0, recorded_version=known.version, recorded=audit_counts(known))
 
 
 def cancel(

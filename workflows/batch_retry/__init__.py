@@ -1,1 +1,1 @@
-"""The workflow of a batch retry, how it is started, and what the Temporal UI shows of it."""
+"""The workflow of a batch retry, its start, and its texts in the Temporal UI."""

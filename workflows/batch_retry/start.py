@@ -1,4 +1,4 @@
-"""The one way a batch's workflow is started, by whoever starts it and however often."""
+"""Starts the workflow of a batch. Repeating the start is safe."""
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -11,11 +11,11 @@ from workflows.runtime import SETTLEMENT_TASK_QUEUE
 
 
 async def start_batch(client: Client, batch: Batch) -> WorkflowHandle[BatchRetry, BatchProgress]:
-    """Start the workflow of a batch that the ledger has as RUNNING, and return its handle; a running one is joined.
+    """Start the workflow of a RUNNING batch and return its handle. Repeating it returns the running workflow.
 
-    One that was ended from outside is followed by another, which goes on with what is pending. Raises
-    WorkflowAlreadyStartedError if it has come to its end. Call it within `calling_temporal`, as Temporal may not
-    confirm.
+    If it was ended from outside, a new workflow continues with the pending settlements. Raises
+    WorkflowAlreadyStartedError if it has completed. Must be called within `calling_temporal`, which translates errors
+    of Temporal.
     """
     return await client.start_workflow(
         BatchRetry.run,

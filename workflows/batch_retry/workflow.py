@@ -1,4 +1,4 @@
-"""Batch retry: many aborted settlements go back to CANCELLING, a second's worth at a time, at a bounded rate."""
+"""The workflow of a batch retry: takes many ABORTED settlements back to CANCELLING at a bounded rate."""
 
 import asyncio
 from contextlib import suppress
@@ -16,48 +16,48 @@ from workflows.runtime import BATCH_TASK_QUEUE, history_is_long
 
 @workflow.defn
 class BatchRetry:
-    """One batch. What it works on and what came of it stand in the ledger, so it can go on from any point.
+    """One batch. The ledger has its settlements and their outcomes, so a new run can continue at any point.
 
-    It ends when nothing is pending any more or when it is stopped: by its Update, through the ledger, or by
-    Temporal's workflow cancellation. It touches no settlement but through that settlement's own Update.
+    It ends when nothing is pending, or when it is stopped: by its Update, in the ledger, or by Temporal's workflow
+    cancellation. It changes a settlement only with that settlement's own Update.
     """
 
     @workflow.init
     def __init__(self, batch: BatchInput) -> None:
         self._batch = batch
         self._progress = batch.progress
-        self._stop_asked = False
+        self._stop_requested = False
         self._chunk_size = max(1, int(batch.rate_per_s * BATCH_CHUNK_S))
 
     @workflow.run
     async def run(self, batch: BatchInput) -> BatchProgress:  # noqa: ARG002 - __init__ has it
-        """Retry what is pending and return how the batch ended, once that is in the ledger.
+        """Retry the pending settlements. Return the final progress after the ledger has recorded the end.
 
-        The work runs as a task of its own, so that a workflow cancellation is heard as a stop: the chunk
-        that is under way ends, and the end is written.
+        The work runs in a task of its own, so that a workflow cancellation acts as a stop: the current chunk completes,
+        and the end is recorded.
         """
         work = asyncio.create_task(self._work())
         while not work.done():
             try:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
-                self._stop_asked = True
+                self._stop_requested = True
         return work.result()
 
     async def _work(self) -> BatchProgress:
         self._show()
-        while self._goes_on():
+        while self._continues():
             began_at = workflow.now()
             await self._retry_chunk()
             await self._pace(began_at)
-            if self._goes_on() and history_is_long():
+            if self._continues() and history_is_long():
                 workflow.continue_as_new(self._batch.model_copy(update={"progress": self._progress}))
         await self._end()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._progress
 
-    def _goes_on(self) -> bool:
-        return not self._stop_asked and self._progress.state is BatchState.RUNNING and self._progress.pending > 0
+    def _continues(self) -> bool:
+        return not self._stop_requested and self._progress.state is BatchState.RUNNING and self._progress.pending > 0
 
     async def _retry_chunk(self) -> None:
         self._progress = await workflow.execute_activity_method(
@@ -72,16 +72,16 @@ class BatchRetry:
         self._show()
 
     async def _pace(self, began_at: datetime) -> None:
-        """Wait until the next chunk is due by the batch's rate, or it is stopped."""
-        left_s = self._chunk_size / self._batch.rate_per_s - (workflow.now() - began_at).total_seconds()
-        if left_s > 0 and self._goes_on():
+        """Wait until the batch's rate allows the next chunk, or the batch is stopped."""
+        remaining_s = self._chunk_size / self._batch.rate_per_s - (workflow.now() - began_at).total_seconds()
+        if remaining_s > 0 and self._continues():
             with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self._stop_asked, timeout=left_s, timeout_summary="until the next are due"
+                    lambda: self._stop_requested, timeout=remaining_s, timeout_summary="until the next chunk is due"
                 )
 
     async def _end(self) -> None:
-        stopped = self._stop_asked and self._progress.pending > 0
+        stopped = self._stop_requested and self._progress.pending > 0
         self._progress = await workflow.execute_activity_method(
             EndBatch.end_batch,
             BatchEnd(batch_id=self._batch.batch_id, state=BatchState.STOPPED if stopped else BatchState.DONE),
@@ -97,11 +97,11 @@ class BatchRetry:
 
     @workflow.update(description=STOP_DESCRIPTION)
     def stop(self) -> BatchProgress:
-        """Begin no further chunk; repeating it changes nothing. What is not retried by then stays as it is."""
-        self._stop_asked = True
+        """Start no further chunk. Settlements that are not retried by then are unchanged. Safe to repeat."""
+        self._stop_requested = True
         return self._progress
 
     @workflow.query(description=PROGRESS_DESCRIPTION)
     def progress(self) -> BatchProgress:
-        """Return how far the batch has come."""
+        """Return the progress of the batch."""
         return self._progress

@@ -1,4 +1,4 @@
-"""The Temporal Schedule that runs reconciliation: made by whichever worker comes first."""
+"""The Temporal Schedule that runs reconciliation. Every worker ensures at its start that it exists."""
 
 from datetime import timedelta
 
@@ -25,14 +25,14 @@ from workflows.runtime import RECONCILIATION_TASK_QUEUE
 log = structlog.get_logger()
 
 CATCHUP_WINDOW = timedelta(minutes=1)
-"""After an outage of Temporal one round is enough: each looks at everything."""
+"""Rounds that were missed longer ago are skipped. After an outage one round is enough: each examines everything."""
 
 
 async def ensure_schedule(client: Client, every_s: int) -> None:
-    """Have a round of reconciliation run at an interval; where the server does not let us, say so and go on.
+    """Create the schedule that runs a round every `every_s` seconds, or update it if it differs.
 
-    Repeating it changes nothing; another interval replaces the one there was. Of several workers at once one makes
-    it and the others find it. One that an operator has paused stays paused. Raises TemporalCallError where the server
+    Repeating it changes nothing. Of several concurrent workers, one creates it. A paused schedule stays paused. If the
+    server does not permit schedules, this is logged and the worker continues. Raises TemporalCallError if the server
     does not answer.
     """
     schedule = _schedule(every_s)
@@ -40,7 +40,7 @@ async def ensure_schedule(client: Client, every_s: int) -> None:
         async with calling_temporal():
             await _make(client, schedule)
     except TemporalRefusedError as refused:
-        log.warning("no schedule for reconciliation: an administrator must make it", error=str(refused))
+        log.warning("cannot create the reconciliation schedule; an administrator must create it", error=str(refused))
     else:
         log.info("reconciliation scheduled", every_s=every_s)
 
@@ -49,7 +49,7 @@ async def _make(client: Client, schedule: Schedule) -> None:
     try:
         await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
     except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda there: _updated(there, schedule))
+        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(lambda found: _updated(found, schedule))
 
 
 def _schedule(every_s: int) -> Schedule:
@@ -59,25 +59,25 @@ def _schedule(every_s: int) -> Schedule:
             id=RECONCILIATION_SCHEDULE,
             task_queue=RECONCILIATION_TASK_QUEUE,
             execution_timeout=RECONCILE_ROUND_MAX,
-            static_summary="ledger and Temporal held against each other",
+            static_summary="compare ledger and Temporal",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every_s))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCHUP_WINDOW),
     )
 
 
-def _updated(there: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate | None:
-    """Return what changes the schedule, None if it is as wanted: every change would begin its intervals anew."""
-    is_now = there.description.schedule
-    same_action = isinstance(is_now.action, ScheduleActionStartWorkflow) and _told(is_now.action) == _told(
-        wanted.action
-    )
-    if same_action and is_now.spec.intervals == wanted.spec.intervals and is_now.policy == wanted.policy:
+def _updated(found: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate | None:
+    """Return the update of the schedule, or None if it is already as wanted: any update would restart its interval."""
+    current = found.description.schedule
+    same_action = isinstance(current.action, ScheduleActionStartWorkflow) and _action_fields(
+        current.action
+    ) == _action_fields(wanted.action)
+    if same_action and current.spec.intervals == wanted.spec.intervals and current.policy == wanted.policy:
         return None
-    wanted.state = is_now.state
+    wanted.state = current.state
     return ScheduleUpdate(wanted)
 
 
-def _told(action: object) -> tuple[object, ...]:
+def _action_fields(action: object) -> tuple[object, ...]:
     assert isinstance(action, ScheduleActionStartWorkflow)  # noqa: S101 - the only kind there is
     return action.workflow, action.id, action.task_queue, action.execution_timeout

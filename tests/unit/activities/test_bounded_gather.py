@@ -1,4 +1,4 @@
-"""Many settlements: a few at a time, not too fast, in order, and none stops the others."""
+"""Many settlements are examined with bounded concurrency and rate, in order, independently of each other."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.reconciliation.bounded_gather import Examine, bounded_gather
-from activities.reconciliation.repair import Examined
+from activities.reconciliation.bounded_gather import ExamineSettlement, bounded_gather
+from activities.reconciliation.repair import ExamineResult
 from settlement import limits
 from settlement.reconciliation import FindingKind, ScanResult
 
 NUMBERS = [f"N-{each}" for each in range(25)]
 
 
-async def walk(numbers: Sequence[str], examine: Examine) -> ScanResult:
-    """Examine them as an activity does."""
+async def run_gather(numbers: Sequence[str], examine: ExamineSettlement) -> ScanResult:
+    """Run `bounded_gather` as an activity does."""
     return await ActivityEnvironment().run(bounded_gather, numbers, examine)
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let no time pass, and collect how much would have."""
+    """Replace the sleeps, and collect their durations."""
     asked: list[float] = []
     sleep = asyncio.sleep
 
@@ -34,62 +34,62 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_no_more_are_examined_at_once_than_may_be() -> None:
+async def test_concurrency_is_bounded() -> None:
     at_once = [0]
     seen: list[str] = []
 
-    async def examine(number: str) -> Examined:
+    async def examine(number: str) -> ExamineResult:
         seen.append(number)
         at_once.append(at_once[-1] + 1)
         await asyncio.sleep(0)
         at_once.append(at_once[-1] - 1)
-        return Examined()
+        return ExamineResult()
 
-    assert await walk(NUMBERS, examine) == ScanResult(checked=len(NUMBERS))
+    assert await run_gather(NUMBERS, examine) == ScanResult(checked=len(NUMBERS))
     assert seen == NUMBERS
     assert max(at_once) == limits.RECONCILE_CONCURRENCY
 
 
-async def test_they_take_the_time_that_the_rate_asks_for(pauses: list[float]) -> None:
-    async def examine(_: str) -> Examined:
-        return Examined()
+async def test_the_rate_is_bounded(pauses: list[float]) -> None:
+    async def examine(_: str) -> ExamineResult:
+        return ExamineResult()
 
-    await walk(NUMBERS, examine)
+    await run_gather(NUMBERS, examine)
     signs_of_life = limits.RECONCILE_HEARTBEAT.total_seconds() / 3
     assert sum(each for each in pauses if each != signs_of_life) == len(NUMBERS) / limits.RECONCILE_RATE_PER_S
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_what_came_of_them_is_counted_and_one_that_fails_is_counted_too() -> None:
-    async def examine(number: str) -> Examined:
+async def test_results_and_failures_are_counted() -> None:
+    async def examine(number: str) -> ExamineResult:
         match number:
             case "N-3" | "N-24":
                 raise RuntimeError
             case "N-5":
-                return Examined(FindingKind.WORKFLOW_STUCK)
+                return ExamineResult(FindingKind.WORKFLOW_STUCK)
             case "N-7":
-                return Examined(FindingKind.WORKFLOW_MISSING, repaired=True)
-        return Examined()
+                return ExamineResult(FindingKind.WORKFLOW_MISSING, repaired=True)
+        return ExamineResult()
 
-    assert await walk(NUMBERS, examine) == ScanResult(checked=25, found=2, repaired=1, failed=2)
+    assert await run_gather(NUMBERS, examine) == ScanResult(checked=25, found=2, repaired=1, failed=2)
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_when_the_time_is_over_the_first_ones_have_been_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_the_time_budget_the_first_settlements_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RECONCILE_PAGE_BUDGET_S", 0)
     seen: list[str] = []
 
-    async def examine(number: str) -> Examined:
+    async def examine(number: str) -> ExamineResult:
         seen.append(number)
-        return Examined()
+        return ExamineResult()
 
-    scanned = await walk(NUMBERS, examine)
+    scanned = await run_gather(NUMBERS, examine)
     assert scanned.checked == len(seen) == limits.RECONCILE_CONCURRENCY
     assert seen == NUMBERS[: len(seen)]
 
 
-async def test_nothing_to_look_at_is_nothing() -> None:
-    async def examine(_: str) -> Examined:
+async def test_an_empty_list_has_an_empty_result() -> None:
+    async def examine(_: str) -> ExamineResult:
         raise AssertionError
 
-    assert await walk([], examine) == ScanResult()
+    assert await run_gather([], examine) == ScanResult()

@@ -1,4 +1,4 @@
-"""The bulkhead: no company has more in flight than it may, none is counted that has nothing, and nobody waits."""
+"""The bulkhead limits each company's calls in flight, counts exactly, and never waits."""
 
 import asyncio
 from contextlib import ExitStack
@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.bulkhead import OTHERS_REMEMBERED_S, Bulkhead
+from activities.bulkhead import ACTIVE_AFTER_CALL_S, Bulkhead
 
 SLOTS = 3
 A, B = 7, 8
 
 
 def filled(bulkhead: Bulkhead, company_id: int | None) -> ExitStack:
-    """Take every slot of a company; closing what is returned gives them back."""
+    """Take every slot of a company; closing the returned stack releases them."""
     held = ExitStack()
     assert all(held.enter_context(bulkhead.slot(company_id)) for _ in range(bulkhead.limit(company_id)))
     return held
 
 
 @pytest.mark.parametrize("company_id", [A, None, 0])
-def test_a_company_gets_its_slots_and_no_more(company_id: int | None) -> None:
+def test_a_company_cannot_exceed_its_slots(company_id: int | None) -> None:
     bulkhead = Bulkhead(SLOTS)
     with filled(bulkhead, company_id):
         for _ in range(2):
@@ -33,13 +33,13 @@ def test_a_company_gets_its_slots_and_no_more(company_id: int | None) -> None:
 
 
 @pytest.mark.parametrize(("full", "other"), [(A, B), (A, None), (None, A), (None, 0)])
-def test_a_full_company_takes_nothing_from_another(full: int | None, other: int | None) -> None:
+def test_a_full_company_does_not_affect_another(full: int | None, other: int | None) -> None:
     bulkhead = Bulkhead(SLOTS)
     with filled(bulkhead, full), filled(bulkhead, other):
         assert bulkhead.in_flight() == {full: SLOTS, other: SLOTS}
 
 
-def test_a_call_that_raises_gives_its_slot_back() -> None:
+def test_a_call_that_raises_releases_its_slot() -> None:
     bulkhead = Bulkhead(1)
     with pytest.raises(RuntimeError), bulkhead.slot(A):
         raise RuntimeError
@@ -47,7 +47,7 @@ def test_a_call_that_raises_gives_its_slot_back() -> None:
         assert free
 
 
-def test_a_call_that_raises_beside_a_full_bulkhead_gives_nobodys_slot_back() -> None:
+def test_a_refused_call_that_raises_releases_no_slot() -> None:
     bulkhead = Bulkhead(1)
     with bulkhead.slot(A):
         with pytest.raises(RuntimeError), bulkhead.slot(A):
@@ -55,8 +55,8 @@ def test_a_call_that_raises_beside_a_full_bulkhead_gives_nobodys_slot_back() -> 
         assert bulkhead.in_flight() == {A: 1}
 
 
-async def test_a_call_that_is_cancelled_gives_its_slot_back() -> None:
-    """A worker that shuts down, or a backstop that ran out, cancels the activity's task."""
+async def test_a_cancelled_call_releases_its_slot() -> None:
+    """A worker's shutdown or an activity timeout cancels the activity's task."""
     bulkhead, begun = Bulkhead(1), asyncio.Event()
 
     async def call() -> None:
@@ -83,8 +83,8 @@ def test_companies_without_calls_are_not_remembered() -> None:
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.sampled_from([A, B, None]), st.booleans()), max_size=60))
-def test_whatever_begins_and_ends_in_whatever_order(slots: int, events: list[tuple[int | None, bool]]) -> None:
-    """Against a list of who is in: a slot is free exactly while fewer than `slots` of that company are in."""
+def test_any_sequence_of_begins_and_ends(slots: int, events: list[tuple[int | None, bool]]) -> None:
+    """Compared with a list of the calls in flight: a slot is free exactly while a company has fewer than `slots`."""
     bulkhead = Bulkhead(slots)
     held: list[tuple[int | None, ExitStack]] = []
     for company_id, begins in events:
@@ -107,7 +107,7 @@ ALL, HALF, HANGS_S = 8, 4, 3.0
 
 
 class Clock:
-    """Time in the test's hands."""
+    """A clock that the test controls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -123,8 +123,8 @@ def clock() -> Clock:
 
 
 @pytest.mark.parametrize("company_id", [A, None])
-def test_a_lone_company_has_all_slots(clock: Clock, company_id: int | None) -> None:
-    """A platform with one company, or one that names none, must not lose half of its capacity."""
+def test_a_company_alone_has_all_slots(clock: Clock, company_id: int | None) -> None:
+    """A platform with one company, or without companies, must not lose half of its capacity."""
     bulkhead = Bulkhead(HALF, ALL, clock)
     with filled(bulkhead, company_id):
         assert bulkhead.in_flight() == {company_id: ALL}
@@ -132,27 +132,27 @@ def test_a_lone_company_has_all_slots(clock: Clock, company_id: int | None) -> N
             assert not free
 
 
-def test_beside_a_call_of_another_company_each_has_its_part(clock: Clock) -> None:
+def test_while_another_company_has_a_call_each_has_its_own_slots(clock: Clock) -> None:
     bulkhead = Bulkhead(HALF, ALL, clock)
     with bulkhead.slot(B) as other:
-        clock.now += 10 * OTHERS_REMEMBERED_S
+        clock.now += 10 * ACTIVE_AFTER_CALL_S
         assert other
         with filled(bulkhead, A):
             assert bulkhead.in_flight() == {A: HALF, B: 1}
 
 
-def test_another_company_is_remembered_for_a_while_after_its_last_call(clock: Clock) -> None:
-    """One with few orders would otherwise find every slot taken, whenever it has one."""
+def test_a_company_stays_active_for_a_while_after_its_last_call(clock: Clock) -> None:
+    """Otherwise a company with few orders would find all slots taken."""
     bulkhead = Bulkhead(HALF, ALL, clock)
     with bulkhead.slot(B):
         clock.now += 100
-    clock.now += OTHERS_REMEMBERED_S - 1
+    clock.now += ACTIVE_AFTER_CALL_S - 1
     assert (bulkhead.limit(A), bulkhead.limit(B)) == (HALF, ALL)
     clock.now += 1
     assert bulkhead.limit(A) == ALL
 
 
-def test_a_company_that_had_all_slots_gets_no_more_until_it_is_back_to_its_part(clock: Clock) -> None:
+def test_a_company_above_its_limit_gets_no_slot_until_it_is_below_it(clock: Clock) -> None:
     bulkhead = Bulkhead(HALF, ALL, clock)
     held = [ExitStack() for _ in range(ALL)]
     assert all(each.enter_context(bulkhead.slot(A)) for each in held)
@@ -170,8 +170,8 @@ def test_a_company_that_had_all_slots_gets_no_more_until_it_is_back_to_its_part(
         each.close()
 
 
-def test_while_one_company_hangs_another_waits_for_one_call_at_most_and_then_never(clock: Clock) -> None:
-    """A worker of `ALL` slots: A hangs and asks for every slot that is free; Temporal hands B's tasks out in turn."""
+def test_while_one_company_hangs_another_waits_at_most_once(clock: Clock) -> None:
+    """A worker with `ALL` slots: company A hangs and takes every free slot; Temporal alternates A's and B's tasks."""
     bulkhead = Bulkhead(HALF, ALL, clock)
     in_flight: list[tuple[float, int, ExitStack]] = []
     waited_s: list[float] = []
@@ -202,10 +202,10 @@ def test_while_one_company_hangs_another_waits_for_one_call_at_most_and_then_nev
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B, None]), st.booleans(), st.floats(0, 90)), max_size=60))
-def test_the_limit_is_that_of_a_lone_company_exactly_while_no_other_calls_or_did_lately(
+def test_the_limit_is_raised_exactly_while_no_other_company_is_active(
     events: list[tuple[int | None, bool, float]],
 ) -> None:
-    """Against a list of who is in and when each was seen last."""
+    """Compared with a list of the calls in flight and the last call of each company."""
     clock = Clock()
     bulkhead = Bulkhead(HALF, ALL, clock)
     held: list[tuple[int | None, ExitStack]] = []
@@ -226,6 +226,6 @@ def test_the_limit_is_that_of_a_lone_company_exactly_while_no_other_calls_or_did
             seen[company_id] = clock.now
         for each in (A, B, None):
             others = {one for one, _ in held} | {
-                one for one, at in seen.items() if clock.now - at < OTHERS_REMEMBERED_S
+                one for one, at in seen.items() if clock.now - at < ACTIVE_AFTER_CALL_S
             }
             assert bulkhead.limit(each) == (HALF if others - {each} else ALL)

@@ -1,4 +1,4 @@
-"""What fits and what does not, for every pair of row and workflow; and how long each difference may last."""
+"""Diagnosis of every pair of ledger row and workflow, and how long each difference may last."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ What = tuple[FindingKind, Repair] | None
 
 
 def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None = None) -> SettlementSummary:
-    """Return a row that was accepted so long ago and written to last so long ago."""
+    """Return a row that was accepted and last written this long ago."""
     order = settlement(accepted_at=NOW - age)
     return SettlementSummary(
         number=order.adjust.requestUniqueNo,
@@ -43,115 +43,122 @@ def closed(status: str, state: State | None = State.CANCELLING) -> Execution:
     return Execution(run_id="r", status=status, closed_at=NOW, state=state, task_attempt=0)
 
 
-def what(known: SettlementSummary | None, execution: Execution | None) -> What:
-    """Return the kind of what does not fit, and its cure."""
+def kind_and_repair(known: SettlementSummary | None, execution: Execution | None) -> What:
+    """Return kind and repair of the mismatch; None if there is none."""
     found = diagnose(known, execution, NOW)
-    return (found.kind, found.cure) if found else None
+    return (found.kind, found.repair) if found else None
 
 
-def test_nothing_on_either_side_is_nothing() -> None:
-    assert what(None, None) is None
+def test_neither_row_nor_workflow_is_no_mismatch() -> None:
+    assert kind_and_repair(None, None) is None
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
-def test_an_open_one_with_its_workflow_in_the_same_state_is_fine(state: State) -> None:
-    assert what(row(state), running(state)) is None
+def test_an_open_settlement_with_a_workflow_in_the_same_state_is_no_mismatch(state: State) -> None:
+    assert kind_and_repair(row(state), running(state)) is None
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
 @pytest.mark.parametrize("status", FROM_OUTSIDE)
-def test_an_open_one_whose_workflow_closed_in_any_other_way_than_by_its_end_is_taken_up(
-    state: State, status: str
-) -> None:
-    """However young it is: whoever ended the workflow, its POST can start no other."""
+def test_an_open_settlement_whose_workflow_did_not_complete_is_taken_up(state: State, status: str) -> None:
+    """Regardless of its age: its POST can no longer start another workflow."""
     expected = (FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, Repair.TAKE_UP)
-    assert what(row(state), closed(status)) == expected
-    young = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S)
-    assert what(row(state, age=young), closed(status)) == expected
+    assert kind_and_repair(row(state), closed(status)) == expected
+    young = timedelta(seconds=limits.RECONCILE_UNCHANGED_S)
+    assert kind_and_repair(row(state, age=young), closed(status)) == expected
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
-def test_an_open_one_whose_workflow_came_to_its_end_is_recorded(state: State) -> None:
-    assert what(row(state), closed("COMPLETED")) == (FindingKind.LEDGER_BEHIND, Repair.RECORD)
+def test_the_end_of_a_completed_workflow_is_recorded(state: State) -> None:
+    assert kind_and_repair(row(state), closed("COMPLETED")) == (FindingKind.LEDGER_BEHIND, Repair.RECORD)
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
-def test_an_open_one_without_a_workflow_is_taken_up_once_its_post_can_not_send_it_any_more(state: State) -> None:
+def test_an_open_settlement_without_a_workflow_is_taken_up_after_its_post_can_no_longer_start_it(state: State) -> None:
     expired = timedelta(seconds=QUICK_POLICY.expire_after_s + limits.RECONCILE_START_SLACK_S)
     just_not = expired - timedelta(microseconds=1)
-    assert what(row(state, age=expired), None) == (FindingKind.WORKFLOW_MISSING, Repair.TAKE_UP)
-    assert what(row(state, age=just_not), None) is None
+    assert kind_and_repair(row(state, age=expired), None) == (FindingKind.WORKFLOW_MISSING, Repair.TAKE_UP)
+    assert kind_and_repair(row(state, age=just_not), None) is None
 
 
 @pytest.mark.parametrize("state", OPEN_STATES)
 @pytest.mark.parametrize("execution", [None, closed("TERMINATED"), closed("COMPLETED"), running(None, 99)])
-def test_one_that_the_ledger_just_heard_of_is_left_in_peace(state: State, execution: Execution | None) -> None:
-    just_now = timedelta(seconds=limits.RECONCILE_UNTOUCHED_S) - timedelta(microseconds=1)
-    assert what(row(state, untouched=just_now), execution) is None
+def test_a_recently_written_settlement_is_not_examined(state: State, execution: Execution | None) -> None:
+    just_now = timedelta(seconds=limits.RECONCILE_UNCHANGED_S) - timedelta(microseconds=1)
+    assert kind_and_repair(row(state, untouched=just_now), execution) is None
 
 
-def test_a_workflow_task_that_fails_again_and_again_is_for_a_person() -> None:
+def test_a_workflow_task_that_keeps_failing_needs_an_operator() -> None:
     most = limits.RECONCILE_STUCK_ATTEMPTS
-    assert what(row(State.CANCELLING), running(State.CANCELLING, most)) == (FindingKind.WORKFLOW_STUCK, Repair.NONE)
-    assert what(row(State.CANCELLING), running(State.CANCELLING, most - 1)) is None
+    assert kind_and_repair(row(State.CANCELLING), running(State.CANCELLING, most)) == (
+        FindingKind.WORKFLOW_STUCK,
+        Repair.NONE,
+    )
+    assert kind_and_repair(row(State.CANCELLING), running(State.CANCELLING, most - 1)) is None
     found = diagnose(row(State.CANCELLING), running(State.CANCELLING, most), NOW)
     assert found is not None
     assert f"failed {most - 1} times" in found.detail
 
 
-def test_a_state_that_the_ledger_has_not_heard_of_is_recorded_once_its_write_should_have_come() -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+def test_a_newer_state_is_recorded_after_its_write_is_overdue() -> None:
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
     expected = (FindingKind.LEDGER_BEHIND, Repair.RECORD)
-    assert what(row(State.CANCELLING, untouched=late), running(State.ABORTED)) == expected
+    assert kind_and_repair(row(State.CANCELLING, untouched=late), running(State.ABORTED)) == expected
     in_time = late - timedelta(microseconds=1)
-    assert what(row(State.CANCELLING, untouched=in_time), running(State.ABORTED)) is None
-    assert what(row(State.CANCELLING, untouched=late), running(None)) is None, "of an unknown state nothing follows"
+    assert kind_and_repair(row(State.CANCELLING, untouched=in_time), running(State.ABORTED)) is None
+    assert kind_and_repair(row(State.CANCELLING, untouched=late), running(None)) is None, (
+        "of an unknown state nothing follows"
+    )
 
 
-def test_the_ledgers_writes_have_arrived_before_it_counts_as_behind() -> None:
-    """The longest interval between two attempts, and one attempt."""
-    assert 30 + limits.RECORD_START_TO_CLOSE.total_seconds() < limits.RECONCILE_BEHIND_S
+def test_the_delay_limit_exceeds_the_longest_regular_write() -> None:
+    """That is the longest interval between two attempts, plus one attempt."""
+    assert 30 + limits.RECORD_START_TO_CLOSE.total_seconds() < limits.RECONCILE_LEDGER_DELAY_MAX_S
 
 
 @pytest.mark.parametrize("state", sorted(END_STATES))
-def test_an_end_with_an_open_workflow_is_for_a_person_once_that_should_have_closed(state: State) -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
-    assert what(row(state, untouched=late), running(AGREES[state])) == (FindingKind.LEDGER_AHEAD, Repair.NONE)
-    assert what(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
+def test_an_ended_row_with_an_open_workflow_needs_an_operator_after_a_delay(state: State) -> None:
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
+    assert kind_and_repair(row(state, untouched=late), running(AGREES[state])) == (
+        FindingKind.LEDGER_AHEAD,
+        Repair.NONE,
+    )
+    assert kind_and_repair(row(state, untouched=late - timedelta(microseconds=1)), running(state)) is None
 
 
 @pytest.mark.parametrize("state", sorted(END_STATES))
 @pytest.mark.parametrize("status", [None, "COMPLETED", "TERMINATED"])
-def test_an_end_needs_no_workflow(state: State, status: str | None) -> None:
+def test_an_ended_row_without_a_workflow_is_no_mismatch(state: State, status: str | None) -> None:
     execution = closed(status, AGREES[state]) if status else None
-    assert what(row(state), execution) is None
+    assert kind_and_repair(row(state), execution) is None
 
 
 @pytest.mark.parametrize("ledgers", sorted(set(State) - {State.ADJUSTING}))
 @pytest.mark.parametrize("own", sorted(set(State) - {State.ADJUSTING}))
 @pytest.mark.parametrize("is_open", [True, False])
-def test_opposite_decisions_are_a_conflict_for_an_operator_whatever_the_states(
-    ledgers: State, own: State, *, is_open: bool
-) -> None:
+def test_opposite_decisions_need_an_operator_in_any_state(ledgers: State, own: State, *, is_open: bool) -> None:
     execution = running(own) if is_open else closed("COMPLETED", own)
-    conflict = what(row(ledgers), execution) == (FindingKind.DECISION_CONFLICT, Repair.NONE)
+    conflict = kind_and_repair(row(ledgers), execution) == (FindingKind.DECISION_CONFLICT, Repair.NONE)
     assert conflict is (decision_of(ledgers) is not decision_of(own))
 
 
 def test_a_workflow_without_a_decision_is_no_conflict() -> None:
-    late = timedelta(seconds=limits.RECONCILE_BEHIND_S)
+    late = timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
     in_time = late - timedelta(microseconds=1)
-    assert what(row(State.SETTLED, untouched=in_time), running(State.ADJUSTING)) is None
-    assert what(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (FindingKind.LEDGER_AHEAD, Repair.NONE)
+    assert kind_and_repair(row(State.SETTLED, untouched=in_time), running(State.ADJUSTING)) is None
+    assert kind_and_repair(row(State.SETTLED, untouched=late), running(State.ADJUSTING)) == (
+        FindingKind.LEDGER_AHEAD,
+        Repair.NONE,
+    )
 
 
 @pytest.mark.parametrize("execution", [running(State.ADJUSTING), closed("TERMINATED"), closed("COMPLETED")])
-def test_a_workflow_without_a_row_gets_one(execution: Execution) -> None:
-    assert what(None, execution) == (FindingKind.LEDGER_MISSING, Repair.WRITE_ROW)
+def test_the_row_of_a_workflow_without_one_is_inserted(execution: Execution) -> None:
+    assert kind_and_repair(None, execution) == (FindingKind.LEDGER_MISSING, Repair.WRITE_ROW)
 
 
-def test_no_detail_holds_personal_data() -> None:
-    """A take-up's reason is the finding's detail, and is shown in the Temporal UI."""
+def test_no_detail_contains_personal_data() -> None:
+    """The Temporal UI shows it as the reason of a take-up."""
     known = row(State.CANCELLING)
     pairs = [(known, None), (known, closed("TERMINATED")), (known, running(State.ABORTED)), (None, running(None))]
     for each, execution in pairs:

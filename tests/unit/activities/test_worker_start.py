@@ -12,8 +12,7 @@ from temporalio.client import Client
 from activities import temporal_guard
 from activities.temporal_calls import TemporalTimeoutError
 from activities.temporal_guard import TemporalGuard
-from ledger import TemporalHome, open_engine
-from settlement.temporal_identity import TemporalIdentity
+from ledger import TemporalBinding, TemporalIdentity, open_engine
 from worker import check_at_start
 
 FOUND = TemporalIdentity(cluster_id="c-1", namespace="default", namespace_id="n-1")
@@ -43,11 +42,11 @@ async def test_a_ledger_that_is_away_holds_up_no_compensation(
     async def found(_: Client) -> TemporalIdentity:
         return FOUND
 
-    async def read(_: TemporalHome) -> TemporalIdentity:
+    async def read(_: TemporalBinding) -> TemporalIdentity:
         raise away
 
     monkeypatch.setattr(temporal_guard, "identity_of", found)
-    monkeypatch.setattr(TemporalHome, "read", read)
+    monkeypatch.setattr(TemporalBinding, "read", read)
     with capture_logs() as logs:
         await check_at_start(guard_of(None, tmp_path))
     assert [(each["log_level"], each["error"]) for each in logs] == [("warning", type(away).__name__)]

@@ -1,4 +1,4 @@
-"""`SETTLEMENT_EXTERNAL_CANCEL_PROTOCOL` chooses the operation that undoes an adjust, by its documented spelling."""
+"""`SETTLEMENT_EXTERNAL_CANCEL_PROTOCOL` selects the operation that undoes an adjust, by its documented spelling."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_cancel_adjust_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(("spelling", "operation"), SPELLINGS)
-def test_the_setting_decides_which_operation_is_called(
+def test_setting_selects_the_operation(
     monkeypatch: pytest.MonkeyPatch, spelling: str, operation: CancelOperation
 ) -> None:
     monkeypatch.setenv(VARIABLE, spelling)
@@ -29,7 +29,7 @@ def test_the_setting_decides_which_operation_is_called(
 
 
 @pytest.mark.parametrize(("spelling", "operation"), SPELLINGS)
-def test_the_stack_passes_the_setting_on_to_its_worker(
+def test_stack_passes_the_setting_to_its_worker(
     monkeypatch: pytest.MonkeyPatch, spelling: str, operation: CancelOperation
 ) -> None:
     monkeypatch.setenv(VARIABLE, spelling)
@@ -40,7 +40,7 @@ def test_the_stack_passes_the_setting_on_to_its_worker(
 
 
 @pytest.mark.parametrize("value", ["adjust", "ADJUST", "CANCEL_ADJUST", "Cancel-Adjust", "0"])
-def test_any_other_word_is_refused_by_name(
+def test_any_other_value_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
 ) -> None:
     monkeypatch.setenv(VARIABLE, value)

@@ -1,4 +1,7 @@
-"""A reply with a trace must have the trace of its request (table 4), unless the setting is `ignore`."""
+"""A reply with a trace must have the trace of its request, unless the setting is `ignore`.
+
+See docs/contract.md#table-4.
+"""
 
 import asyncio
 

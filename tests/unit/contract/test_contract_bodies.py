@@ -138,7 +138,10 @@ def test_every_other_biz_type_is_reversed_as_placing_an_order(biz_type: int) -> 
 
 
 def test_published_codes_are_these() -> None:
-    """Values that are sent to brokers (tables 1 and 3); a change breaks every broker."""
+    """Values that are sent to brokers; a change breaks every broker.
+
+    See docs/contract.md#table-1, docs/contract.md#table-3.
+    """
     assert {each.name: each.value for each in BizType} == {
         "MARKET_OPEN": 1,
         "MARKET_CLOSE": 2,

@@ -1,4 +1,4 @@
-"""Which differences make a second request under one number another request (contract, "Repeating an adjust")."""
+"""Which differences make a second request under one number another request (docs/contract.md#repeating-an-adjust)."""
 
 from decimal import Decimal
 from typing import Any

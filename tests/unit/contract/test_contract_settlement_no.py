@@ -1,4 +1,7 @@
-"""The number of a settlement (table 1): 1 to 48 characters, without control characters and lone surrogates."""
+"""The number of a settlement: 1 to 48 characters, without control characters and lone surrogates.
+
+See docs/contract.md#table-1.
+"""
 
 import pytest
 from hypothesis import example, given

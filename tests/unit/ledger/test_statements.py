@@ -1,6 +1,6 @@
-"""Every statement of the product stands in the table of queries, whose plans `test_ledger_plans` checks.
+"""Every SQL statement of the product is in the query registry, whose plans `test_ledger_plans` checks.
 
-Read from the sources: a statement that no test ever executes is found, too.
+The check reads the source code, so it also finds statements that no test executes.
 """
 
 import ast
@@ -70,7 +70,7 @@ NOT_ON_A_TABLE = {"session", "http", "api", "router"}
 
 
 def statements_of(source: str, name: str) -> Iterator[str]:
-    """Yield what in a source could build or execute a statement that the table of queries does not have."""
+    """Yield every place in a source that could build or execute a statement outside the registry."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (f"import {each.name}" for each in node.names if _is_database(each.name, name))
@@ -98,7 +98,7 @@ def _imported(node: ast.ImportFrom, name: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_statement_is_built_outside_the_table_of_queries(path: Path) -> None:
+def test_no_statement_is_built_outside_the_registry(path: Path) -> None:
     if TABLE in path.parents or MIGRATIONS in path.parents:
         return
     assert list(statements_of(path.read_text(), str(path.relative_to(ROOT)))) == []
@@ -123,14 +123,14 @@ def test_no_statement_is_built_outside_the_table_of_queries(path: Path) -> None:
         "await connection.exec_driver_sql('SELECT 1')",
     ],
 )
-def test_a_statement_elsewhere_is_noticed(source: str) -> None:
-    """The check can fail."""
+def test_a_statement_outside_the_registry_is_detected(source: str) -> None:
+    """Proves that the check can fail."""
     wrapped = f"async def work():\n    {source}"
     assert list(statements_of(wrapped, "api/metrics.py"))
 
 
-def test_every_function_of_the_table_is_in_it() -> None:
-    """A builder without samples would have no plan that is checked."""
+def test_every_query_function_is_registered() -> None:
+    """A function without samples would have no checked plan."""
     modules = [module for _, module in inspect.getmembers(queries, inspect.ismodule) if module is not queries.table]
     assert {f"{path.stem}" for path in TABLE.glob("*.py")} == {
         "__init__",
@@ -146,6 +146,6 @@ def test_every_function_of_the_table_is_in_it() -> None:
     assert public == set(queries.QUERIES)
 
 
-def test_what_has_not_ended_is_said_of_every_state() -> None:
-    """The words of the index are fixed text; a new state at which a settlement ends must be added to them."""
+def test_the_condition_of_the_partial_index_covers_every_open_state() -> None:
+    """The condition is a fixed text: a new end state must be added to it."""
     assert str(OPEN) == f"state NOT IN ({', '.join(repr(state.value) for state in sorted(END_STATES))})"

@@ -1,4 +1,4 @@
-"""A snapshot of any audit stays small; what it leaves out the ledger has, and nothing that is needed is lost."""
+"""The audit window: snapshots stay small, and what they leave out is in the ledger."""
 
 from datetime import UTC, datetime
 
@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from contract.operations import Operation
 from settlement.audit_window import (
-    ACTS_BYTES,
-    CALLS_BYTES,
+    ACTIONS_BYTES_MAX,
+    CALLS_BYTES_MAX,
     CANCEL_ATTEMPTS_MAX,
     PAYLOAD_BYTES_MAX,
-    STATE_CHANGES_BYTES,
+    STATE_CHANGES_BYTES_MAX,
     UNRECORDED_BYTES_MAX,
-    counts,
+    audit_counts,
     leave_out,
     unrecorded_bytes,
     within_window,
@@ -49,8 +49,8 @@ def cancel(kind: CancelKind, attempt: int, result: CancelResult | None = None) -
     )
 
 
-def known(calls: int, actions: int, changes: int) -> Snapshot:
-    """Return a snapshot whose first cancel was answered early and whose confirming one fails on and on."""
+def snapshot_with_long_audit(calls: int, actions: int, changes: int) -> Snapshot:
+    """Return a snapshot whose first cancel got an early reply and whose confirming cancel keeps failing."""
     first = cancel(CancelKind.FIRST, 1, CancelResult.NOT_APPLIED)
     confirming = [cancel(CancelKind.CONFIRMING, n) for n in range(1, max(1, calls - 1))]
     return Snapshot(
@@ -65,23 +65,21 @@ def known(calls: int, actions: int, changes: int) -> Snapshot:
 
 
 SIZES = st.integers(0, 60)
-SNAPSHOTS = st.builds(known, SIZES, SIZES, SIZES)
+SNAPSHOTS = st.builds(snapshot_with_long_audit, SIZES, SIZES, SIZES)
 COUNTS = st.builds(AuditCounts, calls=SIZES, actions=SIZES, state_changes=SIZES)
 
 
 @given(SNAPSHOTS, COUNTS)
-def test_what_is_left_out_is_counted_and_the_rest_is_the_newest(snapshot: Snapshot, before: AuditCounts) -> None:
+def test_left_out_entries_are_counted_and_the_newest_stay(snapshot: Snapshot, before: AuditCounts) -> None:
     shorter = leave_out(snapshot, before)
-    assert counts(shorter) == counts(snapshot)
+    assert audit_counts(shorter) == audit_counts(snapshot)
     assert shorter.calls == snapshot.calls[before.calls :]
     assert shorter.actions == snapshot.actions[before.actions :]
     assert shorter.state_changes == snapshot.state_changes[before.state_changes :]
 
 
 @given(SNAPSHOTS, COUNTS, COUNTS)
-def test_leaving_out_in_two_steps_is_leaving_out_at_once(
-    snapshot: Snapshot, first: AuditCounts, second: AuditCounts
-) -> None:
+def test_leaving_out_in_two_steps_equals_one_step(snapshot: Snapshot, first: AuditCounts, second: AuditCounts) -> None:
     both = AuditCounts(
         calls=max(first.calls, second.calls),
         actions=max(first.actions, second.actions),
@@ -91,7 +89,7 @@ def test_leaving_out_in_two_steps_is_leaving_out_at_once(
 
 
 @given(SNAPSHOTS, COUNTS)
-def test_the_saga_knows_the_same_of_a_shorter_snapshot(snapshot: Snapshot, before: AuditCounts) -> None:
+def test_a_shortened_snapshot_answers_the_sagas_questions_the_same(snapshot: Snapshot, before: AuditCounts) -> None:
     shorter = leave_out(snapshot, before)
     assert (shorter.adjust and shorter.adjust.outcome) == (snapshot.adjust and snapshot.adjust.outcome)
     for kind in CancelKind:
@@ -100,7 +98,7 @@ def test_the_saga_knows_the_same_of_a_shorter_snapshot(snapshot: Snapshot, befor
 
 
 @given(SNAPSHOTS, COUNTS)
-def test_the_window_leaves_out_only_what_the_ledger_has_and_keeps_the_newest_of_each(
+def test_only_recorded_entries_are_left_out_and_the_newest_of_each_part_stays(
     snapshot: Snapshot, recorded: AuditCounts
 ) -> None:
     shorter = within_window(snapshot, recorded)
@@ -109,15 +107,15 @@ def test_the_window_leaves_out_only_what_the_ledger_has_and_keeps_the_newest_of_
     assert shorter.left_out.state_changes <= recorded.state_changes
     for entries, rest in ((snapshot.calls, shorter.calls), (snapshot.actions, shorter.actions)):
         assert bool(entries) is bool(rest)
-    assert counts(shorter) == counts(snapshot)
+    assert audit_counts(shorter) == audit_counts(snapshot)
 
 
-def test_a_usual_audit_fits_whole() -> None:
-    snapshot = known(calls=12, actions=3, changes=8)
-    assert within_window(snapshot, counts(snapshot)) == snapshot
+def test_a_usual_audit_fits_into_the_window() -> None:
+    snapshot = snapshot_with_long_audit(calls=12, actions=3, changes=8)
+    assert within_window(snapshot, audit_counts(snapshot)) == snapshot
 
 
-def test_a_long_audit_that_the_ledger_has_fits_into_the_window() -> None:
+def test_a_long_recorded_audit_fits_into_the_window() -> None:
     snapshot = Snapshot(
         version=9,
         state=State.ABORTED,
@@ -126,21 +124,23 @@ def test_a_long_audit_that_the_ledger_has_fits_into_the_window() -> None:
         actions=(LONGEST_ACT,) * 50,
         state_changes=(CHANGE,) * 500,
     )
-    shorter = within_window(snapshot, counts(snapshot))
-    assert len(shorter.model_dump_json().encode()) <= CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + 5_000
+    shorter = within_window(snapshot, audit_counts(snapshot))
+    assert (
+        len(shorter.model_dump_json().encode()) <= CALLS_BYTES_MAX + ACTIONS_BYTES_MAX + STATE_CHANGES_BYTES_MAX + 5_000
+    )
 
 
 def test_every_payload_stays_below_a_tenth_of_the_servers_limit() -> None:
-    """The window, what the ledger has not taken, one more round, and the order itself, each at its longest."""
-    size = CALLS_BYTES + ACTS_BYTES + STATE_CHANGES_BYTES + UNRECORDED_BYTES_MAX
+    """Sum of the window, the unrecorded entries, one more round and the order, each with the greatest lengths."""
+    size = CALLS_BYTES_MAX + ACTIONS_BYTES_MAX + STATE_CHANGES_BYTES_MAX + UNRECORDED_BYTES_MAX
     a_round = CANCEL_ATTEMPTS_MAX * CALL_RECORD_BYTES_MAX
     order = len(LONGEST_SETTLEMENT.model_dump_json().encode())
     assert size + a_round + order + 2 * NOTE_LENGTH_MAX < PAYLOAD_BYTES_MAX == 2 * 1024 * 1024 // 10
 
 
 @pytest.mark.parametrize("recorded", [0, 1, 5])
-def test_what_the_ledger_has_not_taken_is_measured(recorded: int) -> None:
-    snapshot = known(calls=5, actions=0, changes=0)
+def test_the_size_of_unrecorded_entries_is_measured(recorded: int) -> None:
+    snapshot = snapshot_with_long_audit(calls=5, actions=0, changes=0)
     new = snapshot.calls[recorded:]
     assert unrecorded_bytes(snapshot, AuditCounts(calls=recorded)) == sum(
         len(call.model_dump_json().encode()) for call in new

@@ -1,4 +1,4 @@
-"""Plan, audit and explanation wait by one formula, which is Temporal's own for the RetryPolicy that it is given."""
+"""The wait formula equals Temporal's own for the RetryPolicy that it gets."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 from api.settlements.explain_next import round_lasts_at_most
 from settlement.limits import CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
-from workflows.compensation import CLOCK_TOLERANCE, attempts_begun, cancel_retry
+from workflows.compensation import CLOCK_TOLERANCE, attempts_possible, cancel_retry
 
 TEMPORALS_SHORTEST = timedelta(seconds=1)
 
@@ -24,8 +24,8 @@ policies = st.fixed_dictionaries(
 ).map(SettlementPolicy.model_validate)
 
 
-def temporals_waits(retry: RetryPolicy) -> list[timedelta]:
-    """Return what Temporal waits before each retry: initial interval times coefficient to the power of the retries."""
+def temporal_waits(retry: RetryPolicy) -> list[timedelta]:
+    """Return Temporal's wait before each retry: initial interval times coefficient to the power of the retries."""
     assert retry.maximum_interval is not None
     first_s, longest_s = retry.initial_interval.total_seconds(), retry.maximum_interval.total_seconds()
     return [
@@ -34,37 +34,37 @@ def temporals_waits(retry: RetryPolicy) -> list[timedelta]:
     ]
 
 
-def about(one: timedelta, other: timedelta) -> bool:
-    """Tell whether two moments are the same but for rounding to microseconds."""
+def nearly_equal(one: timedelta, other: timedelta) -> bool:
+    """Return whether two times are equal except for rounding to microseconds."""
     return abs(one - other) <= timedelta(milliseconds=1) + one * 1e-6
 
 
 @given(policies)
-def test_the_waits_are_what_temporal_waits(policy: SettlementPolicy) -> None:
+def test_the_waits_equal_temporals(policy: SettlementPolicy) -> None:
     waits = [timedelta(seconds=each) for each in waits_s(policy)]
-    expected = temporals_waits(cancel_retry(policy))
+    expected = temporal_waits(cancel_retry(policy))
     assert len(waits) == len(expected) == policy.cancel_max_attempts - 1
-    assert all(about(one, other) for one, other in zip(waits, expected, strict=True))
+    assert all(nearly_equal(one, other) for one, other in zip(waits, expected, strict=True))
 
 
 @given(policies)
-def test_a_round_is_said_to_last_as_long_as_temporal_lets_it(policy: SettlementPolicy) -> None:
-    waits = sum(temporals_waits(cancel_retry(policy)), timedelta())
-    assert about(round_lasts_at_most(policy), CANCEL_START_TO_CLOSE * policy.cancel_max_attempts + waits)
+def test_the_stated_duration_of_a_round_equals_temporals(policy: SettlementPolicy) -> None:
+    waits = sum(temporal_waits(cancel_retry(policy)), timedelta())
+    assert nearly_equal(round_lasts_at_most(policy), CANCEL_START_TO_CLOSE * policy.cancel_max_attempts + waits)
 
 
 @given(policies, st.floats(0, 1))
-def test_the_audit_counts_every_attempt_that_there_was_time_for(policy: SettlementPolicy, share: float) -> None:
-    """Fewer, and the audit would not know of a call that the external system knows of."""
-    waits = temporals_waits(cancel_retry(policy))
+def test_every_attempt_that_was_possible_in_the_time_is_counted(policy: SettlementPolicy, share: float) -> None:
+    """With fewer, the external system could have received a call that the audit lacks."""
+    waits = temporal_waits(cancel_retry(policy))
     within = sum(waits, timedelta()) * share
     due = [sum(waits[:index], timedelta()) for index in range(len(waits) + 1)]
-    begun = attempts_begun(policy, within)
+    begun = attempts_possible(policy, within)
     assert begun >= sum(each <= within for each in due)
     assert begun <= sum(each <= within + 2 * CLOCK_TOLERANCE for each in due)
 
 
-def test_nothing_has_begun_before_it_was_due() -> None:
+def test_no_attempt_is_counted_before_the_first_is_due() -> None:
     policy = SettlementPolicy(
         cancel_max_attempts=3,
         cancel_initial_interval_s=0.5,
@@ -74,10 +74,10 @@ def test_nothing_has_begun_before_it_was_due() -> None:
     )
     assert waits_s(policy) == (1.0, 2.0)
     begun = {-1.0: 0, -0.2: 0, 0.0: 1, 0.8: 1, 1.0: 2, 2.8: 2, 3.0: 3, 1e6: 3}
-    assert {each: attempts_begun(policy, timedelta(seconds=each)) for each in begun} == begun
+    assert {each: attempts_possible(policy, timedelta(seconds=each)) for each in begun} == begun
 
 
-def test_a_longest_wait_below_the_first_counts_as_the_first() -> None:
+def test_a_maximum_wait_below_the_first_is_raised_to_the_first() -> None:
     policy = SettlementPolicy(
         cancel_max_attempts=3,
         cancel_initial_interval_s=10,

@@ -1,4 +1,4 @@
-"""Derived numbers: always the same, never longer than the contract allows, never two alike."""
+"""Derived ids are deterministic, unique, and within the length limits."""
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +13,7 @@ from settlement.ids import (
     cancel_unique_no,
     is_batch_id,
     new_batch_id,
-    number_of,
+    request_unique_no_of,
     workflow_id,
 )
 from tests.unit.contract.wire_bodies import ADJUST, refusals
@@ -23,7 +23,7 @@ kinds = st.sampled_from(CancelKind)
 
 
 @given(numbers, kinds)
-def test_cancel_number_fits_whatever_the_adjust_number_is(number: str, kind: CancelKind) -> None:
+def test_the_cancel_number_fits_for_any_adjust_number(number: str, kind: CancelKind) -> None:
     derived = cancel_unique_no(number, kind)
     assert 1 <= len(derived) <= UNIQUE_NO_LENGTH_MAX
     assert is_unique_no(derived)
@@ -31,18 +31,18 @@ def test_cancel_number_fits_whatever_the_adjust_number_is(number: str, kind: Can
 
 
 @given(numbers, kinds)
-def test_cancel_number_is_derived_and_never_drawn(number: str, kind: CancelKind) -> None:
+def test_the_cancel_number_is_deterministic(number: str, kind: CancelKind) -> None:
     assert cancel_unique_no(number, kind) == cancel_unique_no(number, kind)
 
 
 @given(numbers)
-def test_confirming_cancel_is_an_act_of_its_own(number: str) -> None:
+def test_the_confirming_cancel_has_its_own_number(number: str) -> None:
     derived = {number, *(cancel_unique_no(number, kind) for kind in CancelKind)}
     assert len(derived) == 1 + len(CancelKind)
 
 
 @given(st.sets(numbers, min_size=2, max_size=20))
-def test_different_adjusts_have_different_derived_ids(drawn: set[str]) -> None:
+def test_different_adjusts_have_different_ids(drawn: set[str]) -> None:
     assert len({workflow_id(number) for number in drawn}) == len(drawn)
     assert len({cancel_unique_no(number, kind) for number in drawn for kind in CancelKind}) == 2 * len(drawn)
 
@@ -54,16 +54,16 @@ def test_different_adjusts_have_different_derived_ids(drawn: set[str]) -> None:
 @example("a/b")
 @example("\U0010ffff" * 48)
 @example("/" * 48)
-def test_workflow_id_leads_back_to_its_number(number: str) -> None:
-    """Reconciliation knows a settlement that the ledger has lost by its workflow's id alone."""
-    assert number_of(workflow_id(number)) == number
+def test_the_number_can_be_recovered_from_the_workflow_id(number: str) -> None:
+    """Reconciliation needs it for a settlement that the ledger has lost."""
+    assert request_unique_no_of(workflow_id(number)) == number
 
 
 @given(numbers)
 @example("/" * 48)
 @example("\U0010ffff" * 48)
-def test_workflow_id_fits_temporals_databases_and_needs_no_quoting(number: str) -> None:
-    """255 characters on PostgreSQL, 1000 bytes in the server; a slash or quote would break links and queries."""
+def test_the_workflow_id_fits_temporals_limits_and_needs_no_quoting(number: str) -> None:
+    """255 characters on PostgreSQL, 1000 bytes in the server. A slash or quote would break links and queries."""
     made = workflow_id(number)
     assert len(made) <= 255
     assert len(made.encode()) <= 1000
@@ -78,46 +78,46 @@ def test_workflow_id_fits_temporals_databases_and_needs_no_quoting(number: str) 
 @example("settlement-")
 @example("settlement~")
 @example("settlement")
-def test_no_other_id_is_taken_for_a_settlements(text: str) -> None:
-    """An id that no number is made into names no settlement: two ids never name one."""
+def test_an_id_that_no_number_produces_is_not_a_settlements(text: str) -> None:
+    """So two ids never stand for one settlement."""
     for made in (text, f"settlement-{text}", f"settlement~{text}"):
-        number = number_of(made)
+        number = request_unique_no_of(made)
         assert number is None or workflow_id(number) == made
 
 
-def test_workflow_id_is_readable_where_it_can_be() -> None:
+def test_the_workflow_id_contains_a_plain_number_unchanged() -> None:
     assert workflow_id("A:b@c+d=e~f._-") == "settlement-A:b@c+d=e~f._-"
     assert workflow_id("ORD 1/2") == "settlement~ORD~201~2F2"
     assert workflow_id("\u8ba2\u5355-1") == "settlement~\u8ba2\u5355-1"
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "a"), ("1", "01"), ("N", "N "), ("\u00e9", "e\u0301")])
-def test_numbers_that_only_look_alike_stay_apart(one: str, other: str) -> None:
+def test_similar_numbers_have_different_ids(one: str, other: str) -> None:
     assert workflow_id(one) != workflow_id(other)
     assert cancel_unique_no(one, CancelKind.FIRST) != cancel_unique_no(other, CancelKind.FIRST)
 
 
 def test_ids_of_open_settlements_never_change() -> None:
-    """Pinned to the letter: another derivation would send a second cancel under a new number."""
+    """Exact values: a different derivation would send a second cancel with a new number."""
     assert workflow_id("ORD-1") == "settlement-ORD-1"
     assert cancel_unique_no("ORD-1", CancelKind.FIRST) == "CA1-f20d3ec865bccfd6975be5d5696c8853be4de366"
     assert cancel_unique_no("ORD-1", CancelKind.CONFIRMING) == "CA2-e1953045c39a5e2d9a79faf2b290b126c351fe68"
 
 
-def test_every_new_batch_has_an_id_of_the_known_form_that_no_other_has() -> None:
+def test_every_new_batch_has_a_unique_valid_id() -> None:
     ids = [new_batch_id() for _ in range(100)]
     assert len(set(ids)) == len(ids)
     assert all(is_batch_id(each) for each in ids)
 
 
 @given(st.text())
-def test_only_a_batchs_own_form_is_one(text: str) -> None:
+def test_other_forms_of_a_uuid_are_not_batch_ids(text: str) -> None:
     assert not is_batch_id(text)
     assert not is_batch_id(new_batch_id().upper())
 
 
 def test_ids_of_running_batches_never_change() -> None:
-    """Pinned to the letter: another Update id would retry settlements once more for the same batch."""
+    """Exact values: a different Update id would retry settlements a second time for the same batch."""
     batch = "0c8f4a4e-97f3-5b43-9b52-8d4dc6a8a0b5"
     assert batch_workflow_id(batch) == f"batch-retry-{batch}"
     assert batch_update_id(batch, "ORD-1") == f"batch-{batch}-ORD-1"

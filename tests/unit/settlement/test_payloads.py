@@ -1,4 +1,4 @@
-"""Payloads and records: camelCase in JSON, never changed once made, readable by yesterday's code, bounded."""
+"""Payloads and records: camelCase in JSON, immutable, compatible with older code, bounded."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -61,41 +61,41 @@ RECORD = RecordTask(
 )
 
 
-def names(value: object) -> set[str]:
+def field_names(value: object) -> set[str]:
     """Return every field name in a JSON value."""
     if isinstance(value, dict):
-        return set(value).union(*map(names, value.values()))
-    return set().union(*map(names, value)) if isinstance(value, list) else set()
+        return set(value).union(*map(field_names, value.values()))
+    return set().union(*map(field_names, value)) if isinstance(value, list) else set()
 
 
 @pytest.mark.parametrize("model", [RECORD, CALL, CancelReport(result=CancelResult.REVERSED, calls=(CALL,))])
-def test_what_a_history_keeps_is_read_back_unchanged(model: BaseModel) -> None:
-    """Times to the microsecond, int64 to the last digit, money to the letter."""
+def test_a_payload_is_read_back_unchanged(model: BaseModel) -> None:
+    """Times to the microsecond, int64 exactly, amounts character by character."""
     assert type(model).model_validate_json(model.model_dump_json()) == model
 
 
-def test_json_names_are_camel_case_throughout() -> None:
-    assert not {name for name in names(RECORD.model_dump(mode="json")) if "_" in name}
+def test_all_json_names_are_camel_case() -> None:
+    assert not {name for name in field_names(RECORD.model_dump(mode="json")) if "_" in name}
 
 
-def test_field_from_tomorrow_is_ignored() -> None:
-    """A worker of yesterday must be able to go on with a settlement that a newer one wrote."""
+def test_an_unknown_field_is_ignored() -> None:
+    """An older worker must be able to continue a settlement that a newer one wrote."""
     text = RECORD.model_dump_json().replace('{"', '{"fromTomorrow":{"x":1},"')
     assert RecordTask.model_validate_json(text) == RECORD
 
 
 @pytest.mark.parametrize("field", ["state", "version"])
-def test_snapshot_never_changes_once_made(field: str) -> None:
+def test_a_snapshot_is_immutable(field: str) -> None:
     with pytest.raises(ValidationError):
         setattr(RECORD.snapshot, field, None)
 
 
-def test_a_policy_of_a_history_is_read_whatever_todays_bounds_are() -> None:
-    """A bound that is tightened must not stop the compensation of a settlement that is under way."""
+def test_a_policy_in_a_history_is_read_without_todays_bounds() -> None:
+    """A tightened bound must not stop the compensation of an open settlement."""
     assert refusals(SettlementPolicy, {**POLICY, "cancelMaxAttempts": 1_000}) == {}
 
 
-def test_a_recorded_act_is_read_whatever_todays_rules_are() -> None:
+def test_a_recorded_action_is_read_without_todays_rules() -> None:
     assert refusals(OperatorRequest, {"operator": "", "reasonCode": "no word of ours", "note": "\0" * 10_000}) == {}
 
 
@@ -103,7 +103,7 @@ RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 RESOLVE = {"reasonCode": "REVERSED_BY_BROKER", "note": "settled by phone", "brokerReference": "ticket 17"}
 
 
-def test_a_retry_says_why() -> None:
+def test_a_retry_needs_a_reason() -> None:
     assert refusals(RetryRequest, {}) == {"reasonCode": "Field required", "note": "Field required"}
     assert refusals(RetryRequest, {**RETRY, "note": "r" * 500}) == {}
     assert set(refusals(RetryRequest, {"reasonCode": "", "note": ""})) == {"reasonCode", "note"}
@@ -111,12 +111,12 @@ def test_a_retry_says_why() -> None:
     assert set(refusals(RetryRequest, {**RETRY, "note": "r\0"})) == {"note"}
 
 
-def test_who_asks_is_no_part_of_an_order() -> None:
+def test_the_operator_is_not_part_of_the_request_body() -> None:
     assert set(refusals(RetryRequest, {**RETRY, "operator": "somebody"})) == {"operator"}
     assert set(refusals(ResolveRequest, {**RESOLVE, "operator": "somebody"})) == {"operator"}
 
 
-def test_an_update_names_its_operator() -> None:
+def test_an_update_needs_an_operator() -> None:
     for rules, order in ((RetryRules, RETRY), (ResolveRules, RESOLVE)):
         assert refusals(rules, {**order, "operator": "o" * 64}) == {}
         for operator in ("", "o" * 65, "o\0"):

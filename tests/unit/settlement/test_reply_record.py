@@ -1,4 +1,4 @@
-"""The audit keeps every field of table 4, each within its bound, and says where it was cut."""
+"""The audit keeps every field of table 4 within its limit, and marks truncated texts."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from contract.operations import ExternalReply, Operation
 from contract.strict_json import member_text
 from settlement.calls import CALL_RECORD_BYTES_MAX, CallRecord, Rule
 from settlement.ids import CancelKind
-from settlement.reply_record import DATA_LENGTH_MAX, ReplyRecord, shown
+from settlement.reply_record import DATA_LENGTH_MAX, ReplyRecord, printable
 from settlement.states import CancelResult
 from workflows.runtime import DATA_CONVERTER
 
@@ -24,13 +24,13 @@ WHOLE = (
 
 
 def record_of(body: bytes) -> ReplyRecord:
-    """Return what the audit keeps of a reply."""
+    """Return the audit's record of a reply."""
     reply = classify(Reply(200, body)).reply
     assert reply is not None
     return reply
 
 
-def test_every_field_of_table_4_is_kept() -> None:
+def test_every_field_of_table_4_is_recorded() -> None:
     reply = record_of(WHOLE)
     assert reply == ReplyRecord(
         biz_code="PAY",
@@ -46,7 +46,7 @@ def test_every_field_of_table_4_is_kept() -> None:
     assert reply.model_dump(by_alias=True).keys() == ExternalReply.model_fields.keys()
 
 
-def test_every_reply_is_kept_whatever_it_came_to() -> None:
+def test_the_reply_is_recorded_for_every_outcome() -> None:
     for body in (b'{"code":"0"}', b'{"code":"E1"}', b'{"code":"0","ok":false}', b'{"code":"0","trace":"theirs"}'):
         assert classify(Reply(200, body), "mine").reply is not None
 
@@ -67,13 +67,13 @@ def test_every_reply_is_kept_whatever_it_came_to() -> None:
         ('"…"', '"…"'),
     ],
 )
-def test_data_is_kept_as_it_was_written(data: str, kept: str | None) -> None:
-    """An amount in it must not turn into another text on its way through a float."""
+def test_data_is_recorded_as_its_json_text(data: str, kept: str | None) -> None:
+    """An amount in it must not be changed by a conversion to float."""
     for body in (f'{{"data":{data},"code":"0"}}', f'\ufeff {{ "code" : "0" , "data" : {data} }}\n'):
         assert record_of(body.encode()).data == kept
 
 
-def test_data_that_was_cut_is_known_by_its_end() -> None:
+def test_truncated_data_ends_with_a_mark() -> None:
     fits = '"' + "x" * (DATA_LENGTH_MAX - 2) + '"'
     assert record_of(f'{{"code":"0","data":{fits}}}'.encode()).data == fits
     cut = record_of(f'{{"code":"0","data":"{"x" * DATA_LENGTH_MAX}"}}'.encode()).data
@@ -89,7 +89,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=4), json_values, max_size=5), st.sampled_from([None, 1]), st.booleans())
-def test_member_is_found_in_any_object(members: dict[str, object], indent: int | None, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+def test_a_member_is_found_in_any_object(members: dict[str, object], indent: int | None, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
     whole = json.dumps(members, indent=indent, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     try:
         whole.decode()
@@ -103,8 +103,8 @@ def test_member_is_found_in_any_object(members: dict[str, object], indent: int |
 
 
 @given(st.text(max_size=30), st.integers(1, 12))
-def test_shown_text_is_bounded_printable_and_marked(text: str, length_max: int) -> None:
-    kept = shown(text, length_max)
+def test_text_is_bounded_printable_and_marked_if_truncated(text: str, length_max: int) -> None:
+    kept = printable(text, length_max)
     assert len(kept) <= length_max
     assert len(kept.encode()) <= 3 * length_max
     assert kept.isprintable()
@@ -113,13 +113,13 @@ def test_shown_text_is_bounded_printable_and_marked(text: str, length_max: int) 
 
 
 @pytest.mark.parametrize("character", ['"', "\\", "x", "\u00e9", "\u4f59", "\U0001f9fe", "\x00", "\ud800"])
-def test_no_reply_makes_a_record_larger_than_stated(character: str) -> None:
-    """As JSON in UTF-8, by the very converter that puts records into histories."""
+def test_no_record_is_larger_than_its_stated_maximum(character: str) -> None:
+    """As JSON in UTF-8, by the same converter that writes histories."""
     long = character * (REPLY_BYTES_MAX // 100)
     fields = dict.fromkeys(("bizCode", "code", "msg", "trace", "msgParams", "data"), long)
     whole = {**fields, "tm": -(2**63), "ok": True, "fail": True}
     body = json.dumps(whole, ensure_ascii=character == "\ud800").encode()
-    verdict = classify(Reply(200, body)).model_copy(update={"detail": shown(long, 300)})
+    verdict = classify(Reply(200, body)).model_copy(update={"detail": printable(long, 300)})
     assert verdict.rule is Rule.CONTRADICTORY
     record = CallRecord(
         operation=Operation.CANCEL_OPERATION,
