@@ -3,10 +3,12 @@
 import asyncio
 import signal
 import sys
+from contextlib import AsyncExitStack
 from types import FrameType
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.temporal_calls import TemporalCallError
@@ -19,7 +21,7 @@ from api.temporal_access import TemporalAccess
 from config.logging import configure_logging
 from config.pepper import load_pepper
 from config.process import ShutdownLimit, keep_files_private
-from config.settings import load_api_settings
+from config.settings import Settings, load_api_settings
 from config.temporal import connect
 from config.tracing import open_tracing
 from ledger import Batches, KeyRing, Ledger, open_engine
@@ -58,38 +60,35 @@ async def main() -> int:
     settings = load_api_settings()
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
-    engine = open_engine(settings.ledger_url)
-    # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
-    readers = open_engine(settings.ledger_url)
-    tracing = open_tracing("order-settlement-api")
-    # Lazy: the API starts and answers from the ledger while Temporal is unreachable.
-    temporal = await connect(
-        DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
-    )
-    access = TemporalAccess(temporal, engine)
-    if (wrong := await _wrong_temporal(access)) is not None:
-        print(f"not started: {wrong}", file=sys.stderr)  # noqa: T201 - for the operator who starts it
-        await engine.dispose()
-        await readers.dispose()
-        await tracing.close()
-        return 1
-    keys = Keys(KeyRing(engine), pepper)
-    app = create_app(
-        Services(settings, Ledger(engine, readers), access, keys, Batches(readers)),
-        tracing.provider,
-    )
+    async with AsyncExitStack() as resources:
+        engine = open_engine(settings.ledger_url)
+        resources.push_async_callback(engine.dispose)
+        # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
+        readers = open_engine(settings.ledger_url)
+        resources.push_async_callback(readers.dispose)
+        tracing = open_tracing("order-settlement-api")
+        resources.push_async_callback(tracing.close)
+        # Lazy: the API starts and answers from the ledger while Temporal is unreachable.
+        temporal = await connect(
+            DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
+        )
+        access = TemporalAccess(temporal, engine)
+        if (wrong := await _wrong_temporal(access)) is not None:
+            print(f"not started: {wrong}", file=sys.stderr)  # noqa: T201 - for the operator who starts it
+            return 1
+        keys = Keys(KeyRing(engine), pepper)
+        services = Services(settings, Ledger(engine, readers), access, keys, Batches(readers))
+        await _serve(create_app(services, tracing.provider), settings)
+    return 0
+
+
+async def _serve(app: FastAPI, settings: Settings) -> None:
     server = _Server(uvicorn_config(app, settings, drain_s=DRAIN_S))
     # Event streams end when the shutdown starts. Otherwise each of them would delay it by up to DRAIN_S.
     app.state.streams.stopping = lambda: server.should_exit
     # uvicorn raises the signal again after its shutdown; that must not end the process before the rest is closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        await server.serve()
-    finally:
-        await engine.dispose()
-        await readers.dispose()
-        await tracing.close()
-    return 0
+    await server.serve()
 
 
 async def _wrong_temporal(access: TemporalAccess) -> WrongTemporalError | None:

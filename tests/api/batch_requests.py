@@ -8,7 +8,7 @@ import httpx2
 from settlement.states import State
 from tests.api.api_harness import ApiHarness, accept
 from tests.api.snapshots import snapshot_in
-from tests.support.orders import settlement
+from tests.support.orders import order, settlement
 from tests.support.polling import until
 
 PREVIEW, BATCHES = "/v1/batch-retry-preview", "/v1/batch-retries"
@@ -25,6 +25,16 @@ async def add_aborted(api: ApiHarness, count: int, **fields: Any) -> list[str]: 
     """Insert `count` aborted settlements without workflows into the ledger; return their numbers."""
     orders = [settlement(**fields) for _ in range(count)]
     return [await accept(api.ledger, each, snapshot_in(each, State.ABORTED)) for each in orders]
+
+
+async def abort_by_outage(api: ApiHarness, count: int) -> list[str]:
+    """Create `count` settlements that are aborted because the external system is down."""
+    bodies = [order() for _ in range(count)]
+    for body in bodies:
+        assert (await api.post(body, companyId=str(COMPANY))).status_code == 202
+    for body in bodies:
+        await api.wait_for_state(body["requestUniqueNo"], State.ABORTED)
+    return [body["requestUniqueNo"] for body in bodies]
 
 
 async def post_batch(api: ApiHarness, count: int, key: str | None = None, **fields: object) -> httpx2.Response:

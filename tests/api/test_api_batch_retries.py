@@ -24,6 +24,7 @@ from tests.api.batch_requests import (
     BATCHES,
     COMPANY,
     PREVIEW,
+    abort_by_outage,
     add_aborted,
     new_batch,
     post_batch,
@@ -33,7 +34,6 @@ from tests.api.batch_requests import (
 )
 from tests.api.sockets import TcpProxy
 from tests.support.batches import RecoveringExternalSystem
-from tests.support.orders import order
 from tests.support.sagas import workers
 from workflows.batch_retry.start import start_batch
 from workflows.start import take_up
@@ -241,7 +241,7 @@ async def test_an_unreachable_ledger_is_reported(api_without_temporal: ApiHarnes
 async def test_a_batch_is_executed_and_reported(api: ApiHarness) -> None:
     external = RecoveringExternalSystem()
     async with api.workers(external):
-        numbers = await aborted_by(api, 4)
+        numbers = await abort_by_outage(api, 4)
         external.away = False
         path = await new_batch(api, 4)
         done = await wait_for_batch(api, path, "DONE")
@@ -262,7 +262,7 @@ async def test_stop_ends_the_workflow_of_a_batch(api: ApiHarness, temporal: Clie
     """Its workflow reads in the ledger that the batch was stopped, and retries nothing."""
     external = RecoveringExternalSystem()
     async with api.workers(external):
-        numbers = await aborted_by(api, 2)
+        numbers = await abort_by_outage(api, 2)
     path = await new_batch(api, 2)
     await api.http.post(f"{path}/stop")
     batch_id = path.rpartition("/")[2]
@@ -293,17 +293,7 @@ async def begun_without_temporal(api: ApiHarness, line: TcpProxy, temporal: Clie
     external = RecoveringExternalSystem()
     await line.forward_to(temporal.service_client.config.target_host)
     async with workers(temporal, external, api.ledger):
-        await aborted_by(api, 2)
+        await abort_by_outage(api, 2)
         external.away = False
         await line.stop_answering()
         yield await new_batch(api, 2)
-
-
-async def aborted_by(api: ApiHarness, count: int) -> list[str]:
-    """Create `count` settlements that are aborted because the external system is down."""
-    bodies = [order() for _ in range(count)]
-    for body in bodies:
-        assert (await api.post(body, companyId=str(COMPANY))).status_code == 202
-    for body in bodies:
-        await api.wait_for_state(body["requestUniqueNo"], State.ABORTED)
-    return [body["requestUniqueNo"] for body in bodies]
