@@ -146,7 +146,7 @@ async def test_many_who_post_one_request_at_once_get_one_settlement(door: Door) 
     body = order()
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with door.workers(external):
-        answers = await asyncio.gather(*(door.post(body, prefer="wait=20") for _ in range(20)))
+        answers = await asyncio.gather(*(door.post(body, prefer="wait=60") for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert {answer.json()["decision"] for answer in answers} == {"PROCEED"}
     assert len({answer.json()["trace"] for answer in answers}) == 1

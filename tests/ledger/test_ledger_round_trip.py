@@ -138,8 +138,11 @@ def with_text(text: str) -> Snapshot:
     )
 
 
-async def test_a_long_audit_keeps_no_settlement_out_of_the_ledger(ledger: Ledger) -> None:
+async def test_a_long_audit_keeps_no_settlement_out_of_the_ledger(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many calls as 50 rounds of 100 attempts make: more than the parameters of one statement can carry."""
+    monkeypatch.setattr("ledger.engine.STATEMENT_TIMEOUT_S", 60)
     long = accepted(version=1, calls=tuple(call(attempt) for attempt in range(5_000)))
     _, back = await given_back(ledger, settlement(), long)
     assert back == long
