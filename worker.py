@@ -173,27 +173,34 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await check_at_start(guard)
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
-        slots, company_slots = settings.worker_slots, settings.slots_of_one_company
-        bulkhead = Bulkhead(company_slots, settings.slots_of_only_company)
-        running += (
-            ledger_worker(client, Ledger(engine)),
-            batch_worker(client, Batches(engine)),
-            reconciliation_worker(client, engine),
-            cancel_worker(client, external_system, slots),
-            settlement_worker(client, external_system, slots=slots, bulkhead=bulkhead),
-        )
+        running += _workers(client, engine, external_system, settings)
         for each in running:
             await stack.enter_async_context(each)
         log.info(
             "worker ready",
             external_system=str(URL(settings.external_url).with_user(None)),
-            slots=slots,
-            company_slots=company_slots,
+            slots=settings.worker_slots,
+            company_slots=settings.slots_of_one_company,
         )
         await _until_stopped(stop, guard)
         log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
         # Concurrently: sequentially, each shutdown could take the whole grace period.
         await asyncio.gather(*(each.shutdown() for each in running))
+
+
+def _workers(
+    client: Client, engine: AsyncEngine, external_system: ExternalSystem, settings: Settings
+) -> tuple[Worker, ...]:
+    """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
+    slots = settings.worker_slots
+    bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
+    return (
+        ledger_worker(client, Ledger(engine)),
+        batch_worker(client, Batches(engine)),
+        reconciliation_worker(client, engine),
+        cancel_worker(client, external_system, slots),
+        settlement_worker(client, external_system, slots=slots, bulkhead=bulkhead),
+    )
 
 
 async def _register_search_attributes(client: Client) -> None:

@@ -61,10 +61,9 @@ async def main() -> int:
     pepper = load_pepper(settings)
     configure_logging(settings.log_format, settings.log_level)
     async with AsyncExitStack() as resources:
-        engine = open_engine(settings.ledger_url)
-        resources.push_async_callback(engine.dispose)
         # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
-        readers = open_engine(settings.ledger_url)
+        engine, readers = open_engine(settings.ledger_url), open_engine(settings.ledger_url)
+        resources.push_async_callback(engine.dispose)
         resources.push_async_callback(readers.dispose)
         tracing = open_tracing("order-settlement-api")
         resources.push_async_callback(tracing.close)

@@ -14,7 +14,7 @@ from contract.fields import restore_integer_bounds
 from contract.operations import ExternalReply, Operation
 from simulator import inspection, openapi
 from simulator.call_journal import Request
-from simulator.connection import CONNECTION_KEY, ClientConnection
+from simulator.connection import CONNECTION_KEY, RequestConnection
 from simulator.delivery import Delivery
 from simulator.request_handler import BODY_SIZE_MAX
 from simulator.service import SimulatorService, SimulatorSettings
@@ -88,7 +88,7 @@ def _add_route(app: FastAPI, operation: Operation, path: str) -> None:
 def _endpoint(operation: Operation) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def endpoint(http: HttpRequest) -> Response:
         service: SimulatorService = http.app.state.service
-        connection: ClientConnection = http.scope["state"][CONNECTION_KEY]
+        connection: RequestConnection = http.scope["state"][CONNECTION_KEY]
         received_ns = connection.received_ns
         try:
             body = await _read_body(http)

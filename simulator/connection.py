@@ -15,12 +15,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from simulator.call_journal import ConnectionEnding
 
 CONNECTION_KEY = "simulator_connection"
-"""Where `scope["state"]` holds the request's `ClientConnection`."""
+"""Where `scope["state"]` holds the request's `RequestConnection`."""
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
 @dataclass
-class ClientConnection:
+class RequestConnection:
     """One client connection. With keep-alive it serves several requests, one after the other."""
 
     transport: asyncio.Transport
@@ -71,12 +71,12 @@ class ClientConnection:
 class SimulatorProtocol(H11Protocol):
     """uvicorn's HTTP protocol, with the connection in `scope["state"]` and a shutdown that resets open requests."""
 
-    client_connection: ClientConnection
+    client_connection: RequestConnection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
         """Store the new connection in the state that uvicorn gives to each of its requests."""
         super().connection_made(transport)
-        self.client_connection = ClientConnection(transport)
+        self.client_connection = RequestConnection(transport)
         self.app_state = {**self.app_state, CONNECTION_KEY: self.client_connection}
 
     def data_received(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from simulator.call_journal import ConnectionEnding, Request
-from simulator.connection import ClientConnection
+from simulator.connection import RequestConnection
 from simulator.faults import ReplyMode
 from simulator.payloads import Payload, payload_of
 from simulator.replies import reply_body
@@ -26,7 +26,7 @@ class OutgoingReply:
     """One reply while it is sent: the ASGI channel, the connection, and the status line sent so far."""
 
     send: Send
-    connection: ClientConnection
+    connection: RequestConnection
     request: Request
     reply: HandledReply
     status_sent: int | None = None
@@ -108,7 +108,7 @@ class Delivery(Response):
         self,
         service: SimulatorService,
         request: Request,
-        connection: ClientConnection,
+        connection: RequestConnection,
         call_id: int,
         reply: HandledReply,
     ) -> None:

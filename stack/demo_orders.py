@@ -60,22 +60,13 @@ def demo_orders(cancel_attempts_max: int, delay_s: float) -> list[DemoOrder]:
         DemoOrder("06", "applies it, the reply is lost", "60.00", cancelled, reversed_, "hang_applied"),
         DemoOrder("07", "applies it, replies in HTML", "70.00", cancelled, reversed_, "html_page"),
         DemoOrder("08", "replies code 0 and ok=false", "80.00", cancelled, reversed_, "contradictory"),
+        DemoOrder("09", "gets it late and refuses it", "90.00", cancelled, not_applied, "land_late", delay_s=delay_s),
         DemoOrder(
-            *("09", "gets it late and refuses it", "90.00", cancelled, not_applied, "land_late"),
-            delay_s=delay_s,
+            "10", "gets it late and applies it", "110.00", cancelled, reversed_, "land_late_unguarded", delay_s=delay_s
         ),
         DemoOrder(
-            *("10", "gets it late and applies it", "110.00", cancelled, reversed_, "land_late_unguarded"),
-            delay_s=delay_s,
-        ),
-        DemoOrder(
-            "11",
-            "fails the cancel, then does it",
-            "120.00",
-            cancelled,
-            reversed_,
-            "hang_applied",
-            cancel_attempts_max - 1,
+            *("11", "fails the cancel, then does it", "120.00", cancelled, reversed_, "hang_applied"),
+            cancel_failures=cancel_attempts_max - 1,
         ),
         DemoOrder(
             *("12", "fails every cancel; retried", "130.00", cancelled, reversed_, "reset_applied"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.distribution import ByFolder, sort_key
+from tests.support.memory import keep_temporary_files_in_memory
 from tests.support.proof_report import MARKERS, SAID, ProofReport
 
 PROOF_REPORT = "proof report"
@@ -13,6 +14,7 @@ PROOF_REPORT = "proof report"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and the table at the end."""
+    keep_temporary_files_in_memory()
     for line in MARKERS.values():
         config.addinivalue_line("markers", line)
     is_long = "prove" in config.option.markexpr and "not prove" not in config.option.markexpr

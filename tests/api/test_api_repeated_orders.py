@@ -154,7 +154,7 @@ async def test_concurrent_equal_orders_get_one_settlement(api: ApiHarness) -> No
     body = order()
     external = ScriptedExternalSystem(adjust=APPLIED)
     async with api.workers(external):
-        answers = await asyncio.gather(*(api.post(body, prefer="wait=20") for _ in range(20)))
+        answers = await asyncio.gather(*(api.post(body, prefer="wait=60") for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert {answer.json()["decision"] for answer in answers} == {"PROCEED"}
     assert len({answer.json()["trace"] for answer in answers}) == 1

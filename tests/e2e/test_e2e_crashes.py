@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,7 +16,7 @@ from temporalio.service import RPCError
 
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, Decision, State
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import Answer, System, e2e_settings, faulty, running
 from tests.support.orders import order
 from tests.support.polling import until
 
@@ -128,10 +129,20 @@ async def test_with_temporal_killed_reads_still_work_and_orders_settle_afterward
     await until(settles, limit_s=60)
 
 
+async def settled(system: System) -> tuple[dict[str, Any], Answer]:
+    """Post orders until one is settled before it expires; return it and its answer."""
+
+    async def probe() -> tuple[dict[str, Any], Answer] | None:
+        body = order()
+        answer = await system.post(body)
+        return (body, answer) if answer.body["state"] == State.SETTLED else None
+
+    return await until(probe, what="a settled order")
+
+
 async def test_a_number_stays_taken_after_its_workflow_was_deleted(own_system: System) -> None:
-    body = order()
+    body, first = await settled(own_system)
     number = body["requestUniqueNo"]
-    first = await own_system.post(body)
     client = await Client.connect(own_system.stack.temporal_address)
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(

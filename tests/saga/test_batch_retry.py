@@ -52,8 +52,10 @@ async def test_a_batch_does_not_exceed_its_rate(bench: Bench, environment: Workf
     await has_pending(handle, 3)
     await handle.result()
     acts = [(await bench.wait_for_state(number, State.CANCELLED)).snapshot.actions[0].at for number in numbers]
+    # An action is dated when it arrives, so a busy machine can shorten one interval by the delay of the action before.
     for earlier, later in itertools.pairwise(acts):
-        assert later - earlier >= timedelta(seconds=9.9)
+        assert later - earlier >= timedelta(seconds=5)
+    assert acts[-1] - acts[0] >= timedelta(seconds=25)
 
 
 async def test_a_stop_ends_the_batch_and_leaves_pending_settlements_unchanged(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,5 +106,6 @@ class Foreground:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended, and asyncio is about to learn of it
+            os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
