@@ -56,7 +56,7 @@ ROLES_BY_PERMISSION = {
 
 FORGED_KEY = "0123456789abcdef." + "A" * 59
 """Made without the pepper."""
-FORGED_KEY = KeyText.new(PEPPER).full
+UNISSUED_KEY = KeyText.new(PEPPER).full
 """Made with the pepper, but not in the ledger."""
 
 

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from ledger import open_engine
 from settlement.keys import Role
 from tests.api.api_harness import SETTLEMENTS, WITH_KEYS, ApiHarness, bearer, open_api
-from tests.api.route_permissions import FORGED_KEY, NAMES, PROTECTED_ROUTES, request_route
+from tests.api.route_permissions import FORGED_KEY, NAMES, PROTECTED_ROUTES, UNISSUED_KEY, request_route
 from tests.api.sockets import chunk, exchange, head, served
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order
@@ -103,7 +103,7 @@ async def test_keys_that_cannot_be_looked_up_get_503(
     """No caller is authorized, and none is told that the key is invalid. A forged key is rejected without a look-up."""
     engine = open_engine(f"sqlite:///{tmp_path / 'gone' / 'ledger.db'}")
     async with open_api(FlakyLedger(engine), dead_temporal, WITH_KEYS) as api:
-        answer = await request_route(api, route, bearer(FORGED_KEY))
+        answer = await request_route(api, route, bearer(UNISSUED_KEY))
         assert (answer.status_code, answer.json()["code"]) == (503, "ledger-unavailable")
         assert [(await request_route(api, route, each)).status_code for each in ({}, bearer(FORGED_KEY))] == [401, 401]
     await engine.dispose()
