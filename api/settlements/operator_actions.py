@@ -95,7 +95,7 @@ async def _perform_once(
     found = await find_or_404(services, number)
     if not _is_performed(found.snapshot, update, body):
         return await _perform(services, found, update, body)
-    response.headers["Idempotent-ReplayResult"] = "true"
+    response.headers["Idempotent-Replayed"] = "true"
     return resource(services, found.settlement, found.snapshot)
 
 

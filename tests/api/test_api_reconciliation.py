@@ -218,7 +218,7 @@ async def test_an_operator_closes_a_decision_conflict_with_a_reason_and_repeatin
     assert (first.status_code, first.json()["status"]) == (200, "CLOSED")
     assert first.json()["repair"] == "closed by local: the broker reversed it (T-17)"
     again = await api_without_temporal.http.post(closing, json={"note": "another reason"})
-    assert (again.status_code, again.headers["Idempotent-ReplayResult"]) == (200, "true")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
     assert again.json() == first.json()
 
 
