@@ -132,8 +132,7 @@ class Postgres:
                 raise self._failure(f"does not answer after {START_LIMIT_S:g} s")
             # Backends outlive a killed server by a moment, and the next one refuses to start beside them.
             if self._server is None or self._server.poll() is not None:
-                # What a killed process has written is safe in the system's memory; the disk would only cost time.
-                options = (f"-clisten_addresses={HOST}", "-cunix_socket_directories=", f"-p{self.port}", "-cfsync=off")
+                options = (f"-clisten_addresses={HOST}", "-cunix_socket_directories=", f"-p{self.port}")
                 self._server = self._run("postgres", "-D", "data", *options)
             time.sleep(POLL_S)
 
