@@ -64,7 +64,8 @@ async def get_reconciliation(services: Injected, _: Reader) -> ReconciliationSta
 async def post_reconciliation_round(services: Injected, caller: Actor) -> ReconciliationStatus:
     """Start a round of reconciliation now, or right after the round that is running.
 
-    Repeating it adds no further round. The round has ended when `lastRound.roundId` has changed.
+    Repeating it adds no further round, and requests within one second are one round. The round has ended when
+    `lastRound.roundId` has changed.
     """
     reconciliation = await _reconciliation(services)
     await _trigger(services)
