@@ -128,9 +128,10 @@ def _listed(evidence: Evidence) -> Iterator[str]:
 
 def _resolved_by_an_operator(evidence: Evidence) -> Iterator[str]:
     if evidence.view.state is State.RESOLVED:
-        last = evidence.view.actions[-1] if evidence.view.actions else None
+        # A workflow that is ended from outside after the operator resolved it is taken up once more to write its end.
+        last = next((each for each in reversed(evidence.view.actions) if each.kind is not ActionKind.TAKE_UP), None)
         if last is None or last.kind is not ActionKind.RESOLVE or not (last.operator and last.note):
-            yield f"the last action is {last}"
+            yield f"the last action before any take-up is {last}"
 
 
 def _adjusted_once(evidence: Evidence) -> Iterator[str]:
