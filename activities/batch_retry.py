@@ -1,7 +1,7 @@
 """Activities of a batch retry: retry one chunk of settlements, and write the end of the batch."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.heartbeats import heartbeats
 from activities.reconciliation.repair import Reconciler
-from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
+from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal, rpc_timeout
 from ledger import Batches
 from ledger.batch_retry.batches import PendingItem
 from settlement import limits
@@ -22,10 +22,6 @@ from settlement.states import State
 log = structlog.get_logger()
 
 ItemResult = tuple[ItemOutcome, str]
-
-RPC_SHARE = 0.95
-"""RPC timeout as a share of the limit, so that the call times out itself. If it were cancelled at the limit, its task
-would end with an error that nobody retrieves."""
 
 
 class RetrySettlements:
@@ -86,7 +82,7 @@ class RetrySettlements:
                     RETRY_UPDATE,
                     request,
                     id=batch_update_id(batch.batch_id, item.number),
-                    rpc_timeout=timedelta(seconds=limits.BATCH_ITEM_LIMIT_S * RPC_SHARE),
+                    rpc_timeout=rpc_timeout(limits.BATCH_ITEM_LIMIT_S),
                 )
         except WorkflowUpdateFailedError as error:
             return ItemOutcome.REFUSED, _reason(error)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
@@ -34,6 +35,18 @@ _BY_STATUS: dict[RPCStatusCode, type[TemporalCallError]] = {
     RPCStatusCode.UNIMPLEMENTED: TemporalRefusedError,
     RPCStatusCode.INVALID_ARGUMENT: TemporalArgumentError,
 }
+
+
+_RPC_SHARE = 0.95
+
+
+def rpc_timeout(limit_s: float) -> timedelta:
+    """Return the `rpc_timeout` for one call in a block of `calling_temporal(limit_s)`.
+
+    It is a little shorter than the limit, so that the call times out itself. If the call were cancelled at the limit,
+    its task would end with an error that nobody retrieves, and asyncio would log it.
+    """
+    return timedelta(seconds=limit_s * _RPC_SHARE)
 
 
 @asynccontextmanager

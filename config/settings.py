@@ -25,9 +25,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from yarl import URL
 
-from contract.operations import Operation, TraceCheck
+from contract.operations import CancelOperation, Operation, TraceCheck
 from settlement.audit_window import CANCEL_ATTEMPTS_MAX
-from settlement.calls import CancelOperation
 from settlement.policy import SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"

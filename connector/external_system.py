@@ -15,8 +15,8 @@ from connector.exchange import Deadlines, exchange
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import Operation, TraceCheck
-from settlement.calls import CancelOperation, Verdict
+from contract.operations import CancelOperation, Operation, TraceCheck
+from settlement.calls import Verdict
 
 if TYPE_CHECKING:
     import aiohttp

@@ -1,6 +1,7 @@
 """The three operations of the contract, the reply that they share (docs/contract.md#table-4), and its codes."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +21,10 @@ class Operation(StrEnum):
     CANCEL_ADJUST = "CANCEL_ADJUST"
     CANCEL_OPERATION = "CANCEL_OPERATION"
     """The deprecated variant of CANCEL_ADJUST (docs/contract.md#table-3)."""
+
+
+CancelOperation = Literal[Operation.CANCEL_ADJUST, Operation.CANCEL_OPERATION]
+"""An operation that undoes an adjust; each deployment's external system has one of them (a setting)."""
 
 
 class TraceCheck(StrEnum):

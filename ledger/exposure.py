@@ -15,6 +15,9 @@ from settlement.calls import Rule
 from settlement.exposure import Age, CurrencyTotal, Exposure, ExposureBy, ExposureLine
 from settlement.states import State
 
+_EXACT = Context(prec=200, traps=[Inexact])
+"""More digits than any sum of amounts has. If a sum would be rounded, it raises an error instead."""
+
 
 async def read_exposure(connection: AsyncConnection, as_of: datetime, by: ExposureBy) -> Exposure:
     """Return the money in doubt, with lines by age or by cause. The age is the time from acceptance to `as_of`.
@@ -51,10 +54,6 @@ def _in_order(group: tuple[tuple[Any, ...], list[Row[Any]]]) -> tuple[str, bool,
     currency, company_id, state, part = group[0]
     age = -list(Age).index(Age(part)) if part in set(Age) else 0
     return currency, company_id is not None, company_id or 0, state, age, part or ""
-
-
-_EXACT = Context(prec=200, traps=[Inexact])
-"""More digits than any sum of amounts has. If a sum would be rounded, it raises an error instead."""
 
 
 def exact_sum(amounts: Iterable[tuple[str, int]]) -> str:

@@ -2,16 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 
 from contract.model import Model
 from contract.operations import Operation
 from settlement.ids import CancelKind
 from settlement.reply_record import ReplyRecord
 from settlement.states import CancelResult, Outcome
-
-CancelOperation = Literal[Operation.CANCEL_ADJUST, Operation.CANCEL_OPERATION]
-"""An operation that undoes an adjust; each deployment's external system has one of them (a setting)."""
 
 
 class Rule(StrEnum):

@@ -39,6 +39,7 @@ class OrderSettlement:
     @workflow.init
     def __init__(self, settlement: SettlementStart) -> None:
         self._settlement = settlement
+        self._order = accepted_input(settlement)
         carried = settlement.carried
         self._saga = SagaState(settlement, known_at_start(settlement), carried.round if carried else None)
         self._journal = Journal(settlement, self._saga)
@@ -100,7 +101,7 @@ class OrderSettlement:
         try:
             return await workflow.execute_activity_method(
                 Adjust.adjust,
-                accepted_input(settlement),
+                self._order,
                 schedule_to_start_timeout=timedelta(seconds=settlement.policy.expire_after_s),
                 start_to_close_timeout=ADJUST_START_TO_CLOSE,
                 retry_policy=ONE_ATTEMPT,
@@ -148,7 +149,7 @@ class OrderSettlement:
         while True:
             if self._saga.state is State.ABORTED and await self._wait_for_operator() is State.RESOLVED:
                 return None
-            task = CancelTask(settlement=accepted_input(self._settlement), intent=intent, round=self._saga.round)
+            task = CancelTask(settlement=self._order, intent=intent, round=self._saga.round)
             scheduled_at = workflow.now()
             try:
                 report = await self._cancel_round(task)
@@ -179,8 +180,7 @@ class OrderSettlement:
         Every round of cancels passes through here. So a history never exceeds its limit by more than one round.
         """
         if history_is_long():
-            start = accepted_input(self._settlement)
-            workflow.continue_as_new(SettlementStart(**dict(start), carried=self._journal.carry()))
+            workflow.continue_as_new(SettlementStart(**dict(self._order), carried=self._journal.carry()))
         await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
         # A round that an operator asks for may wait for the ledger. Rounds of automation are few and never wait.
         await workflow.wait_condition(lambda: self._saga.state is State.RESOLVED or self._journal.has_room())
@@ -202,7 +202,7 @@ class OrderSettlement:
 
     def _record_lost_round(self, taken_up: TakeUp) -> None:
         lost_at = taken_up.lost_at or workflow.now()
-        calls = calls_of_lost_round(accepted_input(self._settlement), taken_up.snapshot, self._saga.round - 1, lost_at)
+        calls = calls_of_lost_round(self._order, taken_up.snapshot, self._saga.round - 1, lost_at)
         if calls:
             self._saga.record_calls(calls, self._saga.snapshot.reason)
 

@@ -19,6 +19,11 @@ RECONCILIATION_TASK_QUEUE = "order-settlement-reconciliation"
 BATCH_TASK_QUEUE = "order-settlement-batches"
 """Chunks of batches, on a few separate slots: they wait for settlements and must not take the settlements' slots."""
 
+HISTORY_EVENTS_MAX = 2_000
+HISTORY_BYTES_MAX = 1_000_000
+"""From this history size on, the workflow continues as new at the next possible point. With one more round of cancels
+and its ledger write, it stays below a tenth of the server's limits (51,200 events, 50 MiB)."""
+
 
 def workflow_runner() -> SandboxedWorkflowRunner:
     """Return the sandbox runner. It passes through the modules that workflows share with activities.
@@ -39,12 +44,6 @@ def fairness(company_id: int | None) -> Priority:
     Orders without a company share one key. A server without fairness ignores it.
     """
     return Priority(fairness_key=None if company_id is None else str(company_id))
-
-
-HISTORY_EVENTS_MAX = 2_000
-HISTORY_BYTES_MAX = 1_000_000
-"""From this history size on, the workflow continues as new at the next possible point. With one more round of cancels
-and its ledger write, it stays below a tenth of the server's limits (51,200 events, 50 MiB)."""
 
 
 def history_is_long() -> bool:

@@ -145,9 +145,9 @@ class Reconciler:
 
         A permit is given back unless the workflow was started, or may have been because Temporal did not answer.
         """
-        take_up = await self._take_up_with_workflow(mismatch)
-        if take_up is None:
-            return await self._handle(mismatch, round_started_at)
+        take_up = await self._planned(mismatch)
+        if take_up is None or not take_up.needs_workflow:
+            return await self._handle(mismatch, round_started_at, take_up)
         permit = await self._permit(round_started_at)
         if permit is None:
             return ExamineResult(mismatch.diagnosis.kind)
@@ -198,15 +198,14 @@ class Reconciler:
         except (NotRepairedError, DecisionConflictError) as error:
             return None, str(error)
 
-    async def _take_up_with_workflow(self, mismatch: _Mismatch) -> _TakeUp | None:
-        """Return the take-up of a mismatch if it can be done and must start a workflow."""
+    async def _planned(self, mismatch: _Mismatch) -> _TakeUp | None:
+        """Return the take-up that repairs a mismatch; None if none does, or if it cannot be done."""
         if mismatch.diagnosis.repair is not Repair.TAKE_UP:
             return None
         try:
-            take_up = await self._plan(mismatch)
+            return await self._plan(mismatch)
         except NotRepairedError:
             return None
-        return take_up if take_up.needs_workflow else None
 
     async def _plan(self, mismatch: _Mismatch) -> _TakeUp:
         """Return the snapshot from which a new workflow continues. Raises NotRepairedError if that may be wrong."""

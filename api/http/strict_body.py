@@ -16,6 +16,10 @@ from schemas.problems import STATUS_OF, ErrorCode
 
 NOT_JSON = "the body is not JSON"
 NOT_UTF_8 = "the body is not UTF-8"
+BODY_BYTES_MAX = 16 * 1024
+
+_DIGITS_MAX = 18
+_RULE = f"a request body has at most {BODY_BYTES_MAX} bytes"
 
 
 class StrictJsonRoute(APIRoute):
@@ -81,12 +85,6 @@ def _parsed(body: bytes) -> object:
 def _is_wide(body: bytes) -> bool:
     """Return whether a body starts as JSON in UTF-16 or UTF-32 does: its first character is padded with NUL bytes."""
     return any(body[:4]) and json.detect_encoding(body) not in {"utf-8", "utf-8-sig"}
-
-
-BODY_BYTES_MAX = 16 * 1024
-
-_DIGITS_MAX = 18
-_RULE = f"a request body has at most {BODY_BYTES_MAX} bytes"
 
 
 class BodyLimitMiddleware:

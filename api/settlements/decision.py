@@ -3,12 +3,11 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, calling_temporal
+from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, calling_temporal, rpc_timeout
 from api.temporal_access import TemporalAccess, unconfirmed
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
@@ -21,7 +20,12 @@ CONFIRM_SHARE = 0.25
 CONFIRM_MAX_S = 1.0
 """Part of the wait that is reserved to confirm the start of a settlement without a decision."""
 
-RPC_SHARE = 0.95
+WAIT_MAX_S = 60
+
+_PREFERENCES = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')
+"""Splits at commas outside quotes."""
+_WAIT = re.compile(r"wait\s*=\s*(\"?)([0-9]+)\1")
+_DIGITS_MAX = 9
 
 IN_DOUBT = (
     "Temporal did not confirm in time: do not let the order proceed; post the same request again or read its state"
@@ -56,8 +60,7 @@ async def start_and_decide(
                 OrderSettlement.decision,
                 id=DECISION_UPDATE_ID,
                 start_workflow_operation=operation,
-                # Shorter, so that the call ends before the timeout. If it is cancelled, asyncio logs an unread error.
-                rpc_timeout=timedelta(seconds=decide_s * RPC_SHARE),
+                rpc_timeout=rpc_timeout(decide_s),
             )
             return decided
     except TemporalTimeoutError:
@@ -91,14 +94,6 @@ async def _start(
     except TemporalCallError as error:
         raise unconfirmed(error, IN_DOUBT) from error
     return True
-
-
-WAIT_MAX_S = 60
-
-_PREFERENCES = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')
-"""Splits at commas outside quotes."""
-_WAIT = re.compile(r"wait\s*=\s*(\"?)([0-9]+)\1")
-_DIGITS_MAX = 9
 
 
 def wait_seconds(prefer: Sequence[str]) -> int:

@@ -5,7 +5,8 @@ from typing import get_args
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from settlement.calls import CancelOperation, Rule, Verdict
+from contract.operations import CancelOperation
+from settlement.calls import Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga

@@ -14,8 +14,8 @@ from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
-from contract.operations import Operation
-from settlement.calls import CancelOperation, Verdict
+from contract.operations import CancelOperation, Operation
+from settlement.calls import Verdict
 from settlement.ids import request_unique_no_of
 from simulator import replies
 from simulator.book_records import NumberView, ReceivedAdjust

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from contract.operations import Operation
-from settlement.calls import CancelOperation
+from contract.operations import CancelOperation, Operation
 from settlement.policy import SettlementPolicy
 from tests.simulation.call_scripts import HONEST, CallScript
 

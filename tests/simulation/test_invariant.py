@@ -6,25 +6,15 @@ import pytest
 
 from settlement.snapshot import ActionKind, OperatorAction, StateChange
 from settlement.states import Decision, State
-from simulator.book_records import NumberState, NumberView
+from simulator.books import Books
+from simulator.database import IN_MEMORY, connect
 from tests.simulation.evidence import Evidence, SettlementView
 from tests.simulation.invariant import violations
 from tests.simulation.violation import ViolationKind
 from tests.support.orders import settlement
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-NEVER_RECEIVED = NumberView(
-    request_unique_no="ORD-1",
-    state=NumberState.NEVER_RECEIVED,
-    burnt=False,
-    times_applied=0,
-    times_reversed=0,
-    amount=None,
-    currency=None,
-    third_server_code=None,
-    landing_due_at_ns=None,
-    cancels=(),
-)
+NEVER_RECEIVED = Books(connect(IN_MEMORY)).number("ORD-1")
 RETRY = OperatorAction(kind=ActionKind.RETRY_CANCEL_ADJUST, at=AT, operator="ops", note="again")
 RESOLVE = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="ops", note="by hand")
 UNSIGNED = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="", note="by hand")

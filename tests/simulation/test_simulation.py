@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from settlement.calls import CancelOperation
+from contract.operations import CancelOperation
 from tests.simulation.call_scripts import Answer, Crash
 from tests.simulation.plan import Action, TriggerPoint
 from tests.simulation.run import SEEDS_AT_ONCE, new_world, replay_line, run_seeds

@@ -8,8 +8,8 @@ from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConf
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import Operation
-from settlement.calls import CancelOperation, Rule, Verdict
+from contract.operations import CancelOperation, Operation
+from settlement.calls import Rule, Verdict
 from settlement.reply_record import ReplyRecord
 from settlement.states import Outcome
 

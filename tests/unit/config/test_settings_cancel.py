@@ -4,8 +4,7 @@ import pytest
 
 from config.settings import Settings, load_settings
 from connector import ExternalSystem
-from contract.operations import Operation
-from settlement.calls import CancelOperation
+from contract.operations import CancelOperation, Operation
 from stack.parts import Stack
 from worker import external_config
 
