@@ -19,9 +19,10 @@ from tests.simulation.world import World
 FIXED = (1, 2, 3)
 REGRESSIONS = {
     35: "attempts whose heartbeat was lost together with their worker were not in the audit",
+    1011: "an operator's retry during the write of ABORTED: the simulation took the settlement for one that rests",
 }
 
-MANY = range(1_100, 1_100 + 8 * SEEDS_AT_ONCE, SEEDS_AT_ONCE)
+MANY = range(1_000, 1_000 + 8 * SEEDS_AT_ONCE, SEEDS_AT_ONCE)
 """The first seeds of the batches that `make prove` runs."""
 
 

@@ -163,11 +163,20 @@ class World:
             if ended.done():
                 simulated.ended = ended.result()
                 return
-            if simulated.aborts >= simulated.plan.operator_actions():
-                break
-            await self._at_abort(simulated)
-        ended.cancel()
+            if simulated.aborts < simulated.plan.operator_actions():
+                await self._at_abort(simulated)
+            elif await self._rests(simulated):
+                ended.cancel()
+                return
+
+    async def _rests(self, simulated: SimulatedSettlement) -> bool:
+        """Wait until the ledger has the newest snapshot, and return whether it is ABORTED.
+
+        A planned retry during the write of ABORTED leads out of it again before the write has ended.
+        """
+        simulated.aborted.clear()
         await until(lambda: self._is_recorded(simulated), what="the ledger's newest snapshot")
+        return (await self._snapshot_of(simulated)).state is State.ABORTED
 
     async def _end(self, simulated: SimulatedSettlement) -> Snapshot:
         """Return the result of its last workflow, or the snapshot of a workflow that was lost at its end."""
