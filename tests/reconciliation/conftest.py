@@ -117,6 +117,15 @@ class Sides:
         listed = self.temporal.list_workflows(f"WorkflowId = '{workflow_id(accepted.adjust.requestUniqueNo)}'")
         return bool([each async for each in listed])
 
+    async def wait_until_listed(self, status: str = "Running") -> None:
+        """Wait until Temporal's list shows a settlement with this status; the list is updated with a delay."""
+        query = f"WorkflowType = 'OrderSettlement' AND ExecutionStatus = '{status}'"
+
+        async def probe() -> bool:
+            return bool([each async for each in self.temporal.list_workflows(query)])
+
+        await until(probe, what="the list to show it")
+
 
 @pytest_asyncio.fixture(scope="session")
 async def server() -> AsyncIterator[Client]:
