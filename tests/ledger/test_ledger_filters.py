@@ -109,7 +109,7 @@ async def numbers_on_all_pages(ledger: Ledger, chosen: SettlementFilter, limit: 
             return numbers
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=filters, limit=st.integers(1, 40))
 async def test_pages_contain_exactly_the_matching_rows_newest_first(
     ledger: Ledger, filled: Filled, chosen: SettlementFilter, limit: int
