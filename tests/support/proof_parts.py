@@ -41,6 +41,7 @@ LONG_PARTS = {
     "plans": "no combination of filters makes a query read a whole table that grows",
     "mutants": "each of the planted bugs is caught by name",
     "interleavings": "every order of faults within the large bounds keeps the invariant",
+    "steps": "each step fails, is repeated, is cancelled or meets an action in every way",
     "seeds": "settlements with random faults and operator actions keep the invariant",
     "fuzzing": "many more random requests, and sequences of them along the documents' links",
 }
