@@ -35,7 +35,6 @@ from settlement.states import CancelResult, State
 from tests.ledger.samples import NOON, accepted, resolved
 from tests.support.orders import new_number, settlement
 from tests.support.plans import faults, plan_of
-from tests.support.postgres import Postgres
 
 COMMON = {
     "state": State.SETTLED.value,
@@ -150,8 +149,8 @@ def own_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param == "sqlite":
         copy = tmp_path_factory.mktemp("full") / "ledger.db"
         return f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_template'), copy)}"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database(new_number("full"), template=request.getfixturevalue("postgres_template"))
+    template = request.getfixturevalue("postgres_template")
+    return str(request.getfixturevalue("postgres").create_database(new_number("full"), template=template))
 
 
 @pytest.fixture(scope="module")

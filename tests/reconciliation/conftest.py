@@ -11,15 +11,14 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
 
-from ledger import Findings, open_engine
-from ledger.migrate import migrate
+from ledger import Findings
 from settlement.ids import workflow_id
 from settlement.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound, RoundCursors
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
 from tests.support.dev_server import dev_server, new_namespace
-from tests.support.ledgers import FlakyLedger, forget
+from tests.support.ledgers import FlakyLedger, forget, migrated_file, open_copy
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import ScriptedExternalSystem
@@ -140,10 +139,15 @@ async def temporal(server: Client) -> Client:
     return await new_namespace(server)
 
 
+@pytest_asyncio.fixture(scope="session")
+async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate a database file once; each test has a copy."""
+    return await migrated_file(tmp_path_factory.mktemp("migrated"))
+
+
 @pytest_asyncio.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    await migrate(opened)
+async def engine(migrated: Path, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = open_copy(migrated, tmp_path)
     yield opened
     await opened.dispose()
 

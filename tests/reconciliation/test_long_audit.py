@@ -21,8 +21,6 @@ from workflows.order_settlement import OrderSettlement
 
 ROUNDS_OF_ONE = int(os.environ.get("AUDIT_ROUNDS", "300"))
 """Rounds of one attempt each in `make prove`; `AUDIT_ROUNDS=2000` makes the 2,000 calls that docs/proof.md quotes."""
-ENOUGH_TO_CONTINUE_AS_NEW = 110
-"""Rounds of one attempt each in `make test`."""
 HISTORY_BYTES_MAX = 50 * 1024 * 1024 // 10
 HISTORY_EVENTS_MAX = 51_200 // 10
 
@@ -74,7 +72,6 @@ async def aborted_in_round(sides: Sides, accepted: SettlementInput, round_: int)
 @pytest.mark.parametrize(
     ("attempts", "rounds"),
     [
-        (1, ENOUGH_TO_CONTINUE_AS_NEW),
         pytest.param(1, ROUNDS_OF_ONE, marks=pytest.mark.prove("audit")),
         (CANCEL_ATTEMPTS_MAX, 2),
     ],
