@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import WorkflowRunner
 
 from ledger import Findings
 from settlement.ids import workflow_id
@@ -61,12 +62,17 @@ class Sides:
         return [(each.kind, each.status) for each in await self.findings()]
 
     def working(
-        self, external: ScriptedExternalSystem, *, cut_off: bool = False, cached: int = 0
+        self,
+        external: ScriptedExternalSystem,
+        *,
+        cut_off: bool = False,
+        cached: int = 0,
+        runner: WorkflowRunner | None = None,
     ) -> AbstractAsyncContextManager[None]:
         """Run the workers of settlements; if cut off, the ledger never hears of what they do."""
         ledger = FlakyLedger(self.engine)
         ledger.down = cut_off
-        return workers(self.temporal, external, ledger, cached=cached)
+        return workers(self.temporal, external, ledger, cached=cached, runner=runner)
 
     async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
         """Accept an order and start it, as a POST does."""
