@@ -113,7 +113,7 @@ async def test_an_aborted_settlement_whose_workflow_was_deleted_waits_again(side
 async def test_a_settlement_deleted_from_temporal_continues_from_the_ledger(sides: Sides) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
-    accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 2.0}))
+    accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 6.0}))
     async with sides.working(external):
         await sides.start(accepted)
         await gate.reached.wait()
