@@ -58,19 +58,12 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
     }
 
 
-def inject(app: FastAPI, services: Services) -> None:
-    """Let the endpoints of this app use these services, and forget everything about the ones before."""
-    app.state.services = services
-    app.state.streams = Streams(services)
-    app.state.readiness = health.Readiness(services)
-
-
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application for these services. The caller closes them."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watch = asyncio.create_task(app.state.services.temporal.watch())
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch = asyncio.create_task(services.temporal.watch())
         yield
         watch.cancel()
         await asyncio.wait([watch])
@@ -88,7 +81,9 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         # By default Swagger UI sends the document's address to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    inject(app, services)
+    app.state.services = services
+    app.state.streams = Streams(services)
+    app.state.readiness = health.Readiness(services)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

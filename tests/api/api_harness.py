@@ -1,7 +1,7 @@
 """The real API in this process, without a socket."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from api.app import create_app, inject
+from api.app import create_app
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
@@ -105,40 +105,25 @@ def openapi_checker() -> OpenApiChecker:
     return OpenApiChecker(create_app(cast("Services", None)).openapi())
 
 
-_idle_apps: list[FastAPI] = []
-"""Apps for later tests. FastAPI builds about 30 validators for each app and never releases them."""
-
-
-@contextmanager
-def injected_app(services: Services) -> Iterator[FastAPI]:
-    """Yield an app with these services that no other test uses at the same time."""
-    app = _idle_apps.pop() if _idle_apps else create_app(services)
-    inject(app, services)
-    try:
-        yield app
-    finally:
-        _idle_apps.append(app)
-
-
 @asynccontextmanager
 async def open_api(
     ledger: FlakyLedger, temporal: Client, settings: Settings = QUICK_SETTINGS, *, raising: bool = True
 ) -> AsyncIterator[ApiHarness]:
     """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
+    app = create_app(Services(settings, ledger, access, keys, Batches(ledger.engine)))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()
         openapi_checker().check(answer)
 
-    with injected_app(Services(settings, ledger, access, keys, Batches(ledger.engine))) as app:
-        async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app, raise_app_exceptions=raising),
-            base_url="http://127.0.0.1",
-            timeout=RESPONSE_LIMIT_S,
-            event_hooks={"response": [check]},
-        ) as http:
-            yield ApiHarness(app, http, ledger, temporal)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app, raise_app_exceptions=raising),
+        base_url="http://127.0.0.1",
+        timeout=RESPONSE_LIMIT_S,
+        event_hooks={"response": [check]},
+    ) as http:
+        yield ApiHarness(app, http, ledger, temporal)
 
 
 @asynccontextmanager
