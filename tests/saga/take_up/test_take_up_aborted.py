@@ -1,18 +1,23 @@
 """A settlement that was or becomes ABORTED waits for an operator, and one that had ended is unchanged."""
 
+from typing import Any
+
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from settlement.ids import CancelKind, cancel_unique_no
-from settlement.snapshot import ActionKind, Snapshot
+from settlement.snapshot import ActionKind, OperatorRequest, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import END_STATES, CancelResult, State, decision_of
 from tests.saga.take_up.conftest import Known, TakeItUp, bodies, script
 from tests.support import lost
+from tests.support.ledgers import FlakyLedger
+from tests.support.sagas import workers
 from tests.support.scripted import REVERSED
 from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, RETRY
 from tests.support.stories import aborted as until_aborted
 from workflows.order_settlement import OrderSettlement
+from workflows.start import start_operation
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,33 @@ async def test_an_aborted_settlement_can_be_resolved(taking_up: TakeItUp, accept
         snapshot = await saga.result()
     assert (snapshot.state, external.cancels) == (State.RESOLVED, [])
     assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP, ActionKind.RESOLVE]
+
+
+@pytest.mark.parametrize(
+    ("update", "kind", "rounds"),
+    [
+        ((OrderSettlement.resolve, RESOLVE), ActionKind.RESOLVE, []),
+        ((OrderSettlement.retry_cancel_adjust, RETRY), ActionKind.RETRY_CANCEL_ADJUST, [2]),
+    ],
+    ids=["resolve", "retry"],
+)
+async def test_an_action_in_the_first_workflow_task_follows_the_take_up(  # noqa: PLR0913, PLR0917 - fixtures
+    environment: WorkflowEnvironment,
+    ledger: FlakyLedger,
+    accepted: SettlementInput,
+    update: tuple[Any, OperatorRequest],
+    kind: ActionKind,
+    rounds: list[int],
+) -> None:
+    """The SDK runs Updates before `run`. The take-up must be recorded first, and a retry must not change its round."""
+    before = lost.aborted(accepted)
+    await ledger.record(accepted, before)
+    start = start_operation(accepted, lost.taken_up(before))
+    async with workers(environment.client, script(REVERSED), ledger):
+        await environment.client.execute_update_with_start_workflow(*update, start_workflow_operation=start)
+        snapshot = await (await start.workflow_handle()).result()
+    assert [action.kind for action in snapshot.actions] == [ActionKind.TAKE_UP, kind]
+    assert [call.round for call in snapshot.calls[len(before.calls) :]] == rounds
 
 
 async def test_a_settlement_that_was_taken_up_can_abort(
