@@ -21,6 +21,7 @@ from api.keys import routes as key_routes
 from api.services import Services
 from api.settlements import events, explain, operator_actions, post, read
 from api.settlements.event_streams import Streams
+from api.temporal_access import TemporalAccess
 
 DESCRIPTION = """
 Changes a customer's credit at the broker for each order. A change that was not certainly applied is cancelled.
@@ -58,12 +59,20 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
     }
 
 
+def provide(app: FastAPI, services: Services) -> None:
+    """Give an application its services. All that depends on them is in `app.state`; routes and middleware do not."""
+    app.state.services = services
+    app.state.streams = Streams(services)
+    app.state.readiness = health.Readiness(services)
+
+
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application for these services. The caller closes them."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watch = asyncio.create_task(services.temporal.watch())
+    async def lifespan(running: FastAPI) -> AsyncIterator[None]:
+        temporal: TemporalAccess = running.state.services.temporal
+        watch = asyncio.create_task(temporal.watch())
         yield
         watch.cancel()
         await asyncio.wait([watch])
@@ -81,9 +90,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         # By default Swagger UI sends the document's address to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    app.state.services = services
-    app.state.streams = Streams(services)
-    app.state.readiness = health.Readiness(services)
+    provide(app, services)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
