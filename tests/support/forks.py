@@ -46,8 +46,8 @@ class Forks:
             from_in.seek(0)
             request = json.dumps({"program": program, "arguments": arguments, "env": dict(env)}).encode()
             socket.send_fds(self._connected(), [request], [from_in.fileno(), to_out, to_err, to_code])
-        for each in (to_out, to_err, to_code):
-            os.close(each)
+        for given in (to_out, to_err, to_code):
+            os.close(given)
         written, complained, ended = await asyncio.gather(_read(out), _read(err), _read(code))
         return int(ended), written.decode(), complained.decode()
 
