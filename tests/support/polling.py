@@ -6,16 +6,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
-"""The pauses grow: many tests wait at the same time, and each probe takes time from what they wait for."""
-
 
 async def until(probe: Callable[[], Awaitable[T | None]], *, limit_s: float = 30, what: str = "the condition") -> T:
     """Return the probe's first truthy answer; fail the test if there is none within the limit."""
-    pause_s = FIRST_PAUSE_S
     async with asyncio.timeout(limit_s):
         while not (found := await probe()):
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.2, LONGEST_PAUSE_S)
+            await asyncio.sleep(0.02)
     assert found, what
     return found
