@@ -21,7 +21,6 @@ from api.keys import routes as key_routes
 from api.services import Services
 from api.settlements import events, explain, operator_actions, post, read
 from api.settlements.event_streams import Streams
-from api.temporal_access import TemporalAccess
 
 DESCRIPTION = """
 Changes a customer's credit at the broker for each order. A change that was not certainly applied is cancelled.
@@ -71,8 +70,8 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
 
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
-        temporal: TemporalAccess = running.state.services.temporal
-        watch = asyncio.create_task(temporal.watch())
+        provided: Services = running.state.services
+        watch = asyncio.create_task(provided.temporal.watch())
         yield
         watch.cancel()
         await asyncio.wait([watch])

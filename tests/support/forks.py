@@ -80,8 +80,8 @@ async def _read(pipe: int) -> bytes:
 
 def serve(descriptor: int, preloads: Sequence[str]) -> None:
     """Fork for each request that comes on an open socket, until its other end is closed."""
-    for each in preloads:
-        importlib.import_module(each)
+    for name in preloads:
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as requests:
         while True:

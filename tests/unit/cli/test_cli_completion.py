@@ -107,8 +107,9 @@ async def test_the_completion_script_can_be_printed(home: Path, shell: str) -> N
 )
 async def test_commands_options_and_values_are_completed(words: list[str], proposed: list[str]) -> None:
     """The variables are those with which the script of bash calls the program."""
-    asked = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1)}
-    ran = await settlement(_SETTLEMENT_COMPLETE="complete_bash", **asked)
+    ran = await settlement(
+        _SETTLEMENT_COMPLETE="complete_bash", COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1)
+    )
     assert ran.out.splitlines() == proposed
 
 
