@@ -8,7 +8,7 @@ import sys
 from connector import Deadlines, ExternalSystem, ExternalSystemConfig
 from tests.unit.connector.raw_broker import adjust, broker, reply, sending
 
-LONG_ENOUGH = Deadlines(connect_s=10, reply_s=0.5)
+LONG_ENOUGH = Deadlines(connect_s=10, reply_s=1)
 """Long enough for hundreds of MiB to arrive, which would show if they were kept in memory."""
 
 

@@ -22,7 +22,8 @@ from tests.unit.connector.raw_broker import (
     reply,
 )
 
-BYTES_MAX = 32 * 1024 * 1024
+BYTES_MAX = 24 * 1024 * 1024
+"""For all calls together; the buffers of correct handling take about 10 MiB."""
 
 
 async def verdict_on(answer: Answer, deadlines: Deadlines = LONG_DEADLINES) -> Verdict:
