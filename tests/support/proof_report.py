@@ -54,6 +54,8 @@ class ProofReport:
         self._is_long = is_long
         self._part_of: dict[str, str] = {}
         """Of the tests of a long run, in the order in which they run."""
+        self._current: str | None = None
+        """The part whose heading was printed last."""
         self._parts: dict[str, Part] = {}
         self._skips: Counter[tuple[str, str]] = Counter()
         self._said: list[str] = []
@@ -76,11 +78,12 @@ class ProofReport:
             self._part_of = {item.nodeid: self.part_of(item) for item in items}
 
     def heading_before(self, node_id: str) -> str | None:
-        """Return the heading of the part that begins with a test; None if it begins none."""
+        """Return the heading of the part that begins with a test; None if it begins none, or has begun already."""
         parts = list(dict.fromkeys(self._part_of.values()))
         part = self._part_of.get(node_id)
-        if part is None or next(each for each in self._part_of if self._part_of[each] == part) != node_id:
+        if part is None or part == self._current:
             return None
+        self._current = part
         return f"part {parts.index(part) + 1} of {len(parts)}, {part}: {promise(part)}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
