@@ -3,6 +3,7 @@
 Servers and databases are made once per process and folder. A process that stays in a folder does not make them again.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +13,12 @@ from tests.support.proof_parts import folder_of
 
 LONGEST_FIRST = ("e2e", "fuzz", "api", "reconciliation", "simulation", "saga", "ledger", "unit/cli", "unit/simulator")
 """The folders whose tests take longest begin first, so that no process is left alone with one of them at the end."""
+PROCESSES = {"e2e": 2}
+"""Folders that take several processes from the beginning, because a single one would end last. The others take one."""
 
 
 class ByFolder(LoadScopeScheduling):
-    """Assigns units of the folder a process is in; then of a folder where no other process is; then any."""
+    """Assigns units of the folder a process is in; then of a folder with too few processes; then any."""
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - xdist's own
         super().__init__(*arguments)
@@ -32,9 +35,9 @@ class ByFolder(LoadScopeScheduling):
         super()._assign_work_unit(node)
 
     def _preferred(self, node: Any) -> Iterator[str]:  # noqa: ANN401 - pytest's own shape
-        taken = {folder for other, folder in self._folders.items() if other is not node}
+        taken = Counter(folder for other, folder in self._folders.items() if other is not node)
         yield from (unit for unit in self.workqueue if folder_of(unit) == self._folders.get(node))
-        yield from (unit for unit in self.workqueue if folder_of(unit) not in taken)
+        yield from (unit for unit in self.workqueue if taken[folder_of(unit)] < PROCESSES.get(folder_of(unit), 1))
         yield from self.workqueue
 
 
