@@ -1,4 +1,4 @@
-"""API keys in the ledger: at most two active keys of an owner, stored as hashes, revoked permanently."""
+"""API keys in the ledger: a limit on the active keys of a client, stored as hashes, revoked permanently."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import KeyRing, StoredKey
 from ledger import keys as api_keys
-from settlement.keys import ApiKey, Role
+from settlement.keys import ACTIVE_KEYS_MAX, ApiKey, Role
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON
 
