@@ -43,6 +43,11 @@ class LastUse:
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
 
+    async def written(self) -> None:
+        """Wait until the writes that have been started have ended."""
+        while self._writes:
+            await asyncio.wait(self._writes)
+
     async def _write(self, key_id: str, at: datetime) -> None:
         try:
             async with asyncio.timeout(WRITE_LIMIT_S):

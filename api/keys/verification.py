@@ -56,7 +56,7 @@ class Keys:
         self._pepper = pepper
         self._clock = clock
         self._now = now
-        self._last_use = LastUse(ring, clock)
+        self.last_use = LastUse(ring, clock)
         self._cache: dict[KeyFingerprint, _LookUp] = {}
         self._in_progress: dict[KeyFingerprint, asyncio.Task[_LookUp]] = {}
 
@@ -105,7 +105,7 @@ class Keys:
             look_up = await asyncio.shield(self._look_up(fingerprint, sent))
         if look_up.key is None or not look_up.key.is_active(self._now()):
             return None
-        self._last_use.note(look_up.key.key_id, self._now())
+        self.last_use.note(look_up.key.key_id, self._now())
         return look_up.key
 
     def _look_up(self, fingerprint: KeyFingerprint, sent: KeyText) -> "asyncio.Task[_LookUp]":

@@ -34,10 +34,10 @@ def revoked_keys(limit: int) -> Select[Any]:
 
 @registered(("k-1", "ops-1", _SAMPLE_TIME))
 def revoke(key_id: str, revoked_by: str, at: datetime) -> Update:
-    """Revoke an active key."""
+    """Revoke an active key, and erase its hash: nobody can make it valid again by editing the row."""
     columns = api_keys.c
     revoked = update(api_keys).where(columns.key_id == key_id, columns.revoked_at.is_(None))
-    return revoked.values(revoked_at=at, revoked_by=revoked_by)
+    return revoked.values(revoked_at=at, revoked_by=revoked_by, record_hash="")
 
 
 @registered(("k-1", _SAMPLE_TIME, _SAMPLE_TIME))

@@ -26,7 +26,7 @@ from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, S
 from tests.support.stories import FAILED
 
 RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
-CREATE_KEY = ["keys", "create", "--owner", "ops-1", "--role", "operator"]
+CREATE_KEY = ["keys", "create", "--client", "ops-1", "--role", "operator", "--companies", "all"]
 RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17"]
 
 

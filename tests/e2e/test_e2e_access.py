@@ -56,9 +56,9 @@ class Caller:
         async with self._system.http.request(method, url, json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
-    async def key(self, owner: str, role: str) -> "Caller":
+    async def key(self, client: str, role: str) -> "Caller":
         """Create a key, and return a caller with it."""
-        status, made = await self.ask("POST", "/v1/api-keys", {"owner": owner, "role": role})
+        status, made = await self.ask("POST", "/v1/api-keys", {"client": client, "role": role, "companies": "all"})
         assert status == 201
         return Caller(self._system, made["apiKey"])
 

@@ -52,7 +52,7 @@ WRONG = [
     ["batch-retry", "start", "--company", "7", *WHY, "--rate", "1000"],
     ["batch-retry", "stop", "../x"],
     ["keys", "revoke", "a/b"],
-    ["keys", "create", "--owner", "x", "--role", "king"],
+    ["keys", "create", "--client", "x", "--companies", "1", "--role", "king"],
     ["submit"],
     ["submit", "--file", "-", "--amount", "1"],
     ["submit", "--file", "no-such-file.json"],
@@ -255,7 +255,7 @@ CHOICES: list[tuple[list[str], type[StrEnum]]] = [
     (["batch-retry", "start", "--note", "n", "--reason"], RetryReason),
     (["retry", "ORD-1", "--note", "n", "--reason"], RetryReason),
     (["resolve", "ORD-1", "--note", "n", "--reference", "r", "--reason"], ResolveReason),
-    (["keys", "create", "--owner", "o", "--role"], Role),
+    (["keys", "create", "--companies", "1", "--client", "o", "--role"], Role),
     (["submit", "--operation-type"], OperationType),
 ]
 
