@@ -3,6 +3,7 @@
 The RateLimit headers follow draft-ietf-httpapi-ratelimit-headers-10. A client at its quota gets 429; nothing is done.
 """
 
+import asyncio
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, MutableMapping
@@ -24,6 +25,8 @@ log = SampledLog(structlog.get_logger())
 POLICY = "requests"
 """Name of the policy in the RateLimit headers."""
 WINDOW_S = 1
+REFUSAL_DELAY_S = 0.5
+"""How long a refusal of a request takes. The client's connections are limited, and so are its delayed refusals."""
 
 
 class RequestQuota:
@@ -34,12 +37,17 @@ class RequestQuota:
         self._buckets: dict[str, AsyncLimiter] = {}
 
     async def count(self, client: str) -> None:
-        """Count one request. Raises ProblemError RATE_LIMITED, without counting it, if the quota is used up."""
+        """Count one request. Raises ProblemError RATE_LIMITED, without counting it, if the quota is used up.
+
+        The refusal takes `REFUSAL_DELAY_S`, so that a client that repeats at once slows down itself and not the others.
+        """
         bucket = self._bucket(client)
         if not bucket.has_capacity():
             log.warning("client exceeds its quota of requests", client=client, per_s=self._per_s)
             detail = f"the client {client} may send {self._per_s} requests per second"
-            raise ProblemError(ErrorCode.RATE_LIMITED, detail, retry_after_s=WINDOW_S)
+            problem = ProblemError(ErrorCode.RATE_LIMITED, detail, headers=self.headers(client), retry_after_s=WINDOW_S)
+            await asyncio.sleep(REFUSAL_DELAY_S)
+            raise problem
         # Does not wait, because there is capacity and nothing ran since the check.
         await bucket.acquire()
 
@@ -53,11 +61,13 @@ class RequestQuota:
         }
 
     def announcing(self, client: str, send: Send) -> Send:
-        """Return a `send` that adds the headers to the response."""
+        """Return a `send` that adds the headers to the response, unless it is a refusal, which has them."""
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers(client))
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers(client).items():
+                    headers.setdefault(name, value)
             await send(message)
 
         return send_with_headers
