@@ -53,7 +53,7 @@ async def client(api: ApiHarness, companies: Companies, role: Role = Role.OPERAT
     return Client(api, await api.create_key(role, name, companies))
 
 
-async def aborted(api: ApiHarness, company_id: int | None, minutes: int = 0, **fields: str) -> str:
+async def aborted(api: ApiHarness, company_id: int | None, minutes: int = 0, **fields: Any) -> str:  # noqa: ANN401 - any field
     """Write an ABORTED settlement of a company."""
     at = NOON + timedelta(minutes=minutes)
     order_ = settlement(accepted_at=at, **fields).model_copy(update={"company_id": company_id})
