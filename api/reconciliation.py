@@ -72,7 +72,7 @@ async def post_reconciliation_round(services: Injected, caller: InstallationActo
     """
     reconciliation = await _reconciliation(services)
     await _trigger(services)
-    log.info("round of reconciliation requested", operator=caller.client, key_id=caller.key_id)
+    log.info("round of reconciliation requested", **caller.as_operator)
     return reconciliation
 
 
@@ -92,13 +92,7 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
     """
     record = TakeUps(services.ledger.engine)
     allowance = await record.allow(body, caller.client, datetime.now(UTC), key_id=caller.key_id)
-    log.warning(
-        "take-ups allowed",
-        count=allowance.count,
-        operator=caller.client,
-        key_id=caller.key_id,
-        until=allowance.expires_at,
-    )
+    log.warning("take-ups allowed", count=allowance.count, until=allowance.expires_at, **caller.as_operator)
     return allowance
 
 
@@ -132,7 +126,7 @@ async def post_finding_closing(
     if not await findings.close(finding_id, FindingStatus.CLOSED, repair, datetime.now(UTC)):
         response.headers["Idempotent-Replayed"] = "true"
     else:
-        log.warning("finding closed", finding=finding_id, operator=caller.client, key_id=caller.key_id)
+        log.warning("finding closed", finding=finding_id, **caller.as_operator)
     return await findings.find(finding_id) or found
 
 

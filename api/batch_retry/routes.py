@@ -142,14 +142,7 @@ async def post_batch_retry(
     if not begun.is_new:
         response.status_code = HTTPStatus.OK
         response.headers["Idempotent-Replayed"] = "true"
-    log.info(
-        "batch retry started",
-        batch=batch,
-        count=body.expected_count,
-        operator=caller.client,
-        key_id=caller.key_id,
-        is_new=begun.is_new,
-    )
+    log.info("batch retry started", batch=batch, count=body.expected_count, is_new=begun.is_new, **caller.as_operator)
     found = await _find_or_404(services, batch, caller)
     if found.state is BatchState.RUNNING:
         await _start(services, found)
@@ -192,7 +185,7 @@ async def stop_batch_retry(batch: BatchInPath, services: Injected, caller: Actor
     """
     await _find_or_404(services, batch, caller)
     await services.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
-    log.info("batch retry stopped", batch=batch, operator=caller.client, key_id=caller.key_id)
+    log.info("batch retry stopped", batch=batch, **caller.as_operator)
     return await _find_or_404(services, batch, caller)
 
 

@@ -54,6 +54,16 @@ class Caller:
         return self.role is None or permission in PERMISSIONS[self.role]
 
     @property
+    def has_quotas(self) -> bool:
+        """Whether the quotas of a client apply: without keys there are no clients."""
+        return self.key_id is not None
+
+    @property
+    def as_operator(self) -> dict[str, str | None]:
+        """The caller as log lines name an operator."""
+        return {"operator": self.client, "key_id": self.key_id}
+
+    @property
     def submitted_by(self) -> SubmittedBy:
         """The caller as the ledger records who submitted an order."""
         return SubmittedBy(client=self.client, key_id=self.key_id)
@@ -209,7 +219,7 @@ class AccessMiddleware:
         """Pass the request on if the caller is authorized and within its quota."""
         problem = await self._refusal(scope) if scope["type"] == "http" else None
         caller: Caller | None = scope.get(_CALLER)
-        if caller is not None and caller.key_id is not None:
+        if caller is not None and caller.has_quotas:
             send = services_of(Request(scope)).quotas.requests.announcing(caller.client, send)
         await (problem.response() if problem else self._app)(scope, receive, send)
 
@@ -222,8 +232,8 @@ class AccessMiddleware:
         scope["route"] = route
         try:
             caller = await authenticate(Request(scope))
-            # A request without permission counts, too. Without keys there are no clients, and so no quotas.
-            if caller.key_id is not None:
+            # A request without permission counts, too.
+            if caller.has_quotas:
                 await services_of(Request(scope)).quotas.requests.count(caller.client)
             await authorize(Request(scope), requirement)
         except ProblemError as problem:

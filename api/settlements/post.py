@@ -108,8 +108,7 @@ async def post_settlement(
     )
     wait_s = wait_seconds(headers.prefer)
     ends_at = asyncio.get_running_loop().time() + (wait_s or ACCEPT_LIMIT_S)
-    # Without keys there are no clients, and so no quotas.
-    with services.quotas.wait(caller.client) if wait_s and caller.key_id is not None else nullcontext():
+    with services.quotas.wait(caller.client) if wait_s and caller.has_quotas else nullcontext():
         async with asyncio.timeout_at(ends_at):
             accepted, is_new = await _accept(services, settlement, caller)
         snapshot = accepted.snapshot

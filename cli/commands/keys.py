@@ -54,26 +54,31 @@ def _lifetime_s(text: str) -> int:
     return seconds
 
 
+Client = Annotated[
+    str, typer.Option(metavar="NAME", help="Who holds the key; orders and actions are recorded under this name.")
+]
+CompaniesOption = Annotated[
+    Scope,
+    typer.Option(
+        parser=_scope,
+        metavar="LIST",
+        help="The scope: companyIds separated by commas; or all, which includes orders without a company.",
+    ),
+]
+Lifetime = Annotated[
+    int | None,
+    typer.Option(parser=_lifetime_s, metavar="TIME", help="When the key expires, such as 90d. Default: never."),
+]
+
+
 @app.command()
 def create(
     context: typer.Context,
     *,
-    client: Annotated[
-        str, typer.Option(metavar="NAME", help="Who holds the key; orders and actions are recorded under this name.")
-    ],
+    client: Client,
     role: Annotated[Role, choice(Role, "ROLE")],
-    companies: Annotated[
-        Scope,
-        typer.Option(
-            parser=_scope,
-            metavar="LIST",
-            help="The scope: companyIds separated by commas; or all, which includes orders without a company.",
-        ),
-    ],
-    expires_in: Annotated[
-        int | None,
-        typer.Option(parser=_lifetime_s, metavar="TIME", help="When the key expires, such as 90d. Default: never."),
-    ] = None,
+    companies: CompaniesOption,
+    expires_in: Lifetime = None,
 ) -> None:
     """Create a key. Without --json, stdout contains only the key. It is shown once and is not stored."""
     session = session_of(context)
