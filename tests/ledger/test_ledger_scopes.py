@@ -69,7 +69,7 @@ async def test_batches_are_those_that_name_a_company_of_the_scope(engine: AsyncE
     batches = Batches(engine)
     made = {}
     for index, (selection, count) in enumerate(
-        ((BatchSelection(company_id=1), 3), (BatchSelection(company_id=3), 3), (BatchSelection(all_=True), 12))
+        ((BatchSelection(company_id=1), 3), (BatchSelection(company_id=3), 3), (BatchSelection(all=True), 12))
     ):
         request = BatchRetryRequest(selection=selection, reason_code=RetryReason.OTHER, note="n", expected_count=count)
         at = NOON + timedelta(seconds=index)
@@ -78,14 +78,14 @@ async def test_batches_are_those_that_name_a_company_of_the_scope(engine: AsyncE
     assert [each.batch_id for each in await batches.newest(10)] == [made[2], made[1], made[0]]
     assert [await batches.find(each, TWO) is not None for each in made.values()] == [True, False, False]
     assert (await batches.newest(1, TWO))[0].key_id == "0123456789abcdef"
-    preview = await batches.preview(BatchSelection(all_=True), TWO)
+    preview = await batches.preview(BatchSelection(all=True), TWO)
     assert (preview.count, {line.company_id for line in preview.lines}) == (6, {1, 2})
 
 
 async def test_findings_are_those_about_settlements_of_the_scope(
     engine: AsyncEngine, numbers: dict[str, int | None]
 ) -> None:
-    """A repeated finding keeps its company; one about a lost settlement gets it when the settlement is back."""
+    """A repeated finding keeps its company. One about no settlement, or an unknown one, has none."""
     record = Findings(engine)
     for number in (*numbers, "lost", None):
         for round_at in (NOON, NOON + timedelta(minutes=1)):
@@ -94,9 +94,8 @@ async def test_findings_are_those_about_settlements_of_the_scope(
     for status in (None, FindingStatus.OPEN):
         page = await record.page(status=status, before=None, limit=50, scope=TWO)
         assert sorted(str(each.request_unique_no) for each in page.items) == sorted(of_two)
-        assert [each.finding_id for each in page.items] == sorted(
-            (each.finding_id for each in page.items), reverse=True
-        )
+        ids = [each.finding_id for each in page.items]
+        assert ids == sorted(ids, reverse=True)
         assert len((await record.page(status=status, before=None, limit=50)).items) == len(numbers) + 2
     for each in (await record.page(status=None, before=None, limit=50)).items:
         assert (await record.find(each.finding_id, TWO) is not None) == (each.company_id in {1, 2})

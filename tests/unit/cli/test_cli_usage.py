@@ -159,7 +159,7 @@ async def test_the_last_of_a_repeated_option_counts(serve_script: ServeScript, u
 
 
 async def test_ctrl_c_is_130_and_says_that_the_batch_goes_on(serve_script: ServeScript) -> None:
-    batch = {
+    batch: dict[str, object] = {
         "batchId": "B-1", "state": "RUNNING", "operator": "o", "keyId": None, "reasonCode": "OTHER", "note": "n",
         "selection": {"companyId": 7}, "ratePerS": 1, "createdAt": "2026-01-05T03:10:00Z", "endedAt": None,
         "count": 2, "totals": [], "outcomes": {"PENDING": 2}, "states": {"ABORTED": 2},
