@@ -76,6 +76,7 @@ async def main() -> int:
             print(f"not started: {wrong}", file=sys.stderr)  # noqa: T201 - for the operator who starts it
             return 1
         keys = Keys(KeyRing(engine), pepper)
+        resources.push_async_callback(keys.last_use.written)
         services = Services(settings, Ledger(engine, readers), access, keys, Batches(readers))
         await _serve(create_app(services, tracing.provider), settings)
     return 0

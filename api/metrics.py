@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import ledger_gauges
-from api.http.access import Reader
+from api.http.access import InstallationReader
 from api.services import Injected
 from ledger import Gauges, Ledger
 
@@ -41,7 +41,7 @@ DECISION_LATENCY = Histogram(
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(services: Injected, _: Reader) -> Response:
+async def metrics(services: Injected, _: InstallationReader) -> Response:
     """Return the metrics of this process and the gauges of the ledger."""
     gauges, ledger_is_up = await _read(services.ledger)
     exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)

@@ -9,6 +9,7 @@ PROSE_COLUMNS = frozenset(
     {
         "brokerMessage",
         "brokerReference",
+        "companies",
         "data",
         "detail",
         "metadata",

@@ -96,7 +96,11 @@ class Settings(BaseSettings):
     streams_max: int = Field(default=200, ge=1, le=5000)
     """Maximum open event streams of one API process."""
     streams_per_client: int = Field(default=50, ge=1, validate_default=True)
-    """Maximum open event streams of one owner of API keys or, if keys are off, of one client address."""
+    """Maximum open event streams of one client in one API process; if keys are off, of one client address."""
+    requests_per_client_per_s: int = Field(default=500, ge=1, le=100_000)
+    """Maximum requests per second of one client in one API process, and as many at once after a pause."""
+    waits_per_client: int = Field(default=500, ge=1, le=50_000)
+    """Maximum requests of one client that wait for a decision at the same time in one API process."""
     temporal_port: Port = 7233
     """The port of the Temporal server that `make up` starts; for any other server, set `TEMPORAL_ADDRESS`."""
     temporal_ui_port: Port = 8233

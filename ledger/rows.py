@@ -34,6 +34,8 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
         "order_id": adjust.orderId,
         "user_name": adjust.userName,
         "company_id": settlement.company_id,
+        "client": settlement.submitted_by and settlement.submitted_by.client,
+        "key_id": settlement.submitted_by and settlement.submitted_by.key_id,
         "currency": adjust.currency,
         "amount": adjust.amount,
         "accepted_at": settlement.accepted_at,

@@ -16,7 +16,8 @@ from sqlalchemy import (
 )
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
+from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 
@@ -28,6 +29,9 @@ settlements = Table(
     Column("order_id", BigInteger, nullable=False),
     Column("user_name", String(48), nullable=False),
     Column("company_id", BigInteger),
+    # Who submitted the order: client and id of the API key. Also in `input`; here for queries by hand.
+    Column("client", String(64)),
+    Column("key_id", String(32)),
     Column("currency", String(16), nullable=False),
     # The decimal string as received. No number type of both databases would store it exactly.
     Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
@@ -49,7 +53,8 @@ settlements = Table(
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
     Index(None, "user_name", "accepted_at"),
-    Index(None, "company_id", "accepted_at"),
+    # With the number, because lists of several companies read each company in their order.
+    Index(None, "company_id", "accepted_at", "request_unique_no"),
     Index(None, "currency", "accepted_at"),
     Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
     Index(
@@ -115,6 +120,7 @@ operator_actions = Table(
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("reason_code", String(32)),
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
@@ -141,37 +147,15 @@ state_changes = Table(
     Column("reason", Text, nullable=False),
 )
 
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("key_id", String(32), primary_key=True),
-    Column("owner", String(64), nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("secret_hash", String(64), nullable=False),
-    # 1 or 2: an owner may have two active keys, so that keys can be rotated without a gap.
-    Column("slot", Integer, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("created_by", String(64), nullable=False),
-    Column("revoked_at", UtcDateTime),
-    Column("revoked_by", String(64)),
-    Index(
-        "uq_api_keys_active",
-        "owner",
-        "slot",
-        unique=True,
-        sqlite_where=ACTIVE,
-        postgresql_where=ACTIVE,
-    ),
-    Index("ix_api_keys_active", "created_at", "key_id", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
-    Index("ix_api_keys_revoked", "created_at", "key_id", sqlite_where=REVOKED, postgresql_where=REVOKED),
-)
-
 batches = Table(
     "batches",
     metadata,
     Column("batch_id", String(36), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    # The company of the selection; null if it names none. Keys with the scope of some companies see only theirs.
+    Column("company_id", BigInteger),
     # From the request that created the batch. Null if the request had none, so it cannot be repeated safely.
     Column("idempotency_key", String(128)),
     Column("reason_code", String(32), nullable=False),
@@ -183,6 +167,7 @@ batches = Table(
     Column("ended_at", UtcDateTime),
     Index("uq_batches_operator_idempotency_key", "operator", "idempotency_key", unique=True),
     Index(None, "created_at", "batch_id"),
+    Index(None, "company_id", "created_at", "batch_id"),
     Index(
         "ix_batches_running",
         "created_at",
@@ -217,6 +202,8 @@ findings = Table(
     Column("kind", String(32), nullable=False),
     # No foreign key: a finding can be about a settlement that the ledger does not have.
     Column("settlement_no", _NO, nullable=False),
+    # The company of the settlement; null if it has none, or if the ledger did not have the settlement.
+    Column("company_id", BigInteger),
     Column("status", String(16), nullable=False),
     Column("detail", Text, nullable=False),
     Column("repair", Text, nullable=False),
@@ -227,6 +214,8 @@ findings = Table(
     Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
     Index(None, "status", "finding_id"),
+    Index(None, "company_id", "finding_id"),
+    Index(None, "company_id", "status", "finding_id"),
     Index(
         *("uq_findings_open", "settlement_no", "kind"),
         unique=True,
@@ -275,6 +264,7 @@ take_up_allowances = Table(
     Column("count", Integer, nullable=False),
     Column("used", Integer, nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("note", Text, nullable=False),
     Column("allowed_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),

@@ -75,6 +75,8 @@ class Finding(Model):
     kind: FindingKind
     request_unique_no: str | None
     """Null if the finding is not about a single settlement."""
+    company_id: int | None = None
+    """The company of the settlement; null if it has none, or if the ledger did not have the settlement."""
     status: FindingStatus
     detail: str
     repair: str = ""
@@ -112,6 +114,7 @@ class TakeUpAllowance(Model):
     used: int
     """Number of workflows restarted under it so far."""
     operator: str
+    key_id: str | None
     note: str
     allowed_at: datetime
     expires_at: datetime

@@ -12,6 +12,15 @@ from settlement.snapshot import AuditCounts, Snapshot
 from settlement.states import State
 
 
+class SubmittedBy(Model):
+    """Who submitted an order: the client of the API key, and the key's id."""
+
+    client: str
+    """`local` if the API requires no keys."""
+    key_id: str | None
+    """None if the API requires no keys."""
+
+
 class SettlementInput(Model):
     """One accepted order: part of the workflow's argument, and input of the activity `adjust`."""
 
@@ -21,6 +30,8 @@ class SettlementInput(Model):
     company_id: int | None = None
     accepted_at: datetime
     policy: SettlementPolicy
+    submitted_by: SubmittedBy | None = None
+    """None only for an order that was not submitted through the API."""
 
     @property
     def expires_at(self) -> datetime:

@@ -18,6 +18,7 @@ from settlement.reconciliation import (
     FindingStatus,
     ReconciliationRound,
 )
+from settlement.scope import EVERYTHING, Scope
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
@@ -45,7 +46,8 @@ class Findings:
         """
         columns = findings.c
         first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
-        now = {"detail": detail, "last_seen_at": round_started_at}
+        company_id = queries.reconciliation.company_of(number or "").scalar_subquery()
+        now = {"detail": detail, "last_seen_at": round_started_at, "company_id": company_id}
         seen_before = case((columns.last_seen_at < round_started_at, columns.rounds + 1), else_=columns.rounds)
         statement = (
             insert(self._engine, findings)
@@ -90,10 +92,10 @@ class Findings:
             return (await connection.execute(queries.reconciliation.open_finding(kind, number))).first() is not None
 
     @shielded_transaction
-    async def find(self, finding_id: int) -> Finding | None:
-        """Return a finding; None if there is none with this id."""
+    async def find(self, finding_id: int, scope: Scope = EVERYTHING) -> Finding | None:
+        """Return a finding; None if there is none with this id about a settlement in the scope."""
         async with self._engine.connect() as connection:
-            row = (await connection.execute(queries.reconciliation.finding(finding_id))).first()
+            row = (await connection.execute(queries.reconciliation.finding(finding_id, scope))).first()
         return _to_finding(row) if row is not None else None
 
     @shielded_transaction
@@ -104,10 +106,15 @@ class Findings:
         return [_to_finding(row) for row in found]
 
     @shielded_transaction
-    async def page(self, *, status: FindingStatus | None, before: int | None, limit: int) -> FindingPage:
-        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`) with an id below `before`, newest first."""
+    async def page(
+        self, *, status: FindingStatus | None, before: int | None, limit: int, scope: Scope = EVERYTHING
+    ) -> FindingPage:
+        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`) with an id below `before`, newest first.
+
+        With a scope of some companies, these are the findings about their settlements.
+        """
         limit = min(limit, FINDING_PAGE_MAX)
-        query = queries.reconciliation.finding_page(status, before, limit + 1)
+        query = queries.reconciliation.finding_page(status, before, limit + 1, scope)
         async with self._engine.connect() as connection:
             found = [_to_finding(row) for row in (await connection.execute(query)).all()]
         shown = tuple(found[:limit])

@@ -23,6 +23,7 @@ from ledger import Batches, KeyRing, Ledger
 from schemas.keys import ApiKeyRequest
 from settlement.ids import workflow_id
 from settlement.keys import Role
+from settlement.scope import Companies
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
@@ -76,10 +77,13 @@ class ApiHarness:
         """Request an operator action."""
         return await self.http.post(f"{SETTLEMENTS}/{number}/{kind}", json=body, headers=headers)
 
-    async def create_key(self, role: Role, owner: str | None = None) -> str:
+    async def create_key(
+        self, role: Role, client: str | None = None, companies: Companies = "all", expires_in_s: int | None = None
+    ) -> str:
         """Create a key and return its full text."""
         keys: Keys = self.app.state.services.keys
-        made = await keys.create(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
+        request = ApiKeyRequest(client=client or f"{role}-1", role=role, companies=companies, expires_in_s=expires_in_s)
+        made = await keys.create(request, "the test")
         assert made is not None
         return made.api_key
 

@@ -26,7 +26,10 @@ from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, S
 from tests.support.stories import FAILED
 
 RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
-CREATE_KEY = ["keys", "create", "--owner", "ops-1", "--role", "operator"]
+CREATE_KEY = [
+    *("keys", "create", "--client", "ops-1", "--role", "operator"),
+    *("--companies", "2,1", "--expires-in", "90d"),
+]
 RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17"]
 
 
@@ -240,7 +243,9 @@ async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(api_wi
     key_id, secret = created.out.strip().split(".", maxsplit=1)
     assert (created.code, created.out.count("\n"), used.code, listed.code) == (0, 1, 0, 0)
     assert secret not in created.err + listed.out
-    assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
+    [row] = [row for row in listed.rows() if row[0] == key_id]
+    assert row[1:4] == ["ops-1", "operator", "1, 2"]
+    assert datetime.fromisoformat(row[4]) - datetime.fromisoformat(row[6]) == timedelta(days=90)
 
 
 async def test_a_revoked_key_is_refused_and_revoking_it_again_has_the_same_result(api_with_keys: ApiHarness) -> None:

@@ -79,6 +79,7 @@ async def test_findings_are_listed_with_all_fields(api_without_temporal: ApiHarn
         "findingId": finding_id,
         "kind": "WORKFLOW_STUCK",
         "requestUniqueNo": "N-1",
+        "companyId": None,
         "status": "REPAIRED",
         "detail": "it does not fit",
         "repair": "taken up again",

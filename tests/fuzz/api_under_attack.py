@@ -33,7 +33,7 @@ BEYOND_THE_SCHEMA = {
     # OpenAPI cannot express that one of several parameters is required.
     "GET /v1/batch-retry-preview": {"query"},
     # Reserved names.
-    "POST /v1/api-keys": {"owner"},
+    "POST /v1/api-keys": {"client"},
 }
 """Fields with rules that a schema cannot express. A request that breaks only these looks valid and is rejected."""
 

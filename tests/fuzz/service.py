@@ -131,7 +131,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    created = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
+    created = await keys.create(ApiKeyRequest(client=f"fuzz-{role}", role=role, companies="all"), "the test")
     assert created is not None
     return created.api_key
 

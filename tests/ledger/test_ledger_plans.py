@@ -85,11 +85,11 @@ def parts_of_settlements(many: int) -> Iterable[tuple[Table, Iterable[dict[str, 
 
 
 def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
-    key = {"owner": "o", "role": "READ", "secret_hash": "h", "slot": 1, "created_by": "o", "revoked_by": None}
+    key = {"role": "READ", "companies": [1], "record_hash": "h", "slot": 1, "created_by": "o", "revoked_by": None}
     yield (
         api_keys,
         (
-            key | {"key_id": f"k-{i}", "owner": f"o-{i}", "created_at": at(i), "revoked_at": at(i) if i > 9 else None}
+            key | {"key_id": f"k-{i}", "client": f"c-{i}", "created_at": at(i), "revoked_at": at(i) if i > 9 else None}
             for i in range(many // 2)
         ),
     )
@@ -99,7 +99,14 @@ def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]
     yield (
         batches,
         (
-            batch | {"batch_id": each, "created_at": at(i), "state": states.get(each, "DONE"), "ended_at": None}
+            batch
+            | {
+                "batch_id": each,
+                "company_id": 1 if i % 400 else 17,
+                "created_at": at(i),
+                "state": states.get(each, "DONE"),
+                "ended_at": None,
+            }
             for i, each in enumerate(ids)
         ),
     )
@@ -123,7 +130,7 @@ def reconciliation_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, A
         findings,
         (
             finding
-            | {"kind": kinds[i % len(kinds)].value, "settlement_no": f"N-{i}"}
+            | {"kind": kinds[i % len(kinds)].value, "settlement_no": f"N-{i}", "company_id": 1 if i % 400 else 17}
             | {"status": (FindingStatus.OPEN if i % 500 == 0 else FindingStatus.REPAIRED).value}
             for i in range(many)
         ),
@@ -229,7 +236,7 @@ async def test_sqlite_begins_with_the_most_selective_filter(full: AsyncEngine) -
         "order_id": SettlementFilter(order_id=17, state=State.ABORTED, **everything),
         "state_accepted_at": SettlementFilter(state=State.ABORTED, **everything),
         "user_name_accepted_at": SettlementFilter(state=State.SETTLED, **everything),
-        "company_id_accepted_at": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
+        "company_id_accepted_at_request_unique_no": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
         "currency_accepted_at": SettlementFilter(state=State.SETTLED, currency="USD"),
     }
     async with full.connect() as connection:

@@ -7,11 +7,12 @@ from typing import Any
 
 from contract.adjust import AdjustBody
 from settlement.policy import SettlementPolicy
-from settlement.start import SettlementInput
+from settlement.start import SettlementInput, SubmittedBy
 
 _numbers = itertools.count(1)
 _RUN = f"{time.time_ns():x}"
 
+SUBMITTER = SubmittedBy(client="shop-7", key_id="0123456789abcdef")
 QUICK_POLICY = SettlementPolicy(
     cancel_max_attempts=3,
     cancel_initial_interval_s=1,
@@ -61,4 +62,5 @@ def settlement(
         company_id=company_id,
         accepted_at=accepted_at or datetime.now(UTC),
         policy=policy,
+        submitted_by=SUBMITTER,
     )

@@ -42,6 +42,8 @@ def _create_settlements() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.Column("user_name", sa.String(length=48), nullable=False),
         sa.Column("company_id", sa.BigInteger(), nullable=True),
+        sa.Column("client", sa.String(length=64), nullable=True),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("currency", sa.String(length=16), nullable=False),
         sa.Column("amount", sa.String(length=40), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
@@ -60,12 +62,12 @@ def _create_settlements() -> None:
 
 
 def _index_settlements() -> None:
-    op.create_index(
-        op.f("ix_settlements_accepted_at_request_unique_no"), "settlements", ["accepted_at", "request_unique_no"]
-    )
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
-    for column in ("state", "user_name", "company_id", "currency"):
+    for column in ("state", "user_name", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
+    in_order = ["accepted_at", "request_unique_no"]
+    for columns in (in_order, ["company_id", *in_order]):
+        op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
     _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
     _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], OPEN)
     result = "cancel_result IS NOT NULL"
@@ -120,6 +122,7 @@ def _create_operator_actions() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("broker_reference", sa.Text(), nullable=True),
@@ -152,17 +155,20 @@ def _create_api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.String(length=32), nullable=False),
-        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("companies", sa.JSON(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("record_hash", sa.String(length=64), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_by", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
     )
-    _index("uq_api_keys_active", "api_keys", ["owner", "slot"], "revoked_at IS NULL", unique=True)
+    _index("uq_api_keys_active", "api_keys", ["client", "slot"], "revoked_at IS NULL", unique=True)
     _index("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
     _index("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")
 
@@ -173,6 +179,8 @@ def _create_batches() -> None:
         sa.Column("batch_id", sa.String(length=36), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("idempotency_key", sa.String(length=128), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
@@ -186,6 +194,8 @@ def _create_batches() -> None:
     by_key = op.f("uq_batches_operator_idempotency_key")
     op.create_index(by_key, "batches", ["operator", "idempotency_key"], unique=True)
     op.create_index(op.f("ix_batches_created_at_batch_id"), "batches", ["created_at", "batch_id"])
+    by_company = op.f("ix_batches_company_id_created_at_batch_id")
+    op.create_index(by_company, "batches", ["company_id", "created_at", "batch_id"])
     _index("ix_batches_running", "batches", ["created_at", "batch_id"], "state = 'RUNNING'")
     op.create_table(
         "batch_items",
@@ -210,6 +220,7 @@ def _create_findings() -> None:
         sa.Column("finding_id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("repair", sa.Text(), nullable=False),
@@ -220,7 +231,9 @@ def _create_findings() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
     )
-    op.create_index(op.f("ix_findings_status_finding_id"), "findings", ["status", "finding_id"])
+    for columns in (["status"], ["company_id"], ["company_id", "status"]):
+        name = op.f(f"ix_findings_{'_'.join(columns)}_finding_id")
+        op.create_index(name, "findings", [*columns, "finding_id"])
     _index("uq_findings_open", "findings", ["settlement_no", "kind"], "status = 'OPEN'", unique=True)
     _index("ix_findings_closed", "findings", ["settlement_no", "kind", "finding_id"], "status = 'CLOSED'")
     op.create_table(
@@ -275,6 +288,7 @@ def _create_take_ups() -> None:
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("used", sa.Integer(), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),

@@ -89,6 +89,7 @@ def ended_settlement(number: str) -> Response:
             reason="REVERSED",
             trace=accepted.trace,
             company_id=COMPANY,
+            submitted_by=None,
             accepted_at=T0,
             decided_at=at(1),
             updated_at=at(2),

@@ -51,7 +51,13 @@ def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
         ExternalSystemConfig(base_url=MAY_HOLD_ONE["external_base_url"]),
         ApiConnection("https://settlement.example", SECRET, tls=ssl.create_default_context(), timeout_s=1),
         NewApiKey(
-            key_id="k", owner="o", role=Role.ADMIN, created_at=datetime.now(UTC), created_by="o", api_key=f"k.{SECRET}"
+            key_id="k",
+            client="o",
+            role=Role.ADMIN,
+            companies="all",
+            created_at=datetime.now(UTC),
+            created_by="o",
+            api_key=f"k.{SECRET}",
         ),
         SecretStr(SECRET),
     ],
