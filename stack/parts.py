@@ -9,8 +9,9 @@ from typing import IO
 
 import aiohttp
 
+from config.fields import is_loopback
 from config.process import keep_files_private
-from config.settings import ENV_PREFIX, Settings, is_loopback
+from config.settings import ENV_PREFIX, Settings
 from ledger.migrate import MigrationError, migrate_url
 from stack.ports import HOST, free_port
 from stack.process import Process, StackError

@@ -12,7 +12,8 @@ import yaml
 
 from api.__main__ import DRAIN_S
 from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
-from config.settings import ENV_PREFIX, Settings, is_loopback
+from config.fields import is_loopback
+from config.settings import ENV_PREFIX, Settings
 from settlement.limits import ADJUST_START_TO_CLOSE
 from worker import END_LIMIT_S, GRACE
 

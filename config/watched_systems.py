@@ -1,0 +1,142 @@
+"""The external systems that are in use now. A changed file is loaded without a restart; an invalid one is rejected."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from config.external_systems import (
+    DEFAULT_SYSTEM,
+    ExternalSystems,
+    InvalidSystemsFileError,
+    parse_systems,
+    read_content,
+)
+from config.settings import ENV_PREFIX, Settings
+from config.system_entry import SystemEntry
+
+CHECK_EVERY_S = 1.0
+"""Interval between two looks at the content of the file."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class FileState:
+    """Which content of the file is in use."""
+
+    path: Path | None
+    """None: the settings describe the one system, and there is no file."""
+    loaded_at: datetime
+    """When the systems in use were loaded."""
+    rejected: str | None = None
+    """Why the newest content is not in use; None if it is."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the newest content of the file is in use."""
+        return self.rejected is None
+
+
+def _nothing(_: ExternalSystems) -> None:
+    """Activate nothing."""
+
+
+class WatchedSystems:
+    """Holds the external systems in use, and replaces them when the content of their file changes.
+
+    `activate` is called with each new set of systems before it is in use. If it raises InvalidSystemsFileError, the set
+    is rejected like an invalid file. Without a file, the one system of the settings never changes.
+    """
+
+    def __init__(self, settings: Settings, activate: Callable[[ExternalSystems], None] = _nothing) -> None:
+        """Load the systems. Raises InvalidSystemsFileError: there are no earlier systems that could stay in use."""
+        self._path = settings.external_systems
+        self._activate = activate
+        self._content: bytes | None = None
+        self._requested = asyncio.Event()
+        if self._path is None:
+            self.active = system_of_settings(settings)
+        else:
+            self._content = read_content(self._path)
+            self.active = parse_systems(self._path, self._content)
+        self._activate(self.active)
+        self.file = FileState(path=self._path, loaded_at=datetime.now(UTC))
+
+    async def refresh(self) -> None:
+        """Read the file, and use its content if it has changed and is valid. Repeating it changes nothing.
+
+        A content that was rejected is tried again at each call, because `activate` may depend on other files.
+        """
+        if self._path is None:
+            return
+        try:
+            # In a thread: a file system that does not respond must not block the process.
+            content = await asyncio.to_thread(read_content, self._path)
+            if content == self._content and self.file.is_current:
+                return
+            systems = parse_systems(self._path, content)
+            self._activate(systems)
+        except InvalidSystemsFileError as error:
+            self._reject(str(error))
+            return
+        if content != self._content:
+            log.info("external systems loaded", file=str(self._path), systems=sorted(systems.entries))
+        self._content, self.active = content, systems
+        self.file = FileState(path=self._path, loaded_at=datetime.now(UTC))
+
+    def request_refresh(self) -> None:
+        """Let `watch` refresh at once. For a signal handler."""
+        self._requested.set()
+
+    async def watch(self) -> None:
+        """Refresh every `CHECK_EVERY_S` and on SIGHUP, until cancelled. Needs the main thread."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.request_refresh)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(CHECK_EVERY_S):
+                        await self._requested.wait()
+                except TimeoutError:
+                    pass
+                self._requested.clear()
+                await self.refresh()
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    def _reject(self, why: str) -> None:
+        if self.file.rejected != why:
+            log.error("external systems not loaded; the previous ones stay in use", reason=why)
+        self.file = replace(self.file, rejected=why)
+
+
+def load_systems(settings: Settings, activate: Callable[[ExternalSystems], None] = _nothing) -> WatchedSystems:
+    """Load the systems at the start of a process. If they are invalid, print what is wrong and exit with 2."""
+    try:
+        return WatchedSystems(settings, activate)
+    except InvalidSystemsFileError as error:
+        print(f"{ENV_PREFIX}EXTERNAL_SYSTEMS: {error}", file=sys.stderr)  # noqa: T201 - as settings do
+        raise SystemExit(2) from None
+
+
+def system_of_settings(settings: Settings) -> ExternalSystems:
+    """Return the one system that the variables SETTLEMENT_EXTERNAL_… describe: it serves everything."""
+    # Settings have validated these values. Unlike a file, they may contain a password, and http to any host.
+    entry = SystemEntry.model_construct(
+        default=True,
+        base_url=settings.external_url,
+        allow_http=True,
+        adjust_path=settings.external_adjust_path,
+        cancel_adjust_path=settings.external_cancel_adjust_path,
+        cancel_operation_path=settings.external_cancel_operation_path,
+        cancel_protocol=settings.external_cancel_protocol,
+        trace=settings.external_trace,
+        ca_file=settings.external_ca_file,
+    )
+    return ExternalSystems({DEFAULT_SYSTEM: entry})
