@@ -8,7 +8,8 @@ from fastapi import Depends, Request
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from ledger import Batches, Ledger
+from config.watched_systems import WatchedSystems
+from ledger import Batches, Ledger, SystemPauses
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Services:
     temporal: TemporalAccess
     keys: Keys
     batches: Batches
+    systems: WatchedSystems
+    pauses: SystemPauses
 
 
 def services_of(request: Request) -> Services:

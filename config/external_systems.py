@@ -13,24 +13,22 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.system_entry import SystemEntry, broken_rules
+from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX, SYSTEM_NAME_PATTERN
 
-DEFAULT_SYSTEM = "default"
-"""Name of the one system of the shorthand, `SETTLEMENT_EXTERNAL_BASE_URL` and its neighbours."""
 SYSTEMS_MAX = 200
 FILE_BYTES_MAX = 1_000_000
 PROBLEMS_MAX = 20
 """Broken rules named in one error."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-
 
 class InvalidSystemsFileError(ValueError):
     """The file cannot be used. The text names the file, and each entry and field with its rule, but no value."""
 
-    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+    def __init__(self, path: Path | None, problems: Sequence[str]) -> None:
         self.problems = tuple(problems[:PROBLEMS_MAX])
         more = len(problems) - len(self.problems)
-        super().__init__(f"{path}: {'; '.join(self.problems)}" + (f"; and {more} more" if more else ""))
+        where = f"{path}: " if path is not None else ""
+        super().__init__(f"{where}{'; '.join(self.problems)}" + (f"; and {more} more" if more else ""))
 
 
 class ExternalSystems:
@@ -97,8 +95,9 @@ def _problem(loc: tuple[int | str, ...], message: str) -> str:
 
 def _wrong_names(entries: Mapping[str, SystemEntry]) -> Iterator[str]:
     for name in entries:
-        if not _NAME.fullmatch(name):
-            yield f"systems.{name[:64]!r}: a name must be 1 to 32 lower-case letters, digits and hyphens"
+        if len(name) > SYSTEM_NAME_LENGTH_MAX or not re.search(SYSTEM_NAME_PATTERN, name):
+            rule = f"a name must be 1 to {SYSTEM_NAME_LENGTH_MAX} lower-case letters, digits and hyphens"
+            yield f"systems.{name[:64]!r}: {rule}"
 
 
 def _conflicts(entries: Mapping[str, SystemEntry]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import structlog
 
 from config.external_systems import (
-    DEFAULT_SYSTEM,
     ExternalSystems,
     InvalidSystemsFileError,
     parse_systems,
@@ -19,9 +19,14 @@ from config.external_systems import (
 )
 from config.settings import ENV_PREFIX, Settings
 from config.system_entry import SystemEntry
+from settlement.start import DEFAULT_SYSTEM
 
 CHECK_EVERY_S = 1.0
 """Interval between two looks at the content of the file."""
+
+FILE_CURRENT = "settlement_external_systems_current"
+FILE_CURRENT_HELP = "1 if the newest content of the file of external systems is in use, 0 if it was rejected."
+"""A metric of every API process and every worker."""
 
 log = structlog.get_logger()
 
@@ -47,6 +52,10 @@ def _nothing(_: ExternalSystems) -> None:
     """Activate nothing."""
 
 
+def _look_no_further() -> None:
+    """Look at no other file."""
+
+
 class WatchedSystems:
     """Holds the external systems in use, and replaces them when the content of their file changes.
 
@@ -60,6 +69,7 @@ class WatchedSystems:
         self._activate = activate
         self._content: bytes | None = None
         self._requested = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         if self._path is None:
             self.active = system_of_settings(settings)
         else:
@@ -73,42 +83,39 @@ class WatchedSystems:
 
         A content that was rejected is tried again at each call, because `activate` may depend on other files.
         """
-        if self._path is None:
-            return
+        if self._path is not None:
+            async with self._one_at_a_time:
+                await self._refresh(self._path)
+
+    async def _refresh(self, path: Path) -> None:
         try:
             # In a thread: a file system that does not respond must not block the process.
-            content = await asyncio.to_thread(read_content, self._path)
+            content = await asyncio.to_thread(read_content, path)
             if content == self._content and self.file.is_current:
                 return
-            systems = parse_systems(self._path, content)
+            systems = parse_systems(path, content)
             self._activate(systems)
         except InvalidSystemsFileError as error:
             self._reject(str(error))
             return
         if content != self._content:
-            log.info("external systems loaded", file=str(self._path), systems=sorted(systems.entries))
+            log.info("external systems loaded", file=str(path), systems=sorted(systems.entries))
         self._content, self.active = content, systems
-        self.file = FileState(path=self._path, loaded_at=datetime.now(UTC))
+        self.file = FileState(path=path, loaded_at=datetime.now(UTC))
 
-    def request_refresh(self) -> None:
-        """Let `watch` refresh at once. For a signal handler."""
-        self._requested.set()
+    def reload_on_sighup(self) -> None:
+        """Let `watch` read the file at once when the process gets SIGHUP. Must be called in the main thread."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._requested.set)
 
-    async def watch(self) -> None:
-        """Refresh every `CHECK_EVERY_S` and on SIGHUP, until cancelled. Needs the main thread."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.request_refresh)
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(CHECK_EVERY_S):
-                        await self._requested.wait()
-                except TimeoutError:
-                    pass
-                self._requested.clear()
-                await self.refresh()
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+    async def watch(self, after_each_look: Callable[[], None] = _look_no_further) -> None:
+        """Refresh every `CHECK_EVERY_S` and on SIGHUP, until cancelled."""
+        while True:
+            await self.refresh()
+            after_each_look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_EVERY_S):
+                    await self._requested.wait()
+            self._requested.clear()
 
     def _reject(self, why: str) -> None:
         if self.file.rejected != why:
@@ -121,7 +128,8 @@ def load_systems(settings: Settings, activate: Callable[[ExternalSystems], None]
     try:
         return WatchedSystems(settings, activate)
     except InvalidSystemsFileError as error:
-        print(f"{ENV_PREFIX}EXTERNAL_SYSTEMS: {error}", file=sys.stderr)  # noqa: T201 - as settings do
+        variable = "EXTERNAL_CA_FILE" if settings.external_systems is None else "EXTERNAL_SYSTEMS"
+        print(f"{ENV_PREFIX}{variable}: {error}", file=sys.stderr)  # noqa: T201 - as settings do
         raise SystemExit(2) from None
 
 

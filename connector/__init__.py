@@ -7,5 +7,15 @@ system does becomes a `Verdict`, not an exception.
 
 from connector.exchange import DEADLINES, Deadlines
 from connector.external_system import CallHeaders, ExternalSystem, ExternalSystemConfig
+from connector.external_systems import ExternalSystems, SystemsByName, UnusableSystemError
 
-__all__ = ["DEADLINES", "CallHeaders", "Deadlines", "ExternalSystem", "ExternalSystemConfig"]
+__all__ = [
+    "DEADLINES",
+    "CallHeaders",
+    "Deadlines",
+    "ExternalSystem",
+    "ExternalSystemConfig",
+    "ExternalSystems",
+    "SystemsByName",
+    "UnusableSystemError",
+]

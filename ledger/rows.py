@@ -34,6 +34,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
         "order_id": adjust.orderId,
         "user_name": adjust.userName,
         "company_id": settlement.company_id,
+        "system": settlement.system,
         "currency": adjust.currency,
         "amount": adjust.amount,
         "accepted_at": settlement.accepted_at,

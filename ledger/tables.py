@@ -1,24 +1,13 @@
 """The ledger's tables. A change here needs a migration; a test compares the two."""
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
+from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
+_SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
 
 settlements = Table(
     "settlements",
@@ -28,6 +17,8 @@ settlements = Table(
     Column("order_id", BigInteger, nullable=False),
     Column("user_name", String(48), nullable=False),
     Column("company_id", BigInteger),
+    # Name of the external system in the configuration; it may have been removed there.
+    Column("system", _SYSTEM, nullable=False),
     Column("currency", String(16), nullable=False),
     # The decimal string as received. No number type of both databases would store it exactly.
     Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
@@ -50,6 +41,7 @@ settlements = Table(
     Index(None, "order_id"),
     Index(None, "user_name", "accepted_at"),
     Index(None, "company_id", "accepted_at"),
+    Index(None, "system", "accepted_at"),
     Index(None, "currency", "accepted_at"),
     Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
     Index(
@@ -67,13 +59,7 @@ settlements = Table(
         postgresql_where=text("in_doubt"),
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
-    Index(
-        "ix_settlements_open",
-        "accepted_at",
-        "request_unique_no",
-        sqlite_where=OPEN,
-        postgresql_where=OPEN,
-    ),
+    Index("ix_settlements_open", "accepted_at", "request_unique_no", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 external_calls = Table(
@@ -154,16 +140,31 @@ api_keys = Table(
     Column("created_by", String(64), nullable=False),
     Column("revoked_at", UtcDateTime),
     Column("revoked_by", String(64)),
-    Index(
-        "uq_api_keys_active",
-        "owner",
-        "slot",
-        unique=True,
-        sqlite_where=ACTIVE,
-        postgresql_where=ACTIVE,
-    ),
+    Index("uq_api_keys_active", "owner", "slot", unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("ix_api_keys_active", "created_at", "key_id", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
     Index("ix_api_keys_revoked", "created_at", "key_id", sqlite_where=REVOKED, postgresql_where=REVOKED),
+)
+
+# One row for each external system that is paused.
+paused_systems = Table(
+    "paused_systems",
+    metadata,
+    Column("system", _SYSTEM, primary_key=True),
+    Column("operator", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+system_actions = Table(
+    "system_actions",
+    metadata,
+    Column("action_id", Integer, primary_key=True, autoincrement=True),
+    Column("system", _SYSTEM, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "system", "action_id"),
 )
 
 batches = Table(
@@ -184,9 +185,7 @@ batches = Table(
     Index("uq_batches_operator_idempotency_key", "operator", "idempotency_key", unique=True),
     Index(None, "created_at", "batch_id"),
     Index(
-        "ix_batches_running",
-        "created_at",
-        "batch_id",
+        *("ix_batches_running", "created_at", "batch_id"),
         sqlite_where=text("state = 'RUNNING'"),
         postgresql_where=text("state = 'RUNNING'"),
     ),
@@ -202,9 +201,7 @@ batch_items = Table(
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime),
     Index(
-        "ix_batch_items_pending",
-        "batch_id",
-        "position",
+        *("ix_batch_items_pending", "batch_id", "position"),
         sqlite_where=text("outcome = 'PENDING'"),
         postgresql_where=text("outcome = 'PENDING'"),
     ),

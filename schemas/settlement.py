@@ -89,6 +89,8 @@ class Settlement(Model):
     reason: str
     trace: str
     company_id: int | None
+    system: str
+    """Name of the external system that settles it, as in the configuration at acceptance."""
     accepted_at: datetime
     decided_at: datetime | None
     updated_at: datetime

@@ -66,7 +66,7 @@ class ProblemError(Exception):
         )
         self.headers = dict(headers or {})
         if self.problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
 
     def response(self) -> JSONResponse:
         """Return the HTTP response."""

@@ -18,6 +18,7 @@ from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
+from api.settlements.external_system import system_of_order
 from api.settlements.resource import SETTLEMENTS, location, resource
 from contract.adjust import AdjustRequest
 from ledger import NumberReusedError, SettlementRecord
@@ -70,6 +71,8 @@ class SettlementHeaders(BaseModel):
         202: {"description": "Accepted and not decided yet; read the state at Location"},
         **documented(
             *BODY_ERRORS,
+            ErrorCode.COMPANY_NOT_SERVED,
+            ErrorCode.EXTERNAL_SYSTEM_PAUSED,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.LEDGER_UNAVAILABLE,
             ErrorCode.TEMPORAL_UNAVAILABLE,
@@ -93,16 +96,18 @@ async def post_settlement(
     connection the order may have been accepted; repeat the request to find out.
     """
     received_at = datetime.now(UTC)
-    settlement = SettlementInput(
-        adjust=request.body(),
-        trace=headers.trace or uuid.uuid4().hex,
-        company_id=headers.company_id,
-        accepted_at=received_at,
-        policy=services.settings.policy,
-    )
     wait_s = wait_seconds(headers.prefer)
     ends_at = asyncio.get_running_loop().time() + (wait_s or ACCEPT_LIMIT_S)
     async with asyncio.timeout_at(ends_at):
+        system = await system_of_order(services, request.requestUniqueNo, headers.company_id)
+        settlement = SettlementInput(
+            adjust=request.body(),
+            trace=headers.trace or uuid.uuid4().hex,
+            company_id=headers.company_id,
+            system=system.name,
+            accepted_at=received_at,
+            policy=system.policy,
+        )
         accepted, is_new = await _accept(services, settlement)
     snapshot = accepted.snapshot
     if snapshot.decision is None:
@@ -126,7 +131,13 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Sett
         raise _number_reused(reused) from reused
     if is_new:
         ACCEPTED.inc()
-        log.info("accepted", settlement=accepted.number, trace=settlement.trace, order_id=settlement.adjust.orderId)
+        log.info(
+            "accepted",
+            settlement=accepted.number,
+            trace=settlement.trace,
+            order_id=settlement.adjust.orderId,
+            system=settlement.system,
+        )
     return accepted, is_new
 
 

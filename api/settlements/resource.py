@@ -68,6 +68,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         reason=snapshot.reason,
         trace=settlement.trace,
         company_id=settlement.company_id,
+        system=settlement.system,
         accepted_at=settlement.accepted_at,
         decided_at=snapshot.decided_at,
         updated_at=snapshot.updated_at,

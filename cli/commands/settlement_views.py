@@ -86,7 +86,8 @@ def summary(settlement: Settlement) -> Fields:
 
 def full_view(settlement: Settlement) -> list[Block]:
     """Return all details of a settlement: its fields, its order, states, calls, replies and operator actions."""
-    fields = [*summary(settlement).rows, ("companyId", settlement.company_id), ("trace", settlement.trace)]
+    fields = [*summary(settlement).rows, ("companyId", settlement.company_id)]
+    fields += [("system", settlement.system), ("trace", settlement.trace)]
     shown = {name for name, _ in fields}
     fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in shown]
     states = [(change.at, change.state, change.reason) for change in settlement.state_changes]

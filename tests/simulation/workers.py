@@ -16,6 +16,7 @@ from tests.simulation.worker_crashes import CrashingWorkers
 from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.sagas import NO_BULKHEAD
+from tests.support.scripted import OneSystem
 from workflows import order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
@@ -56,14 +57,14 @@ async def world(
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(made.broker, NO_BULKHEAD).adjust],
+                activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD).adjust],
                 interceptors=[CrashingWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
             Worker(
                 environment.client,
                 task_queue=CANCEL_TASK_QUEUE,
-                activities=[CancelAdjust(made.broker).cancel_adjust],
+                activities=[CancelAdjust(OneSystem(made.broker)).cancel_adjust],
                 interceptors=[CrashingWorkers(made)],
             ),
             Worker(

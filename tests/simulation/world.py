@@ -110,6 +110,10 @@ class World:
         self.broker.expect(number, attempt, script)
         return script
 
+    def withdraw(self, number: str, report: AttemptReport) -> None:
+        """Forget an attempt that sent nothing, because its external system is not configured."""
+        self.settlements[number].reports.remove(report)
+
     async def during_call(self, number: str) -> None:
         """Execute the planned actions during the current call."""
         simulated = self.settlements[number]

@@ -26,6 +26,19 @@ NEVER_RECEIVED = Verdict(
     outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000002")
 )
 REVERSED = APPLIED
+NOT_CONFIGURED = Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED)
+
+
+@dataclass
+class OneSystem:
+    """Finds the same external system under every name, or none while the configuration lacks it."""
+
+    system: ExternalSystem
+    is_configured: bool = True
+
+    async def named(self, name: str) -> ExternalSystem | None:  # noqa: ARG002 - a double has its original's parameters
+        """Return the external system."""
+        return self.system if self.is_configured else None
 
 
 @dataclass

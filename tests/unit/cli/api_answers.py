@@ -88,6 +88,7 @@ def ended_settlement(number: str) -> Response:
             cause=None,
             reason="REVERSED",
             trace=accepted.trace,
+            system=accepted.system,
             company_id=COMPANY,
             accepted_at=T0,
             decided_at=at(1),

@@ -87,6 +87,7 @@ def resource(number: str) -> Settlement:
         audit_complete=True,
         reason=PROSE,
         trace="t" * 64,
+        system="s" * 32,
         company_id=BIG,
         accepted_at=T0,
         decided_at=T0,

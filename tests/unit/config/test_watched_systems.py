@@ -42,6 +42,7 @@ async def watching(watched: WatchedSystems) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.wait([task])
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
 
 async def beta_is_active(watched: WatchedSystems) -> bool:
@@ -60,6 +61,7 @@ async def test_changed_file_is_loaded(file: Path) -> None:
 async def test_sighup_loads_the_file_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watched_systems, "CHECK_EVERY_S", 3600)
     watched = WatchedSystems(Settings(external_systems=file))
+    watched.reload_on_sighup()
     async with watching(watched):
         await asyncio.sleep(0)
         put(file, BETA)
