@@ -20,7 +20,7 @@ from activities.batch_retry import EndBatch, RetrySettlements
 from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
-from activities.reconciliation.repair import Reconciler
+from activities.reconciliation.repair import Reconciler, WhyUnusable
 from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
 from activities.temporal_calls import TemporalRefusedError, calling_temporal
@@ -30,7 +30,7 @@ from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
-from connector import SystemsByName
+from connector import ExternalSystems, SystemsByName
 from ledger import Batches, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
 from worker_systems import WorkerSystems
@@ -117,9 +117,9 @@ def _activity_worker(client: Client, task_queue: str, slots: int, *activities: C
     )
 
 
-def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
+def reconciliation_worker(client: Client, engine: AsyncEngine, why_unusable: WhyUnusable) -> Worker:
     """Return the worker for rounds of reconciliation (see `RECONCILIATION_TASK_QUEUE`)."""
-    reconciler = Reconciler(client, engine, take_up)
+    reconciler = Reconciler(client, engine, take_up, why_unusable)
     return Worker(
         client,
         task_queue=RECONCILIATION_TASK_QUEUE,
@@ -178,14 +178,14 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-def _workers(client: Client, engine: AsyncEngine, systems: SystemsByName, settings: Settings) -> tuple[Worker, ...]:
+def _workers(client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     return (
         ledger_worker(client, Ledger(engine)),
         batch_worker(client, Batches(engine)),
-        reconciliation_worker(client, engine),
+        reconciliation_worker(client, engine, systems.why_unusable),
         cancel_worker(client, systems, slots),
         settlement_worker(client, systems, slots=slots, bulkhead=bulkhead),
     )

@@ -98,6 +98,11 @@ class ExternalSystem:
         if self._session is not None:
             await self._session.close()
 
+    def why_unusable(self) -> str | None:
+        """Return why no call can be sent now; None if calls can be sent."""
+        missing = [name for name, source in self._config.headers.items() if source() is None]
+        return f"no secret for the header {', '.join(missing)}" if missing else None
+
     @property
     def cancel_operation(self) -> CancelOperation:
         """Which operation `cancel_adjust` calls."""
@@ -125,11 +130,11 @@ class ExternalSystem:
             message = "ExternalSystem must be used as an async context manager"
             raise RuntimeError(message)
         configured = {name: source() for name, source in self._config.headers.items()}
-        all_headers = {**headers, **{name: value for name, value in configured.items() if value is not None}}
-        if None in configured.values():
-            missing = ", ".join(name for name, value in configured.items() if value is None)
-            detail = f"no secret for the header {missing}"
+        missing = [name for name, value in configured.items() if value is None]
+        if missing:
+            detail = f"no secret for the header {', '.join(missing)}"
             return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=detail)
+        all_headers = {**headers, **{name: value for name, value in configured.items() if value is not None}}
         url = URL(self._config.base_url.rstrip("/") + path)
         own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
         self._begin_call()

@@ -60,6 +60,11 @@ class ExternalSystems:
         client = self._clients.get(name)
         return client.system if client is not None else None
 
+    async def why_unusable(self, name: str) -> str | None:
+        """Return why no call to an external system can be sent now; None if calls can be sent."""
+        system = await self.named(name)
+        return "it is not in the configuration" if system is None else system.why_unusable()
+
     def replace(self, configs: Mapping[str, ExternalSystemConfig]) -> None:
         """Use these systems from now on. A system whose configuration and TLS files are unchanged keeps its pool.
 

@@ -149,7 +149,8 @@ def changes(number: str, after: int, limit: int) -> Select[Any]:
 
 
 _SUMMARY_COLUMNS = tuple(
-    settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
+    settlements.c[name]
+    for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input", "system")
 )
 
 

@@ -17,7 +17,7 @@ from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.sagas import NO_BULKHEAD
 from tests.support.scripted import OneSystem
-from workflows import order_settlement
+from workflows import cancel_rounds, order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
 
@@ -29,8 +29,9 @@ WORKFLOWS_CACHED = 1_000
 @contextmanager
 def lost_soon(after: timedelta) -> Iterator[None]:
     """Shorten the time until a lost worker is detected, which would otherwise cost 6 s of real time each."""
-    constants = ("ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE")
-    before = [(module, name, getattr(module, name)) for module in (limits, order_settlement) for name in constants]
+    adjust, cancel = "ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE"
+    places = ((limits, adjust), (limits, cancel), (order_settlement, adjust), (cancel_rounds, cancel))
+    before = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in before:
         setattr(module, name, after)
     try:

@@ -156,7 +156,7 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
         settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5)),
-        reconciliation_worker(client, engine),
+        reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
