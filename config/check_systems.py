@@ -38,7 +38,7 @@ def check_systems(path: Path) -> Iterator[Check]:
     except InvalidSystemsFileError as error:
         yield from (Check(None, "file", False, problem) for problem in error.problems)
         return
-    yield Check(None, "file", True, f"{len(systems.entries)} external systems")
+    yield Check(None, "file", True, f"external systems: {', '.join(systems.entries)}")
     for name, entry in systems.entries.items():
         yield from _check_entry(name, entry)
 

@@ -40,7 +40,8 @@ class Stack:
         self._ui_port = free_port() if hide_unsafe_actions else settings.temporal_ui_port
         self.temporal = self._temporal()
         self.ui = self._ui() if hide_unsafe_actions else None
-        self.simulator = None if settings.external_base_url else self._simulator()
+        is_configured = settings.external_base_url or settings.external_systems
+        self.simulator = None if is_configured else self._simulator()
         self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
         self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
 
@@ -99,6 +100,10 @@ class Stack:
             "external_base_url": self.external_url,
             "temporal_ui_url": self.settings.temporal_ui_url or self.ui_url,
         }
+        if self.settings.external_systems is not None:
+            # The file and the single variables exclude each other, also with the values of their defaults.
+            single = {name for name in values if name.startswith("external_")} - {"external_systems"}
+            values = {name: value for name, value in values.items() if name not in single}
         if self.settings.api_key_pepper is not None:
             values["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
         settings = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in values.items() if value is not None}

@@ -9,7 +9,7 @@ import typer
 
 from cli.exits import Exit, UsageError
 from cli.options import Note
-from cli.rendering import Block, Fields, Lines, Row, Table
+from cli.rendering import Block, Fields, Row, Table
 from cli.screen import OutputFormat
 from cli.session import session_of
 from config.check_systems import Check, check_systems
@@ -94,7 +94,6 @@ def _view(system: ExternalSystem) -> list[Block]:
     actions = [(each.at, each.kind, each.operator, each.note) for each in system.actions]
     return [
         Fields(list(zip(_COLUMNS, _row(system), strict=True))),
-        Lines(["takes no new orders" if system.paused else "takes new orders"]),
         Table(("at", "act", "operator", "note"), actions, "operator actions"),
     ]
 

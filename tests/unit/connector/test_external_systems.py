@@ -85,12 +85,12 @@ async def test_unknown_name_is_looked_up_in_the_configuration_again() -> None:
     """The API may have read a new file a moment before the worker."""
 
     async def read_again() -> None:
-        systems.replace({"alpha": ExternalSystemConfig("http://127.0.0.1:9")})
+        opened.replace({"alpha": ExternalSystemConfig("http://127.0.0.1:9")})
 
-    systems = ExternalSystems(read_again)
-    assert await systems.named("alpha") is not None
-    assert await systems.named("beta") is None
-    await systems.close()
+    opened = ExternalSystems(read_again)
+    assert await opened.named("alpha") is not None
+    assert await opened.named("beta") is None
+    await opened.close()
 
 
 async def test_header_has_its_current_value_in_each_call(systems: ExternalSystems) -> None:
