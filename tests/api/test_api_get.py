@@ -99,6 +99,7 @@ async def test_the_resource_shows_the_complete_audit(api_without_temporal: ApiHa
         "reason": "consistent again: REVERSED",
         "trace": "trace-7",
         "companyId": 7,
+        "system": "default",
         "acceptedAt": accepted.accepted_at.isoformat().replace("+00:00", "Z"),
         "decidedAt": moment(1),
         "updatedAt": moment(7),

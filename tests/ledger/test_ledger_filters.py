@@ -133,6 +133,7 @@ ALONE: list[dict[str, Any]] = [
     {"order_id": 1},
     {"user_name": "u-1"},
     {"company_id": 7},
+    {"system": "alpha"},
     {"currency": "EUR"},
     {"cancel_result": CancelResult.REVERSED},
     {"cause": Rule.DEADLINE},
