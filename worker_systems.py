@@ -15,7 +15,8 @@ from config.watched_systems import FILE_CURRENT, FILE_CURRENT_HELP, load_systems
 from connector import ExternalSystemConfig, UnusableSystemError
 from connector import ExternalSystems as Clients
 
-log = SampledLog(structlog.get_logger())
+log = structlog.get_logger()
+sampled = SampledLog(log)
 
 
 class HeaderSource:
@@ -33,7 +34,7 @@ class HeaderSource:
         try:
             return f"{self._value.prefix}{self._reader.value(reference)}"
         except SecretUnavailableError as error:
-            log.warning("no call is sent without this secret", reason=str(error))
+            sampled.warning("no call is sent without this secret", reason=str(error))
             return None
 
     def __eq__(self, other: object) -> bool:
@@ -95,3 +96,6 @@ class WorkerSystems:
             self.clients.replace(configs)
         except UnusableSystemError as error:
             raise InvalidSystemsFileError(self._path, [f"systems.{error.name}: {error}"]) from error
+        for name, config in configs.items():
+            for header in (header for header, source in config.headers.items() if source() is None):
+                log.warning("external system cannot be called without its secret", system=name, header=header)

@@ -7,6 +7,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cancel_adjust import CancelAdjust
 from settlement.calls import CallRecord
+from settlement.external_systems import waiting_reason
 from settlement.ids import CancelKind
 from settlement.limits import CANCEL_START_TO_CLOSE, SYSTEM_WAIT_FIRST_S, SYSTEM_WAIT_MAX_S
 from settlement.snapshot import CancelIntent
@@ -76,7 +77,7 @@ class CancelRounds:
 
     async def _wait_for_system(self, earlier: tuple[CallRecord, ...], waits: int) -> None:
         self._attempts_made += len(earlier)
-        reason = f"waiting: external system {self._order.system} is not configured, or a secret of it is missing"
+        reason = waiting_reason(self._order.system)
         if earlier or reason != self._saga.snapshot.reason:
             self._saga.record_calls(earlier, reason)
             self._saga.show()

@@ -7,8 +7,8 @@ from api.services import Services
 from schemas.problems import ErrorCode
 from settlement.policy import SettlementPolicy
 
-PAUSED_RETRY_AFTER_S = 30
-"""`Retry-After` while an operator has paused the external system."""
+PAUSED_RETRY_AFTER_S = 60
+"""`Retry-After` while an operator has paused the external system. The command line does not wait for so long."""
 
 
 class SystemOfOrder(NamedTuple):

@@ -135,7 +135,7 @@ async def test_paused_system_refuses_new_orders_and_only_them(api: ApiHarness) -
     assert paused.json()["paused"]["note"] == "broker maintenance until 6"
     refused = await post(api, "N-2")
     assert problem(refused) == (503, "external-system-paused")
-    assert refused.headers["retry-after"] == "30"
+    assert refused.headers["retry-after"] == "60"
     assert refused.json()["detail"] == "the external system alpha is paused: broker maintenance until 6"
     assert problem(await post(api, "N-1")) == (503, "temporal-unavailable"), "a repeat is not refused"
     await post(api, "N-3", company=8)
