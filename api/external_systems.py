@@ -10,10 +10,12 @@ from api.http.access import Actor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
+from config.system_entry import SystemEntry
 from config.watched_systems import FileState
 from schemas.external_systems import ExternalSystem, ExternalSystemList, ExternalSystemSummary, FileStatus
 from schemas.problems import ErrorCode
 from settlement.external_systems import SystemActionRequest, SystemPause
+from settlement.policy import SettlementPolicy
 
 log = structlog.get_logger()
 router = APIRouter(route_class=StrictJsonRoute)
@@ -34,9 +36,10 @@ def file_status(file: FileState) -> FileStatus | None:
 async def list_external_systems(services: Injected, _: Reader) -> ExternalSystemList:
     """List all external systems, and whether the newest content of their file is in use in this API process."""
     pauses = await services.pauses.listed()
-    file = services.systems.file
+    entries, file = services.systems.active.entries, services.systems.file
+    policy = services.settings.policy
     return ExternalSystemList(
-        items=tuple(_summary(services, name, pauses.get(name)) for name in services.systems.active.entries),
+        items=tuple(_summary(name, entry, policy, pauses.get(name)) for name, entry in entries.items()),
         file=file_status(file),
         loaded_at=file.loaded_at,
         problem=file.rejected,
@@ -60,7 +63,7 @@ async def pause_external_system(
 
     Repeating it changes nothing: the first operator and note stay.
     """
-    _check_exists(services, name)
+    _entry_or_404(services, name)
     acted = await services.pauses.pause(name, caller.owner, body.note, datetime.now(UTC))
     if acted:
         log.warning("external system paused", system=name, operator=caller.owner)
@@ -75,7 +78,7 @@ async def resume_external_system(
     name: NameInPath, body: SystemActionRequest, services: Injected, response: Response, caller: Actor
 ) -> ExternalSystem:
     """Accept new orders of a paused external system again. Repeating it changes nothing."""
-    _check_exists(services, name)
+    _entry_or_404(services, name)
     acted = await services.pauses.resume(name, caller.owner, body.note, datetime.now(UTC))
     if acted:
         log.warning("external system resumed", system=name, operator=caller.owner)
@@ -89,18 +92,22 @@ async def _answer(services: Services, response: Response, name: str, *, acted: b
 
 
 async def _system(services: Services, name: str) -> ExternalSystem:
-    _check_exists(services, name)
-    summary = _summary(services, name, await services.pauses.find(name))
+    # Read once: a changed file replaces it at any time.
+    entry = _entry_or_404(services, name)
+    summary = _summary(name, entry, services.settings.policy, await services.pauses.find(name))
     return ExternalSystem(**dict(summary), actions=await services.pauses.actions(name))
 
 
-def _check_exists(services: Services, name: str) -> None:
-    if name not in services.systems.active.entries:
+def _entry_or_404(services: Services, name: str) -> SystemEntry:
+    entry = services.systems.active.entries.get(name)
+    if entry is None:
         raise ProblemError(ErrorCode.NOT_FOUND, f"no external system has the name {name[:64]!r}")
+    return entry
 
 
-def _summary(services: Services, name: str, paused: SystemPause | None) -> ExternalSystemSummary:
-    entry = services.systems.active.entries[name]
+def _summary(
+    name: str, entry: SystemEntry, policy: SettlementPolicy, paused: SystemPause | None
+) -> ExternalSystemSummary:
     return ExternalSystemSummary(
         name=name,
         companies=entry.companies or (),
@@ -108,6 +115,6 @@ def _summary(services: Services, name: str, paused: SystemPause | None) -> Exter
         address=entry.address,
         cancel_operation=entry.cancel_protocol,
         trace=entry.trace,
-        policy=entry.retry.policy(services.settings.policy),
+        policy=entry.retry.policy(policy),
         paused=paused,
     )

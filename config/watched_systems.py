@@ -110,8 +110,12 @@ class WatchedSystems:
     async def watch(self, after_each_look: Callable[[], None] = _look_no_further) -> None:
         """Refresh every `CHECK_EVERY_S` and on SIGHUP, until cancelled."""
         while True:
-            await self.refresh()
-            after_each_look()
+            try:
+                await self.refresh()
+                after_each_look()
+            except Exception:
+                # Our defect. It must not end the watch, after which no change would be seen.
+                log.exception("external systems not looked at")
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_EVERY_S):
                     await self._requested.wait()

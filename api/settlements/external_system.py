@@ -25,10 +25,12 @@ async def system_of_order(services: Services, number: str, company_id: int | Non
     order gets the answer of its settlement, whatever the configuration says now.
     """
     policy = services.settings.policy
-    name = services.systems.active.serving(company_id)
+    # Read once: a changed file replaces it at any time.
+    systems = services.systems.active
+    name = systems.serving(company_id)
     problem = _not_served(company_id) if name is None else await _paused(services, name)
     if name is not None and problem is None:
-        return SystemOfOrder(name, services.systems.active.entries[name].retry.policy(policy))
+        return SystemOfOrder(name, systems.entries[name].retry.policy(policy))
     accepted = await services.ledger.find(number)
     if accepted is None:
         assert problem is not None  # noqa: S101 - without a problem there is a name

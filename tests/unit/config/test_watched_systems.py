@@ -142,3 +142,24 @@ def test_every_single_variable_is_in_the_entry_of_the_shorthand() -> None:
     taken = {id(value) for value in entry.__dict__.values()}
     external = {name for name in values if name.startswith("external_")} - {"external_systems"}
     assert {name for name in external if id(values[name]) not in taken} == set()
+
+
+async def test_defect_does_not_end_the_watch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched_systems, "CHECK_EVERY_S", 0.01)
+    looks = 0
+
+    def fail_once() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError
+
+    watched = WatchedSystems(Settings(external_systems=file))
+    task = asyncio.create_task(watched.watch(fail_once))
+
+    async def has_looked_again() -> bool:
+        return looks > 1
+
+    await until(has_looked_again)
+    task.cancel()
+    await asyncio.wait([task])
