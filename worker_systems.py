@@ -1,6 +1,7 @@
 """The external systems of a worker process: keeps one open client for each entry of the configuration."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -8,40 +9,57 @@ from temporalio.common import MetricMeter
 
 from config.external_systems import ExternalSystems, InvalidSystemsFileError
 from config.sampling import SampledLog
-from config.secret_references import SecretReader, SecretUnavailableError
+from config.secret_references import SecretReader, SecretReference, SecretUnavailableError
 from config.settings import Settings
-from config.system_entry import HeaderValue, SystemEntry
+from config.system_entry import HeaderValue, SignatureEntry, SystemEntry
 from config.watched_systems import FILE_CURRENT, FILE_CURRENT_HELP, load_systems
-from connector import ExternalSystemConfig, UnusableSystemError
+from connector import ExternalSystemConfig, MessageSigner, UnusableSystemError
 from connector import ExternalSystems as Clients
 
 log = structlog.get_logger()
 sampled = SampledLog(log)
 
 
-class HeaderSource:
-    """Reads the current value of one header. Two sources of the same place are equal, so that a pool is kept."""
+@dataclass(frozen=True)
+class SecretSource:
+    """Reads the current value of one secret. Two sources of the same place are equal, so that a pool is kept."""
 
-    def __init__(self, value: HeaderValue, reader: SecretReader) -> None:
-        self._value = value
-        self._reader = reader
+    reference: SecretReference
+    reader: SecretReader = field(compare=False, repr=False)
+    prefix: str = ""
+    may_have_lines: bool = False
 
     def __call__(self) -> str | None:
-        """Return the current value; None if its secret cannot be read."""
-        reference = self._value.reference
-        if reference is None:
-            return self._value.text
+        """Return the current value; None if it cannot be read."""
         try:
-            return f"{self._value.prefix}{self._reader.value(reference)}"
+            return f"{self.prefix}{self.reader.value(self.reference, may_have_lines=self.may_have_lines)}"
         except SecretUnavailableError as error:
             sampled.warning("no call is sent without this secret", reason=str(error))
             return None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HeaderSource) and self._value == other._value
 
-    def __hash__(self) -> int:
-        return hash(self._value)
+@dataclass(frozen=True)
+class PlainText:
+    """The value of a header that is not secret."""
+
+    text: str
+
+    def __call__(self) -> str | None:
+        """Return the value."""
+        return self.text
+
+
+def _header(value: HeaderValue, reader: SecretReader) -> SecretSource | PlainText:
+    if value.reference is None:
+        return PlainText(value.text or "")
+    return SecretSource(value.reference, reader, value.prefix)
+
+
+def _signer(signature: SignatureEntry | None, reader: SecretReader) -> MessageSigner | None:
+    if signature is None:
+        return None
+    key = SecretSource(signature.key, reader, may_have_lines=True)
+    return MessageSigner(signature.key_id, signature.algorithm, key)
 
 
 def connector_config(entry: SystemEntry, reader: SecretReader, connections_max: int) -> ExternalSystemConfig:
@@ -59,7 +77,8 @@ def connector_config(entry: SystemEntry, reader: SecretReader, connections_max: 
         client_certificate_file=certificate_file,
         client_key_file=key_file,
         keep_alive=entry.keep_alive,
-        headers={name: HeaderSource(value, reader) for name, value in entry.headers.items()},
+        headers={name: _header(value, reader) for name, value in entry.headers.items()},
+        signer=_signer(entry.signature, reader),
         connections_max=connections_max,
     )
 
@@ -96,6 +115,5 @@ class WorkerSystems:
             self.clients.replace(configs)
         except UnusableSystemError as error:
             raise InvalidSystemsFileError(self._path, [f"systems.{error.name}: {error}"]) from error
-        for name, config in configs.items():
-            for header in (header for header, source in config.headers.items() if source() is None):
-                log.warning("external system cannot be called without its secret", system=name, header=header)
+        for name, why in self.clients.unusable().items():
+            log.warning("external system cannot be called", system=name, reason=why)

@@ -95,6 +95,13 @@ def _check_secrets(name: str, entry: SystemEntry) -> Iterator[Check]:
             yield Check(name, f"header {header}", False, str(error))
         else:
             yield Check(name, f"header {header}", True, f"{value.reference} can be read")
+    if entry.signature is not None:
+        try:
+            read_secret(entry.signature.key, may_have_lines=True)
+        except SecretUnavailableError as error:
+            yield Check(name, "signature", False, str(error))
+        else:
+            yield Check(name, "signature", True, f"{entry.signature.key} can be read")
 
 
 def _reason(error: OSError) -> str:

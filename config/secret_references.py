@@ -43,11 +43,11 @@ class SecretUnavailableError(Exception):
     """A secret cannot be read now. The text names its place and the reason, and never a part of its value."""
 
 
-def read_secret(reference: SecretReference) -> str:
+def read_secret(reference: SecretReference, *, may_have_lines: bool = False) -> str:
     """Read a secret, without white space at its ends. A file is read at each call, so a rotated secret is used at once.
 
-    Raises SecretUnavailableError if the place is missing, empty or unreadable, or if the value cannot be the value of
-    an HTTP header: printable ASCII, at most `SECRET_LENGTH_MAX` characters.
+    Raises SecretUnavailableError if the place is missing, empty or unreadable, or if the value is not printable ASCII
+    of at most `SECRET_LENGTH_MAX` characters. A key in PEM `may_have_lines`; the value of a header may not.
     """
     value = os.environ.get(reference.env or "", "") if reference.file is None else _content(reference, reference.file)
     value = value.strip()
@@ -55,7 +55,8 @@ def read_secret(reference: SecretReference) -> str:
         raise _unavailable(reference, "is not set" if reference.file is None else "is empty")
     if len(value) > SECRET_LENGTH_MAX:
         raise _unavailable(reference, f"has more than {SECRET_LENGTH_MAX} characters")
-    if not (value.isascii() and value.isprintable()):
+    one_line = "".join(value.splitlines()) if may_have_lines else value
+    if not (one_line.isascii() and one_line.isprintable()):
         raise _unavailable(reference, "has characters other than printable ASCII")
     return value
 
@@ -84,10 +85,10 @@ class SecretReader:
     def __init__(self) -> None:
         self._last: dict[SecretReference, str] = {}
 
-    def value(self, reference: SecretReference) -> str:
+    def value(self, reference: SecretReference, *, may_have_lines: bool = False) -> str:
         """Return the current value, or the last one. Raises SecretUnavailableError if none was ever read."""
         try:
-            value = read_secret(reference)
+            value = read_secret(reference, may_have_lines=may_have_lines)
         except SecretUnavailableError as error:
             if reference not in self._last:
                 raise

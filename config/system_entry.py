@@ -24,6 +24,7 @@ from config.fields import (
 from config.secret_references import AbsolutePath, EnvName, SecretReference
 from contract.fields import Int64
 from contract.operations import Operation, TraceCheck
+from contract.signatures import SignatureAlgorithm
 from settlement.policy import SettlementPolicy
 
 COMPANIES_MAX = 10_000
@@ -96,6 +97,15 @@ class RetryEntry(_Entry):
         return settings.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
+class SignatureEntry(_Entry):
+    """How requests are signed (HTTP Message Signatures, RFC 9421)."""
+
+    key_id: str = Field(pattern="^[A-Za-z0-9._:/@-]+$", max_length=100)
+    """Name of the key, by which the broker finds it; not secret."""
+    algorithm: SignatureAlgorithm = SignatureAlgorithm.HMAC_SHA256
+    key: SecretReference
+
+
 class SystemEntry(_Entry):
     """One external system: whom it serves, where it is, and how it is called."""
 
@@ -117,6 +127,8 @@ class SystemEntry(_Entry):
     keep_alive: bool = True
     """Whether an idle connection is used for the next call."""
     headers: dict[str, Header] = Field(default={}, max_length=HEADERS_MAX)
+    signature: SignatureEntry | None = None
+    """How requests are signed; None: they are not."""
     retry: RetryEntry = RetryEntry()
 
     @property
@@ -148,6 +160,8 @@ def broken_rules(entry: SystemEntry) -> Iterator[str]:
         missing = "client_key_file" if entry.client_key_file is None else "client_certificate_file"
         yield f"{missing}: client_certificate_file and client_key_file belong together"
     yield from (f"headers.{each}" for each in _broken_headers(entry.headers))
+    if entry.signature is not None and (entry.signature.key.env is None) == (entry.signature.key.file is None):
+        yield 'signature.key: must be {env = "NAME"} or {file = "/path"}'
 
 
 def _broken_headers(headers: Mapping[str, HeaderValue]) -> Iterator[str]:

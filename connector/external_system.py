@@ -13,6 +13,7 @@ from yarl import URL
 from connector.classify import classify
 from connector.connection_pool import TlsFiles, open_session
 from connector.exchange import Deadlines, exchange
+from connector.message_signatures import MessageSigner
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
@@ -49,6 +50,8 @@ class ExternalSystemConfig:
     """Whether an idle connection is used for the next call."""
     headers: Mapping[str, HeaderSource] = field(default_factory=dict)
     """Further headers of every call. Their values are read for each call."""
+    signer: MessageSigner | None = None
+    """Signs every request; None: requests are not signed."""
     connections_max: int = 1000
 
     @property
@@ -100,8 +103,8 @@ class ExternalSystem:
 
     def why_unusable(self) -> str | None:
         """Return why no call can be sent now; None if calls can be sent."""
-        missing = [name for name, source in self._config.headers.items() if source() is None]
-        return f"no secret for the header {', '.join(missing)}" if missing else None
+        all_headers = self._all_headers(self._config.base_url, {"trace": "0"}, b"")
+        return all_headers if isinstance(all_headers, str) else None
 
     @property
     def cancel_operation(self) -> CancelOperation:
@@ -129,19 +132,27 @@ class ExternalSystem:
         if self._session is None:
             message = "ExternalSystem must be used as an async context manager"
             raise RuntimeError(message)
-        configured = {name: source() for name, source in self._config.headers.items()}
-        missing = [name for name, value in configured.items() if value is None]
-        if missing:
-            detail = f"no secret for the header {', '.join(missing)}"
-            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=detail)
-        all_headers = {**headers, **{name: value for name, value in configured.items() if value is not None}}
         url = URL(self._config.base_url.rstrip("/") + path)
+        all_headers = self._all_headers(str(url.with_user(None)), headers, body)
+        if isinstance(all_headers, str):
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=all_headers)
         own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
         self._begin_call()
         try:
             return classify(await exchange(self._session, url, all_headers, body, deadlines), own_trace)
         finally:
             self._end_call()
+
+    def _all_headers(self, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str] | str:
+        """Return the headers of a call with the configured ones and the signature, or why there can be no call."""
+        configured = {name: source() for name, source in self._config.headers.items()}
+        missing = [name for name, value in configured.items() if value is None]
+        if missing:
+            return f"no secret for the header {', '.join(missing)}"
+        all_headers = {**headers, **{name: value for name, value in configured.items() if value is not None}}
+        if self._config.signer is None:
+            return all_headers
+        return self._config.signer.sign(url, all_headers, body) or "the key of the signature cannot be read or used"
 
     def _begin_call(self) -> None:
         self._calls += 1

@@ -65,6 +65,11 @@ class ExternalSystems:
         system = await self.named(name)
         return "it is not in the configuration" if system is None else system.why_unusable()
 
+    def unusable(self) -> dict[str, str]:
+        """Return why each of the systems that cannot be called now cannot be called, by name."""
+        found = {name: client.system.why_unusable() for name, client in self._clients.items()}
+        return {name: why for name, why in found.items() if why is not None}
+
     def replace(self, configs: Mapping[str, ExternalSystemConfig]) -> None:
         """Use these systems from now on. A system whose configuration and TLS files are unchanged keeps its pool.
 

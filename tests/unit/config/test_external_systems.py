@@ -105,6 +105,14 @@ WRONG = [
         ENTRY + 'client_certificate_file = "/c.pem"',
         "systems.alpha.client_key_file: client_certificate_file and client_key_file belong together",
     ),
+    (
+        ENTRY + f'signature = {{ key_id = "k", key = "{SECRET}" }}',
+        "systems.alpha.signature.key: Input should be an object",
+    ),
+    (
+        ENTRY + 'signature = { key_id = "k", key = {} }',
+        'systems.alpha.signature.key: must be {env = "NAME"} or {file = "/path"}',
+    ),
     (ENTRY + "[systems.alpha.retry]\nmax_attempts = 21", "systems.alpha.retry.max_attempts: Input should be less tha"),
     (ENTRY + "[systems.alpha.retry]\nexpire_after_s = nan", "systems.alpha.retry.expire_after_s: Input should be"),
     (ENTRY.replace("alpha]", '"Al pha"]'), "systems.'Al pha': a name must be 1 to 32 lower-case letters, digits and"),

@@ -58,3 +58,11 @@ def test_rotated_secret_is_used_at_once_and_the_last_one_while_the_file_is_missi
     assert reader.value(reference) == "second"
     file.write_text("")
     assert reader.value(reference) == "second"
+
+
+def test_key_in_pem_may_have_lines_and_a_header_may_not(file: Path) -> None:
+    file.write_text("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+    reference = SecretReference(file=file)
+    assert read_secret(reference, may_have_lines=True).count("\n") == 2
+    with pytest.raises(SecretUnavailableError, match="has characters other than printable ASCII"):
+        read_secret(reference)
