@@ -10,7 +10,8 @@ from api.http.quotas import Quotas
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from ledger import Batches, Ledger
+from config.watched_systems import WatchedSystems
+from ledger import Batches, Ledger, SystemPauses
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Services:
     temporal: TemporalAccess
     keys: Keys
     batches: Batches
+    systems: WatchedSystems
+    pauses: SystemPauses
 
     @cached_property
     def quotas(self) -> Quotas:

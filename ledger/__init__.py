@@ -6,6 +6,7 @@ SQLite or PostgreSQL. `migrate` brings a database to the current schema.
 
 from ledger.batch_retry.batches import Batches
 from ledger.engine import open_engine
+from ledger.external_systems import SystemPauses
 from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
@@ -30,6 +31,7 @@ __all__ = [
     "SettlementSummaries",
     "SettlementSummary",
     "StoredKey",
+    "SystemPauses",
     "TakeUps",
     "TemporalBinding",
     "TemporalIdentity",

@@ -58,6 +58,7 @@ class SettlementFilter:
     order_id: int | None = None
     user_name: str | None = None
     company_id: int | None = None
+    system: str | None = None
     currency: str | None = None
     cancel_result: CancelResult | None = None
     cause: Rule | None = None
@@ -116,6 +117,7 @@ class SettlementFilter:
             columns.cancel_result: self.cancel_result and self.cancel_result.value,
             columns.last_rule: self.cause and self.cause.value,
             columns.company_id: self.company_id,
+            columns.system: self.system,
             columns.currency: self.currency,
         }
         found = [(column, value) for column, value in values.items() if value is not None]

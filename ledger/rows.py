@@ -36,6 +36,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
         "company_id": settlement.company_id,
         "client": settlement.submitted_by and settlement.submitted_by.client,
         "key_id": settlement.submitted_by and settlement.submitted_by.key_id,
+        "system": settlement.system,
         "currency": adjust.currency,
         "amount": adjust.amount,
         "accepted_at": settlement.accepted_at,

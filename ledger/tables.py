@@ -1,25 +1,14 @@
 """The ledger's tables. A change here needs a migration; a test compares the two."""
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata
+from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
+_SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
 
 settlements = Table(
     "settlements",
@@ -32,6 +21,8 @@ settlements = Table(
     # Who submitted the order: client and id of the API key. Also in `input`; here for queries by hand.
     Column("client", String(64)),
     Column("key_id", String(32)),
+    # Name of the external system in the configuration; it may have been removed there.
+    Column("system", _SYSTEM, nullable=False),
     Column("currency", String(16), nullable=False),
     # The decimal string as received. No number type of both databases would store it exactly.
     Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
@@ -55,6 +46,7 @@ settlements = Table(
     Index(None, "user_name", "accepted_at"),
     # With the number, because lists of several companies read each company in their order.
     Index(None, "company_id", "accepted_at", "request_unique_no"),
+    Index(None, "system", "accepted_at"),
     Index(None, "currency", "accepted_at"),
     Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
     Index(
@@ -72,13 +64,7 @@ settlements = Table(
         postgresql_where=text("in_doubt"),
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
-    Index(
-        "ix_settlements_open",
-        "accepted_at",
-        "request_unique_no",
-        sqlite_where=OPEN,
-        postgresql_where=OPEN,
-    ),
+    Index("ix_settlements_open", "accepted_at", "request_unique_no", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 external_calls = Table(
@@ -147,6 +133,30 @@ state_changes = Table(
     Column("reason", Text, nullable=False),
 )
 
+# One row for each external system that is paused.
+paused_systems = Table(
+    "paused_systems",
+    metadata,
+    Column("system", _SYSTEM, primary_key=True),
+    Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+system_actions = Table(
+    "system_actions",
+    metadata,
+    Column("action_id", Integer, primary_key=True, autoincrement=True),
+    Column("system", _SYSTEM, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "system", "action_id"),
+)
+
 batches = Table(
     "batches",
     metadata,
@@ -169,9 +179,7 @@ batches = Table(
     Index(None, "created_at", "batch_id"),
     Index(None, "company_id", "created_at", "batch_id"),
     Index(
-        "ix_batches_running",
-        "created_at",
-        "batch_id",
+        *("ix_batches_running", "created_at", "batch_id"),
         sqlite_where=text("state = 'RUNNING'"),
         postgresql_where=text("state = 'RUNNING'"),
     ),
@@ -187,9 +195,7 @@ batch_items = Table(
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime),
     Index(
-        "ix_batch_items_pending",
-        "batch_id",
-        "position",
+        *("ix_batch_items_pending", "batch_id", "position"),
         sqlite_where=text("outcome = 'PENDING'"),
         postgresql_where=text("outcome = 'PENDING'"),
     ),

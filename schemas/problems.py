@@ -39,6 +39,10 @@ class ErrorCode(StrEnum):
     """The client uses its maximum number of event streams. Nothing was done; the state can still be read."""
     TOO_MANY_CONNECTIONS = "too-many-connections"
     """The connection was refused before any request was read. Nothing was done."""
+    COMPANY_NOT_SERVED = "company-not-served"
+    """No external system serves the company of this order. Nothing was accepted; no money moved."""
+    EXTERNAL_SYSTEM_PAUSED = "external-system-paused"
+    """An operator has paused the external system of this order. Nothing was accepted; no money moved."""
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number is not affected."""
     NUMBER_TAKEN = "number-taken"
@@ -76,6 +80,8 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.TOO_MANY_STREAMS_OF_CLIENT: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.TOO_MANY_CONNECTIONS: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.COMPANY_NOT_SERVED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.EXTERNAL_SYSTEM_PAUSED: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NUMBER_TAKEN: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,

@@ -92,6 +92,8 @@ class Settlement(Model):
     company_id: int | None
     submitted_by: SubmittedBy | None
     """The client that submitted the order, and the id of its key. A repeated order does not change it."""
+    system: str
+    """Name of the external system that settles it, as in the configuration at acceptance."""
     accepted_at: datetime
     decided_at: datetime | None
     updated_at: datetime

@@ -31,6 +31,8 @@ class FindingKind(StrEnum):
     """Ledger and workflow have opposite decisions: two Temporal clusters processed it, or a backup was restored."""
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     """Its workflow task fails repeatedly: the code does not match the history, or has a bug."""
+    SYSTEM_NOT_CONFIGURED = "SYSTEM_NOT_CONFIGURED"
+    """Open, but the configuration lacks its external system, or a secret of it: its cancels wait."""
     WRONG_TEMPORAL = "WRONG_TEMPORAL"
     """Not about a settlement: a worker is connected to another Temporal than the ledger belongs to."""
     TAKE_UP_LIMIT = "TAKE_UP_LIMIT"

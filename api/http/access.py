@@ -21,8 +21,8 @@ from starlette.types import Scope as AsgiScope
 from api.http.problems import PATH_LOGGED_MAX, FieldError, ProblemError, ledger_unavailable
 from api.http.route_match import route_of
 from api.services import services_of
+from config.fields import is_loopback
 from config.sampling import SampledLog
-from config.settings import is_loopback
 from schemas.problems import ErrorCode
 from settlement.keys import PERMISSIONS, Permission, Role
 from settlement.scope import EVERYTHING, Scope

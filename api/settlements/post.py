@@ -19,6 +19,7 @@ from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
+from api.settlements.external_system import system_of_order
 from api.settlements.resource import SETTLEMENTS, location, resource
 from contract.adjust import AdjustRequest
 from ledger import NumberReusedError, SettlementRecord
@@ -72,6 +73,8 @@ class SettlementHeaders(BaseModel):
         **documented(
             *BODY_ERRORS,
             ErrorCode.COMPANY_FORBIDDEN,
+            ErrorCode.COMPANY_NOT_SERVED,
+            ErrorCode.EXTERNAL_SYSTEM_PAUSED,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.NUMBER_TAKEN,
             ErrorCode.TOO_MANY_WAITS_OF_CLIENT,
@@ -98,18 +101,20 @@ async def post_settlement(
     """
     caller.check_company(headers.company_id, "an order")
     received_at = datetime.now(UTC)
-    settlement = SettlementInput(
-        adjust=request.body(),
-        trace=headers.trace or uuid.uuid4().hex,
-        company_id=headers.company_id,
-        accepted_at=received_at,
-        policy=services.settings.policy,
-        submitted_by=caller.submitted_by,
-    )
     wait_s = wait_seconds(headers.prefer)
     ends_at = asyncio.get_running_loop().time() + (wait_s or ACCEPT_LIMIT_S)
     with services.quotas.wait(caller.client) if wait_s and caller.has_quotas else nullcontext():
         async with asyncio.timeout_at(ends_at):
+            system = await system_of_order(services, request.requestUniqueNo, headers.company_id)
+            settlement = SettlementInput(
+                adjust=request.body(),
+                trace=headers.trace or uuid.uuid4().hex,
+                company_id=headers.company_id,
+                system=system.name,
+                accepted_at=received_at,
+                policy=system.policy,
+                submitted_by=caller.submitted_by,
+            )
             accepted, is_new = await _accept(services, settlement, caller)
         snapshot = accepted.snapshot
         if snapshot.decision is None:
@@ -141,6 +146,7 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
             order_id=settlement.adjust.orderId,
             client=caller.client,
             key_id=caller.key_id,
+            system=settlement.system,
         )
     return accepted, is_new
 

@@ -22,6 +22,7 @@ from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.calls import Rule
 from settlement.exposure import Exposure, ExposureBy
+from settlement.external_systems import SystemName
 from settlement.scope import Scope
 from settlement.states import CancelResult, State
 
@@ -43,6 +44,7 @@ class SettlementListQuery(BaseModel):
     order_id: PlainInt64 | None = Field(default=None, alias="orderId")
     user_name: UserName | None = Field(default=None, alias="userName")
     company_id: PlainInt64 | None = Field(default=None, alias="companyId")
+    system: SystemName | None = Field(default=None, description="Name of the external system.")
     # Any three letters: a settlement stays searchable after its currency's code was withdrawn.
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
@@ -61,6 +63,7 @@ class SettlementListQuery(BaseModel):
             order_id=self.order_id,
             user_name=self.user_name,
             company_id=self.company_id,
+            system=self.system,
             currency=self.currency,
             cancel_result=self.cancel_result,
             cause=self.cause,

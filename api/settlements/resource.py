@@ -73,6 +73,7 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         trace=settlement.trace,
         company_id=settlement.company_id,
         submitted_by=settlement.submitted_by,
+        system=settlement.system,
         accepted_at=settlement.accepted_at,
         decided_at=snapshot.decided_at,
         updated_at=snapshot.updated_at,

@@ -91,6 +91,7 @@ def full_view(settlement: Settlement) -> list[Block]:
     fields = [
         *summary(settlement).rows,
         ("companyId", settlement.company_id),
+        ("system", settlement.system),
         ("client", by and by.client),
         ("keyId", by and by.key_id),
         ("trace", settlement.trace),

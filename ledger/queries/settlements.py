@@ -40,6 +40,7 @@ _SAMPLE_VALUES: dict[str, Any] = {
     "order_id": 17,
     "user_name": "rare",
     "company_id": 17,
+    "system": "rare",
     "currency": "ISK",
     "cancel_result": CancelResult.REVERSED,
     "cause": Rule.HTTP_STATUS,
@@ -51,12 +52,13 @@ _SAMPLE_SCOPES = (Scope((17,)), Scope((1, 2, 17)))
 
 
 def _sample_filters() -> Iterator[SettlementFilter]:
-    """Yield every combination of filters, each without a state, with open states and with an end state.
+    """Yield combinations of filters, each without a state, with open states and with an end state.
 
+    Up to four filters together, and all of them: every filter is so combined with every other one in every position.
     With a scope, every combination of at most two.
     """
     names = [each.name for each in fields(SettlementFilter) if each.name not in {"state", "scope"}]
-    chosen = chain.from_iterable(combinations(names, count) for count in range(len(names) + 1))
+    chosen = chain.from_iterable(combinations(names, count) for count in (*range(5), len(names)))
     for parts in chosen:
         sought = {name: _SAMPLE_VALUES[name] for name in parts}
         for state in (None, State.ABORTED, State.CANCELLING, State.SETTLED):
@@ -158,7 +160,8 @@ def changes(number: str, after: int, limit: int) -> Select[Any]:
 
 
 _SUMMARY_COLUMNS = tuple(
-    settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
+    settlements.c[name]
+    for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input", "system")
 )
 
 

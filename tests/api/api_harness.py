@@ -18,8 +18,9 @@ from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
+from config.watched_systems import WatchedSystems
 from connector import ExternalSystem
-from ledger import Batches, KeyRing, Ledger
+from ledger import Batches, KeyRing, Ledger, SystemPauses
 from schemas.keys import ApiKeyRequest
 from settlement.ids import workflow_id
 from settlement.keys import Role
@@ -131,7 +132,8 @@ async def open_api(
 ) -> AsyncIterator[ApiHarness]:
     """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
-    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine)))
+    systems, pauses = WatchedSystems(settings), SystemPauses(ledger.engine)
+    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine), systems, pauses))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

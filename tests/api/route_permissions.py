@@ -15,6 +15,7 @@ from settlement.keys import Permission, Role
 from settlement.operator_rules import RetryReason
 from settlement.reconciliation import FindingKind
 from settlement.snapshot import Snapshot
+from settlement.start import DEFAULT_SYSTEM
 from settlement.states import Decision, State
 from tests.api.api_harness import PEPPER, ApiHarness, accept
 from tests.support.orders import order, settlement
@@ -67,6 +68,14 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/v1/batch-retries/{batchId}/items"): Row(READERS, foreign=404),
     ("POST", "/v1/batch-retries/{batchId}/stop"): Row(OPERATORS, foreign=404),
     ("GET", "/v1/exposure"): Row(READERS),
+    ("GET", "/v1/external-systems"): Row(READERS, foreign=403, everything=True),
+    ("GET", "/v1/external-systems/{name}"): Row(READERS, foreign=403, everything=True),
+    ("POST", "/v1/external-systems/{name}/pause"): Row(
+        OPERATORS, foreign=403, everything=True, body={"note": "checked"}
+    ),
+    ("POST", "/v1/external-systems/{name}/resume"): Row(
+        OPERATORS, foreign=403, everything=True, body={"note": "checked"}
+    ),
     ("GET", "/v1/reconciliation"): Row(READERS, foreign=403, everything=True),
     ("GET", "/v1/reconciliation/findings"): Row(READERS),
     ("POST", "/v1/reconciliation/findings/{findingId}/closing"): Row(OPERATORS, foreign=404, body={"note": "checked"}),
@@ -124,6 +133,7 @@ async def stock(api: ApiHarness) -> dict[str, str]:
         "batchId": batch.batch_id,
         "findingId": str(finding),
         "keyId": key.partition(".")[0],
+        "name": DEFAULT_SYSTEM,
     }
 
 

@@ -272,3 +272,17 @@ async def test_the_error_for_a_missing_permission_names_the_permission(api_with_
 
 def test_limits_are_those_of_the_api() -> None:
     assert (submit.WAIT_MAX_S, PAGE_SIZE) == (WAIT_MAX_S, PAGE_LIMIT_MAX)
+
+
+async def test_a_system_is_paused_and_resumed(url_without_temporal: str) -> None:
+    url = url_without_temporal
+    listed = await settlement("systems", "list", url=url)
+    assert (listed.code, listed.rows()[1][:2]) == (0, ["default", "all others"])
+    paused = await settlement("systems", "pause", "default", "--note", "maintenance", url=url)
+    assert (paused.code, paused.fields()["note"]) == (0, "maintenance")
+    refused = await submitted(url, order())
+    assert (refused.code, "the external system default is paused: maintenance" in refused.err) == (3, True)
+    resumed = await settlement("systems", "resume", "default", "--note", "it is over", url=url)
+    assert (resumed.code, resumed.fields()["note"]) == (0, "")
+    unknown = await settlement("systems", "pause", "gamma", "--note", "x", url=url)
+    assert (unknown.code, "[not-found, HTTP 404]" in unknown.err) == (1, True)

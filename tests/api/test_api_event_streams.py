@@ -13,7 +13,8 @@ from api.keys.verification import REVOKED_WITHIN_S, Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from ledger import Batches, KeyRing
+from config.watched_systems import WatchedSystems
+from ledger import Batches, KeyRing, SystemPauses
 from ledger.events import Events
 from settlement.keys import Role
 from settlement.scope import EVERYTHING, Scope
@@ -113,7 +114,17 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     """Keys cannot be read, events can. Meanwhile the key is revoked, and after that the settlement is settled."""
     ring = ObservedKeyRing(engine)
     keys = Keys(ring, PEPPER)
-    app = app_with(Services(WITH_KEYS, ledger, TemporalAccess(dead_temporal, engine), keys, Batches(engine)))
+    app = app_with(
+        Services(
+            WITH_KEYS,
+            ledger,
+            TemporalAccess(dead_temporal, engine),
+            keys,
+            Batches(engine),
+            WatchedSystems(WITH_KEYS),
+            SystemPauses(engine),
+        )
+    )
     order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)

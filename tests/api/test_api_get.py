@@ -101,6 +101,7 @@ async def test_the_resource_shows_the_complete_audit(api_without_temporal: ApiHa
         "trace": "trace-7",
         "companyId": 7,
         "submittedBy": {"client": "shop-7", "keyId": "0123456789abcdef"},
+        "system": "default",
         "acceptedAt": accepted.accepted_at.isoformat().replace("+00:00", "Z"),
         "decidedAt": moment(1),
         "updatedAt": moment(7),

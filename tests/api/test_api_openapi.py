@@ -243,7 +243,7 @@ def test_headers_are_documented_under_their_own_names(document: Schema) -> None:
 def test_query_of_the_list_is_documented_with_its_bounds(document: Schema) -> None:
     parameters = {each["name"]: each for each in document["paths"]["/v1/settlements"]["get"]["parameters"]}
     filters = {"requestUniqueNo", "state", "orderId", "userName", "companyId", "currency", "cancelResult", "cause"}
-    assert set(parameters) == {*filters, "from", "to", "cursor", "limit"}
+    assert set(parameters) == {*filters, "system", "from", "to", "cursor", "limit"}
     assert (parameters["limit"]["schema"]["minimum"], parameters["limit"]["schema"]["maximum"]) == (1, 200)
 
 

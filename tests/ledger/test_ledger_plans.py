@@ -25,6 +25,7 @@ from ledger.tables import (
     reconciliation_rounds,
     settlements,
     state_changes,
+    system_actions,
     take_up_allowances,
     take_up_counts,
 )
@@ -41,6 +42,7 @@ COMMON = {
     "order_id": 1,
     "user_name": "u-1",
     "company_id": 1,
+    "system": "default",
     "currency": "USD",
     "last_rule": Rule.CODE_SUCCESS.value,
 }
@@ -54,6 +56,7 @@ RARE: tuple[dict[str, Any], ...] = (
     {"order_id": 17},
     {"user_name": "rare"},
     {"company_id": 17},
+    {"system": "rare"},
     {"currency": "ISK"},
     {"last_rule": Rule.HTTP_STATUS.value},
 )
@@ -96,6 +99,8 @@ def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]
     batch = {"operator": "o", "reason_code": "R", "note": "", "selection": {}, "expected_count": 60, "rate_per_s": 1.0}
     ids = [BATCH, *(f"{i:036}" for i in range(many // 4))]
     states = {BATCH: BatchState.RUNNING.value}
+    action = {"kind": "PAUSE", "operator": "o", "note": "", "at": NOON}
+    yield system_actions, (action | {"system": f"s-{i % 9}" if i > 9 else "alpha"} for i in range(MANY // 2))
     yield (
         batches,
         (

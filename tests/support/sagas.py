@@ -25,7 +25,7 @@ from settlement.states import State
 from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
-from tests.support.scripted import ScriptedExternalSystem
+from tests.support.scripted import OneSystem, ScriptedExternalSystem
 from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import (
@@ -85,10 +85,10 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
             workflow_runner=runner or workflow_runner(),
-            activities=[Adjust(external, bulkhead).adjust],
+            activities=[Adjust(OneSystem(external), bulkhead).adjust],
             max_cached_workflows=cached,
         ),
-        Worker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(external).cancel_adjust]),
+        Worker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]),
         Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
         Worker(
             client,

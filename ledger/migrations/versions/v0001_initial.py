@@ -3,6 +3,8 @@
 Revision: 0001_initial, after: None
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -27,11 +29,17 @@ def upgrade() -> None:
     _create_reconciliation_rounds()
     _create_temporal_home()
     _create_take_ups()
+    _create_external_systems()
 
 
 def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
     """Create an index over the rows that meet a condition."""
     op.create_index(name, table, columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _required(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
+    """Return required columns of one type."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def _create_settlements() -> None:
@@ -44,6 +52,7 @@ def _create_settlements() -> None:
         sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("client", sa.String(length=64), nullable=True),
         sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.Column("system", sa.String(length=32), nullable=False),
         sa.Column("currency", sa.String(length=16), nullable=False),
         sa.Column("amount", sa.String(length=40), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
@@ -63,7 +72,7 @@ def _create_settlements() -> None:
 
 def _index_settlements() -> None:
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
-    for column in ("state", "user_name", "currency"):
+    for column in ("state", "user_name", "system", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
     in_order = ["accepted_at", "request_unique_no"]
     for columns in (in_order, ["company_id", *in_order]):
@@ -89,8 +98,7 @@ def _create_external_calls() -> None:
         sa.Column("operation", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=True),
         sa.Column("request_unique_no", sa.String(length=48), nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
+        *_required(sa.Integer(), "round", "attempt"),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=False),
@@ -222,12 +230,9 @@ def _create_findings() -> None:
         sa.Column("settlement_no", sa.String(length=48), nullable=False),
         sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("repair", sa.Text(), nullable=False),
-        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("rounds", sa.Integer(), nullable=False),
-        sa.Column("sightings", sa.Integer(), nullable=False),
+        *_required(sa.Text(), "detail", "repair"),
+        *_required(sa.DateTime(timezone=True), "found_at", "last_seen_at"),
+        *_required(sa.Integer(), "rounds", "sightings"),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
     )
@@ -248,12 +253,8 @@ def _create_reconciliation_rounds() -> None:
     op.create_table(
         "reconciliation_rounds",
         sa.Column("round_id", sa.String(length=64), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ledger_checked", sa.Integer(), nullable=False),
-        sa.Column("temporal_checked", sa.Integer(), nullable=False),
-        sa.Column("found", sa.Integer(), nullable=False),
-        sa.Column("repaired", sa.Integer(), nullable=False),
+        *_required(sa.DateTime(timezone=True), "started_at", "ended_at"),
+        *_required(sa.Integer(), "ledger_checked", "temporal_checked", "found", "repaired"),
         sa.Column("complete", sa.Boolean(), nullable=False),
         sa.Column("listed_to", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("round_id", name=op.f("pk_reconciliation_rounds")),
@@ -285,15 +286,30 @@ def _create_take_ups() -> None:
     op.create_table(
         "take_up_allowances",
         sa.Column("allowance_id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
+        *_required(sa.Integer(), "count", "used"),
         sa.Column("operator", sa.String(length=64), nullable=False),
         sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        *_required(sa.DateTime(timezone=True), "allowed_at", "expires_at"),
         sa.PrimaryKeyConstraint("allowance_id", name=op.f("pk_take_up_allowances")),
     )
     op.create_index(
         op.f("ix_take_up_allowances_expires_at_allowance_id"), "take_up_allowances", ["expires_at", "allowance_id"]
     )
+
+
+def _create_external_systems() -> None:
+    def action() -> list[sa.Column[Any]]:
+        words = [*_required(sa.String(length=32), "system"), *_required(sa.String(length=64), "operator")]
+        by_key = sa.Column("key_id", sa.String(length=32), nullable=True)
+        return [*words, by_key, *_required(sa.Text(), "note"), *_required(sa.DateTime(timezone=True), "at")]
+
+    op.create_table("paused_systems", *action(), sa.PrimaryKeyConstraint("system", name=op.f("pk_paused_systems")))
+    op.create_table(
+        "system_actions",
+        sa.Column("action_id", sa.Integer(), autoincrement=True, nullable=False),
+        *action(),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("action_id", name=op.f("pk_system_actions")),
+    )
+    op.create_index(op.f("ix_system_actions_system_action_id"), "system_actions", ["system", "action_id"])

@@ -88,6 +88,7 @@ def ended_settlement(number: str) -> Response:
             cause=None,
             reason="REVERSED",
             trace=accepted.trace,
+            system=accepted.system,
             company_id=COMPANY,
             submitted_by=None,
             accepted_at=T0,

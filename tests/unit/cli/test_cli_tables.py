@@ -88,6 +88,7 @@ def resource(number: str) -> Settlement:
         audit_complete=True,
         reason=PROSE,
         trace="t" * 64,
+        system="s" * 32,
         company_id=BIG,
         submitted_by=SubmittedBy(client="c" * 64, key_id="0123456789abcdef"),
         accepted_at=T0,

@@ -30,7 +30,13 @@ PRODUCT = (
     "stack",
     "workflows",
 )
-SOURCES = sorted([ROOT / "worker.py", *itertools.chain(*((ROOT / part).rglob("*.py") for part in PRODUCT))])
+SOURCES = sorted(
+    [
+        ROOT / "worker.py",
+        ROOT / "worker_systems.py",
+        *itertools.chain(*((ROOT / part).rglob("*.py") for part in PRODUCT)),
+    ]
+)
 TABLE = ROOT / "ledger" / "queries"
 MIGRATIONS = ROOT / "ledger" / "migrations"
 

@@ -39,6 +39,8 @@ def test_codes_and_statuses_are_stable() -> None:
         "too-many-streams": 503,
         "too-many-streams-of-client": 429,
         "too-many-connections": 503,
+        "company-not-served": 422,
+        "external-system-paused": 503,
         "number-reused": 409,
         "number-taken": 409,
         "not-found": 404,
