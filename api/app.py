@@ -12,6 +12,7 @@ from opentelemetry.trace import TracerProvider
 
 from api import health, metrics, reconciliation
 from api.batch_retry import routes as batch_routes
+from api.broker_statement import routes as statement_routes
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -36,6 +37,8 @@ ROUTERS = (
     operator_actions.router,
     batch_routes.router,
     reconciliation.router,
+    statement_routes.router,
+    statement_routes.lines_router,
     key_routes.router,
     health.router,
     metrics.router,

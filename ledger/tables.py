@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
+from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata, only
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 
@@ -226,18 +226,12 @@ findings = Table(
     # Number of writes, including repeats within a round. 1 identifies a new finding.
     Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
+    # Only of findings of a broker statement: the amount in question, as text like every amount.
+    Column("amount", String(AMOUNT_LENGTH_MAX)),
+    Column("currency", String(16)),
     Index(None, "status", "finding_id"),
-    Index(
-        *("uq_findings_open", "settlement_no", "kind"),
-        unique=True,
-        sqlite_where=OPEN_FINDING,
-        postgresql_where=OPEN_FINDING,
-    ),
-    Index(
-        *("ix_findings_closed", "settlement_no", "kind", "finding_id"),
-        sqlite_where=CLOSED_FINDING,
-        postgresql_where=CLOSED_FINDING,
-    ),
+    Index("uq_findings_open", "settlement_no", "kind", unique=True, **only(OPEN_FINDING)),
+    Index("ix_findings_closed", "settlement_no", "kind", "finding_id", **only(CLOSED_FINDING)),
 )
 
 # Incremented when a finding is inserted. Counting the findings themselves would read all of them.

@@ -8,16 +8,20 @@ from sqlalchemy import Delete, Select, Update, delete, func, select, update
 from ledger.queries.table import registered
 from ledger.schema import CLOSED_FINDING, OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
-from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.reconciliation import STATEMENT_KINDS, FindingKind, FindingStatus
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 @registered((_SAMPLE_TIME, 0, 100), (_SAMPLE_TIME, 17, 100))
 def open_not_seen_since(since: datetime, after: int, limit: int) -> Select[Any]:
-    """Return open findings that were last seen before `since` and have an id above `after`, in order of id."""
+    """Return open findings that were last seen before `since` and have an id above `after`, in order of id.
+
+    Findings of broker statements are left out.
+    """
     columns = findings.c
     query = select(findings).where(OPEN_FINDING, columns.last_seen_at < since, columns.finding_id > after)
+    query = query.where(columns.kind.not_in(sorted(STATEMENT_KINDS)))
     return query.order_by(columns.finding_id).limit(limit)
 
 

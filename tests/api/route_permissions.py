@@ -43,6 +43,11 @@ ROLES_BY_ROUTE: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/v1/settlements/{requestUniqueNo}/explain"): READERS,
     ("POST", "/v1/settlements/{requestUniqueNo}/cancel-adjust-retries"): OPERATORS,
     ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): OPERATORS,
+    ("GET", "/v1/statements"): READERS,
+    ("POST", "/v1/statements"): OPERATORS,
+    ("GET", "/v1/statements/{statementId}"): READERS,
+    ("POST", "/v1/statements/{statementId}/comparison"): OPERATORS,
+    ("POST", "/v1/statements/{statementId}/lines"): OPERATORS,
 }
 
 PROTECTED_ROUTES = sorted(route for route, roles in ROLES_BY_ROUTE.items() if roles is not PUBLIC)

@@ -6,6 +6,8 @@ Revision: 0001_initial, after: None
 import sqlalchemy as sa
 from alembic import op
 
+from ledger.migrations.broker_statements import create_broker_statements
+
 revision = "0001_initial"
 down_revision = None
 branch_labels = None
@@ -27,6 +29,7 @@ def upgrade() -> None:
     _create_reconciliation_rounds()
     _create_temporal_home()
     _create_take_ups()
+    create_broker_statements()
 
 
 def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
@@ -218,6 +221,8 @@ def _create_findings() -> None:
         sa.Column("rounds", sa.Integer(), nullable=False),
         sa.Column("sightings", sa.Integer(), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("amount", sa.String(length=40), nullable=True),
+        sa.Column("currency", sa.String(length=16), nullable=True),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
     )
     op.create_index(op.f("ix_findings_status_finding_id"), "findings", ["status", "finding_id"])
