@@ -117,9 +117,10 @@ class StatementComparison:
 
     async def _compare_ledger(self, row: Row[Any]) -> None:
         """Look up the next settlements of the period in the statement."""
-        rows = await self._accepted(row)
+        rows, listed = await self._accepted(row)
         period = _period(row)
-        found = [compare_absent(_to_entry(each, None), period) for each in rows if not each.listed]
+        absent = [each for each in rows if each.request_unique_no not in listed]
+        found = [compare_absent(_to_entry(each, None), period) for each in absent]
         changes: Changes = {"settlements_compared": row.settlements_compared + len(rows)}
         if len(rows) < SETTLEMENTS_PER_PAGE:
             changes["state"] = StatementState.DELETING.value
@@ -128,13 +129,16 @@ class StatementComparison:
         await self._write(row, changes, found)
 
     @shielded_transaction
-    async def _accepted(self, row: Row[Any]) -> Sequence[Row[Any]]:
+    async def _accepted(self, row: Row[Any]) -> tuple[Sequence[Row[Any]], set[str]]:
+        """Return the next settlements of the period, and which of their numbers the statement has."""
         # An empty number sorts before every number, so the period includes its begin.
         after = (row.accepted_after or row.starts_at, row.number_after)
-        query = queries.broker_statement.accepted_entries(row.statement_id, after, row.ends_at, SETTLEMENTS_PER_PAGE)
+        query = queries.broker_statement
         async with self._reader.connect() as connection:
-            found: Sequence[Row[Any]] = (await connection.execute(query)).all()
-        return found
+            found = (await connection.execute(query.accepted_entries(after, row.ends_at, SETTLEMENTS_PER_PAGE))).all()
+            numbers = [each.request_unique_no for each in found]
+            listed = (await connection.execute(query.listed(row.statement_id, numbers))).scalars().all()
+        return found, set(listed)
 
     @shielded_transaction
     async def _write(self, row: Row[Any], changes: Changes, found: Sequence[Comparison] = ()) -> None:

@@ -139,9 +139,11 @@ class BrokerStatements:
 async def delete_some_lines(connection: AsyncConnection, statement_id: int) -> bool:
     """Delete about `LINES_DELETED_AT_ONCE` lines of a statement; return whether none are left."""
     query = queries.broker_statement
-    last = (await connection.execute(query.nth_number(statement_id, LINES_DELETED_AT_ONCE))).scalar_one_or_none()
-    await connection.execute(query.delete_lines(statement_id, last))
-    return last is None
+    nth = (await connection.execute(query.nth_number(statement_id, LINES_DELETED_AT_ONCE))).scalar_one_or_none()
+    to_number = nth or (await connection.execute(query.last_number(statement_id))).scalar_one_or_none()
+    if to_number is not None:
+        await connection.execute(query.delete_lines(statement_id, to_number))
+    return nth is None
 
 
 def to_statement(row: Row[Any]) -> BrokerStatement:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, delete, exists, select, tuple_, update
+from sqlalchemy import Delete, Select, Update, delete, select, tuple_, update
 
 from ledger.broker_statement_tables import broker_statement_differences, broker_statement_lines, broker_statements
 from ledger.queries.table import registered
@@ -102,17 +102,22 @@ def resolutions(numbers: Sequence[str]) -> Select[Any]:
     return query.order_by(columns.settlement_no, columns.position)
 
 
-@registered((17, (_SAMPLE_TIME, ""), _SAMPLE_TIME.replace(hour=13), 1000))
-def accepted_entries(statement_id: int, after: tuple[datetime, str], before: datetime, limit: int) -> Select[Any]:
-    """Return settlements accepted after the cursor `after` and before a time, and whether the statement has them."""
-    columns, lines = settlements.c, broker_statement_lines.c
-    accepted = select(*ENTRY_COLUMNS).where(
+@registered(((_SAMPLE_TIME, ""), _SAMPLE_TIME.replace(hour=13), 1000))
+def accepted_entries(after: tuple[datetime, str], before: datetime, limit: int) -> Select[Any]:
+    """Return settlements accepted after the cursor `after` and before a time, in order of acceptance."""
+    columns = settlements.c
+    query = select(*ENTRY_COLUMNS).where(
         tuple_(columns.accepted_at, columns.request_unique_no) > after, columns.accepted_at < before
     )
-    # The limit comes first, so one page looks up a limited number of settlements in the statement.
-    page = accepted.order_by(columns.accepted_at, columns.request_unique_no).limit(limit).subquery()
-    listed = exists().where(lines.statement_id == statement_id, lines.number == page.c.request_unique_no)
-    return select(page, listed.label("listed")).order_by(page.c.accepted_at, page.c.request_unique_no)
+    return query.order_by(columns.accepted_at, columns.request_unique_no).limit(limit)
+
+
+@registered((17, ["N-1", "N-2"]))
+def listed(statement_id: int, numbers: Collection[str]) -> Select[Any]:
+    """Return those of these numbers that a statement has."""
+    columns = broker_statement_lines.c
+    query = select(columns.number).where(columns.statement_id == statement_id, columns.number.in_(numbers))
+    return query.distinct()
 
 
 @registered((17, 20_000))
@@ -123,12 +128,20 @@ def nth_number(statement_id: int, offset: int) -> Select[Any]:
     return query.order_by(columns.statement_id, columns.number, columns.position).offset(offset).limit(1)
 
 
-@registered((17, None), (17, "N-17"))
-def delete_lines(statement_id: int, to_number: str | None) -> Delete:
-    """Delete the lines of a statement up to a number; None: all."""
+@registered((17,))
+def last_number(statement_id: int) -> Select[Any]:
+    """Return the number of the last line, in order of number; no row if the statement has no lines."""
     columns = broker_statement_lines.c
-    query = delete(broker_statement_lines).where(columns.statement_id == statement_id)
-    return query if to_number is None else query.where(columns.number <= to_number)
+    query = select(columns.number).where(columns.statement_id == statement_id)
+    return query.order_by(columns.statement_id.desc(), columns.number.desc(), columns.position.desc()).limit(1)
+
+
+@registered((17, "N-17"))
+def delete_lines(statement_id: int, to_number: str) -> Delete:
+    """Delete the lines of a statement up to a number."""
+    columns = broker_statement_lines.c
+    lines = delete(broker_statement_lines)
+    return lines.where(columns.statement_id == statement_id, columns.number <= to_number)
 
 
 @registered((17, 100))

@@ -86,7 +86,8 @@ async def test_a_finding_names_amount_events_and_action(engine: AsyncEngine) -> 
     (finding,) = (await Findings(engine).page(status=None, before=None, limit=10)).items
     assert (finding.kind, finding.amount, finding.currency) == ("STATEMENT_APPLIED_BUT_VOID", "12.50", "USD")
     assert finding.detail == (
-        "the statement has APPLIED 12.50 USD at 2026-01-05T12:00:00.000Z, but the settlement is CANCELLED (NEVER_RECEIVED)"
+        "the statement has APPLIED 12.50 USD at 2026-01-05T12:00:00.000Z, "
+        "but the settlement is CANCELLED (NEVER_RECEIVED)"
     )
     assert finding.action.startswith("have the broker reverse the amount")
 

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy import Integer, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import SettlementFilter
+from ledger.broker_statement_tables import broker_statement_differences, broker_statement_lines, broker_statements
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
 from ledger.rows import action_values, call_values, settlement_values, state_change_values
@@ -137,6 +138,31 @@ def reconciliation_rows() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
     )
 
 
+def statement_rows() -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+    columns = [each.name for each in broker_statements.columns if isinstance(each.type, Integer)]
+    times = {"starts_at": NOON, "ends_at": NOON, "created_at": NOON, "updated_at": NOON}
+    statement = dict.fromkeys(columns, 0) | times | {"digest": "d", "operator": "o", "number_after": ""}
+    yield (
+        broker_statements,
+        (statement | {"statement_id": i, "state": "RECEIVING" if i == 17 else "DONE"} for i in range(1, MANY // 2)),
+    )
+    booked = {"amount": "12.50", "currency": "USD"}
+    line = booked | {"kind": "APPLIED", "at_ms": 1_767_571_200_000}
+    yield (
+        broker_statement_lines,
+        (
+            line | {"statement_id": each, "number": f"N-{i}", "position": i}
+            for each in (16, 17, 18)
+            for i in range(MANY // 2)
+        ),
+    )
+    difference = booked | {"kind": FindingKind.STATEMENT_UNKNOWN_NUMBER.value, "detail": ""}
+    yield (
+        broker_statement_differences,
+        (difference | {"statement_id": i, "number": f"N-{j}"} for i in range(1, 400) for j in range(10)),
+    )
+
+
 @pytest.fixture
 async def full(engine: AsyncEngine) -> AsyncEngine:
     """Fill every table that grows with thousands of rows, nearly all of them ended or closed."""
@@ -146,6 +172,7 @@ async def full(engine: AsyncEngine) -> AsyncEngine:
             *parts_of_settlements(),
             *operator_rows(),
             *reconciliation_rows(),
+            *statement_rows(),
         ):
             await connection.execute(insert(table), list(rows))
         if engine.dialect.name == "postgresql":

@@ -80,19 +80,22 @@ def row(
 
 def planted() -> list[Case]:
     """Return one case of each kind of difference, in the order of the kinds."""
-    reversed_ = {"state": State.CANCELLED, "cancel_result": CancelResult.REVERSED}
+
+    def cancelled(number: str) -> dict[str, Any]:
+        return row(number, State.CANCELLED, CancelResult.REVERSED)
+
     found = {
-        FindingKind.STATEMENT_APPLIED_BUT_VOID: (row("P-1", **reversed_), [line("P-1", APPLIED)]),
+        FindingKind.STATEMENT_APPLIED_BUT_VOID: (cancelled("P-1"), [line("P-1", APPLIED)]),
         FindingKind.STATEMENT_MISSING_BUT_SETTLED: (row("P-2"), []),
         FindingKind.STATEMENT_REVERSED_BUT_SETTLED: (row("P-3"), [line("P-3", APPLIED), line("P-3", REVERSED)]),
         FindingKind.STATEMENT_APPLIED_TWICE: (row("P-4"), [line("P-4", APPLIED), line("P-4", APPLIED)]),
         FindingKind.STATEMENT_REVERSED_TWICE: (
-            row("P-5", **reversed_),
+            cancelled("P-5"),
             [line("P-5", APPLIED), line("P-5", REVERSED), line("P-5", REVERSED)],
         ),
         FindingKind.STATEMENT_DIFFERENT_AMOUNT: (row("P-6"), [line("P-6", APPLIED, amount="12.05")]),
         FindingKind.STATEMENT_UNKNOWN_NUMBER: (None, [line("P-7", APPLIED)]),
-        FindingKind.STATEMENT_MISSING_NUMBER: (row("P-8", **reversed_), []),
+        FindingKind.STATEMENT_MISSING_NUMBER: (cancelled("P-8"), []),
     }
     assert set(found) == STATEMENT_KINDS
     return [Case(f"P-{each}", ledger, tuple(lines)) for each, (ledger, lines) in enumerate(found.values(), start=1)]
@@ -124,7 +127,7 @@ def agreeing(count: int) -> Iterator[Case]:
 
 async def fill(engine: AsyncEngine, cases: Iterable[Case]) -> None:
     """Insert the rows of the cases into the ledger."""
-    for chunk in itertools.batched(cases, 5_000) if hasattr(itertools, "batched") else _batched(cases, 5_000):
+    for chunk in _batched(cases, 5_000):
         rows = [dict(case.row) for case in chunk if case.row is not None]
         if rows:
             async with engine.begin() as connection:
