@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import batch_retry, events, exposure, keys, operator_actions, reconciliation, settlements, submit
+from cli.commands import (
+    batch_retry,
+    broker_statement,
+    events,
+    exposure,
+    keys,
+    operator_actions,
+    reconciliation,
+    settlements,
+    submit,
+)
 from cli.connection import KEY_VARIABLE, TIMEOUT_DEFAULT_S, URL_DEFAULT, URL_VARIABLE, ConnectionOptions
 from cli.exits import CliError, Exit, OutputClosedError
 from cli.options import FLAGS, program_options_first
@@ -97,6 +107,7 @@ app.command()(reconciliation.reconcile)
 app.command()(reconciliation.findings)
 app.command("allow-take-ups")(reconciliation.allow_take_ups)
 app.command("close-finding")(reconciliation.close_finding)
+app.add_typer(broker_statement.app, name="statement")
 app.add_typer(keys.app, name="keys")
 app.command()(version)
 
