@@ -6,16 +6,32 @@ such a settlement is undecided. The margin covers the clocks of both sides and t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from contract.fields import canonical_amount
-from settlement.broker_statement import LineKind, StatementLine
+from settlement.broker_statement import LineKind
 from settlement.operator_rules import ResolveReason
 from settlement.reconciliation import FindingKind
 from settlement.states import END_STATES, CancelResult, State
 
 
-@dataclass(frozen=True)
+class Booking(NamedTuple):
+    """A line of a statement, as it is stored. Its fields have been validated, and are those of `StatementLine`."""
+
+    number: str
+    kind: LineKind
+    amount: str
+    currency: str
+    at_ms: int
+
+    @property
+    def at(self) -> datetime:
+        """Time of the event."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """What the ledger knows about one settlement."""
 
@@ -80,13 +96,13 @@ class Comparison:
     """Part of it may be in another statement."""
 
 
-def compare_number(lines: Sequence[StatementLine], entry: LedgerEntry | None, period: Period) -> Comparison:
+def compare_number(lines: Sequence[Booking], entry: LedgerEntry | None, period: Period) -> Comparison:
     """Compare the lines of one number, at least one, with its settlement; None: the ledger does not have it."""
     if entry is None:
         first = lines[0]
         detail = f"{_summary(lines)}, but the ledger has no settlement with this number"
         kind = FindingKind.STATEMENT_UNKNOWN_NUMBER
-        unknown = Difference(kind, first.request_unique_no, detail, first.amount, first.currency)
+        unknown = Difference(kind, first.number, detail, first.amount, first.currency)
         return Comparison((unknown,))
     if entry.state not in END_STATES:
         return Comparison(is_open=True)
@@ -118,7 +134,7 @@ def compare_absent(entry: LedgerEntry, period: Period) -> Comparison:
 _UNDECIDED = object()
 
 
-def _judge_counts(lines: Sequence[StatementLine], entry: LedgerEntry, period: Period) -> object:
+def _judge_counts(lines: Sequence[Booking], entry: LedgerEntry, period: Period) -> object:
     """Return the kind of the difference, `_UNDECIDED`, or None if the statement agrees with the settlement."""
     applied = sum(line.kind is LineKind.APPLIED for line in lines)
     reversed_ = len(lines) - applied
@@ -147,7 +163,7 @@ def _judge_held(entry: LedgerEntry, period: Period) -> object:
     return FindingKind.STATEMENT_APPLIED_BUT_VOID
 
 
-def _different_amounts(lines: Sequence[StatementLine], entry: LedgerEntry) -> tuple[Difference, ...]:
+def _different_amounts(lines: Sequence[Booking], entry: LedgerEntry) -> tuple[Difference, ...]:
     expected = canonical_amount(entry.amount), entry.currency
     different = [line for line in lines if (canonical_amount(line.amount), line.currency) != expected]
     if not different:
@@ -161,7 +177,7 @@ def _different_amounts(lines: Sequence[StatementLine], entry: LedgerEntry) -> tu
 _SHOWN_MAX = 4
 
 
-def _summary(lines: Sequence[StatementLine]) -> str:
+def _summary(lines: Sequence[Booking]) -> str:
     """Return the events in order of time, such as "the statement has APPLIED 12.50 USD at 2026-01-05T12:00:00.000Z"."""
     in_order = sorted(lines, key=lambda line: (line.at_ms, line.kind))
     shown = [f"{line.kind} {line.amount} {line.currency} at {_text(line.at)}" for line in in_order[:_SHOWN_MAX]]

@@ -19,14 +19,23 @@ from ledger.broker_statement_tables import broker_statement_differences
 from ledger.engine import reader
 from ledger.reconciliation.findings import Findings
 from ledger.transactions import insert, shielded_transaction
-from settlement.broker_statement import BrokerStatement, LineKind, StatementLine, StatementState
+from settlement.broker_statement import BrokerStatement, LineKind, StatementState
 from settlement.reconciliation import FindingKind
-from settlement.statement_differences import Comparison, LedgerEntry, Period, compare_absent, compare_number
+from settlement.statement_differences import (
+    Booking,
+    Comparison,
+    LedgerEntry,
+    Period,
+    compare_absent,
+    compare_number,
+)
 from settlement.states import CancelResult, State
 
 LINES_PER_PAGE = 2_000
 SETTLEMENTS_PER_PAGE = 1_000
 FINDINGS_PER_PAGE = 20
+
+_KINDS = {kind.value: kind for kind in LineKind}
 
 Page = Callable[[Row[Any]], Awaitable[None]]
 Changes = dict[str, Any]
@@ -89,7 +98,7 @@ class StatementComparison:
         await self._write(row, changes, found)
 
     @shielded_transaction
-    async def _next_lines(self, row: Row[Any]) -> tuple[dict[str, list[StatementLine]], bool]:
+    async def _next_lines(self, row: Row[Any]) -> tuple[dict[str, list[Booking]], bool]:
         """Return the lines of the next numbers, and whether they are the last ones.
 
         The lines of one number are never split. Of a number with more lines than a page, the first ones are used.
@@ -98,7 +107,7 @@ class StatementComparison:
         async with self._reader.connect() as connection:
             found = (await connection.execute(query)).all()
         by_number = {
-            number: [_to_line(each) for each in lines] for number, lines in groupby(found, lambda line: line.number)
+            number: [_to_booking(each) for each in lines] for number, lines in groupby(found, lambda line: line.number)
         }
         is_last = len(found) < LINES_PER_PAGE
         if not is_last and len(by_number) > 1:
@@ -117,10 +126,9 @@ class StatementComparison:
 
     async def _compare_ledger(self, row: Row[Any]) -> None:
         """Look up the next settlements of the period in the statement."""
-        rows, listed = await self._accepted(row)
+        rows, absent = await self._accepted(row)
         period = _period(row)
-        absent = [each for each in rows if each.request_unique_no not in listed]
-        found = [compare_absent(_to_entry(each, None), period) for each in absent]
+        found = [compare_absent(entry, period) for entry in (await self._entries(absent)).values()]
         changes: Changes = {"settlements_compared": row.settlements_compared + len(rows)}
         if len(rows) < SETTLEMENTS_PER_PAGE:
             changes["state"] = StatementState.DELETING.value
@@ -129,16 +137,16 @@ class StatementComparison:
         await self._write(row, changes, found)
 
     @shielded_transaction
-    async def _accepted(self, row: Row[Any]) -> tuple[Sequence[Row[Any]], set[str]]:
-        """Return the next settlements of the period, and which of their numbers the statement has."""
+    async def _accepted(self, row: Row[Any]) -> tuple[Sequence[Row[Any]], list[str]]:
+        """Return the next settlements of the period, and those of their numbers that the statement does not have."""
         # An empty number sorts before every number, so the period includes its begin.
         after = (row.accepted_after or row.starts_at, row.number_after)
         query = queries.broker_statement
         async with self._reader.connect() as connection:
-            found = (await connection.execute(query.accepted_entries(after, row.ends_at, SETTLEMENTS_PER_PAGE))).all()
+            found = (await connection.execute(query.accepted(after, row.ends_at, SETTLEMENTS_PER_PAGE))).all()
             numbers = [each.request_unique_no for each in found]
-            listed = (await connection.execute(query.listed(row.statement_id, numbers))).scalars().all()
-        return found, set(listed)
+            listed = set((await connection.execute(query.listed(row.statement_id, numbers))).scalars())
+        return found, [number for number in numbers if number not in listed]
 
     @shielded_transaction
     async def _write(self, row: Row[Any], changes: Changes, found: Sequence[Comparison] = ()) -> None:
@@ -232,15 +240,9 @@ def _period(row: Row[Any]) -> Period:
     return Period(row.starts_at, row.ends_at, timedelta(seconds=row.margin_s))
 
 
-def _to_line(row: Row[Any]) -> StatementLine:
-    # Validated when it arrived.
-    return StatementLine.model_construct(
-        request_unique_no=row.number,
-        kind=LineKind(row.kind),
-        amount=row.amount,
-        currency=row.currency,
-        at_ms=row.at_ms,
-    )
+def _to_booking(row: Row[Any]) -> Booking:
+    _, number, _, kind, amount, currency, at_ms = tuple(row)
+    return Booking(number, _KINDS[kind], amount, currency, at_ms)
 
 
 def _to_entry(row: Row[Any], resolve_reason: str | None) -> LedgerEntry:

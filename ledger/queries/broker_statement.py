@@ -103,10 +103,10 @@ def resolutions(numbers: Sequence[str]) -> Select[Any]:
 
 
 @registered(((_SAMPLE_TIME, ""), _SAMPLE_TIME.replace(hour=13), 1000))
-def accepted_entries(after: tuple[datetime, str], before: datetime, limit: int) -> Select[Any]:
-    """Return settlements accepted after the cursor `after` and before a time, in order of acceptance."""
+def accepted(after: tuple[datetime, str], before: datetime, limit: int) -> Select[Any]:
+    """Return time and number of settlements accepted after the cursor `after` and before a time, in this order."""
     columns = settlements.c
-    query = select(*ENTRY_COLUMNS).where(
+    query = select(columns.accepted_at, columns.request_unique_no).where(
         tuple_(columns.accepted_at, columns.request_unique_no) > after, columns.accepted_at < before
     )
     return query.order_by(columns.accepted_at, columns.request_unique_no).limit(limit)
