@@ -143,14 +143,12 @@ async def fill_many(engine: AsyncEngine, path: Path, cases: Iterable[Case]) -> N
     """Insert the rows of very many cases into a ledger on SQLite; faster than `fill`."""
     names = ("request_unique_no", "state", "decision", "cancel_result", "accepted_at", "decided_at", "updated_at")
     await fill(engine, [Case("template", row("template", accepted_at=ENDS_AT + MARGIN), ())])
-    columns = [f":{each.name}" if each.name in names else each.name for each in settlements.columns]
-    statement = (
-        f"INSERT INTO settlements SELECT {', '.join(columns)} FROM settlements WHERE request_unique_no = 'template'"  # noqa: S608 - fixed names
-    )
+    copied = ", ".join(f":{each.name}" if each.name in names else each.name for each in settlements.columns)
+    insert_copy = f"INSERT INTO settlements SELECT {copied} FROM settlements WHERE request_unique_no = 'template'"  # noqa: S608 - fixed names
     rows = (case.row for case in cases if case.row is not None)
     as_text = ({name: _sqlite_value(each[name]) for name in names} for each in rows)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(f"INSERT INTO settlements {copied}", as_text)
+        connection.executemany(insert_copy, as_text)
 
 
 def _sqlite_value(value: object) -> object:
