@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.http.access import Actor, Reader
-from api.http.problems import BODY_ERRORS, ProblemError, documented
+from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented, validation_problem
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
 from api.services import Injected, Services
@@ -77,6 +77,10 @@ async def post_statement(
     An import of the same lines, period and limits that has not ended is continued: send the lines from `linesReceived`
     on. After its end, the same statement can be imported again; that reports nothing twice.
     """
+    if body.ends_at > datetime.now(UTC):
+        # The orders of the rest of the period would look missing.
+        rule = "must not be in the future: a statement can be compared only after its period"
+        raise validation_problem([FieldError(field="endsAt", rule=rule)])
     await _expire_abandoned(services)
     try:
         created = await _statements(services).create(body, caller.owner, datetime.now(UTC))

@@ -181,6 +181,7 @@ class _NoDisplay:
     [
         ({"digest": "A" * 64}, "digest"),
         ({"endsAt": "2026-01-05T00:00:00Z"}, "body"),
+        ({"endsAt": "9999-01-05T00:00:00Z"}, "endsAt"),
         ({"startsAt": "2026-01-05T00:00:00"}, "startsAt"),
         ({"lineCount": -1}, "lineCount"),
         ({"lineCount": 10_000_001}, "lineCount"),
