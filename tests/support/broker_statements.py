@@ -147,8 +147,18 @@ async def fill_many(engine: AsyncEngine, path: Path, cases: Iterable[Case]) -> N
     insert_copy = f"INSERT INTO settlements SELECT {copied} FROM settlements WHERE request_unique_no = 'template'"  # noqa: S608 - fixed names
     rows = (case.row for case in cases if case.row is not None)
     as_text = ({name: _sqlite_value(each[name]) for name in names} for each in rows)
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        indexes = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        of_settlements = [(name, sql) for name, sql in indexes.fetchall() if " ON settlements " in sql]
+        for name, _ in of_settlements:
+            connection.execute(f"DROP INDEX {name}")
+        connection.execute("BEGIN")
         connection.executemany(insert_copy, as_text)
+        # An index is built much faster from all rows than row by row.
+        for _, sql in of_settlements:
+            connection.execute(sql)
+        connection.execute("COMMIT")
 
 
 def _sqlite_value(value: object) -> object:
