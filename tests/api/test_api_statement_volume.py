@@ -98,8 +98,7 @@ async def test_a_long_statement_is_compared_in_bounded_memory(tmp_path: Path) ->
         async with httpx2.AsyncClient() as http:
             found = (await http.get(f"{url}/v1/reconciliation/findings", params={"limit": 100})).json()["items"]
         memory = {"api": peak_mib(api_pid), "cli": max(peaks)}
-    # The measurement, shown by `pytest -s`.
-    print(f"{count} lines in {time.monotonic() - began:.0f} s; peak MiB: {memory}\n{err.decode()}")  # noqa: T201
+    print(f"{count} lines in {time.monotonic() - began:.0f} s; peak MiB: {memory}\n{err.decode()}")  # noqa: T201 - shown by `pytest -s`
     assert command.returncode == 4, (out, err)
     assert {(each["requestUniqueNo"], each["kind"]) for each in found} == PLANTED
     assert max(memory.values()) < MEMORY_MAX_MIB
