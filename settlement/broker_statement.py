@@ -100,7 +100,7 @@ class StatementLines(_Rules):
 
     position: int = Field(strict=True, ge=0, le=LINES_MAX)
     """Number of lines before these."""
-    lines: tuple[StatementLine, ...] = Field(min_length=1, max_length=LINES_PER_REQUEST_MAX)
+    lines: tuple[StatementLine, ...] = Field(max_length=LINES_PER_REQUEST_MAX)
 
 
 class BrokerStatement(Model):

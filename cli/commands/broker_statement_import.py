@@ -69,10 +69,17 @@ class StatementImport:
     def run(self, file: StatementFile, request: StatementRequest) -> ApiResponse:
         """Import the file to its end; return the last response."""
         statement = self._post(STATEMENTS, request.model_dump_json()).read(BrokerStatement)
-        path = f"{STATEMENTS}/{statement.statement_id}"
         if statement.lines_received:
             self._notify(f"continuing import {statement.statement_id}: {statement.lines_received} lines have arrived")
-        self._send(path, file, request, statement.lines_received)
+        try:
+            self._send(f"{STATEMENTS}/{statement.statement_id}", file, request, statement.lines_received)
+            return self._compare(f"{STATEMENTS}/{statement.statement_id}")
+        except KeyboardInterrupt:
+            self._notify(f"import {statement.statement_id} is not complete; continue it with the same command")
+            raise
+
+    def _compare(self, path: str) -> ApiResponse:
+        """Request the comparison until it has ended; return the last response."""
         while True:
             answer = self._post(f"{path}/comparison")
             statement = answer.read(BrokerStatement)
