@@ -27,16 +27,16 @@ GONE = TemporalIdentity(cluster_id="c-gone", namespace="default", namespace_id="
 
 
 @pytest_asyncio.fixture
-async def home(ledger: FlakyLedger) -> TemporalBinding:
+async def binding(ledger: FlakyLedger) -> TemporalBinding:
     """Bind the ledger of the test to a Temporal that no longer exists."""
-    home = TemporalBinding(ledger.engine)
-    await home.adopt_first(GONE, "worker", datetime.now(UTC))
-    return home
+    binding = TemporalBinding(ledger.engine)
+    await binding.bind_first(GONE, "worker", datetime.now(UTC))
+    return binding
 
 
 @pytest_asyncio.fixture
 async def api_with_wrong_temporal(
-    home: TemporalBinding,  # noqa: ARG001 - binds the ledger
+    binding: TemporalBinding,  # noqa: ARG001 - binds the ledger
     ledger: FlakyLedger,
     temporal: Client,
 ) -> AsyncIterator[ApiHarness]:
@@ -89,10 +89,10 @@ async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHar
 
 
 async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
-    api_with_wrong_temporal: ApiHarness, home: TemporalBinding
+    api_with_wrong_temporal: ApiHarness, binding: TemporalBinding
 ) -> None:
     assert (await api_with_wrong_temporal.post(order())).status_code == 503
-    await home.move(GONE, await identity_of(api_with_wrong_temporal.temporal), "ops", datetime.now(UTC))
+    await binding.move(GONE, await identity_of(api_with_wrong_temporal.temporal), "ops", datetime.now(UTC))
     await api_with_wrong_temporal.app.state.services.temporal.check()
     assert (await api_with_wrong_temporal.post(order())).status_code == 202
     assert (await api_with_wrong_temporal.http.get("/readyz")).status_code == 200
@@ -100,8 +100,8 @@ async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
 
 async def test_a_temporal_that_is_replaced_while_the_api_runs_is_detected(api: ApiHarness) -> None:
     assert (await api.post(order())).status_code == 202
-    home = TemporalBinding(api.ledger.engine)
-    await home.move(await identity_of(api.temporal), GONE, "a test", datetime.now(UTC))
+    binding = TemporalBinding(api.ledger.engine)
+    await binding.move(await identity_of(api.temporal), GONE, "a test", datetime.now(UTC))
     async with asyncio.timeout(10):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("api.temporal_access.CHECK_EVERY_S", 0.01)
@@ -154,7 +154,7 @@ async def test_a_process_does_not_start_and_names_both_identities_and_the_comman
 
 
 async def test_the_command_previews_and_binds_after_confirmation(
-    api_with_wrong_temporal: ApiHarness, home: TemporalBinding, tmp_path: Path
+    api_with_wrong_temporal: ApiHarness, binding: TemporalBinding, tmp_path: Path
 ) -> None:
     await add_aborted(api_with_wrong_temporal, 3)
     found = await identity_of(api_with_wrong_temporal.temporal)
@@ -164,10 +164,10 @@ async def test_the_command_previews_and_binds_after_confirmation(
     for part in ("n-gone", found.namespace_id, "3 ABORTED", f"--confirm {found.namespace_id}", "Nothing was changed"):
         assert part in shown.err
     assert (await process(api_with_wrong_temporal, tmp_path, *command, "--confirm", "n-gone")).code == 1
-    assert await home.read() == GONE
+    assert await binding.read() == GONE
     done = await process(api_with_wrong_temporal, tmp_path, *command, "--confirm", found.namespace_id)
     assert (done.code, done.err) == (0, "")
-    assert await home.read() == found
+    assert await binding.read() == found
     again = await process(api_with_wrong_temporal, tmp_path, *command)
     assert (again.code, "nothing to do" in again.out) == (0, True)
 

@@ -118,8 +118,8 @@ def round_stories() -> dict[str, Parts]:
     }
 
 
-async def tell_round(environment: WorkflowEnvironment, name: str, parts: Parts) -> str:
-    """Live through a story and return its history as JSON."""
+async def history_of_round(environment: WorkflowEnvironment, name: str, parts: Parts) -> str:
+    """Run a story and return its history as JSON."""
     async with looking_at(environment.client, parts):
         handle = await environment.client.start_workflow(
             Reconciliation.run, id=f"story-{name}", task_queue=RECONCILIATION_TASK_QUEUE

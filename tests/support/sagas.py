@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
@@ -75,6 +75,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     bulkhead: Bulkhead = NO_BULKHEAD,
     *,
     cached: int = 0,
+    runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
     """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
     batches = batches or Batches(ledger.engine)
@@ -83,7 +84,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             client,
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
-            workflow_runner=workflow_runner(),
+            workflow_runner=runner or workflow_runner(),
             activities=[Adjust(external, bulkhead).adjust],
             max_cached_workflows=cached,
         ),

@@ -16,12 +16,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.unit.simulator.conftest import LIMIT_S, Maker
+
 ROOT = Path(__file__).parents[3]
 HEADERS = {"trace": "t", "timestamp": "1760000000000"}
 START_S = 15.0
-LIMIT_S = 10.0
 
-Maker = Callable[..., dict[str, Any]]
 Process = subprocess.Popen[bytes]
 
 
