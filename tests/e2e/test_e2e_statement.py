@@ -1,5 +1,6 @@
 """The broker's statement shows what neither Temporal nor the ledger can see: what the broker really did."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,13 +52,15 @@ async def open_findings(system: System) -> set[tuple[str, str]]:
 async def test_false_replies_and_late_adjusts_of_the_broker_are_found(own_system: System, tmp_path: Path) -> None:
     """The saga ends as it should in each case: only the statement shows that the broker did something else."""
     starts_at = datetime.now(UTC) - timedelta(minutes=1)
-    attempts = own_system.stack.settings.cancel_max_attempts
-    late, late_state, late_result = await ended(own_system, faulty("land_late_unguarded", seconds=LANDS_AFTER_S))
-    kept, *kept_end = await ended(own_system, faulty("http_500_applied", cancel="not_reversed"))
-    twice, *twice_end = await ended(own_system, faulty("http_500_applied", cancel="reversed_twice"))
-    aborted, aborted_state, _ = await ended(own_system, faulty("http_500_applied", cancel="fail", times=attempts))
-    for agreeing in (faulty(), faulty("http_500_applied"), faulty("reject"), faulty("never_received")):
-        await ended(own_system, agreeing)
+    orders = (
+        faulty("land_late_unguarded", seconds=LANDS_AFTER_S),
+        faulty("http_500_applied", cancel="not_reversed"),
+        faulty("http_500_applied", cancel="reversed_twice"),
+        faulty("http_500_applied", cancel="fail", times=own_system.stack.settings.cancel_max_attempts),
+        *(faulty(), faulty("http_500_applied"), faulty("reject"), faulty("never_received")),
+    )
+    ends = await asyncio.gather(*(ended(own_system, order) for order in orders))
+    (late, late_state, late_result), (kept, *kept_end), (twice, *twice_end), (aborted, aborted_state, _) = ends[:4]
     assert (late_state, late_result) == (State.CANCELLED, CancelResult.NEVER_RECEIVED)
     assert kept_end == twice_end == [State.CANCELLED, CancelResult.REVERSED]
     assert aborted_state == State.ABORTED
