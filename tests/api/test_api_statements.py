@@ -1,5 +1,6 @@
 """Statements of the broker, through the command line and the API, over a socket and without Temporal."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from api.broker_statement import routes
 from cli.commands.broker_statement_columns import StatementColumns
 from cli.commands.broker_statement_file import StatementFile
 from cli.commands.broker_statement_import import check_file
-from ledger import BrokerStatements, Findings
+from ledger import BrokerStatements, Findings, StatementComparison
 from schemas.broker_statement import LINES_BYTES_MAX
 from settlement.broker_statement import LINES_PER_REQUEST_MAX, StatementLines
 from settlement.reconciliation import FindingStatus
@@ -31,7 +32,7 @@ from tests.support.broker_statements import (
     row,
     write_csv,
 )
-from tests.support.cli import Ran, settlement
+from tests.support.cli import Ran, settlement, terminal
 
 STATEMENTS = "/v1/statements"
 PERIOD = ("--from", STARTS_AT.isoformat(), "--to", ENDS_AT.isoformat())
@@ -101,6 +102,36 @@ async def test_a_statement_that_agrees_exits_with_0(api_without_temporal: ApiHar
     write_csv(tmp_path / "day.csv", [Case("N", None, (line("N", APPLIED),))])
     ran = await imported(url, tmp_path / "day.csv")
     assert (ran.code, ran.fields()["differences"]) == (0, "0")
+
+
+async def test_a_terminal_shows_bars_and_ctrl_c_says_how_to_continue(
+    api_without_temporal: ApiHarness, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [*agreeing(1_100), *planted()]
+    await fill(api_without_temporal.ledger.engine, cases)
+    write_csv(tmp_path / "day.csv", cases)
+    advance, comparing, going_on = StatementComparison.advance, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: StatementComparison, statement_id: int) -> object:
+        comparing.set()
+        await going_on.wait()
+        return await advance(self, statement_id)
+
+    monkeypatch.setattr(StatementComparison, "advance", slow)
+    command = ("statement", "import", str(tmp_path / "day.csv"), *PERIOD)
+    async with terminal(*command, url=url) as screen:
+        await comparing.wait()
+        screen.interrupts()
+        interrupted = await screen.ends()
+    assert interrupted.code == 130
+    assert "import 1 is not complete; continue it with the same command" in interrupted.out
+    going_on.set()
+    async with terminal(*command, url=url) as screen:
+        ran = await screen.ends()
+    assert ran.code == 4
+    for text in ("sending the lines", "100%", "differences are open"):
+        assert text in ran.out
+    assert await findings(api_without_temporal) == PLANTED
 
 
 async def test_too_many_differences_report_nothing(api_without_temporal: ApiHarness, url: str, tmp_path: Path) -> None:
