@@ -9,7 +9,7 @@ import typer
 from cli.api import as_model
 from cli.commands.broker_statement_columns import load_columns
 from cli.commands.broker_statement_file import StatementFile
-from cli.commands.broker_statement_import import STATEMENTS, StatementImport, check_file
+from cli.commands.broker_statement_import import STATEMENTS, StatementImport, checked_file
 from cli.commands.broker_statement_progress import progress_display
 from cli.exits import Exit, RefusedError, UsageError
 from cli.options import parse_time
@@ -68,17 +68,16 @@ def import_statement(
     if ends_at <= starts_at:
         message = "--to must be after --from"
         raise UsageError(message)
-    with progress_display(session) as display:
-        digest, line_count = check_file(statement_file, display)
+    with progress_display(session) as display, checked_file(statement_file, display) as checked:
         request = StatementRequest(
-            digest=digest,
+            digest=checked.digest,
             starts_at=starts_at,
             ends_at=ends_at,
-            line_count=line_count,
+            line_count=checked.line_count,
             margin_s=margin,
             differences_max=max_differences,
         )
-        answer = StatementImport(session, display).run(statement_file, request)
+        answer = StatementImport(session, display).run(checked, request)
     statement = answer.read(BrokerStatement)
     session.screen.show_response(answer, lambda: _view(statement))
     raise typer.Exit(_exit_code(session, statement))

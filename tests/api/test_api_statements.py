@@ -12,7 +12,7 @@ import pytest_asyncio
 from api.broker_statement import routes
 from cli.commands.broker_statement_columns import StatementColumns
 from cli.commands.broker_statement_file import StatementFile
-from cli.commands.broker_statement_import import check_file
+from cli.commands.broker_statement_import import checked_file
 from ledger import BrokerStatements, Findings, StatementComparison
 from schemas.broker_statement import LINES_BYTES_MAX
 from settlement.broker_statement import LINES_PER_REQUEST_MAX, StatementLines
@@ -191,7 +191,8 @@ async def test_the_lines_after_those_that_have_arrived_are_sent(
     lines = [each for case in cases for each in case.lines]
     count = write_csv(file, cases)
     statement_file = StatementFile(file, StatementColumns(), STARTS_AT, ENDS_AT)
-    digest, _ = check_file(statement_file, _NoDisplay())
+    with checked_file(statement_file, _NoDisplay()) as checked:
+        digest = checked.digest
     begun = await api_without_temporal.http.post(STATEMENTS, json=BODY | {"digest": digest, "lineCount": count})
     record = BrokerStatements(api_without_temporal.ledger.engine)
     part = StatementLines(position=0, lines=tuple(lines[:17]))
