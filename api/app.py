@@ -12,6 +12,7 @@ from opentelemetry.trace import TracerProvider
 
 from api import external_systems, health, metrics, reconciliation
 from api.batch_retry import routes as batch_routes
+from api.broker_statement import routes as statement_routes
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -37,6 +38,8 @@ ROUTERS = (
     batch_routes.router,
     reconciliation.router,
     external_systems.router,
+    statement_routes.router,
+    statement_routes.lines_router,
     key_routes.router,
     health.router,
     metrics.router,

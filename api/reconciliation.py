@@ -108,10 +108,10 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
 async def post_finding_closing(
     finding_id: FindingId, body: FindingClosingRequest, services: Injected, response: Response, caller: Actor
 ) -> Finding:
-    """Close a finding that no round clears (DECISION_CONFLICT), after comparing both sides and the broker's books.
+    """Close a finding that no round clears (DECISION_CONFLICT or STATEMENT_…), after clarifying it with the broker.
 
     It moves no money. Repeating it changes nothing: the first operator and reason stay on record. It stays closed while
-    later rounds find the same. If a state has changed on either side, they open a new finding.
+    later rounds or imports find the same. If either side has changed, they open a new finding.
     """
     findings = Findings(services.ledger.engine)
     found = await findings.find(finding_id, caller.scope)

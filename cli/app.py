@@ -11,6 +11,7 @@ import typer
 
 from cli.commands import (
     batch_retry,
+    broker_statement,
     events,
     exposure,
     keys,
@@ -108,6 +109,7 @@ app.command()(reconciliation.findings)
 app.command("allow-take-ups")(reconciliation.allow_take_ups)
 app.command("close-finding")(reconciliation.close_finding)
 app.add_typer(systems.app, name="systems")
+app.add_typer(broker_statement.app, name="statement")
 app.add_typer(keys.app, name="keys")
 app.command()(version)
 

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 PROSE_COLUMNS = frozenset(
     {
+        "action",
         "brokerMessage",
         "brokerReference",
         "companies",

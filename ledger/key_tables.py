@@ -2,7 +2,7 @@
 
 from sqlalchemy import JSON, Column, Index, Integer, String, Table
 
-from ledger.schema import ACTIVE, REVOKED, UtcDateTime, metadata
+from ledger.schema import ACTIVE, REVOKED, UtcDateTime, metadata, only
 
 api_keys = Table(
     "api_keys",
@@ -27,9 +27,8 @@ api_keys = Table(
         "client",
         "slot",
         unique=True,
-        sqlite_where=ACTIVE,
-        postgresql_where=ACTIVE,
+        **only(ACTIVE),
     ),
-    Index("ix_api_keys_active", "created_at", "key_id", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
-    Index("ix_api_keys_revoked", "created_at", "key_id", sqlite_where=REVOKED, postgresql_where=REVOKED),
+    Index("ix_api_keys_active", "created_at", "key_id", **only(ACTIVE)),
+    Index("ix_api_keys_revoked", "created_at", "key_id", **only(REVOKED)),
 )

@@ -4,7 +4,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Ind
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
-from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata
+from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata, only
 from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
@@ -44,17 +44,16 @@ settlements = Table(
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
     Index(None, "user_name", "accepted_at"),
-    # With the number, because lists of several companies read each company in their order.
+    # With the number, because lists of several companies and the comparison with a statement read in this order.
     Index(None, "company_id", "accepted_at", "request_unique_no"),
-    Index(None, "system", "accepted_at"),
+    Index(None, "system", "accepted_at", "request_unique_no"),
     Index(None, "currency", "accepted_at"),
-    Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("ix_settlements_cause", "last_rule", "accepted_at", **only(OPEN)),
     Index(
         "ix_settlements_cancel_result",
         "cancel_result",
         "accepted_at",
-        sqlite_where=text("cancel_result IS NOT NULL"),
-        postgresql_where=text("cancel_result IS NOT NULL"),
+        **only(text("cancel_result IS NOT NULL")),
     ),
     Index(
         "ix_settlements_in_doubt",
@@ -64,7 +63,7 @@ settlements = Table(
         postgresql_where=text("in_doubt"),
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
-    Index("ix_settlements_open", "accepted_at", "request_unique_no", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("ix_settlements_open", "accepted_at", "request_unique_no", **only(OPEN)),
 )
 
 external_calls = Table(
@@ -117,8 +116,7 @@ operator_actions = Table(
         "ix_operator_actions_batch",
         "batch_id",
         "settlement_no",
-        sqlite_where=text("batch_id IS NOT NULL"),
-        postgresql_where=text("batch_id IS NOT NULL"),
+        **only(text("batch_id IS NOT NULL")),
     ),
 )
 
@@ -180,8 +178,7 @@ batches = Table(
     Index(None, "company_id", "created_at", "batch_id"),
     Index(
         *("ix_batches_running", "created_at", "batch_id"),
-        sqlite_where=text("state = 'RUNNING'"),
-        postgresql_where=text("state = 'RUNNING'"),
+        **only(text("state = 'RUNNING'")),
     ),
 )
 
@@ -196,8 +193,7 @@ batch_items = Table(
     Column("at", UtcDateTime),
     Index(
         *("ix_batch_items_pending", "batch_id", "position"),
-        sqlite_where=text("outcome = 'PENDING'"),
-        postgresql_where=text("outcome = 'PENDING'"),
+        **only(text("outcome = 'PENDING'")),
     ),
 )
 
@@ -219,20 +215,14 @@ findings = Table(
     # Number of writes, including repeats within a round. 1 identifies a new finding.
     Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
+    # Only of findings of a broker statement: the amount in question, as text like every amount.
+    Column("amount", String(AMOUNT_LENGTH_MAX)),
+    Column("currency", String(16)),
     Index(None, "status", "finding_id"),
     Index(None, "company_id", "finding_id"),
     Index(None, "company_id", "status", "finding_id"),
-    Index(
-        *("uq_findings_open", "settlement_no", "kind"),
-        unique=True,
-        sqlite_where=OPEN_FINDING,
-        postgresql_where=OPEN_FINDING,
-    ),
-    Index(
-        *("ix_findings_closed", "settlement_no", "kind", "finding_id"),
-        sqlite_where=CLOSED_FINDING,
-        postgresql_where=CLOSED_FINDING,
-    ),
+    Index("uq_findings_open", "settlement_no", "kind", unique=True, **only(OPEN_FINDING)),
+    Index("ix_findings_closed", "settlement_no", "kind", "finding_id", **only(CLOSED_FINDING)),
 )
 
 # Incremented when a finding is inserted. Counting the findings themselves would read all of them.

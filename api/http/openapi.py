@@ -15,6 +15,7 @@ _NUMBER = {"requestUniqueNo": "$response.body#/requestUniqueNo"}
 _NUMBER_FROM_PATH = {"requestUniqueNo": "$request.path.requestUniqueNo"}
 _BATCH = {"batchId": "$response.body#/batchId"}
 _KEY = {"keyId": "$response.body#/keyId"}
+_STATEMENT = {"statementId": "$response.body#/statementId"}
 
 _READ = ("get_settlement", "get_settlement_events", "explain_settlement")
 _ACT = ("post_cancel_adjust_retry", "post_resolution")
@@ -29,6 +30,8 @@ _LINKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "list_findings": (("list_findings",), {"before": "$response.body#/nextBefore"}),
     "post_batch_retry": (("get_batch_retry", "list_batch_items", "stop_batch_retry"), _BATCH),
     "get_batch_retry": (("list_batch_items", "stop_batch_retry"), _BATCH),
+    "post_statement": (("get_statement", "post_statement_lines", "post_statement_comparison"), _STATEMENT),
+    "post_statement_lines": (("get_statement", "post_statement_comparison"), _STATEMENT),
     "post_api_key": (("revoke_api_key",), _KEY),
 }
 """By operation: the operations that its response links to, and where the response has their parameters."""

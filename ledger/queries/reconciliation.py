@@ -9,7 +9,7 @@ from ledger.filters import in_scope
 from ledger.queries.table import merged, registered
 from ledger.schema import CLOSED_FINDING, OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds, settlements
-from settlement.reconciliation import FindingKind, FindingStatus
+from settlement.reconciliation import STATEMENT_KINDS, FindingKind, FindingStatus
 from settlement.scope import EVERYTHING, Scope
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -18,9 +18,13 @@ _SAMPLE_SCOPE = Scope((1, 17))
 
 @registered((_SAMPLE_TIME, 0, 100), (_SAMPLE_TIME, 17, 100))
 def open_not_seen_since(since: datetime, after: int, limit: int) -> Select[Any]:
-    """Return open findings that were last seen before `since` and have an id above `after`, in order of id."""
+    """Return open findings that were last seen before `since` and have an id above `after`, in order of id.
+
+    Findings of broker statements are left out.
+    """
     columns = findings.c
     query = select(findings).where(OPEN_FINDING, columns.last_seen_at < since, columns.finding_id > after)
+    query = query.where(columns.kind.not_in(sorted(STATEMENT_KINDS)))
     return query.order_by(columns.finding_id).limit(limit)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import httpx2
 
 from api.keys.text import KeyText
-from ledger import Findings
+from ledger import BrokerStatements, Findings
 from settlement.batch_retry import BatchRetryRequest
+from settlement.broker_statement import StatementRequest
 from settlement.keys import Permission, Role
 from settlement.operator_rules import RetryReason
 from settlement.reconciliation import FindingKind
@@ -25,6 +26,12 @@ NO_EFFECT = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 RESOLUTION = {"reasonCode": "OTHER", "note": "reversed by the broker", "brokerReference": "ticket 17"}
 BATCH = NO_EFFECT | {"selection": {"companyId": COMPANY}, "expectedCount": 1}
 NEW_KEY = {"client": "new", "role": "viewer", "companies": [1]}
+STATEMENT = {
+    "digest": "a" * 64,
+    "startsAt": "2026-01-05T00:00:00Z",
+    "endsAt": "2026-01-06T00:00:00Z",
+    "lineCount": 0,
+}
 AFTER_THE_END = {"last-event-id": "99"}
 
 
@@ -94,6 +101,13 @@ ROWS: dict[tuple[str, str], Row] = {
         OPERATORS, right=503, foreign=404, body=NO_EFFECT
     ),
     ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): Row(OPERATORS, right=503, foreign=404, body=RESOLUTION),
+    ("GET", "/v1/statements"): Row(READERS, foreign=403, everything=True),
+    ("POST", "/v1/statements"): Row(OPERATORS, right=201, foreign=403, everything=True, body=STATEMENT),
+    ("GET", "/v1/statements/{statementId}"): Row(READERS, foreign=403, everything=True),
+    ("POST", "/v1/statements/{statementId}/comparison"): Row(OPERATORS, foreign=403, everything=True),
+    ("POST", "/v1/statements/{statementId}/lines"): Row(
+        OPERATORS, foreign=403, everything=True, body={"position": 0, "lines": []}
+    ),
 }
 
 PROTECTED_ROUTES = sorted(route for route, row in ROWS.items() if row.roles is not None)
@@ -126,6 +140,9 @@ async def stock(api: ApiHarness) -> dict[str, str]:
     finding = await Findings(api.ledger.engine).report(
         FindingKind.DECISION_CONFLICT, numbers[0], "they differ", round_started_at=now
     )
+    # Of other lines than the import that the table begins.
+    to_import = StatementRequest.model_validate(STATEMENT | {"digest": "b" * 64})
+    statement = (await BrokerStatements(api.ledger.engine).create(to_import, "the test", now)).statement
     key = await api.create_key(Role.VIEWER, "spare", (COMPANY,))
     return {
         "requestUniqueNo": numbers[0],
@@ -134,6 +151,7 @@ async def stock(api: ApiHarness) -> dict[str, str]:
         "findingId": str(finding),
         "keyId": key.partition(".")[0],
         "name": DEFAULT_SYSTEM,
+        "statementId": str(statement.statement_id),
     }
 
 

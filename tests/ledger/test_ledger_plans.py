@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, insert, select, text
+from sqlalchemy import Integer, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import SettlementFilter, open_engine
+from ledger.broker_statement_tables import broker_statement_differences, broker_statement_lines, broker_statements
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
 from ledger.rows import action_values, call_values, settlement_values, state_change_values
@@ -100,7 +101,7 @@ def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]
     ids = [BATCH, *(f"{i:036}" for i in range(many // 4))]
     states = {BATCH: BatchState.RUNNING.value}
     action = {"kind": "PAUSE", "operator": "o", "note": "", "at": NOON}
-    yield system_actions, (action | {"system": f"s-{i % 9}" if i > 9 else "alpha"} for i in range(MANY // 2))
+    yield system_actions, (action | {"system": f"s-{i % 9}" if i > 9 else "alpha"} for i in range(many // 2))
     yield (
         batches,
         (
@@ -155,6 +156,31 @@ def reconciliation_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, A
     )
 
 
+def statement_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
+    columns = [each.name for each in broker_statements.columns if isinstance(each.type, Integer)]
+    times = {"starts_at": NOON, "ends_at": NOON, "created_at": NOON, "updated_at": NOON}
+    statement = dict.fromkeys(columns, 0) | times | {"digest": "d", "system": "s", "operator": "o", "number_after": ""}
+    yield (
+        broker_statements,
+        (statement | {"statement_id": i, "state": "RECEIVING" if i == 17 else "DONE"} for i in range(1, many // 2)),
+    )
+    booked = {"amount": "12.50", "currency": "USD"}
+    line = booked | {"kind": "APPLIED", "at_ms": 1_767_571_200_000}
+    yield (
+        broker_statement_lines,
+        (
+            line | {"statement_id": each, "number": f"N-{i}", "position": i}
+            for each in (16, 17, 18)
+            for i in range(many // 2)
+        ),
+    )
+    difference = booked | {"kind": FindingKind.STATEMENT_UNKNOWN_NUMBER.value, "detail": ""}
+    yield (
+        broker_statement_differences,
+        (difference | {"statement_id": i, "number": f"N-{j}"} for i in range(1, many // 20) for j in range(10)),
+    )
+
+
 @pytest.fixture(scope="module", params=list(MANY))
 def own_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a migrated database for the tests of this module."""
@@ -176,6 +202,7 @@ async def full(own_url: str) -> AsyncIterator[AsyncEngine]:
             *parts_of_settlements(many),
             *operator_rows(many),
             *reconciliation_rows(many),
+            *statement_rows(many),
         ):
             await connection.execute(insert(table), list(rows))
         if engine.dialect.name == "postgresql":

@@ -24,6 +24,7 @@ BOUNDED = {
     "ix_api_keys_active",
     "ix_batches_running",
     "ix_batch_items_pending",
+    "uq_broker_statements_unfinished",
 }
 """Partial indexes of what is open or active: they may be read whole, because such rows do not pile up."""
 LITTLE_IS_LATER = {"ix_take_up_allowances_expires_at_allowance_id"}

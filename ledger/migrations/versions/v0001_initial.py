@@ -8,6 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from ledger.migrations.broker_statements import create_broker_statements
+from ledger.migrations.external_systems import create_external_systems
+
 revision = "0001_initial"
 down_revision = None
 branch_labels = None
@@ -29,7 +32,8 @@ def upgrade() -> None:
     _create_reconciliation_rounds()
     _create_temporal_home()
     _create_take_ups()
-    _create_external_systems()
+    create_external_systems()
+    create_broker_statements()
 
 
 def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
@@ -72,10 +76,10 @@ def _create_settlements() -> None:
 
 def _index_settlements() -> None:
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
-    for column in ("state", "user_name", "system", "currency"):
+    for column in ("state", "user_name", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
     in_order = ["accepted_at", "request_unique_no"]
-    for columns in (in_order, ["company_id", *in_order]):
+    for columns in (in_order, ["company_id", *in_order], ["system", *in_order]):
         op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
     _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
     _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], OPEN)
@@ -163,15 +167,13 @@ def _create_api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.String(length=32), nullable=False),
-        sa.Column("client", sa.String(length=64), nullable=False),
+        *_required(sa.String(length=64), "client", "record_hash", "created_by"),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("companies", sa.JSON(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("record_hash", sa.String(length=64), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_by", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
@@ -234,6 +236,8 @@ def _create_findings() -> None:
         *_required(sa.DateTime(timezone=True), "found_at", "last_seen_at"),
         *_required(sa.Integer(), "rounds", "sightings"),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("amount", sa.String(length=40), nullable=True),
+        sa.Column("currency", sa.String(length=16), nullable=True),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
     )
     for columns in (["status"], ["company_id"], ["company_id", "status"]):
@@ -267,11 +271,9 @@ def _create_temporal_home() -> None:
     op.create_table(
         "temporal_home",
         sa.Column("home_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("cluster_id", sa.String(length=64), nullable=False),
+        *_required(sa.String(length=64), "cluster_id", "namespace_id", "adopted_by"),
         sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("namespace_id", sa.String(length=64), nullable=False),
         sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("adopted_by", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("home_id", name=op.f("pk_temporal_home")),
     )
 
@@ -296,20 +298,3 @@ def _create_take_ups() -> None:
     op.create_index(
         op.f("ix_take_up_allowances_expires_at_allowance_id"), "take_up_allowances", ["expires_at", "allowance_id"]
     )
-
-
-def _create_external_systems() -> None:
-    def action() -> list[sa.Column[Any]]:
-        words = [*_required(sa.String(length=32), "system"), *_required(sa.String(length=64), "operator")]
-        by_key = sa.Column("key_id", sa.String(length=32), nullable=True)
-        return [*words, by_key, *_required(sa.Text(), "note"), *_required(sa.DateTime(timezone=True), "at")]
-
-    op.create_table("paused_systems", *action(), sa.PrimaryKeyConstraint("system", name=op.f("pk_paused_systems")))
-    op.create_table(
-        "system_actions",
-        sa.Column("action_id", sa.Integer(), autoincrement=True, nullable=False),
-        *action(),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("action_id", name=op.f("pk_system_actions")),
-    )
-    op.create_index(op.f("ix_system_actions_system_action_id"), "system_actions", ["system", "action_id"])
