@@ -133,7 +133,7 @@ class ExternalSystem:
             message = "ExternalSystem must be used as an async context manager"
             raise RuntimeError(message)
         url = URL(self._config.base_url.rstrip("/") + path)
-        all_headers = self._all_headers(str(url.with_user(None)), headers, body)
+        all_headers = self._all_headers(str(url), headers, body)
         if isinstance(all_headers, str):
             return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=all_headers)
         own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
