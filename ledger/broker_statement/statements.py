@@ -17,8 +17,8 @@ from settlement.broker_statement import BrokerStatement, StatementLines, Stateme
 STATEMENT_PAGE_MAX = 50
 UNFINISHED_MAX = 20
 """Maximum number of imports that have not ended, so that lines do not pile up."""
-LINES_DELETED_AT_ONCE = 20_000
-"""Lines deleted in one transaction: well within the statement timeout."""
+LINES_DELETED_AT_ONCE = 5_000
+"""Lines deleted in one transaction: few enough that an order that is accepted on SQLite does not wait noticeably."""
 
 
 class StatementRefusedError(Exception):

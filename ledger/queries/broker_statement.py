@@ -128,7 +128,7 @@ def listed(statement_id: int, numbers: Collection[str]) -> Select[Any]:
     return query.distinct()
 
 
-@registered((17, 20_000))
+@registered((17, 5_000))
 def nth_number(statement_id: int, offset: int) -> Select[Any]:
     """Return the number of the line at an offset, in order of number; no row if the statement has fewer lines."""
     columns = broker_statement_lines.c
