@@ -50,7 +50,7 @@ class FindingKind(StrEnum):
     STATEMENT_DIFFERENT_AMOUNT = "STATEMENT_DIFFERENT_AMOUNT"
     """The broker booked another amount or currency."""
     STATEMENT_UNKNOWN_NUMBER = "STATEMENT_UNKNOWN_NUMBER"
-    """The broker's statement has a number that the ledger does not have."""
+    """The broker's statement has a number that the ledger does not have, or has for another external system."""
     STATEMENT_MISSING_NUMBER = "STATEMENT_MISSING_NUMBER"
     """CANCELLED (REVERSED), but the broker's statement has neither the adjust nor its reversal."""
 

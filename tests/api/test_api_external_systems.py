@@ -233,6 +233,6 @@ async def test_filter_by_system_stays_within_the_scope_of_the_key(api: ApiHarnes
     await post(api, "N-1", company=8)
     await post(api, "N-2", company=9)
     for companies, expected in (((8,), ["N-1"]), ((7, 9), ["N-2"]), ((7,), [])):
-        headers = bearer(await api.create_key(Role.VIEWER, f"shop-{companies}", companies))
+        headers = bearer(await api.create_key(Role.VIEWER, companies=companies))
         found = (await api.http.get("/v1/settlements?system=beta", headers=headers)).json()["items"]
         assert [each["requestUniqueNo"] for each in found] == expected

@@ -14,6 +14,7 @@ from settlement.scope import Companies
 from settlement.snapshot import Snapshot
 from settlement.states import Decision, State
 from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, bearer
+from tests.api.route_permissions import STATEMENT
 from tests.support.orders import new_number, order, settlement
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -222,3 +223,24 @@ async def test_who_submitted_an_order_is_recorded_and_stays(
     assert found is not None
     assert found.settlement.submitted_by is not None
     assert found.settlement.submitted_by.client == "shop-1"
+
+
+async def test_findings_of_a_statement_are_limited_to_the_scope(api_with_keys: ApiHarness) -> None:
+    """An import concerns all companies. Each client then sees the findings about its settlements, and only these."""
+    of_all, of_one, of_two = [await client(api_with_keys, each) for each in ("all", (1,), (2,))]
+    number = await aborted(api_with_keys, 1)
+    reported = Findings(api_with_keys.ledger.engine)
+    for each in (number, "unknown-1"):
+        kind = FindingKind.STATEMENT_UNKNOWN_NUMBER
+        await reported.report(kind, each, "as planted", round_started_at=NOON, amount="12.50", currency="USD")
+    seen = [
+        [each["requestUniqueNo"] for each in (await caller.get(FINDINGS)).json()["items"]]
+        for caller in (of_all, of_one, of_two)
+    ]
+    assert seen == [["unknown-1", number], [number], []]
+
+
+async def test_an_import_records_the_key_of_the_operator(api_with_keys: ApiHarness) -> None:
+    of_all = await client(api_with_keys, "all")
+    begun = (await of_all.post("/v1/statements", STATEMENT)).json()
+    assert (begun["operator"], begun["keyId"], begun["system"]) == ("shop-1", of_all.key_id, "default")

@@ -219,7 +219,8 @@ class _NoDisplay:
         ({"lineCount": 10_000_001}, "lineCount"),
         ({"marginS": 86_401}, "marginS"),
         ({"differencesMax": 0}, "differencesMax"),
-        ({"system": "x"}, "system"),
+        ({"system": "gone"}, "system"),
+        ({"company": "x"}, "company"),
     ],
 )
 async def test_an_invalid_request_is_named(

@@ -246,3 +246,23 @@ async def test_rounds_of_reconciliation_never_look_at_these_findings(engine: Asy
     await judged(engine, None, line("N", LineKind.REVERSED))
     assert await Findings(engine).open_not_seen_since(datetime.now(UTC) + timedelta(days=9), 100) == []
     assert REVERSED is LineKind.REVERSED
+
+
+async def test_a_statement_is_compared_with_the_settlements_of_its_system_only(engine: AsyncEngine) -> None:
+    """Settlements of another system are not missing; a number of another system is unknown."""
+    alpha, beta = {"system": "alpha"}, {"system": "beta"}
+    cases = [
+        *(Case(f"A-{each}", row(f"A-{each}") | alpha, (line(f"A-{each}", APPLIED),)) for each in range(6)),
+        *(Case(f"B-{each}", row(f"B-{each}") | beta, ()) for each in range(6)),
+        Case("A-7", row("A-7") | alpha, ()),
+        Case("B-7", row("B-7") | beta, (line("B-7", APPLIED),)),
+    ]
+    await fill(engine, cases)
+    compared = await compare(engine, lines_of(cases), system="alpha")
+    assert (compared.system, compared.settlements_compared) == ("alpha", 7)
+    assert await found(engine) == {("A-7", "STATEMENT_MISSING_BUT_SETTLED"), ("B-7", "STATEMENT_UNKNOWN_NUMBER")}
+
+
+async def test_the_same_lines_of_two_systems_are_two_imports(engine: AsyncEngine) -> None:
+    first, second = [await send(engine, [line("N", APPLIED)], system=each) for each in ("alpha", "beta")]
+    assert first != second
