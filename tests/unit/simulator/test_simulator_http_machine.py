@@ -180,7 +180,5 @@ class HttpMachine(RuleBasedStateMachine):
 
 
 # Without shrinking: each step is a request, so shrinking would take too long.
-HttpMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, phases=[Phase.generate]
-)
+HttpMachine.TestCase.settings = settings(max_examples=8, stateful_step_count=20, deadline=None, phases=[Phase.generate])
 TestHttpMachine = HttpMachine.TestCase
