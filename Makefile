@@ -36,7 +36,7 @@ test: $(VENV)/.ready ## test every promise, on real components; WORKERS=4
 	@tests/system_packages
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(or $(WORKERS),4)
 
-prove: $(VENV)/.ready ## the long tests: storm, overload, large batch, all planted bugs, many seeds, long fuzzing
+prove: $(VENV)/.ready ## the long tests: chaos run, overload, large batch, all planted bugs, many seeds, long fuzzing
 	@tests/system_packages
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),60) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
 

@@ -25,13 +25,13 @@ _RPC = timedelta(seconds=CHECK_LIMIT_S)
 class WrongTemporalError(TemporalCallError):
     """The ledger is bound to another Temporal namespace. Nothing may be started or repaired; no money moves."""
 
-    def __init__(self, home: TemporalIdentity, found: TemporalIdentity) -> None:
+    def __init__(self, bound: TemporalIdentity, found: TemporalIdentity) -> None:
         super().__init__(
-            f"the ledger belongs to Temporal's {home}, but this process is connected to {found}. Nothing is started or "
-            "repaired. Correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or SETTLEMENT_DATABASE_URL. If the new one "
+            f"the ledger belongs to Temporal's {bound}, but this process is connected to {found}. Nothing is started "
+            "or repaired. Correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE, or SETTLEMENT_DATABASE_URL. If the new one "
             f"replaces the old one for good, stop all workers and API processes and run: {BIND_COMMAND}"
         )
-        self.home = home
+        self.bound = bound
         self.found = found
 
 
@@ -61,7 +61,7 @@ class TemporalGuard:
     def __init__(self, client: Client, engine: AsyncEngine, name: str) -> None:
         """Check for a process with this name. The ledger records the name of the process that binds it."""
         self._client = client
-        self._home = TemporalBinding(engine)
+        self._binding = TemporalBinding(engine)
         self._name = name
 
     async def check(self) -> None:
@@ -71,9 +71,9 @@ class TemporalGuard:
         the ledger cannot be reached, SQLAlchemyError or OSError. Then the result is unknown.
         """
         found = await identity_of(self._client)
-        home = await self._home.read() or await self._home.adopt_first(found, self._name, datetime.now(UTC))
-        if not home.is_same_as(found):
-            raise WrongTemporalError(home, found)
+        bound = await self._binding.read() or await self._binding.bind_first(found, self._name, datetime.now(UTC))
+        if not bound.is_same_as(found):
+            raise WrongTemporalError(bound, found)
 
     async def watch(self) -> None:
         """Check every `CHECK_EVERY_S` seconds until cancelled. Raises WrongTemporalError if the namespaces differ."""

@@ -59,12 +59,20 @@ def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
     }
 
 
+def provide(app: FastAPI, services: Services) -> None:
+    """Give an application its services. All that depends on them is in `app.state`; routes and middleware do not."""
+    app.state.services = services
+    app.state.streams = Streams(services)
+    app.state.readiness = health.Readiness(services)
+
+
 def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
     """Return the application for these services. The caller closes them."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watches = [asyncio.create_task(services.temporal.watch()), asyncio.create_task(services.systems.watch())]
+    async def lifespan(running: FastAPI) -> AsyncIterator[None]:
+        provided: Services = running.state.services
+        watches = [asyncio.create_task(provided.temporal.watch()), asyncio.create_task(provided.systems.watch())]
         yield
         for each in watches:
             each.cancel()
@@ -83,9 +91,7 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
         # By default Swagger UI sends the document's address to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    app.state.services = services
-    app.state.streams = Streams(services)
-    app.state.readiness = health.Readiness(services)
+    provide(app, services)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -32,18 +32,18 @@ async def bind(settings: Settings, confirmed: str | None) -> str:
     Repeating it changes nothing. Raises BindingRefusedError; without a confirmation its message says what would happen.
     """
     engine = open_engine(settings.ledger_url)
-    home = TemporalBinding(engine)
+    binding = TemporalBinding(engine)
     try:
         found = await _temporal_of(settings)
-        before = await home.read()
+        before = await binding.read()
         if before is None:
-            await home.adopt_first(found, _name(), datetime.now(UTC))
+            await binding.bind_first(found, _name(), datetime.now(UTC))
             return f"the ledger belonged to no Temporal; now it belongs to {found}"
         if before.is_same_as(found):
             return f"nothing to do: the ledger belongs to {found}"
         if confirmed != found.namespace_id:
             raise BindingRefusedError(_preview(before, found, await _open_settlements(Ledger(engine))))
-        if not await home.move(before, found, _name(), datetime.now(UTC)):
+        if not await binding.move(before, found, _name(), datetime.now(UTC)):
             raise BindingRefusedError(
                 "nothing was changed: another process has just bound the ledger to another Temporal; run this again"
             )

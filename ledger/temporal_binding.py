@@ -43,7 +43,7 @@ class TemporalBinding:
         return None if row is None else TemporalIdentity.model_validate(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
 
     @shielded_transaction
-    async def adopt_first(self, identity: TemporalIdentity, by: str, at: datetime) -> TemporalIdentity:
+    async def bind_first(self, identity: TemporalIdentity, by: str, at: datetime) -> TemporalIdentity:
         """Bind the ledger to a Temporal namespace unless it is already bound; return the one that it is bound to.
 
         Of concurrent calls, the primary key lets one write; all of them return the same namespace.

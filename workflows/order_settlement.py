@@ -45,6 +45,9 @@ class OrderSettlement:
         self._journal = Journal(settlement, self._saga)
         self._cancels = CancelRounds(settlement, self._saga, self._journal)
         self._stop_requested = False
+        if settlement.taken_up is not None:
+            # Here and not in `run`: an operator's Update in the first workflow task would be handled before it.
+            self._record_take_up(settlement.taken_up)
 
     @workflow.run
     async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - __init__ has it
@@ -71,7 +74,7 @@ class OrderSettlement:
             self._saga.show()
             await self._continue_compensation()
         elif self._settlement.taken_up is not None:
-            await self._take_up(self._settlement.taken_up)
+            await self._take_up(self._settlement.taken_up.snapshot.state)
         elif self._has_expired() or workflow.cancellation_reason() is not None:
             self._saga.enter(State.EXPIRED, "expired, or stopped, before adjust was sent; nothing to cancel")
         else:
@@ -165,25 +168,27 @@ class OrderSettlement:
         await workflow.wait_condition(lambda: self._saga.state is State.RESOLVED or self._journal.has_room())
         return self._saga.state
 
-    async def _take_up(self, taken_up: TakeUp) -> None:
-        """Continue a settlement whose workflow was lost. An ABORTED one goes on waiting for an operator."""
+    def _record_take_up(self, taken_up: TakeUp) -> None:
+        """Add the take-up, and the calls that the lost workflow may have sent, to the audit."""
         self._saga.record_action(ActionKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
         if self._saga.state is State.ADJUSTING:
             lost = unreported_adjust(self._settlement, taken_up.reason, self._settlement.accepted_at)
             self._saga.enter(State.CANCELLING, f"adjust {lost.verdict.outcome}; {taken_up.reason}", calls=(lost,))
-            # A worker of the lost workflow may still have the adjust in flight. The cancel must not overtake it.
-            await workflow.sleep(ADJUST_START_TO_CLOSE, summary="until an adjust in flight has ended")
-        else:
-            self._record_lost_round(taken_up)
-            self._saga.show()
-        if self._saga.state not in END_STATES:
-            await self._continue_compensation()
-
-    def _record_lost_round(self, taken_up: TakeUp) -> None:
+            return
         lost_at = taken_up.lost_at or workflow.now()
         calls = calls_of_lost_round(self._order, taken_up.snapshot, self._saga.round - 1, lost_at)
         if calls:
             self._saga.record_calls(calls, self._saga.snapshot.reason)
+
+    async def _take_up(self, lost_in: State) -> None:
+        """Continue a settlement that was lost in this state. An ABORTED one goes on waiting for an operator."""
+        if lost_in is State.ADJUSTING:
+            # A worker of the lost workflow may still have the adjust in flight. The cancel must not overtake it.
+            await workflow.sleep(ADJUST_START_TO_CLOSE, summary="until an adjust in flight has ended")
+        else:
+            self._saga.show()
+        if self._saga.state not in END_STATES:
+            await self._continue_compensation()
 
     def _has_expired(self) -> bool:
         # The workflow's start counts where the API's clock is ahead of the server's.

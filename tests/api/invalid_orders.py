@@ -1,9 +1,6 @@
 """Table 1 at the API: for every field, values that break one of its rules, and a word of the error message."""
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from contract.fields import INT64_MAX, INT64_MIN
 
@@ -154,10 +151,3 @@ PAIRS: dict[str, tuple[dict[str, Any], str]] = {
     "one decimal too many": ({"amountDigits": 1}, "amountDigits=1"),
 }
 """Fields that are valid one by one but not together. The error names the amount."""
-
-
-def cases() -> Iterator[Any]:
-    """Yield field, value and a word of the error message, with an id that names them."""
-    for field, refused in RULES.items():
-        for name, (value, word) in refused.items():
-            yield pytest.param(field, value, word, id=f"{field}: {name}")

@@ -9,7 +9,6 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from api.app import create_app
 from api.keys.verification import REVOKED_WITHIN_S, Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
@@ -20,7 +19,17 @@ from ledger.events import Events
 from settlement.keys import Role
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
-from tests.api.api_harness import PEPPER, QUICK_SETTINGS, SETTLEMENTS, WITH_KEYS, ApiHarness, accept, bearer, open_api
+from tests.api.api_harness import (
+    PEPPER,
+    QUICK_SETTINGS,
+    SETTLEMENTS,
+    WITH_KEYS,
+    ApiHarness,
+    accept,
+    app_with,
+    bearer,
+    open_api,
+)
 from tests.api.sockets import HOST, head, served
 from tests.api.test_api_key_cache import ObservedKeyRing
 from tests.support.ledgers import FlakyLedger
@@ -104,17 +113,9 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     """Keys cannot be read, events can. Meanwhile the key is revoked, and after that the settlement is settled."""
     ring = ObservedKeyRing(engine)
     keys = Keys(ring, PEPPER)
-    app = create_app(
-        Services(
-            WITH_KEYS,
-            ledger,
-            TemporalAccess(dead_temporal, engine),
-            keys,
-            Batches(engine),
-            WatchedSystems(WITH_KEYS),
-            SystemPauses(engine),
-        )
-    )
+    systems, pauses = WatchedSystems(WITH_KEYS), SystemPauses(engine)
+    access = TemporalAccess(dead_temporal, engine)
+    app = app_with(Services(WITH_KEYS, ledger, access, keys, Batches(engine), systems, pauses))
     order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)

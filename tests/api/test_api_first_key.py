@@ -1,8 +1,5 @@
 """`python -m api.first_key`: creates the first admin key, with access to the ledger's database."""
 
-import asyncio
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +12,7 @@ from api.keys.text import KeyText
 from config.settings import Settings
 from settlement.keys import Role
 from tests.api.api_harness import PEPPER, ApiHarness, bearer
-
-ROOT = Path(__file__).parents[2]
+from tests.support.forks import PROGRAMS
 
 
 @pytest.fixture
@@ -73,24 +69,15 @@ async def test_a_missing_or_unmigrated_ledger_is_named(settings: Settings, tmp_p
 class Done:
     """How the command ended."""
 
-    code: int | None
+    code: int
     out: str
     err: str
 
 
 async def command(settings: Settings, *arguments: str) -> Done:
     """Run the command as an operator does, with the pepper in the state directory."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
-    env |= {"SETTLEMENT_STATE_DIR": str(settings.state_dir), "SETTLEMENT_DATABASE_URL": settings.ledger_url}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api.first_key", *arguments),
-        cwd=ROOT,
-        env=env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return Done(process.returncode, out.decode(), err.decode())
+    env = {"SETTLEMENT_STATE_DIR": str(settings.state_dir), "SETTLEMENT_DATABASE_URL": settings.ledger_url}
+    return Done(*await PROGRAMS.run("api.first_key", arguments, env))
 
 
 async def test_the_command_prints_the_key_and_nothing_else(settings: Settings) -> None:

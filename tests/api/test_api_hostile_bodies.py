@@ -80,14 +80,18 @@ UNKNOWN_FIELD = {
 }
 
 
-@pytest.mark.parametrize(("content", "detail"), MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("path", OPERATIONS)
-async def test_an_unreadable_body_is_rejected_with_the_reason(
-    api_without_temporal: ApiHarness, path: str, content: bytes, detail: str
-) -> None:
+async def test_an_unreadable_body_is_rejected_with_the_reason(api_without_temporal: ApiHarness, path: str) -> None:
     """Every operation with a body rejects it in the same way."""
-    answer = await api_without_temporal.http.post(path, content=content, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (400, "malformed-request", detail)
+    wrong = {}
+    for name, (content, detail) in MALFORMED.items():
+        answer = await api_without_temporal.http.post(
+            path, content=content, headers={"content-type": "application/json"}
+        )
+        seen = (answer.status_code, answer.json()["code"], answer.json()["detail"])
+        if seen != (400, "malformed-request", detail):
+            wrong[name] = seen
+    assert wrong == {}
     assert await api_without_temporal.accepted_numbers() == []
 
 

@@ -149,11 +149,11 @@ def test_every_operation_with_a_body_reads_it_strictly(api_without_temporal: Api
 
 
 @pytest.mark.parametrize("field", TEXTS)
-@pytest.mark.parametrize("value", ["\ud800", "a\udfffb", '"\udc00"'])
-async def test_lone_surrogate_is_refused_at_its_field(api_without_temporal: ApiHarness, field: str, value: str) -> None:
+async def test_lone_surrogate_is_refused_at_its_field(api_without_temporal: ApiHarness, field: str) -> None:
     """JSON can express it, but UTF-8, and so database and wire, cannot."""
-    content = json.dumps(order() | {field: value}).encode()
-    await refused(api_without_temporal, await api_without_temporal.post_raw(content), "validation-failed", field)
+    for value in ("\ud800", "a\udfffb", '"\udc00"'):
+        content = json.dumps(order() | {field: value}).encode()
+        await refused(api_without_temporal, await api_without_temporal.post_raw(content), "validation-failed", field)
 
 
 async def test_surrogate_written_as_bytes_is_malformed(api_without_temporal: ApiHarness) -> None:
@@ -170,16 +170,14 @@ async def test_an_unusual_field_name_is_rejected(api_without_temporal: ApiHarnes
     await refused(api_without_temporal, answer, "validation-failed", name if can_be_repeated else "body")
 
 
-@pytest.mark.parametrize("field", [*INTEGERS, "amount"])
 @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e400", "1E2", "9" * 4000, "-" + "9" * 4000])
-async def test_an_invalid_number_is_reported_at_its_field(
-    api_without_temporal: ApiHarness, field: str, token: str
-) -> None:
+async def test_an_invalid_number_is_reported_at_its_field(api_without_temporal: ApiHarness, token: str) -> None:
     """Python's parser accepts NaN, infinities, and integers with thousands of digits."""
-    content = json.dumps(order() | {field: "TOKEN"}).replace('"TOKEN"', token)
-    await refused(
-        api_without_temporal, await api_without_temporal.post_raw(content.encode()), "validation-failed", field
-    )
+    for field in (*INTEGERS, "amount"):
+        content = json.dumps(order() | {field: "TOKEN"}).replace('"TOKEN"', token)
+        await refused(
+            api_without_temporal, await api_without_temporal.post_raw(content.encode()), "validation-failed", field
+        )
 
 
 @pytest.mark.parametrize("depth", [100, 900, 990])

@@ -7,7 +7,7 @@ import pytest
 
 from contract.adjust import AdjustBody
 from tests.api.api_harness import ApiHarness
-from tests.api.invalid_orders import FIELDS, PAIRS, REQUIRED, RULES, cases
+from tests.api.invalid_orders import FIELDS, PAIRS, REQUIRED, RULES
 from tests.support.orders import order
 
 SECRET = "hunter2-4111111111111111\n"  # noqa: S105 - a value that looks like one
@@ -25,14 +25,14 @@ def rules(answer: httpx2.Response) -> dict[str, str]:
     return by_field
 
 
-@pytest.mark.parametrize(("field", "value", "word"), list(cases()))
-async def test_a_broken_rule_is_reported_at_its_field(
-    api_without_temporal: ApiHarness, field: str, value: object, word: str
-) -> None:
-    answer = await api_without_temporal.post(order() | {field: value})
-    broken = rules(answer)
-    assert list(broken) == [field]
-    assert word in broken[field]
+@pytest.mark.parametrize("field", RULES)
+async def test_a_broken_rule_is_reported_at_its_field(api_without_temporal: ApiHarness, field: str) -> None:
+    wrong = {}
+    for name, (value, word) in RULES[field].items():
+        broken = rules(await api_without_temporal.post(order() | {field: value}))
+        if list(broken) != [field] or word not in broken[field]:
+            wrong[name] = broken
+    assert wrong == {}
     assert await api_without_temporal.accepted_numbers() == []
 
 

@@ -1,8 +1,6 @@
 """The API starts nothing in a Temporal that its ledger does not belong to. Reads from the ledger still work."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,24 +17,24 @@ from config.settings import Settings
 from ledger import TemporalBinding, TemporalIdentity
 from tests.api.api_harness import ApiHarness, open_api_with_temporal
 from tests.api.batch_requests import add_aborted, post_batch
+from tests.support.forks import PROGRAMS
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order
 
-ROOT = Path(__file__).parents[2]
 GONE = TemporalIdentity(cluster_id="c-gone", namespace="default", namespace_id="n-gone")
 
 
 @pytest_asyncio.fixture
-async def home(ledger: FlakyLedger) -> TemporalBinding:
+async def binding(ledger: FlakyLedger) -> TemporalBinding:
     """Bind the ledger of the test to a Temporal that no longer exists."""
-    home = TemporalBinding(ledger.engine)
-    await home.adopt_first(GONE, "worker", datetime.now(UTC))
-    return home
+    binding = TemporalBinding(ledger.engine)
+    await binding.bind_first(GONE, "worker", datetime.now(UTC))
+    return binding
 
 
 @pytest_asyncio.fixture
 async def api_with_wrong_temporal(
-    home: TemporalBinding,  # noqa: ARG001 - binds the ledger
+    binding: TemporalBinding,  # noqa: ARG001 - binds the ledger
     ledger: FlakyLedger,
     temporal: Client,
 ) -> AsyncIterator[ApiHarness]:
@@ -89,10 +87,10 @@ async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHar
 
 
 async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
-    api_with_wrong_temporal: ApiHarness, home: TemporalBinding
+    api_with_wrong_temporal: ApiHarness, binding: TemporalBinding
 ) -> None:
     assert (await api_with_wrong_temporal.post(order())).status_code == 503
-    await home.move(GONE, await identity_of(api_with_wrong_temporal.temporal), "ops", datetime.now(UTC))
+    await binding.move(GONE, await identity_of(api_with_wrong_temporal.temporal), "ops", datetime.now(UTC))
     await api_with_wrong_temporal.app.state.services.temporal.check()
     assert (await api_with_wrong_temporal.post(order())).status_code == 202
     assert (await api_with_wrong_temporal.http.get("/readyz")).status_code == 200
@@ -100,8 +98,8 @@ async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(
 
 async def test_a_temporal_that_is_replaced_while_the_api_runs_is_detected(api: ApiHarness) -> None:
     assert (await api.post(order())).status_code == 202
-    home = TemporalBinding(api.ledger.engine)
-    await home.move(await identity_of(api.temporal), GONE, "a test", datetime.now(UTC))
+    binding = TemporalBinding(api.ledger.engine)
+    await binding.move(await identity_of(api.temporal), GONE, "a test", datetime.now(UTC))
     async with asyncio.timeout(10):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("api.temporal_access.CHECK_EVERY_S", 0.01)
@@ -116,35 +114,26 @@ async def test_a_temporal_that_is_replaced_while_the_api_runs_is_detected(api: A
 class Done:
     """How a process ended."""
 
-    code: int | None
+    code: int
     out: str
     err: str
 
 
-async def process(api: ApiHarness, tmp_path: Path, *arguments: str) -> Done:
+async def process(api: ApiHarness, tmp_path: Path, program: str, *arguments: str) -> Done:
     """Run one of our programs with the ledger and the Temporal of the test until it ends."""
-    ours = {
+    env = {
         "SETTLEMENT_STATE_DIR": str(tmp_path),
         "SETTLEMENT_DATABASE_URL": str(api.ledger.engine.url),
         "TEMPORAL_ADDRESS": api.temporal.service_client.config.target_host,
     }
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SETTLEMENT_", "TEMPORAL_"))}
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, *arguments),
-        cwd=ROOT,
-        env=env | ours,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await child.communicate()
-    return Done(child.returncode, out.decode(), err.decode())
+    return Done(*await PROGRAMS.run(program, arguments, env))
 
 
-@pytest.mark.parametrize("arguments", [("-m", "api"), ("worker.py",)], ids=["api", "worker"])
+@pytest.mark.parametrize("program", ["api", "worker"])
 async def test_a_process_does_not_start_and_names_both_identities_and_the_command(
-    api_with_wrong_temporal: ApiHarness, tmp_path: Path, arguments: tuple[str, ...]
+    api_with_wrong_temporal: ApiHarness, tmp_path: Path, program: str
 ) -> None:
-    done = await process(api_with_wrong_temporal, tmp_path, *arguments)
+    done = await process(api_with_wrong_temporal, tmp_path, program)
     assert done.code == 1
     (line,) = [each for each in done.err.splitlines() if each and not each.startswith("{")]
     found = await identity_of(api_with_wrong_temporal.temporal)
@@ -154,21 +143,21 @@ async def test_a_process_does_not_start_and_names_both_identities_and_the_comman
 
 
 async def test_the_command_previews_and_binds_after_confirmation(
-    api_with_wrong_temporal: ApiHarness, home: TemporalBinding, tmp_path: Path
+    api_with_wrong_temporal: ApiHarness, binding: TemporalBinding, tmp_path: Path
 ) -> None:
     await add_aborted(api_with_wrong_temporal, 3)
     found = await identity_of(api_with_wrong_temporal.temporal)
-    command = ("-m", "api.bind_temporal")
-    shown = await process(api_with_wrong_temporal, tmp_path, *command)
+    command = "api.bind_temporal"
+    shown = await process(api_with_wrong_temporal, tmp_path, command)
     assert (shown.code, shown.out) == (1, "")
     for part in ("n-gone", found.namespace_id, "3 ABORTED", f"--confirm {found.namespace_id}", "Nothing was changed"):
         assert part in shown.err
-    assert (await process(api_with_wrong_temporal, tmp_path, *command, "--confirm", "n-gone")).code == 1
-    assert await home.read() == GONE
-    done = await process(api_with_wrong_temporal, tmp_path, *command, "--confirm", found.namespace_id)
+    assert (await process(api_with_wrong_temporal, tmp_path, command, "--confirm", "n-gone")).code == 1
+    assert await binding.read() == GONE
+    done = await process(api_with_wrong_temporal, tmp_path, command, "--confirm", found.namespace_id)
     assert (done.code, done.err) == (0, "")
-    assert await home.read() == found
-    again = await process(api_with_wrong_temporal, tmp_path, *command)
+    assert await binding.read() == found
+    again = await process(api_with_wrong_temporal, tmp_path, command)
     assert (again.code, "nothing to do" in again.out) == (0, True)
 
 

@@ -23,21 +23,9 @@ from tests.chaos.report import report_text
 from tests.chaos.storm import PostedOrder, Storm, StormPlan
 from tests.chaos.system_faults import InjectedFault, SystemFault, drawn_faults
 from tests.e2e.conftest import Answer, System
-from tests.simulation.evidence import Evidence
+from tests.simulation.evidence import NEVER_RECEIVED, Evidence
 from tests.simulation.violation import Violation, ViolationKind
 
-NEVER_RECEIVED = NumberView(
-    request_unique_no="ORD-1",
-    state=NumberState.NEVER_RECEIVED,
-    burnt=False,
-    times_applied=0,
-    times_reversed=0,
-    amount=None,
-    currency=None,
-    third_server_code=None,
-    landing_due_at_ns=None,
-    cancels=(),
-)
 EXAMPLE = Storm(
     plan=StormPlan(LedgerKind.SQLITE, 2, 1, 1.0, 7),
     injected=[InjectedFault(SystemFault.KILL_API, 10, 12, 15), InjectedFault(SystemFault.DISK_FULL, 20, 25, 27)],

@@ -1,4 +1,4 @@
-"""A small storm, in `make prove`. `make chaos` runs the large ones."""
+"""A small chaos run, in `make prove`. `make chaos` runs the large ones."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from tests.chaos.storm import StormPlan, storm
 SMALL = StormPlan(LedgerKind.SQLITE, settlements=40, kills=5, rate_per_s=2, seed=7, others=2)
 
 
-@pytest.mark.prove("storm")
+@pytest.mark.prove("chaos-run")
 @pytest.mark.timeout(900)
-async def test_a_small_storm_violates_no_rule_of_the_invariant(tmp_path: Path) -> None:
+async def test_a_small_chaos_run_violates_no_rule_of_the_invariant(tmp_path: Path) -> None:
     progress: list[str] = []
     ended = await storm(SMALL, tmp_path / "storm", progress.append)
     report = report_text(ended)

@@ -1,6 +1,8 @@
 """The whole system as `make up` runs it, on ports and in a folder of its own."""
 
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,26 +14,22 @@ import pytest
 import pytest_asyncio
 from multidict import CIMultiDictProxy
 
-from config.settings import Settings
+from config.settings import ENV_PREFIX, Settings
 from settlement.states import State
 from stack.parts import Stack
 from stack.ports import PORT_SETTINGS, free_port
+from stack.process import Process
 from tests.support.orders import order
 from tests.support.polling import until
 
+QUICK: dict[str, Any] = {"cancel_max_attempts": 3, "cancel_initial_interval_s": 0.2, "confirm_after_s": 1}
 UNDER_WAY = {State.ADJUSTING, State.CANCELLING}
 
 
 def e2e_settings(state_dir: Path, **fields: Any) -> Settings:  # noqa: ANN401 - any setting
     """Return settings on free ports, with less patience than the defaults."""
-    quick: dict[str, Any] = {
-        "cancel_max_attempts": 3,
-        "cancel_initial_interval_s": 0.2,
-        "confirm_after_s": 1,
-        "state_dir": state_dir,
-        **{name: free_port() for name in PORT_SETTINGS},
-    }
-    return Settings(**(quick | fields))
+    own = {"state_dir": state_dir, **{name: free_port() for name in PORT_SETTINGS}}
+    return Settings(**(QUICK | own | fields))
 
 
 @dataclass
@@ -91,12 +89,11 @@ class System:
         """Return every request about an adjust's number that reached the external system, in order."""
         return list((await self.look("calls", number=number))["calls"])
 
-    async def journal(self) -> list[dict[str, Any]]:
-        """Return every request that reached the external system, in order."""
+    async def journal(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return every request that reached the external system after the one with the id `after`, in order."""
         calls: list[dict[str, Any]] = []
         while True:
-            after = calls[-1]["id"] if calls else 0
-            more = (await self.look("calls", after=after))["calls"]
+            more = (await self.look("calls", after=calls[-1]["id"] if calls else after))["calls"]
             if not more:
                 return calls
             calls += more
@@ -143,6 +140,32 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     """Return the stack that tests share which leave it as they found it."""
     async with running(e2e_settings(tmp_path_factory.mktemp("e2e"))) as started:
         yield started
+
+
+@pytest_asyncio.fixture
+async def breakable(system: System) -> AsyncIterator[System]:
+    """Return the shared stack for a test that stops, kills or freezes parts of it; afterwards all of them run again."""
+    yield system
+    for part in system.stack.parts:
+        if part.running:
+            os.kill(part.pid, signal.SIGCONT)
+        else:
+            await part.start()
+
+
+@asynccontextmanager
+async def restarted(part: Process, **fields: Any) -> AsyncIterator[None]:  # noqa: ANN401 - any setting
+    """Run a part of a stack with other settings for as long as the context is open."""
+    before = part.env
+    part.env = before | {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in fields.items()}
+    try:
+        await part.stop()
+        await part.start()
+        yield
+    finally:
+        part.env = before
+        await part.stop()
+        await part.start()
 
 
 def faulty(adjust: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the simulator's own options

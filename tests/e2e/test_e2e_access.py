@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from settlement.states import State
 from stack.parts import ROOT
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import System, faulty, restarted
 from tests.support.orders import order
 from tests.support.polling import until
 
@@ -22,11 +20,10 @@ RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 
 
 @pytest_asyncio.fixture(scope="module")
-async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Run a stack that requires keys."""
-    settings = e2e_settings(tmp_path_factory.mktemp("locked"), auth="on", api_key_pepper=SecretStr(PEPPER))
-    async with running(settings) as started:
-        yield started
+async def locked(system: System) -> AsyncIterator[System]:
+    """Return a stack whose API requires keys."""
+    async with restarted(system.stack.api, auth="on", api_key_pepper=PEPPER):
+        yield system
 
 
 async def first_key(system: System, *arguments: str) -> str:

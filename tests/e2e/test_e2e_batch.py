@@ -1,34 +1,25 @@
 """An outage of one company aborts many settlements; one batch puts them right, through a kill -9 of the worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import CancelResult, State
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import QUICK, System, faulty
 from tests.support.orders import order
 from tests.support.polling import until
 
 COMPANY, OTHER_COMPANY = 7, 8
 NEVER_REACHED, APPLIED = "12.50", "0.10"
 """Amounts of the orders that the broker never receives, and of those that it applies."""
-ATTEMPTS = 2
+ATTEMPTS = int(QUICK["cancel_max_attempts"])
 AT_ONCE = 10
 MakeOrder = Callable[[], dict[str, Any]]
 SELECTION = {"companyId": COMPANY, "cause": "HTTP_STATUS"}
-
-
-@pytest_asyncio.fixture(scope="module")
-async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack with few attempts per cancel."""
-    settings = e2e_settings(tmp_path_factory.mktemp("batch"), cancel_max_attempts=ATTEMPTS, expire_after_s=120)
-    async with running(settings) as started:
-        yield started
 
 
 def applied_with_error_reply() -> dict[str, Any]:
@@ -96,22 +87,22 @@ async def report(system: System, path: str) -> list[dict[str, Any]]:
     ("unreached_count", "applied_count"), [(6, 2), pytest.param(150, 50, marks=pytest.mark.prove("batch"))]
 )
 async def test_one_batch_retries_what_an_outage_has_aborted_although_the_worker_is_killed(
-    own_system: System, unreached_count: int, applied_count: int
+    breakable: System, unreached_count: int, applied_count: int
 ) -> None:
     count = unreached_count + applied_count
-    applied = await aborted(own_system, applied_count, lambda: applied_with_error_reply() | {"amount": APPLIED})
-    await own_system.outage("http_500", COMPANY)
-    unreached = await aborted(own_system, unreached_count, lambda: order(amount=NEVER_REACHED))
-    spared = (await own_system.post(order(), company_id=OTHER_COMPANY)).body
+    applied = await aborted(breakable, applied_count, lambda: applied_with_error_reply() | {"amount": APPLIED})
+    await breakable.outage("http_500", COMPANY)
+    unreached = await aborted(breakable, unreached_count, lambda: order(amount=NEVER_REACHED))
+    spared = (await breakable.post(order(), company_id=OTHER_COMPANY)).body
     assert spared["state"] == State.SETTLED
 
-    preview = (await own_system.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
+    preview = (await breakable.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
     amount = unreached_count * Decimal(NEVER_REACHED) + applied_count * Decimal(APPLIED)
     assert preview["count"] == count
     assert preview["totals"] == [{"currency": "USD", "count": count, "amount": str(amount)}]
     assert preview["oldestAcceptedAt"] < preview["newestAcceptedAt"]
 
-    await own_system.outage("off", COMPANY)
+    await breakable.outage("off", COMPANY)
     ordered = {
         "selection": SELECTION,
         "reasonCode": "BROKER_RECOVERED",
@@ -119,25 +110,25 @@ async def test_one_batch_retries_what_an_outage_has_aborted_although_the_worker_
         "expectedCount": preview["count"],
         "ratePerS": count / 10,
     }
-    begun = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
+    begun = await breakable.ask("POST", "/v1/batch-retries", json=ordered)
     assert (begun.status, begun.body["count"]) == (202, count)
     path = begun.headers["Location"]
-    await under_way(own_system, path, count)
-    await own_system.stack.worker.kill()
-    halfway = await batch(own_system, path)
+    await under_way(breakable, path, count)
+    await breakable.stack.worker.kill()
+    halfway = await batch(breakable, path)
     assert (halfway["state"], halfway["count"]) == ("RUNNING", count)
     assert halfway["outcomes"]["PENDING"] > 0
-    await own_system.stack.worker.start()
+    await breakable.stack.worker.start()
 
-    done = await becomes(own_system, path, "state", "DONE")
+    done = await becomes(breakable, path, "state", "DONE")
     assert done["outcomes"] == {"RETRIED": count}
-    await becomes(own_system, path, "states", {"CANCELLED": count})
-    assert {item["requestUniqueNo"] for item in await report(own_system, path)} == {*applied, *unreached}
+    await becomes(breakable, path, "states", {"CANCELLED": count})
+    assert {item["requestUniqueNo"] for item in await report(breakable, path)} == {*applied, *unreached}
     for number in applied:
-        await reversed_once(own_system, number)
+        await reversed_once(breakable, number)
     for number in unreached:
-        await never_received(own_system, number)
-    again = (await own_system.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
+        await never_received(breakable, number)
+    again = (await breakable.ask("GET", "/v1/batch-retry-preview", params=SELECTION)).body
     assert (again["count"], again["totals"]) == (0, [])
 
 
@@ -171,17 +162,17 @@ async def never_received(system: System, number: str) -> None:
     assert {call["requestUniqueNo"] for call in cancels} == {cancel_unique_no(number, kind) for kind in CancelKind}
 
 
-async def test_without_workers_batches_are_started_read_and_stopped(own_system: System) -> None:
-    await aborted(own_system, 1, applied_with_error_reply, OTHER_COMPANY)
-    await own_system.stack.worker.stop()
+async def test_without_workers_batches_are_started_read_and_stopped(breakable: System) -> None:
+    await aborted(breakable, 1, applied_with_error_reply, OTHER_COMPANY)
+    await breakable.stack.worker.stop()
     selection = {"companyId": OTHER_COMPANY}
     ordered = {"selection": selection, "reasonCode": "OTHER", "note": "no worker", "expectedCount": 1}
-    begun = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
+    begun = await breakable.ask("POST", "/v1/batch-retries", json=ordered)
     path = begun.headers["Location"]
-    assert (begun.status, (await batch(own_system, path))["outcomes"]) == (202, {"PENDING": 1})
-    stopped = await own_system.ask("POST", f"{path}/stop")
+    assert (begun.status, (await batch(breakable, path))["outcomes"]) == (202, {"PENDING": 1})
+    stopped = await breakable.ask("POST", f"{path}/stop")
     assert (stopped.status, stopped.body["state"]) == (200, "STOPPED")
-    await own_system.stack.worker.start()
-    resumed = await own_system.ask("POST", "/v1/batch-retries", json=ordered)
-    await becomes(own_system, resumed.headers["Location"], "states", {"CANCELLED": 1})
-    assert (await batch(own_system, path))["outcomes"] == {"PENDING": 1}
+    await breakable.stack.worker.start()
+    resumed = await breakable.ask("POST", "/v1/batch-retries", json=ordered)
+    await becomes(breakable, resumed.headers["Location"], "states", {"CANCELLED": 1})
+    assert (await batch(breakable, path))["outcomes"] == {"PENDING": 1}

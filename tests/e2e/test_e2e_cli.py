@@ -1,14 +1,12 @@
 """The command `settlement` against the real system: an operator finds, explains, retries and reconciles."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from settlement.states import State
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import System, faulty
 from tests.support.cli import Ran, settlement
 
 COMPANY = "77"
@@ -16,18 +14,23 @@ WHY = ["--reason", "BROKER_RECOVERED", "--note", "outage ended 03:10"]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def aborted_settlements(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[System, list[str]]]:
-    """Yield a system with three aborted settlements of one company and no others, and their numbers."""
-    async with running(e2e_settings(tmp_path_factory.mktemp("cli"))) as system:
-        attempts = system.stack.settings.cancel_max_attempts
-        bodies = [faulty("http_500_applied", cancel="fail", times=attempts) for _ in range(3)]
-        for body in bodies:
-            ran = await run(system, "submit", "--file", "-", "--company", COMPANY, stdin=json.dumps(body).encode())
-            assert ran.code == 4, ran.err
-        numbers = [body["requestUniqueNo"] for body in bodies]
-        for number in numbers:
-            assert (await system.ends(number))["state"] == State.ABORTED
-        yield system, numbers
+async def aborted_settlements(system: System) -> tuple[System, list[str]]:
+    """Return a system with three aborted settlements of one company that has no others, and their numbers."""
+    attempts = system.stack.settings.cancel_max_attempts
+    bodies = [faulty("http_500_applied", cancel="fail", times=attempts) for _ in range(3)]
+    for body in bodies:
+        ran = await run(system, "submit", "--file", "-", "--company", COMPANY, stdin=json.dumps(body).encode())
+        assert ran.code == 4, ran.err
+    numbers = [body["requestUniqueNo"] for body in bodies]
+    for number in numbers:
+        assert (await system.ends(number))["state"] == State.ABORTED
+    return system, numbers
+
+
+async def in_doubt(system: System) -> list[tuple[str, int, str]]:
+    """Return currency, count and amount of what the command shows of our company as in doubt."""
+    lines = (await run(system, "exposure", "--json")).json()["lines"]
+    return [(each["currency"], each["count"], each["amount"]) for each in lines if each["companyId"] == int(COMPANY)]
 
 
 async def run(system: System, *arguments: str, **options: Any) -> Ran:  # noqa: ANN401 - what `settlement` takes
@@ -39,11 +42,10 @@ AbortedSettlements = tuple[System, list[str]]
 
 async def test_1_exposure_and_list_show_the_aborted_settlements(aborted_settlements: AbortedSettlements) -> None:
     system, numbers = aborted_settlements
-    exposure = (await run(system, "exposure", "--json")).json()
-    assert exposure["totals"] == [{"currency": "USD", "count": 3, "amount": "37.50"}]
+    assert await in_doubt(system) == [("USD", 3, "37.50")]
     listed = (await run(system, "list", "--state", "ABORTED", "--company", COMPANY, "--json")).lines()
     assert {each["requestUniqueNo"] for each in listed} == set(numbers)
-    assert (await run(system, "list", "--state", "SETTLED")).rows()[1:] == []
+    assert (await run(system, "list", "--state", "SETTLED", "--company", COMPANY)).rows()[1:] == []
 
 
 async def test_2_explain_shows_the_calls_and_the_next_command(aborted_settlements: AbortedSettlements) -> None:
@@ -57,7 +59,8 @@ async def test_2_explain_shows_the_calls_and_the_next_command(aborted_settlement
 async def test_3_a_retry_leads_to_the_end_and_events_show_it(aborted_settlements: AbortedSettlements) -> None:
     system, numbers = aborted_settlements
     retried = await run(system, "retry", numbers[0], *WHY, "--json")
-    assert (retried.code, retried.json()["state"]) == (0, State.CANCELLING)
+    assert retried.code == 0
+    assert retried.json()["state"] in {State.CANCELLING, State.CANCELLED}, "the round may end before the answer"
     followed = await run(system, "events", numbers[0], "--json")
     states = [State.ADJUSTING, State.CANCELLING, State.ABORTED, State.CANCELLING, State.CANCELLED]
     assert (followed.code, [each["state"] for each in followed.lines()]) == (0, states)
@@ -77,8 +80,9 @@ async def test_4_the_others_are_previewed_and_retried_as_a_batch(aborted_settlem
 
 
 async def test_5_reconciliation_finds_nothing_and_nothing_is_in_doubt(aborted_settlements: AbortedSettlements) -> None:
-    system, _ = aborted_settlements
+    system, numbers = aborted_settlements
     ran = await run(system, "reconcile", "--json")
     assert (ran.code, ran.json()["openFindings"]) == (0, 0)
-    assert (await run(system, "findings", "--json")).lines() == []
-    assert (await run(system, "exposure", "--json")).json()["totals"] == []
+    found = (await run(system, "findings", "--json")).lines()
+    assert not {each["requestUniqueNo"] for each in found} & set(numbers)
+    assert await in_doubt(system) == []

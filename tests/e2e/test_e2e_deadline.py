@@ -5,10 +5,10 @@ import asyncio
 from settlement.states import Decision, State
 from tests.e2e.conftest import System, faulty
 
-AT_ONCE = 100
+AT_ONCE = 40
 
 
-async def test_a_hundred_hanging_adjusts_get_their_full_time_and_are_cancelled_only_afterwards(system: System) -> None:
+async def test_many_hanging_adjusts_get_their_full_time_and_are_cancelled_only_afterwards(system: System) -> None:
     bodies = [faulty("hang_applied") for _ in range(AT_ONCE)]
     # The response time depends on the machine; the deadline of each adjust must not.
     answers = await asyncio.gather(*(system.post(body, wait_s=45) for body in bodies))

@@ -1,8 +1,8 @@
 """The end state of each settlement agrees with the external system's books."""
 
 import asyncio
-
-import pytest
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.states import CancelResult, State
@@ -25,6 +25,9 @@ APPLIED_BUT_UNREADABLE = [
 ]
 
 
+POSTS = 30
+
+
 async def test_a_success_reply_settles(system: System) -> None:
     answer = await system.post(order(amount="0012.50".lstrip("0"), requestUniqueNo="N" + "x" * 47))
     assert (answer.status, answer.body["state"], answer.body["decision"]) == (201, "SETTLED", "PROCEED")
@@ -34,8 +37,26 @@ async def test_a_success_reply_settles(system: System) -> None:
     assert (await system.books(number))["state"] == "APPLIED"
 
 
-@pytest.mark.parametrize("fault", APPLIED_BUT_UNREADABLE)
-async def test_an_applied_adjust_with_an_unreadable_reply_is_void_and_reversed(system: System, fault: str) -> None:
+async def at_once(check: Callable[..., Awaitable[None]], cases: Iterable[tuple[Any, ...]]) -> None:
+    """Check all cases at once, because each waits for seconds; a failure names its case."""
+
+    async def one(case: tuple[Any, ...]) -> None:
+        try:
+            await check(*case)
+        except AssertionError as failure:
+            failure.add_note(f"the case is {case}")
+            raise
+
+    async with asyncio.TaskGroup() as group:
+        for case in cases:
+            group.create_task(one(case))
+
+
+async def test_an_applied_adjust_with_an_unreadable_reply_is_void_and_reversed(system: System) -> None:
+    await at_once(is_void_and_reversed, ((system, fault) for fault in APPLIED_BUT_UNREADABLE))
+
+
+async def is_void_and_reversed(system: System, fault: str) -> None:
     answer = await system.post(faulty(fault))
     assert answer.body["decision"] == "VOID"
     number = answer.body["requestUniqueNo"]
@@ -47,43 +68,45 @@ async def test_an_applied_adjust_with_an_unreadable_reply_is_void_and_reversed(s
     assert len(ended["calls"]) == len(await system.calls(number))
 
 
-@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
-async def test_an_unusual_but_unambiguous_reply_settles(system: System, fault: str) -> None:
+async def test_an_unusual_but_unambiguous_reply_counts(system: System) -> None:
+    unusual = ("no_trace", "byte_order_mark", "list_data")
+    await at_once(settles, ((system, fault) for fault in unusual))
+    await at_once(ends_a_cancel, ((system, fault) for fault in unusual))
+
+
+async def settles(system: System, fault: str) -> None:
     answer = await system.post(faulty(fault))
     assert (answer.body["state"], answer.body["decision"]) == ("SETTLED", "PROCEED")
 
 
-@pytest.mark.parametrize("fault", ["no_trace", "byte_order_mark", "list_data"])
-async def test_an_unusual_but_unambiguous_reply_ends_a_cancel(system: System, fault: str) -> None:
+async def ends_a_cancel(system: System, fault: str) -> None:
     ended = await system.ends((await system.post(faulty("reset_applied", cancel=fault))).body["requestUniqueNo"])
     assert (ended["state"], ended["cancelResult"], len(ended["calls"])) == ("CANCELLED", "REVERSED", 2)
 
 
-@pytest.mark.parametrize(
-    ("fault", "result"),
-    [
-        ("reject", CancelResult.NOT_APPLIED),
-        ("redirect", CancelResult.NOT_APPLIED),
-        ("reset", CancelResult.NOT_APPLIED),
-        ("never_received", CancelResult.NEVER_RECEIVED),
-    ],
-)
-async def test_an_adjust_that_was_not_applied_is_void_and_has_no_effect(
-    system: System, fault: str, result: CancelResult
-) -> None:
+async def test_an_adjust_that_was_not_applied_is_void_and_has_no_effect(system: System) -> None:
+    results = {
+        "reject": CancelResult.NOT_APPLIED,
+        "redirect": CancelResult.NOT_APPLIED,
+        "reset": CancelResult.NOT_APPLIED,
+        "never_received": CancelResult.NEVER_RECEIVED,
+    }
+    await at_once(has_no_effect, ((system, fault, result) for fault, result in results.items()))
+
+
+async def has_no_effect(system: System, fault: str, result: CancelResult) -> None:
     number = (await system.post(faulty(fault))).body["requestUniqueNo"]
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, result)
     assert (await system.books(number))["timesApplied"] == 0
 
 
-@pytest.mark.parametrize(
-    ("fault", "result", "applied"),
-    [("land_late", CancelResult.NOT_APPLIED, 0), ("land_late_unguarded", CancelResult.REVERSED, 1)],
-)
-async def test_an_adjust_that_arrives_after_its_cancel_is_refused_or_reversed(
-    system: System, fault: str, result: CancelResult, applied: int
-) -> None:
+async def test_an_adjust_that_arrives_after_its_cancel_is_refused_or_reversed(system: System) -> None:
+    cases = [("land_late", CancelResult.NOT_APPLIED, 0), ("land_late_unguarded", CancelResult.REVERSED, 1)]
+    await at_once(is_refused_or_reversed, ((system, *case) for case in cases))
+
+
+async def is_refused_or_reversed(system: System, fault: str, result: CancelResult, applied: int) -> None:
     number = (await system.post(faulty(fault, seconds=3.5))).body["requestUniqueNo"]
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, result)
@@ -118,8 +141,11 @@ async def test_a_cancel_that_never_succeeds_is_tried_the_configured_times_and_th
     assert [act["operator"] for act in ended["operatorActions"]] == ["local"]
 
 
-@pytest.mark.parametrize("fault", ["wrong_trace", "constant_trace"])
-async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System, fault: str) -> None:
+async def test_a_cancel_answered_with_another_trace_is_sent_again(system: System) -> None:
+    await at_once(is_sent_again, ((system, fault) for fault in ("wrong_trace", "constant_trace")))
+
+
+async def is_sent_again(system: System, fault: str) -> None:
     number = (await system.post(faulty("reset_applied", cancel=fault, times=1))).body["requestUniqueNo"]
     ended = await system.ends(number)
     assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.REVERSED)
@@ -149,18 +175,18 @@ async def test_all_calls_have_the_same_trace(system: System) -> None:
     assert {call["trace"] for call in await system.calls(number)} == {ended["trace"]}
 
 
-async def test_sixty_posts_of_one_order_are_one_adjust_and_sixty_equal_answers(system: System) -> None:
+async def test_concurrent_posts_of_one_order_are_one_adjust_and_equal_answers(system: System) -> None:
     body = order()
-    answers = await asyncio.gather(*(system.post(body) for _ in range(60)))
-    assert sorted(answer.status for answer in answers) == [200] * 59 + [201]
+    answers = await asyncio.gather(*(system.post(body) for _ in range(POSTS)))
+    assert sorted(answer.status for answer in answers) == [200] * (POSTS - 1) + [201]
     assert all(answer.body == answers[0].body for answer in answers)
-    assert [answer.headers.get("Idempotent-Replayed") for answer in answers].count("true") == 59
+    assert [answer.headers.get("Idempotent-Replayed") for answer in answers].count("true") == POSTS - 1
     assert len(await system.adjusts(body["requestUniqueNo"])) == 1
 
 
-async def test_sixty_posts_of_one_hanging_order_are_one_adjust_and_sixty_equal_answers(system: System) -> None:
+async def test_concurrent_posts_of_one_hanging_order_are_one_adjust_and_equal_answers(system: System) -> None:
     body = faulty("hang_applied")
-    answers = await asyncio.gather(*(system.post(body) for _ in range(60)))
+    answers = await asyncio.gather(*(system.post(body) for _ in range(POSTS)))
     assert {answer.body["decision"] for answer in answers} == {"VOID"}
     assert all(answer.body == answers[0].body for answer in answers)
     await system.ends(body["requestUniqueNo"])

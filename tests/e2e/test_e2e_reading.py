@@ -8,21 +8,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from settlement.states import State
 from stack.ports import HOST
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import System, faulty
 from tests.support.orders import order
 
 LONGER_THAN_THE_DEFAULT_S = 8
-
-
-@pytest_asyncio.fixture(scope="module")
-async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Return a stack that each of these tests breaks and repairs."""
-    async with running(e2e_settings(tmp_path_factory.mktemp("reading"))) as started:
-        yield started
+COMPANY = 78
 
 
 async def follow(system: System, number: str, after: int | None = None) -> AsyncIterator[tuple[int, dict[str, Any]]]:
@@ -38,36 +31,35 @@ async def follow(system: System, number: str, after: int | None = None) -> Async
                 yield event_id, json.loads(value)
 
 
-async def test_a_stream_sends_each_state_and_ends_with_the_settlement(
-    own_system: System,
-) -> None:
+async def test_a_stream_sends_each_state_and_ends_with_the_settlement(system: System) -> None:
     body = faulty("hang_applied")
     number = body["requestUniqueNo"]
-    await own_system.post(body, wait_s=None)
-    sent = [(event_id, event["state"]) async for event_id, event in follow(own_system, number)]
+    await system.post(body, wait_s=None)
+    sent = [(event_id, event["state"]) async for event_id, event in follow(system, number)]
     assert sent == [(0, State.ADJUSTING), (1, State.CANCELLING), (2, State.CANCELLED)]
 
 
-async def test_a_stream_continues_after_the_last_event(own_system: System) -> None:
+async def test_a_stream_continues_after_the_last_event(system: System) -> None:
     body = faulty("hang_applied")
     number = body["requestUniqueNo"]
-    await own_system.post(body, wait_s=None)
-    async for event_id, event in follow(own_system, number):
+    await system.post(body, wait_s=None)
+    async for event_id, event in follow(system, number):
         assert (event_id, event["state"]) == (0, State.ADJUSTING)
         break
-    await own_system.ends(number)
-    assert [event_id async for event_id, _ in follow(own_system, number, after=0)] == [1, 2]
+    await system.ends(number)
+    assert [event_id async for event_id, _ in follow(system, number, after=0)] == [1, 2]
 
 
-async def test_without_workers_and_temporal_all_reads_work(own_system: System) -> None:
-    attempts = own_system.stack.settings.cancel_max_attempts
-    settled = (await own_system.post(order())).body["requestUniqueNo"]
-    aborted = (await own_system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
-    assert (await own_system.ends(aborted))["state"] == State.ABORTED
-    await own_system.stack.worker.kill()
-    await own_system.stack.temporal.kill()
+async def test_without_workers_and_temporal_all_reads_work(breakable: System) -> None:
+    attempts = breakable.stack.settings.cancel_max_attempts
+    settled = (await breakable.post(order())).body["requestUniqueNo"]
+    doomed = faulty("http_500_applied", cancel="fail", times=attempts)
+    aborted = (await breakable.post(doomed, company_id=COMPANY)).body["requestUniqueNo"]
+    assert (await breakable.ends(aborted))["state"] == State.ABORTED
+    await breakable.stack.worker.kill()
+    await breakable.stack.temporal.kill()
     try:
-        async with aiohttp.ClientSession(own_system.stack.api_url) as api:
+        async with aiohttp.ClientSession(breakable.stack.api_url) as api:
 
             async def read(path: str) -> dict[str, Any]:
                 async with api.get(path) as answer:
@@ -75,27 +67,29 @@ async def test_without_workers_and_temporal_all_reads_work(own_system: System) -
                     return dict(await answer.json())
 
             assert (await read(f"/v1/settlements/{settled}"))["decision"] == "PROCEED"
-            listed = (await read("/v1/settlements?state=ABORTED"))["items"]
+            listed = (await read(f"/v1/settlements?state=ABORTED&companyId={COMPANY}"))["items"]
             assert [each["requestUniqueNo"] for each in listed] == [aborted]
             explained = await read(f"/v1/settlements/{aborted}/explain")
             assert (explained["state"], explained["next"]["who"]) == ("ABORTED", "operator")
-            assert (await read("/v1/exposure"))["totals"] == [{"currency": "USD", "count": 1, "amount": "12.50"}]
-            assert (await read("/v1/batch-retry-preview?cause=HTTP_STATUS"))["count"] == 1
-        assert [event_id async for event_id, _ in follow(own_system, settled)] == [0, 1]
+            lines = [each for each in (await read("/v1/exposure"))["lines"] if each["companyId"] == COMPANY]
+            assert [(each["currency"], each["count"], each["amount"]) for each in lines] == [("USD", 1, "12.50")]
+            preview = await read(f"/v1/batch-retry-preview?cause=HTTP_STATUS&companyId={COMPANY}")
+            assert preview["count"] == 1
+        assert [event_id async for event_id, _ in follow(breakable, settled)] == [0, 1]
     finally:
-        await own_system.stack.temporal.start()
-        await own_system.stack.worker.start()
+        await breakable.stack.temporal.start()
+        await breakable.stack.worker.start()
 
 
-async def test_an_open_stream_does_not_delay_the_shutdown_of_the_api(own_system: System) -> None:
-    attempts = own_system.stack.settings.cancel_max_attempts
-    aborted = (await own_system.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
-    assert (await own_system.ends(aborted))["state"] == State.ABORTED
+async def test_an_open_stream_does_not_delay_the_shutdown_of_the_api(breakable: System) -> None:
+    attempts = breakable.stack.settings.cancel_max_attempts
+    aborted = (await breakable.post(faulty("http_500_applied", cancel="fail", times=attempts))).body["requestUniqueNo"]
+    assert (await breakable.ends(aborted))["state"] == State.ABORTED
     opened = asyncio.Event()
 
     async def read_to_its_end() -> int:
         last = -1
-        async for event_id, event in follow(own_system, aborted):
+        async for event_id, event in follow(breakable, aborted):
             last = event_id
             if event["state"] == State.ABORTED:
                 opened.set()
@@ -104,18 +98,18 @@ async def test_an_open_stream_does_not_delay_the_shutdown_of_the_api(own_system:
     reading = asyncio.create_task(read_to_its_end())
     await opened.wait()
     started = time.monotonic()
-    await own_system.stack.api.stop()
+    await breakable.stack.api.stop()
     took_s = time.monotonic() - started
     # A drain takes up to 65 s, and the stack kills a process after 20 s; the test would detect either.
     assert took_s < 15
-    assert await own_system.stack.api.wait() == 0
+    assert await breakable.stack.api.wait() == 0
     assert await reading == 2
-    await own_system.stack.api.start()
+    await breakable.stack.api.start()
 
 
-async def test_an_idle_connection_is_kept_for_longer_than_clients_keep_theirs(own_system: System) -> None:
+async def test_an_idle_connection_is_kept_for_longer_than_clients_keep_theirs(system: System) -> None:
     """If the API closed it first, the next POST of the client could be lost."""
-    reader, writer = await asyncio.open_connection(HOST, own_system.stack.settings.api_port)
+    reader, writer = await asyncio.open_connection(HOST, system.stack.settings.api_port)
     try:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n")
         assert (await reader.readline()).split()[1] == b"200"

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -13,7 +12,7 @@ from temporalio.client import Client
 
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.e2e.conftest import System, faulty, restarted
 from tests.support.binaries import beside_python
 from tests.support.polling import until
 
@@ -21,11 +20,10 @@ ROUND_S = 5
 
 
 @pytest_asyncio.fixture(scope="module")
-async def own_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+async def reconciled(system: System) -> AsyncIterator[System]:
     """Return a stack with a round of reconciliation every few seconds."""
-    settings = e2e_settings(tmp_path_factory.mktemp("reconciliation"), reconcile_every_s=ROUND_S)
-    async with running(settings) as started:
-        yield started
+    async with restarted(system.stack.worker, reconcile_every_s=ROUND_S):
+        yield system
 
 
 async def terminate(system: System, number: str) -> None:
@@ -91,39 +89,39 @@ async def ends_consistent(system: System, number: str) -> None:
     assert len({call["body"] for call in cancels}) == 1
 
 
-async def test_a_settlement_terminated_while_it_cancels_is_taken_up_with_the_same_cancel(own_system: System) -> None:
-    number = await cancelling(own_system)
-    await terminate(own_system, number)
-    finding = await repaired(own_system, number)
+async def test_a_settlement_terminated_while_it_cancels_is_taken_up_with_the_same_cancel(reconciled: System) -> None:
+    number = await cancelling(reconciled)
+    await terminate(reconciled, number)
+    finding = await repaired(reconciled, number)
     assert finding["kind"] == "WORKFLOW_ENDED_FROM_OUTSIDE"
-    await ends_consistent(own_system, number)
+    await ends_consistent(reconciled, number)
 
 
-async def test_a_workflow_deleted_from_temporal_is_found_and_taken_up(own_system: System) -> None:
-    number = await cancelling(own_system)
-    await delete(own_system, number)
-    finding = await repaired(own_system, number)
+async def test_a_workflow_deleted_from_temporal_is_found_and_taken_up(reconciled: System) -> None:
+    number = await cancelling(reconciled)
+    await delete(reconciled, number)
+    finding = await repaired(reconciled, number)
     assert finding["kind"] == "WORKFLOW_MISSING"
-    await ends_consistent(own_system, number)
+    await ends_consistent(reconciled, number)
 
 
-async def test_a_row_that_a_restored_backup_lacks_is_written_again(own_system: System) -> None:
-    attempts = own_system.stack.settings.cancel_max_attempts
+async def test_a_row_that_a_restored_backup_lacks_is_written_again(reconciled: System) -> None:
+    attempts = reconciled.stack.settings.cancel_max_attempts
     body = faulty("http_500_applied", cancel="fail", times=attempts)
     number = body["requestUniqueNo"]
-    await own_system.post(body)
-    before = await own_system.ends(number)
+    await reconciled.post(body)
+    before = await reconciled.ends(number)
     assert before["state"] == State.ABORTED
-    with sqlite3.connect(own_system.stack.state_dir / "ledger.db", timeout=30) as database:
+    with sqlite3.connect(reconciled.stack.state_dir / "ledger.db", timeout=30) as database:
         for table in ("external_calls", "operator_actions", "state_changes"):
             database.execute(f"DELETE FROM {table} WHERE settlement_no = ?", (number,))  # noqa: S608 - fixed names
         database.execute("DELETE FROM settlements WHERE request_unique_no = ?", (number,))
     database.close()
-    assert (await own_system.get(number)).status == 404
+    assert (await reconciled.get(number)).status == 404
 
     async def back() -> bool:
-        return (await own_system.get(number)).status == 200
+        return (await reconciled.get(number)).status == 200
 
     await until(back, limit_s=90, what="the row to come back")
-    assert (await own_system.get(number)).body == before
-    assert (await repaired(own_system, number))["kind"] == "LEDGER_MISSING"
+    assert (await reconciled.get(number)).body == before
+    assert (await repaired(reconciled, number))["kind"] == "LEDGER_MISSING"

@@ -1,9 +1,8 @@
 """One OpenTelemetry trace from the POST to every external call, and none without an endpoint."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -71,31 +70,24 @@ class Traced:
 
 
 @contextmanager
-def environment(endpoint: str | None) -> Iterator[None]:
+def environment(endpoint: str) -> Iterator[None]:
     """Set OpenTelemetry's variables for processes started in this context."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ENDPOINTS:
             patch.delenv(name, raising=False)
-        if endpoint is not None:
-            patch.setenv(ENDPOINTS[0], endpoint)
-            patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        patch.setenv(ENDPOINTS[0], endpoint)
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
         yield
-
-
-@asynccontextmanager
-async def stack(folder: Path, *, on: bool) -> AsyncIterator[Traced]:
-    """Run a stack with or without traces."""
-    async with collecting() as collector, broker(unhelpful) as there, AsyncExitStack() as parts:
-        with environment(collector.url if on else None):
-            settings = e2e_settings(folder, external_base_url=there.url, confirm_after_s=2)
-            system = await parts.enter_async_context(running(settings))
-        yield Traced(system, collector, there)
 
 
 @pytest_asyncio.fixture(scope="module")
 async def traced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Traced]:
-    async with stack(tmp_path_factory.mktemp("traced"), on=True) as started:
-        yield started
+    """Run a stack with traces. The last test turns them off."""
+    async with collecting() as collector, broker(unhelpful) as there, AsyncExitStack() as parts:
+        with environment(collector.url):
+            settings = e2e_settings(tmp_path_factory.mktemp("traced"), external_base_url=there.url, confirm_after_s=2)
+            system = await parts.enter_async_context(running(settings))
+        yield Traced(system, collector, there)
 
 
 async def test_one_trace_runs_from_the_post_to_every_call_through_a_replay(traced: Traced) -> None:
@@ -196,10 +188,14 @@ async def test_an_unresponsive_collector_delays_neither_a_settlement_nor_a_shutd
         assert await part.wait() == 0, "it was killed because it did not end in time"
 
 
-async def test_without_an_endpoint_nothing_is_traced_and_no_header_is_sent(tmp_path: Path) -> None:
+async def test_without_an_endpoint_nothing_is_traced_and_no_header_is_sent(traced: Traced) -> None:
     """Also if the caller sends a trace."""
-    async with stack(tmp_path, on=False) as untraced:
-        assert (await untraced.post(fail=False)).body["decision"] == Decision.PROCEED
-        [adjust] = untraced.broker.requests
-        assert not {name.lower() for name in adjust.headers} & {"traceparent", "tracestate", "baggage"}
-        assert untraced.collector.asked == 0
+    for part in (traced.system.stack.worker, traced.system.stack.api):
+        await part.stop()
+        part.env = {name: value for name, value in part.env.items() if name not in ENDPOINTS}
+        await part.start()
+    asked, sent = traced.collector.asked, len(traced.broker.requests)
+    assert (await traced.post(fail=False)).body["decision"] == Decision.PROCEED
+    [adjust] = traced.broker.requests[sent:]
+    assert not {name.lower() for name in adjust.headers} & {"traceparent", "tracestate", "baggage"}
+    assert traced.collector.asked == asked

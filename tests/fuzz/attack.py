@@ -18,7 +18,7 @@ from schemathesis.schemas import BaseSchema
 
 Case = schemathesis.Case[Any]
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
 """Random requests for each operation, in addition to those that schemathesis derives systematically from its schema."""
 STEPS = 8
 
@@ -33,7 +33,7 @@ POSITIVE, NEGATIVE, MISSING_HEADER, RESPONSE_SCHEMA = CHECKS.get_by_names(
 )
 
 SEQUENCES = settings(
-    max_examples=max(6, EXAMPLES // 2),
+    max_examples=max(4, EXAMPLES // 2),
     stateful_step_count=STEPS,
     derandomize=True,
     database=None,

@@ -1,15 +1,18 @@
 """Ledgers on both databases, each test with a fresh one."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from ledger import Ledger, open_engine
+from ledger import Batches, Ledger, open_engine
 from ledger.migrate import migrate_url
+from ledger.tables import settlements
 from tests.support.orders import new_number
 from tests.support.postgres import Postgres, running_postgres
 
@@ -26,6 +29,14 @@ async def all_connections_free(engine: AsyncEngine) -> bool:
 async def connections_in_use(engine: AsyncEngine) -> bool:
     """Tell whether any connection is in use."""
     return not await all_connections_free(engine)
+
+
+async def insert_rows(engine: AsyncEngine, rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Insert rows of settlements into the ledger at once and return their numbers."""
+    values = list(rows)
+    async with engine.begin() as connection:
+        await connection.execute(insert(settlements), values)
+    return [each["request_unique_no"] for each in values]
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +123,12 @@ def engine(open_one: OpenEngine, database_url: str) -> AsyncEngine:
 def ledger(engine: AsyncEngine) -> Ledger:
     """Return a ledger on the migrated database."""
     return Ledger(engine)
+
+
+@pytest.fixture
+def batches(engine: AsyncEngine) -> Batches:
+    """Return the record of batches in the migrated database."""
+    return Batches(engine)
 
 
 @pytest.fixture

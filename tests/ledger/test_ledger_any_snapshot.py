@@ -9,7 +9,7 @@ from tests.support.orders import settlement
 
 
 # One database for all examples of the test; each has a number of its own.
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(snapshot=snapshots)
 async def test_any_snapshot_is_read_back_unchanged(ledger: Ledger, snapshot: Snapshot) -> None:
     order = settlement()

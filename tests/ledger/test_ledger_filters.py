@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger, SettlementFilter
 from ledger.rows import settlement_values
-from ledger.tables import settlements
 from settlement.calls import Rule
 from settlement.states import CancelResult, State
+from tests.ledger.conftest import insert_rows
 from tests.ledger.samples import EAST, NOON, accepted
 from tests.support.orders import settlement
 
@@ -62,8 +61,7 @@ class Filled:
 async def filled(engine: AsyncEngine) -> Filled:
     """Insert the varied rows into the ledger."""
     rows = varied_rows()
-    async with engine.begin() as connection:
-        await connection.execute(insert(settlements), rows)
+    await insert_rows(engine, rows)
     return Filled(rows)
 
 
@@ -115,7 +113,7 @@ async def numbers_on_all_pages(ledger: Ledger, chosen: SettlementFilter, limit: 
             return numbers
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=filters, limit=st.integers(1, 40))
 async def test_pages_contain_exactly_the_matching_rows_newest_first(
     ledger: Ledger, filled: Filled, chosen: SettlementFilter, limit: int

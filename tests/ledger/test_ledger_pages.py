@@ -2,16 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger, Page, SettlementFilter
 from ledger.rows import settlement_values
 from ledger.settlements import PAGE_LIMIT_MAX
-from ledger.tables import settlements
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
+from tests.ledger.conftest import insert_rows
 from tests.ledger.samples import EAST, NOON, accepted, growing, resolved
 from tests.support.orders import new_number, settlement
 
@@ -23,10 +22,9 @@ def accepted_after(second: float, number: str | None = None) -> SettlementInput:
     return settlement(accepted_at=NOON + timedelta(seconds=second), requestUniqueNo=number or new_number())
 
 
-async def insert_settlements(engine: AsyncEngine, orders: list[SettlementInput]) -> None:
-    """Insert many settlements into the ledger."""
-    async with engine.begin() as connection:
-        await connection.execute(insert(settlements), [settlement_values(order, accepted()) for order in orders])
+async def insert_orders(engine: AsyncEngine, orders: list[SettlementInput]) -> None:
+    """Insert many accepted orders into the ledger."""
+    await insert_rows(engine, (settlement_values(order, accepted()) for order in orders))
 
 
 async def numbers_on_all_pages(ledger: Ledger, *, limit: int, state: State | None = None) -> list[str]:
@@ -54,7 +52,7 @@ async def test_an_empty_ledger_has_one_empty_page(ledger: Ledger) -> None:
 
 async def test_pages_of_any_size_contain_everything_once_newest_first(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(second) for second in (3, 1, 7, 5, 2, 6, 4)]
-    await insert_settlements(engine, orders)
+    await insert_orders(engine, orders)
     newest_first = sorted(orders, key=lambda order: order.accepted_at, reverse=True)
     for limit in (1, 2, 3, 6, 7, 8, 200):
         assert await numbers_on_all_pages(ledger, limit=limit) == numbers_of(newest_first)
@@ -74,7 +72,7 @@ async def test_a_page_contains_complete_settlements(ledger: Ledger) -> None:
 
 async def test_only_the_last_page_has_no_cursor(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(second) for second in range(4)]
-    await insert_settlements(engine, orders)
+    await insert_orders(engine, orders)
     exactly_all = await ledger.page(limit=4)
     all_but_one = await ledger.page(limit=3)
     assert exactly_all.after is None
@@ -83,14 +81,14 @@ async def test_only_the_last_page_has_no_cursor(ledger: Ledger, engine: AsyncEng
 
 async def test_equal_times_are_ordered_by_number(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(0, f"N-{index}") for index in (2, 5, 1, 4, 3)]
-    await insert_settlements(engine, [accepted_after(1, "N-0"), *orders, accepted_after(-1, "N-9")])
+    await insert_orders(engine, [accepted_after(1, "N-0"), *orders, accepted_after(-1, "N-9")])
     for limit in (1, 2, 3, 5):
         assert await numbers_on_all_pages(ledger, limit=limit) == ["N-0", "N-5", "N-4", "N-3", "N-2", "N-1", "N-9"]
 
 
 async def test_times_one_microsecond_apart_are_not_equal(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(index / 1_000_000, f"N-{9 - index}") for index in range(6)]
-    await insert_settlements(engine, orders)
+    await insert_orders(engine, orders)
     assert await numbers_on_all_pages(ledger, limit=1) == numbers_of(orders[::-1])
 
 
@@ -98,7 +96,7 @@ async def test_no_number_is_lost_or_repeated_with_any_text_ordering_of_the_datab
     ledger: Ledger, engine: AsyncEngine
 ) -> None:
     numbers = ["a", "A", "b", "B", "a-1", "a_1", "a1", "A1", "ä", "é", "e\u0301", "~", "a ", "🧾"]
-    await insert_settlements(engine, [accepted_after(0, number) for number in numbers])
+    await insert_orders(engine, [accepted_after(0, number) for number in numbers])
     for limit in (1, 2, 4):
         assert sorted(await numbers_on_all_pages(ledger, limit=limit)) == sorted(numbers)
 
@@ -108,7 +106,7 @@ async def test_settlements_accepted_between_pages_neither_move_nor_repeat_others
 ) -> None:
     """Newer ones, older ones (another process's clock), and ones with the same time as the page's last one."""
     there = [accepted_after(second, f"M-{second}") for second in range(10)]
-    await insert_settlements(engine, there)
+    await insert_orders(engine, there)
     page = await ledger.page(limit=2)
     seen = [each.number for each in page.settlements]
     while page.after is not None and len(seen) < PAGES_MAX:
@@ -118,9 +116,7 @@ async def test_settlements_accepted_between_pages_neither_move_nor_repeat_others
             accepted_after(moment, f"Z-{turn}"),
             accepted_after(100 + turn, f"new-{turn}"),
         ]
-        await insert_settlements(
-            engine, [*newcomers, accepted_after(-turn, f"old-{turn}")] if moment > 0 else newcomers
-        )
+        await insert_orders(engine, [*newcomers, accepted_after(-turn, f"old-{turn}")] if moment > 0 else newcomers)
         page = await ledger.page(after=page.after, limit=2)
         seen += (each.number for each in page.settlements)
     assert len(seen) == len(set(seen))
@@ -130,7 +126,7 @@ async def test_settlements_accepted_between_pages_neither_move_nor_repeat_others
 
 async def test_a_cursor_is_independent_of_the_time_zone(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(second) for second in range(6)]
-    await insert_settlements(engine, orders)
+    await insert_orders(engine, orders)
     first = await ledger.page(limit=2)
     assert first.after is not None
     moment, number = first.after
@@ -140,7 +136,7 @@ async def test_a_cursor_is_independent_of_the_time_zone(ledger: Ledger, engine: 
 
 async def test_a_change_between_pages_does_not_move_a_settlement(ledger: Ledger, engine: AsyncEngine) -> None:
     orders = [accepted_after(second) for second in range(4)]
-    await insert_settlements(engine, orders)
+    await insert_orders(engine, orders)
     first = await ledger.page(limit=2)
     for order in orders:
         await ledger.record(order, growing(3))
@@ -158,7 +154,7 @@ async def test_a_state_filter_lists_exactly_its_settlements(ledger: Ledger) -> N
 
 
 async def test_a_page_never_exceeds_the_maximum(ledger: Ledger, engine: AsyncEngine) -> None:
-    await insert_settlements(engine, [accepted_after(second) for second in range(PAGE_LIMIT_MAX + 1)])
+    await insert_orders(engine, [accepted_after(second) for second in range(PAGE_LIMIT_MAX + 1)])
     page = await ledger.page(limit=PAGE_LIMIT_MAX * 5)
     rest = await ledger.page(after=page.after, limit=PAGE_LIMIT_MAX * 5)
     assert (len(page.settlements), len(rest.settlements), rest.after) == (PAGE_LIMIT_MAX, 1, None)

@@ -89,7 +89,7 @@ async def test_recording_one_settlement_does_not_change_others(ledger: Ledger) -
 
 @pytest.mark.parametrize("accepted_first", [True, False], ids=["accepted", "lost"])
 async def test_the_highest_version_stays_in_any_order_of_writes(ledger: Ledger, *, accepted_first: bool) -> None:
-    for order_of_arrival in itertools.permutations(VERSIONS[:4]):
+    for order_of_arrival in itertools.permutations(VERSIONS[:3]):
         order = settlement()
         if accepted_first:
             await ledger.accept(order, accepted())
@@ -97,7 +97,7 @@ async def test_the_highest_version_stays_in_any_order_of_writes(ledger: Ledger, 
         highest = list(itertools.accumulate((each.version for each in order_of_arrival), max))
         newer = [now > before for before, now in itertools.pairwise([0, *highest])]
         assert answers == newer, [each.version for each in order_of_arrival]
-        assert await recorded(ledger, order.adjust.requestUniqueNo) == VERSIONS[3]
+        assert await recorded(ledger, order.adjust.requestUniqueNo) == VERSIONS[2]
 
 
 @pytest.mark.parametrize(

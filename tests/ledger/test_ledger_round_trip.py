@@ -141,8 +141,8 @@ def with_text(text: str) -> Snapshot:
 
 
 async def test_a_long_audit_is_written_in_several_statements(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The calls of 50 rounds with 100 attempts exceed the maximum number of parameters of one statement."""
+    """Its 24 columns times 2,800 calls exceed 65,535, the maximum number of parameters of one statement."""
     monkeypatch.setattr("ledger.engine.STATEMENT_TIMEOUT_S", 60)
-    long = accepted(version=1, calls=tuple(call(attempt) for attempt in range(5_000)))
+    long = accepted(version=1, calls=tuple(call(attempt) for attempt in range(2_800)))
     _, back = await written_and_read(ledger, settlement(), long)
     assert back == long

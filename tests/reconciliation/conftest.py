@@ -10,16 +10,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import WorkflowRunner
 
-from ledger import Findings, open_engine
-from ledger.migrate import migrate
+from ledger import Findings
 from settlement.ids import workflow_id
 from settlement.reconciliation import Finding, FindingKind, FindingStatus, ReconciliationRound, RoundCursors
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
 from tests.support.dev_server import dev_server, new_namespace
-from tests.support.ledgers import FlakyLedger, forget
+from tests.support.ledgers import FlakyLedger, forget, migrated_file, open_copy
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import ScriptedExternalSystem
@@ -64,12 +64,17 @@ class Sides:
         return [(each.kind, each.status) for each in await self.findings()]
 
     def working(
-        self, external: ScriptedExternalSystem, *, cut_off: bool = False, cached: int = 0
+        self,
+        external: ScriptedExternalSystem,
+        *,
+        cut_off: bool = False,
+        cached: int = 0,
+        runner: WorkflowRunner | None = None,
     ) -> AbstractAsyncContextManager[None]:
         """Run the workers of settlements; if cut off, the ledger never hears of what they do."""
         ledger = FlakyLedger(self.engine)
         ledger.down = cut_off
-        return workers(self.temporal, external, ledger, cached=cached)
+        return workers(self.temporal, external, ledger, cached=cached, runner=runner)
 
     async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
         """Accept an order and start it, as a POST does."""
@@ -119,6 +124,15 @@ class Sides:
         listed = self.temporal.list_workflows(f"WorkflowId = '{workflow_id(accepted.adjust.requestUniqueNo)}'")
         return bool([each async for each in listed])
 
+    async def wait_until_listed(self, status: str = "Running") -> None:
+        """Wait until Temporal's list shows a settlement with this status; the list is updated with a delay."""
+        query = f"WorkflowType = 'OrderSettlement' AND ExecutionStatus = '{status}'"
+
+        async def probe() -> bool:
+            return bool([each async for each in self.temporal.list_workflows(query)])
+
+        await until(probe, what="the list to show it")
+
 
 @pytest_asyncio.fixture(scope="session")
 async def server() -> AsyncIterator[Client]:
@@ -133,10 +147,15 @@ async def temporal(server: Client) -> Client:
     return await new_namespace(server)
 
 
+@pytest_asyncio.fixture(scope="session")
+async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate a database file once; each test has a copy."""
+    return await migrated_file(tmp_path_factory.mktemp("migrated"))
+
+
 @pytest_asyncio.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    await migrate(opened)
+async def engine(migrated: Path, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = open_copy(migrated, tmp_path)
     yield opened
     await opened.dispose()
 

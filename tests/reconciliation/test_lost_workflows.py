@@ -15,7 +15,7 @@ from settlement.states import CancelResult, Decision, State
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.dev_server import delete_workflow
-from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.orders import ONE_ATTEMPT, QUICK_POLICY, settlement
 from tests.support.polling import until
 from tests.support.scripted import (
     APPLIED,
@@ -31,7 +31,6 @@ from workflows.order_settlement import OrderSettlement
 REPAIRED, OPEN = FindingStatus.REPAIRED, FindingStatus.OPEN
 ENDED, MISSING = FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, FindingKind.WORKFLOW_MISSING
 NO_QUARANTINE = QUICK_POLICY.model_copy(update={"confirm_after_s": 0.0})
-ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 AGO = timedelta(seconds=QUICK_POLICY.expire_after_s + 1)
 
 
@@ -114,7 +113,7 @@ async def test_an_aborted_settlement_whose_workflow_was_deleted_waits_again(side
 async def test_a_settlement_deleted_from_temporal_continues_from_the_ledger(sides: Sides) -> None:
     gate = Gate(REVERSED)
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[gate, REVERSED])
-    accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 2.0}))
+    accepted = settlement(policy=QUICK_POLICY.model_copy(update={"expire_after_s": 6.0}))
     async with sides.working(external):
         await sides.start(accepted)
         await gate.reached.wait()

@@ -47,13 +47,13 @@ async def test_two_servers_have_different_identities_and_each_a_constant_one() -
 
 async def test_the_first_check_binds_the_ledger_and_another_server_is_refused(sides: Sides) -> None:
     await TemporalGuard(sides.temporal, sides.engine, "worker").check()
-    home = await TemporalBinding(sides.engine).read()
-    assert home == await identity_of(sides.temporal)
+    bound = await TemporalBinding(sides.engine).read()
+    assert bound == await identity_of(sides.temporal)
     async with dev_server() as other:
         with pytest.raises(WrongTemporalError) as refused:
             await TemporalGuard(other, sides.engine, "worker").check()
         found = await identity_of(other)
-    for part in (home.namespace_id, home.cluster_id, found.namespace_id, found.cluster_id, "api.bind_temporal"):
+    for part in (bound.namespace_id, bound.cluster_id, found.namespace_id, found.cluster_id, "api.bind_temporal"):
         assert part in str(refused.value)
 
 
@@ -62,17 +62,17 @@ async def test_a_server_replaced_while_a_process_runs_is_detected(
 ) -> None:
     """An unavailable server ends nothing; another identity does."""
     monkeypatch.setattr("activities.temporal_guard.CHECK_EVERY_S", 0.01)
-    guard, home = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalBinding(sides.engine)
+    guard, binding = TemporalGuard(sides.temporal, sides.engine, "worker"), TemporalBinding(sides.engine)
     watching = asyncio.create_task(guard.watch())
 
-    async def adopted() -> bool:
-        return await home.read() is not None
+    async def is_bound() -> bool:
+        return await binding.read() is not None
 
-    await until(adopted)
+    await until(is_bound)
     assert not watching.done()
     ours = await identity_of(sides.temporal)
     gone = ours.model_copy(update={"cluster_id": "another"})
-    await home.move(ours, gone, "a test", datetime.now(UTC))
+    await binding.move(ours, gone, "a test", datetime.now(UTC))
     with pytest.raises(WrongTemporalError, match="of cluster another"):
         async with asyncio.timeout(10):
             await watching
@@ -80,8 +80,8 @@ async def test_a_server_replaced_while_a_process_runs_is_detected(
 
 async def test_a_round_on_another_server_repairs_nothing_and_records_one_finding(sides: Sides) -> None:
     """All these settlements have a workflow in the Temporal that the ledger is bound to."""
-    async with dev_server() as home:
-        await TemporalBinding(sides.engine).adopt_first(await identity_of(home), "worker", datetime.now(UTC))
+    async with dev_server() as bound:
+        await TemporalBinding(sides.engine).bind_first(await identity_of(bound), "worker", datetime.now(UTC))
     orders = await lost(sides, 3)
     for _ in range(2):
         ended = await sides.round()
@@ -96,10 +96,10 @@ async def test_a_round_on_another_server_repairs_nothing_and_records_one_finding
 async def test_a_round_on_the_right_server_clears_the_finding(sides: Sides) -> None:
     before = await identity_of(sides.temporal)
     gone = before.model_copy(update={"namespace_id": "00000000-0000-0000-0000-000000000000"})
-    home = TemporalBinding(sides.engine)
-    await home.adopt_first(gone, "worker", datetime.now(UTC))
+    binding = TemporalBinding(sides.engine)
+    await binding.bind_first(gone, "worker", datetime.now(UTC))
     await sides.round()
-    await home.move(gone, before, "ops", datetime.now(UTC))
+    await binding.move(gone, before, "ops", datetime.now(UTC))
     assert (await sides.round()).complete
     assert await sides.found() == [(WRONG, CLEARED)]
 

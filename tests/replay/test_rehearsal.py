@@ -1,11 +1,7 @@
 """The rehearsal of an upgrade names exactly the open workflows that this code cannot continue."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +13,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
 from tests.support.dev_server import dev_server
+from tests.support.forks import PROGRAMS
 from tests.support.orders import settlement
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE, workflow_runner
 from workflows.start import start_workflow
 
-ROOT = Path(__file__).parents[2]
 SAME, CHANGED = ("SAME-1", "SAME-2"), ("CHANGED-1", "CHANGED-2")
 
 
@@ -73,16 +69,9 @@ async def temporal() -> AsyncIterator[Client]:
 
 async def run_command(address: str, *arguments: str) -> tuple[int, str, str]:
     """Run the command as an operator does."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rehearsal", *arguments),
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "TEMPORAL_ADDRESS": address},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    assert "Traceback" not in err.decode()
-    return process.returncode, out.decode(), err.decode()
+    code, out, err = await PROGRAMS.run("rehearsal", arguments, {"TEMPORAL_ADDRESS": address})
+    assert "Traceback" not in err
+    return code, out, err
 
 
 async def test_the_command_names_exactly_the_workflows_that_would_fail(temporal: Client) -> None:

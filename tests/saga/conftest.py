@@ -6,11 +6,9 @@ import pytest
 import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
-from ledger import open_engine
-from ledger.migrate import migrate
 from settlement.start import SettlementInput
 from tests.support.batches import Bench, running_bench
-from tests.support.ledgers import FlakyLedger
+from tests.support.ledgers import FlakyLedger, migrated_file, open_copy
 from tests.support.orders import settlement
 from tests.support.sagas import Saga, settling, time_skipping
 from tests.support.scripted import ScriptedExternalSystem
@@ -31,10 +29,15 @@ async def own_environment() -> AsyncIterator[WorkflowEnvironment]:
         yield started
 
 
+@pytest_asyncio.fixture(scope="session")
+async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate a database file once; each test has a copy."""
+    return await migrated_file(tmp_path_factory.mktemp("migrated"))
+
+
 @pytest_asyncio.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[FlakyLedger]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    await migrate(engine)
+async def ledger(migrated: Path, tmp_path: Path) -> AsyncIterator[FlakyLedger]:
+    engine = open_copy(migrated, tmp_path)
     yield FlakyLedger(engine)
     await engine.dispose()
 

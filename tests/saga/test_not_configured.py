@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.calls import Rule, Verdict
 from settlement.limits import SYSTEM_WAIT_MAX_S
@@ -89,7 +90,7 @@ async def test_a_long_wait_continues_as_new_and_counts_the_attempts_that_were_ma
         adjust=REJECTED, cancels=[FAILED, NOT_CONFIGURED, FAILED, NOT_CONFIGURED, *[FAILED] * (ATTEMPTS - 2)]
     )
     start = settlement(accepted_at=await own_environment.get_current_time())
-    async with workers(own_environment.client, external, ledger, sandboxed=False):
+    async with workers(own_environment.client, external, ledger, runner=UnsandboxedWorkflowRunner()):
         first = await start_workflow(own_environment.client, start)
 
         async def is_aborted() -> Snapshot | None:

@@ -9,8 +9,11 @@ from settlement.calls import CallRecord
 from settlement.snapshot import OperatorAction, Snapshot, StateChange
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, State
-from simulator.book_records import NumberView
+from simulator.book_records import NumberRow, NumberView
 from simulator.call_journal import CallView
+
+NEVER_RECEIVED = NumberView.of(NumberRow.unknown("ORD-1"), None, ())
+"""The books of an external system that knows nothing of the order."""
 
 
 @dataclass(frozen=True)

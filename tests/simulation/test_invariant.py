@@ -6,15 +6,12 @@ import pytest
 
 from settlement.snapshot import ActionKind, OperatorAction, StateChange
 from settlement.states import Decision, State
-from simulator.books import Books
-from simulator.database import IN_MEMORY, connect
-from tests.simulation.evidence import Evidence, SettlementView
+from tests.simulation.evidence import NEVER_RECEIVED, Evidence, SettlementView
 from tests.simulation.invariant import violations
 from tests.simulation.violation import ViolationKind
 from tests.support.orders import settlement
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
-NEVER_RECEIVED = Books(connect(IN_MEMORY)).number("ORD-1")
 RETRY = OperatorAction(kind=ActionKind.RETRY_CANCEL_ADJUST, at=AT, operator="ops", note="again")
 RESOLVE = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="ops", note="by hand")
 UNSIGNED = OperatorAction(kind=ActionKind.RESOLVE, at=AT, operator="", note="by hand")

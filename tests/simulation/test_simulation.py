@@ -16,7 +16,7 @@ from tests.simulation.run import SEEDS_AT_ONCE, new_world, replay_line, run_seed
 from tests.simulation.seeds import ORDERS, plans_of
 from tests.simulation.world import World
 
-FIXED = (1, 2, 3)
+FIXED = (1,)
 REGRESSIONS = {
     35: "attempts whose heartbeat was lost together with their worker were not in the audit",
     1011: "an operator's retry during the write of ABORTED: the simulation took the settlement for one that rests",
@@ -51,7 +51,7 @@ def test_a_seed_always_gives_the_same_plans() -> None:
 
 
 def test_seeds_reach_every_kind_of_fault() -> None:
-    plans = [plan for seed in range(200) for plan in plans_of(seed)]
+    plans = [plan for seed in range(60) for plan in plans_of(seed)]
     scripts = [script for plan in plans for script in (plan.adjust, *plan.cancels)]
     assert {script.answer for script in scripts} == set(Answer)
     assert {script.crash for script in scripts} == set(Crash)

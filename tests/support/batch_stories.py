@@ -45,8 +45,8 @@ def batch_stories() -> dict[str, BatchStory]:
     }
 
 
-async def tell_batch(environment: WorkflowEnvironment, ledger: FlakyLedger, story: BatchStory) -> str:
-    """Live through a story and return its history as JSON. What it leaves ABORTED goes to another batch."""
+async def history_of_batch(environment: WorkflowEnvironment, ledger: FlakyLedger, story: BatchStory) -> str:
+    """Run a story and return its history as JSON. What it leaves ABORTED goes to another batch."""
     async with running_bench(environment, ledger) as bench:
         await bench.abort(SETTLEMENTS, await environment.get_current_time())
         bench.external.away = False

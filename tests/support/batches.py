@@ -21,7 +21,7 @@ from settlement.operator_rules import RetryReason
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, Outcome, State
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import QUICK_POLICY, new_number, settlement
+from tests.support.orders import ONE_ATTEMPT, new_number, settlement
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import REVERSED, UNKNOWN
@@ -32,7 +32,6 @@ from workflows.start import start_workflow
 _companies = itertools.count(1_001)
 ONE_IN_TEN_SECONDS = 0.1
 FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
-ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 
 
 class RecoveringExternalSystem(ExternalSystem):

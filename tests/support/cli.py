@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support import cli_forks
+from tests.support.forks import CLI
 from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +57,7 @@ class Ran:
 
 async def settlement(*arguments: str, url: str | None = None, stdin: bytes = b"", **variables: str) -> Ran:
     """Run one command with a file as stdin and pipes as stdout and stderr, to its end."""
-    code, out, err = await cli_forks.run(arguments, environment(url, **variables), stdin)
-    return Ran(code, out.decode(), err.decode())
+    return Ran(*await CLI.run("cli", arguments, environment(url, **variables), stdin))
 
 
 class Terminal:

@@ -12,14 +12,6 @@ from tests.support.proof_parts import folder_of
 
 LONGEST_FIRST = ("e2e", "fuzz", "api", "reconciliation", "simulation", "saga", "ledger", "unit/cli", "unit/simulator")
 """The folders whose tests take longest begin first, so that no process is left alone with one of them at the end."""
-SEVERAL_UNITS = ("tests/e2e/test_e2e_outcomes.py",)
-"""Files whose tests share nothing that is expensive: each test is a unit."""
-
-
-def unit_of(node_id: str) -> str:
-    """Return the name of the unit that a test belongs to."""
-    path = node_id.partition("::")[0]
-    return node_id if path in SEVERAL_UNITS else path
 
 
 class ByFolder(LoadScopeScheduling):
@@ -31,7 +23,7 @@ class ByFolder(LoadScopeScheduling):
         self._folders: dict[Any, str] = {}
 
     def _split_scope(self, nodeid: str) -> str:
-        return unit_of(nodeid)
+        return nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: Any) -> None:  # noqa: ANN401 - xdist's own
         chosen = next(self._preferred(node))

@@ -1,17 +1,32 @@
-"""A ledger whose database can be away, or silent, for as long as a test wants."""
+"""Ledgers for tests: copies of a migrated file, and one whose database can be away or silent for long."""
 
 import asyncio
+import shutil
+from pathlib import Path
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import Ledger
+from ledger import Ledger, open_engine
+from ledger.migrate import migrate_url
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.tasks import RecordResult
 
 _hanging: set["asyncio.Future[NoReturn]"] = set()
+
+
+async def migrated_file(folder: Path) -> Path:
+    """Migrate a new database file in a folder and return it. A copy costs a tenth of a migration."""
+    path = folder / "ledger.db"
+    await migrate_url(f"sqlite:///{path}")
+    return path
+
+
+def open_copy(migrated: Path, folder: Path) -> AsyncEngine:
+    """Open a copy of a migrated database file in a folder."""
+    return open_engine(f"sqlite:///{shutil.copy(migrated, folder / 'ledger.db')}")
 
 
 async def hang() -> NoReturn:

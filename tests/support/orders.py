@@ -19,6 +19,8 @@ QUICK_POLICY = SettlementPolicy(
     confirm_after_s=30,
     expire_after_s=60,
 )
+ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
+"""The first cancel that fails aborts the settlement."""
 
 
 def new_number(prefix: str = "T") -> str:

@@ -7,7 +7,7 @@ cases. The argument of either marker is the name of its part there.
 FOLDERS = {
     "unit/contract": "the wire format: every boundary of every field, strict JSON and strict requests",
     "unit/settlement": "the domain types: states, ids, snapshot, audit window, backoff, records of replies",
-    "unit/schemas": "the JSON of the front door: error codes, the broker's message, explanations",
+    "unit/schemas": "the JSON of the API: error codes, the broker's message, explanations",
     "unit/connector": "each reply, timeout and broken connection leads to exactly one outcome",
     "unit/activities": "the bulkhead, the comparison of ledger and Temporal, and how snapshots are merged",
     "unit/ledger": "every SQL statement is in the table of queries",
@@ -20,13 +20,13 @@ FOLDERS = {
     "unit/support": "this table: each test belongs to a part, and each skip is named",
     "conformity": "requests and replies follow the published OpenAPI documents of the broker",
     "ledger": "the ledger on SQLite and PostgreSQL: idempotency, locks, crashes, migrations, query plans",
-    "api": "the front door: access, validation, idempotency, outages, limits, streams",
+    "api": "the API: access, validation, idempotency, outages, limits, streams",
     "saga": "the workflow and its activities, with time skipped: every ending, limit and operator action",
     "reconciliation": "rounds on a real Temporal find and repair what ledger or Temporal have lost",
     "replay": "today's code replays every recorded history",
     "simulation": "the invariant at every step and in every order of faults, and planted bugs are caught",
     "fuzz": "API and simulator answer random requests as their OpenAPI documents say",
-    "chaos": "the fault proxy, the shifted clock and the verdict of a storm work",
+    "chaos": "the parts of a chaos run: the fault proxy, the shifted clock and the verdict work",
     "e2e": "the whole stack as `make up` runs it: outcomes, kill -9, shutdown, batch retry, traces",
 }
 """By folder under `tests/`, in the order of the table."""
@@ -36,10 +36,12 @@ LONG_PARTS = {
     "browser": "an operator finds, reads and retries an aborted settlement in the Temporal UI",
     "batch": "one batch retries 200 aborted settlements, through a kill -9 of the worker",
     "overload": "10 times more hanging calls than slots: no caller hangs, no company starves another",
-    "storm": "kills, full disk, wrong clock and broken network: no promise is broken",
+    "chaos-run": "kills, full disk, wrong clock and broken network: no promise is broken",
     "audit": "a settlement that is retried hundreds of times keeps its histories and payloads small",
+    "plans": "no combination of filters makes a query read a whole table that grows",
     "mutants": "each of the planted bugs is caught by name",
     "interleavings": "every order of faults within the large bounds keeps the invariant",
+    "steps": "each step fails, is repeated, is cancelled or meets an action in every way",
     "seeds": "settlements with random faults and operator actions keep the invariant",
     "fuzzing": "many more random requests, and sequences of them along the documents' links",
 }

@@ -22,12 +22,12 @@ from settlement.snapshot import OperatorRequest, Snapshot
 from settlement.start import Carried, SettlementInput, TakeUp
 from settlement.states import Outcome, State
 from tests.support import lost
-from tests.support.batch_stories import batch_stories, tell_batch
+from tests.support.batch_stories import batch_stories, history_of_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.polling import until
-from tests.support.rounds import round_stories, tell_round
+from tests.support.rounds import history_of_round, round_stories
 from tests.support.sagas import Saga, settling, time_skipping
 from tests.support.scripted import (
     APPLIED,
@@ -131,7 +131,7 @@ class Story:
 
 
 def stories() -> dict[str, Story]:
-    """Return all stories by name, each ready to be told once."""
+    """Return all stories by name, each to be run once."""
     gate, cancel_gate = Gate(APPLIED), Gate(REVERSED)
     worker_lost = RuntimeError("the worker is gone")
     return {
@@ -206,8 +206,8 @@ def _before(story: Story, start: SettlementInput) -> TakeUp | Carried | None:
     return lost.taken_up(known, known.updated_at + story.lost_after if story.lost_after is not None else None)
 
 
-async def tell(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str, story: Story) -> str:
-    """Live through a story and return its history as JSON."""
+async def history_of(environment: WorkflowEnvironment, ledger: FlakyLedger, name: str, story: Story) -> str:
+    """Run a story and return its history as JSON."""
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
     start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
@@ -233,15 +233,15 @@ async def record() -> None:
             for name, story in stories().items():
                 path = folder / f"{name}.json"
                 if not path.exists():
-                    path.write_text(await tell(environment, FlakyLedger(engine), name, story) + "\n")
+                    path.write_text(await history_of(environment, FlakyLedger(engine), name, story) + "\n")
             for name, batch_story in batch_stories().items():
                 path = folder / f"{name}.json"
                 if not path.exists():
-                    path.write_text(await tell_batch(environment, FlakyLedger(engine), batch_story) + "\n")
+                    path.write_text(await history_of_batch(environment, FlakyLedger(engine), batch_story) + "\n")
             for name, parts in round_stories().items():
                 path = folder / f"{name}.json"
                 if not path.exists():
-                    path.write_text(await tell_round(environment, name, parts) + "\n")
+                    path.write_text(await history_of_round(environment, name, parts) + "\n")
         await engine.dispose()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from settlement.calls import Rule
 from settlement.states import State
-from tests.support.cli import ROOT, environment
+from tests.support.cli import ROOT, environment, settlement
 from tests.support.polling import until
 
 SCRIPTS = {
@@ -105,7 +105,22 @@ async def test_the_completion_script_can_be_printed(home: Path, shell: str) -> N
     ],
     ids=lambda value: " ".join(value) if value and value[0] == "settlement" else "",
 )
-async def test_bash_completes_commands_options_and_values(home: Path, words: list[str], proposed: list[str]) -> None:
+async def test_commands_options_and_values_are_completed(words: list[str], proposed: list[str]) -> None:
+    """The variables are those with which the script of bash calls the program."""
+    ran = await settlement(
+        _SETTLEMENT_COMPLETE="complete_bash", COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1)
+    )
+    assert ran.out.splitlines() == proposed
+
+
+@pytest.mark.parametrize(
+    ("words", "proposed"),
+    [
+        (["settlement", "batch-retry", "st"], ["start", "status", "stop"]),
+        (["settlement", "list", "--state", ""], [*State]),
+    ],
+)
+async def test_bash_completes_through_the_installed_script(home: Path, words: list[str], proposed: list[str]) -> None:
     assert await completed(home, *words) == proposed
 
 

@@ -14,6 +14,24 @@ from config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 RACERS = 8
+RACE = f"""
+import os
+from config.pepper import load_pepper
+from config.settings import Settings
+
+settings = Settings()
+waiting, started = os.pipe()
+for _ in range({RACERS}):
+    if os.fork() == 0:
+        os.close(started)
+        os.read(waiting, 1)
+        os.write(1, load_pepper(settings) + b"\\n")
+        os._exit(0)
+os.close(started)
+for _ in range({RACERS}):
+    os.wait()
+"""
+"""Forks that are all released at one moment, each to load the pepper and print it."""
 
 
 def settings(state_dir: Path, pepper: str | None = None) -> Settings:
@@ -38,15 +56,13 @@ def test_missing_file_is_created_once_for_its_owner_only(tmp_path: Path) -> None
 
 def test_concurrent_processes_get_the_same_pepper(tmp_path: Path) -> None:
     """A key that one process stored must be known to the others."""
-    code = "from config.pepper import *; from config.settings import Settings; print(load_pepper(Settings()).decode())"
     env = os.environ | {"SETTLEMENT_STATE_DIR": str(tmp_path / "state")}
-    racers = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
-        for _ in range(RACERS)
-    ]
-    peppers = {racer.communicate(timeout=60)[0] for racer in racers}
-    assert len(peppers) == 1
-    assert peppers != {""}
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", RACE], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    peppers = done.stdout.split()
+    assert len(peppers) == RACERS
+    assert len(set(peppers)) == 1
     assert [each.name for each in (tmp_path / "state").iterdir()] == [FILE_NAME], "no unfinished file stays behind"
 
 

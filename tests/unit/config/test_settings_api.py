@@ -11,6 +11,7 @@ from config.fields import is_loopback
 from config.settings import Settings, load_api_settings
 from stack.demo import demo_settings
 from stack.parts import with_auth_off_by_default
+from tests.support.forks import PROGRAMS
 
 ROOT = Path(__file__).parents[3]
 LOOPBACK = ["127.0.0.1", "127.1.2.3", "::1", "localhost"]
@@ -90,11 +91,11 @@ def test_api_process_refuses_to_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("AUTH", "no"), ("API_KEY_PEPPER", "hunter2")])
-def test_invalid_setting_is_named_without_its_value(name: str, value: str) -> None:
-    done = run("api", **{name: value})
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"SETTLEMENT_{name}: ")
-    assert "hunter2" not in done.stderr
+async def test_invalid_setting_is_named_without_its_value(name: str, value: str) -> None:
+    code, _, error = await PROGRAMS.run("api", [], {f"SETTLEMENT_{name}": value})
+    assert code == 2
+    assert error.startswith(f"SETTLEMENT_{name}: ")
+    assert "hunter2" not in error
 
 
 def test_make_up_needs_no_keys_on_loopback_by_default() -> None:

@@ -1,8 +1,6 @@
 """Settings, objects that contain them, and error messages about them never show a secret."""
 
 import ssl
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from connector import ExternalSystemConfig
 from schemas.keys import NewApiKey
 from settlement.keys import Role
 from stack.parts import Stack
+from tests.support.forks import PROGRAMS
 from worker_systems import connector_config
 
-ROOT = Path(__file__).parents[3]
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
 MAY_HOLD_ONE: dict[str, Any] = {
     "database_url": f"postgresql://ledger:{SECRET}@db.example/ledger",
@@ -83,31 +81,28 @@ def test_invalid_database_url_is_refused_without_being_shown(url: str) -> None:
 
 @pytest.mark.parametrize("module", ["api", "worker", "ledger.migrate", "api.first_key", "rehearsal"])
 @pytest.mark.parametrize("url", WRONG[:2])
-def test_process_prints_the_variable_without_its_value(module: str, url: str, tmp_path: Path) -> None:
-    ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", url)
-    assert ran.returncode == 2, ran.stderr
-    assert ran.stderr.startswith(f"{ENV_PREFIX}DATABASE_URL: ")
-    assert len(ran.stderr.splitlines()) == 1
+async def test_process_prints_the_variable_without_its_value(module: str, url: str, tmp_path: Path) -> None:
+    code, error = await run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", url)
+    assert code == 2, error
+    assert error.startswith(f"{ENV_PREFIX}DATABASE_URL: ")
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("module", ["ledger.migrate", "api.first_key"])
-def test_unreachable_database_is_reported_in_one_line(module: str, tmp_path: Path) -> None:
-    ran = run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", f"postgresql://ledger:{SECRET}@127.0.0.1:1/ledger")
-    assert ran.returncode == 1, ran.stderr
-    assert "the ledger cannot be " in ran.stderr
-    assert "Traceback" not in ran.stderr
+async def test_unreachable_database_is_reported_in_one_line(module: str, tmp_path: Path) -> None:
+    url = f"postgresql://ledger:{SECRET}@127.0.0.1:1/ledger"
+    code, error = await run(module, tmp_path, f"{ENV_PREFIX}DATABASE_URL", url)
+    assert code == 1, error
+    assert "the ledger cannot be " in error
+    assert "Traceback" not in error
 
 
-def run(module: str, folder: Path, variable: str, value: str) -> subprocess.CompletedProcess[str]:
-    """Run a process that must exit because of a setting; check that it does not print the secret."""
+async def run(module: str, folder: Path, variable: str, value: str) -> tuple[int, str]:
+    """Run a process that must exit because of a setting; check that it does not print the secret.
+
+    Return its exit code and its error output.
+    """
     owner = ["boss"] if module == "api.first_key" else []
-    ran = subprocess.run(  # noqa: S603 - our own modules
-        [sys.executable, "-m", module, *owner],
-        env={"PYTHONPATH": str(ROOT), f"{ENV_PREFIX}STATE_DIR": str(folder), variable: value},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert SECRET not in ran.stdout + ran.stderr
-    return ran
+    code, out, error = await PROGRAMS.run(module, owner, {f"{ENV_PREFIX}STATE_DIR": str(folder), variable: value})
+    assert SECRET not in out + error
+    return code, error

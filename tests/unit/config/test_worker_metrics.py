@@ -1,28 +1,16 @@
 """A worker that cannot serve its metrics does not start, and prints the reason in one line."""
 
-import asyncio
-import os
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.forks import PROGRAMS
 
 
-async def started(**env: str) -> tuple[int | None, str]:
+async def started(**env: str) -> tuple[int, str]:
     """Start a worker that must exit, and return its exit code and its error output."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SETTLEMENT_")}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "worker.py"),
-        env={**inherited, "PYTHONPATH": str(ROOT), **env},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await child.communicate()
-    return child.returncode, errors.decode()
+    code, _, errors = await PROGRAMS.run("worker", [], env)
+    return code, errors
 
 
 async def test_a_taken_port_is_named() -> None:

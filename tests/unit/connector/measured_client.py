@@ -1,4 +1,4 @@
-"""`python -m tests.unit.connector.measured_client URL`: calls a broker and prints how much memory the call took."""
+"""`python -m tests.unit.connector.measured_client URL…`: calls brokers, and prints the growth of its memory by each."""
 
 import asyncio
 import json
@@ -17,15 +17,18 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-async def main(url: str) -> None:
+async def main(urls: list[str]) -> None:
     """Call a correct broker first, so that the memory that every call needs is not counted."""
     async with broker(sending(reply())) as correct, ExternalSystem(ExternalSystemConfig(correct.url)) as system:
         await adjust(system)
     before = peak_bytes()
-    async with ExternalSystem(ExternalSystemConfig(url)) as system:
-        verdict = await adjust(system, LONG_ENOUGH)
-    print(json.dumps({"outcome": verdict.outcome, "bytes": peak_bytes() - before}))  # noqa: T201 - the test reads it
+    measured = []
+    for url in urls:
+        async with ExternalSystem(ExternalSystemConfig(url)) as system:
+            verdict = await adjust(system, LONG_ENOUGH)
+        measured.append({"outcome": verdict.outcome, "bytes": peak_bytes() - before})
+    print(json.dumps(measured))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1:]))

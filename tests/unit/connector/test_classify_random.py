@@ -61,13 +61,13 @@ def test_random_text_has_exactly_one_outcome(text: str) -> None:
     check(200, text.encode(errors="surrogatepass"))
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(near_replies())
 def test_near_replies_are_applied_only_under_the_strict_conditions(body: bytes) -> None:
     check(200, body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(near_replies(), st.integers(0, 300), st.binary(max_size=3), st.integers(0, 3))
 def test_damaged_replies_are_applied_only_under_the_strict_conditions(
     body: bytes, place: int, inserted: bytes, cut: int

@@ -33,7 +33,7 @@ def damaged(draw: st.DrawFn) -> list[bytes]:
     return [bytes(part) for part in parts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(damaged())
 async def test_damaged_reply_is_never_applied_and_never_raises(parts: list[bytes]) -> None:
     async def answer(peer: Peer) -> None:

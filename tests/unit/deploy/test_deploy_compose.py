@@ -1,5 +1,6 @@
 """The rules of docker-compose.yml for production."""
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
 from config.fields import is_loopback
 from config.settings import ENV_PREFIX, Settings
 from settlement.limits import ADJUST_START_TO_CLOSE
+from stack.parts import DYNAMIC_CONFIG
 from worker import END_LIMIT_S, GRACE
 
 ROOT = Path(__file__).parents[3]
@@ -288,3 +290,10 @@ def test_with_temporal_cloud_no_temporal_service_is_started() -> None:
     listed = _compose("config", "--services", files=(COMPOSE, CLOUD), env=required)
     assert listed.returncode == 0, listed.stderr
     assert set(listed.stdout.split()) == {"api", "migrate", "postgres", "worker"}
+
+
+def test_temporal_treats_companies_as_fairly_as_the_servers_of_make_up() -> None:
+    configured = yaml.safe_load((ROOT / "deploy/temporal/dynamicconfig.yaml").read_text())
+    of_compose = {key: json.dumps(entry["value"]) for key, (entry,) in configured.items()}
+    fairness = {key: value for key, value in DYNAMIC_CONFIG.items() if key.startswith("matching.")}
+    assert fairness.items() <= of_compose.items()

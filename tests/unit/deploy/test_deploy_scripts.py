@@ -1,6 +1,5 @@
 """The scripts that run inside containers, run here against a real Temporal server."""
 
-import asyncio
 import os
 import runpy
 import socket
@@ -24,6 +23,7 @@ from activities.bulkhead import Bulkhead
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
+from tests.support.forks import PROGRAMS
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
@@ -79,12 +79,9 @@ def namespace_job(server: Client) -> ScriptResult:
 
 async def health_check(server: Client) -> ScriptResult:
     """Run the health check as the container does: in a separate process on the worker's host."""
-    return await asyncio.to_thread(
-        run,
-        [sys.executable, DEPLOY / "worker_healthcheck.py"],
-        TEMPORAL_ADDRESS=server.service_client.config.target_host,
-        TEMPORAL_NAMESPACE=NAMESPACE,
-    )
+    env = {"TEMPORAL_ADDRESS": server.service_client.config.target_host, "TEMPORAL_NAMESPACE": NAMESPACE}
+    code, out, err = await PROGRAMS.run("deploy.worker_healthcheck", [], env)
+    return ScriptResult(code, out + err)
 
 
 async def wait_for_health(server: Client, expected: ScriptResult) -> None:

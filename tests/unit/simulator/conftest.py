@@ -1,4 +1,4 @@
-"""Fixtures: a running simulator, a client for it, and valid request bodies."""
+"""Fixtures: a running simulator, a client for it, and valid request bodies, with their types and paths."""
 
 import json
 import time
@@ -13,6 +13,12 @@ from simulator.server import serving
 
 HEADERS = {"trace": "trace-1", "timestamp": "1760000000000", "companyId": "7"}
 LIMIT_S = 10.0
+CANCEL_PATH = "/get-user-amount"
+OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+
+Maker = Callable[..., dict[str, Any]]
+View = Callable[[], dict[str, Any]]
+Calls = Callable[[int], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def number() -> str:
 
 
 @pytest.fixture
-def adjust_body(number: str) -> Callable[..., dict[str, Any]]:
+def adjust_body(number: str) -> Maker:
     """Return a function that builds adjust bodies: `simulate` goes into the metadata, `changes` replace fields."""
 
     def make(simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def adjust_body(number: str) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def cancel_body(adjust_body: Callable[..., dict[str, Any]], number: str) -> Callable[..., dict[str, Any]]:
+def cancel_body(adjust_body: Maker, number: str) -> Maker:
     """Return a function that builds cancel adjust bodies; `own` makes the cancel's own number."""
 
     def make(own: str = "1", simulate: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
@@ -77,7 +83,21 @@ def cancel_body(adjust_body: Callable[..., dict[str, Any]], number: str) -> Call
 
 
 @pytest.fixture
-def number_view(client: httpx2.Client, number: str) -> Callable[[], dict[str, Any]]:
+def cancel_operation_body(number: str) -> dict[str, Any]:
+    """Return the body of a cancel by the deprecated operation."""
+    return {
+        "username": "user-1",
+        "tx_reverse_id": number,
+        "reverse_type": 1,
+        "txid": f"T-{number}",
+        "requesttime": 1_760_000_003_000,
+        "ip": "203.0.113.7",
+        "cancel_remark": "no reply",
+    }
+
+
+@pytest.fixture
+def number_view(client: httpx2.Client, number: str) -> View:
     """Return a function that fetches the books' view of the test's number."""
 
     def fetch() -> dict[str, Any]:
@@ -88,7 +108,7 @@ def number_view(client: httpx2.Client, number: str) -> Callable[[], dict[str, An
 
 
 @pytest.fixture
-def ended_calls(client: httpx2.Client, number: str) -> Callable[[int], list[dict[str, Any]]]:
+def ended_calls(client: httpx2.Client, number: str) -> Calls:
     """Return a function that waits until `count` requests of the test's number have ended, and returns them."""
 
     def wait_for(count: int) -> list[dict[str, Any]]:

@@ -26,12 +26,13 @@ from tests.unit.simulator.broker_model import (
     BrokerModel,
     seen_by_client,
 )
+from tests.unit.simulator.conftest import CANCEL_PATH, OPERATION_PATH
 
 HEADERS = {"trace": "t-1", "timestamp": "1760000000000"}
 NUMBERS = st.sampled_from(["N1", "N2", "N3"])
 CANCEL_NUMBERS = st.sampled_from(["C1", "C2", "C3", "C4"])
 AMOUNTS = st.sampled_from(["12.50", "7.00"])
-PATHS = {"adjust": "/", "cancel": "/get-user-amount", "old": "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"}
+PATHS = {"adjust": "/", "cancel": CANCEL_PATH, "old": OPERATION_PATH}
 
 
 def reply_of(send: Any) -> str:  # noqa: ANN401 - whatever sends
@@ -179,7 +180,5 @@ class HttpMachine(RuleBasedStateMachine):
 
 
 # Without shrinking: each step is a request, so shrinking would take too long.
-HttpMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, phases=[Phase.generate]
-)
+HttpMachine.TestCase.settings = settings(max_examples=8, stateful_step_count=20, deadline=None, phases=[Phase.generate])
 TestHttpMachine = HttpMachine.TestCase

@@ -15,11 +15,7 @@ from contract.operations import Operation
 from contract.path_segments import segment_of
 from simulator.call_journal import CallJournal, ConnectionEnding, Request
 from simulator.database import IN_MEMORY, connect
-
-CANCEL_PATH = "/get-user-amount"
-
-Maker = Callable[..., dict[str, Any]]
-Calls = Callable[[int], list[dict[str, Any]]]
+from tests.unit.simulator.conftest import CANCEL_PATH, OPERATION_PATH, Calls, Maker
 
 
 @pytest.fixture
@@ -173,7 +169,7 @@ def test_openapi_document_explains_refusals_and_links_to_the_inspection_routes(c
     """A refusal is HTTP 200 with a code; a client that reads only the status would treat it as a success."""
     document = client.get("/openapi.json").json()
     names = {each["operationId"] for methods in document["paths"].values() for each in methods.values()}
-    for path in ("/", CANCEL_PATH, "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"):
+    for path in ("/", CANCEL_PATH, OPERATION_PATH):
         operation = document["paths"][path]["post"]
         assert "Every refusal is HTTP 200" in operation["description"]
         assert {link["operationId"] for link in operation["responses"]["200"]["links"].values()} <= names
@@ -193,7 +189,7 @@ def test_openapi_document_describes_the_operations(client: httpx2.Client) -> Non
     document = client.get("/openapi.json").json()
     bodies = {path: spec["post"]["requestBody"] for path, spec in document["paths"].items() if "post" in spec}
     required = [body["content"]["application/json"]["schema"]["required"] for body in bodies.values()]
-    assert sorted(bodies) == ["/", CANCEL_PATH, "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"]
+    assert sorted(bodies) == ["/", CANCEL_PATH, OPERATION_PATH]
     assert [len(fields) for fields in required] == [11, 10, 7]
     references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
     assert references <= set(document["components"]["schemas"])

@@ -1,19 +1,15 @@
 """The contract's rules for requests: the simulator refuses with HTTP 200 and a reply of table 4."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
 
 from simulator.request_handler import BODY_SIZE_MAX
+from tests.unit.simulator.conftest import CANCEL_PATH, OPERATION_PATH, Maker
 
-CANCEL_PATH = "/get-user-amount"
-OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
 TABLE_4 = {"bizCode", "code", "msg", "tm", "trace", "msgParams", "data", "ok", "fail"}
-
-Maker = Callable[..., dict[str, Any]]
 
 
 def refused(response: httpx2.Response) -> str:
@@ -114,17 +110,8 @@ def test_blank_company_counts_as_absent(client: httpx2.Client, adjust_body: Make
     assert client.post("/", json=adjust_body(), headers={"companyId": ""}).json()["code"] == "0"
 
 
-def test_cancel_operation_needs_no_header(url: str, number: str) -> None:
-    body = {
-        "username": "user-1",
-        "tx_reverse_id": number,
-        "reverse_type": 1,
-        "txid": f"T-{number}",
-        "requesttime": 1_760_000_003_000,
-        "ip": "203.0.113.7",
-        "cancel_remark": "no reply",
-    }
-    reply = httpx2.post(url + OPERATION_PATH, json=body).json()
+def test_cancel_operation_needs_no_header(url: str, cancel_operation_body: dict[str, Any]) -> None:
+    reply = httpx2.post(url + OPERATION_PATH, json=cancel_operation_body).json()
     assert (reply["code"], reply["trace"]) == ("US_0000002", "")
 
 

@@ -67,11 +67,11 @@ class Long:
 
 def test_a_long_run_goes_part_by_part_and_says_which_one_begins() -> None:
     proof = ProofReport(is_long=True)
-    items: list[Any] = [Long("a", "seeds"), Long("b", "storm"), Long("c", "seeds")]
+    items: list[Any] = [Long("a", "seeds"), Long("b", "chaos-run"), Long("c", "seeds")]
     proof.pytest_collection_modifyitems(items)
     assert [item.nodeid[-1] for item in items] == ["b", "a", "c"]
     assert [(proof.heading_before(item.nodeid) or "").partition(":")[0] for item in items] == [
-        "part 1 of 2, storm",
+        "part 1 of 2, chaos-run",
         "part 2 of 2, seeds",
         "",
     ]

@@ -1,4 +1,4 @@
-"""After an exception in our own code, the audit has the attempt, and the saga continues."""
+"""After an activity fails, by an exception in our own code or by hand, the saga continues and the audit is complete."""
 
 import asyncio
 
