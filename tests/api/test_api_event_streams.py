@@ -114,17 +114,9 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     """Keys cannot be read, events can. Meanwhile the key is revoked, and after that the settlement is settled."""
     ring = ObservedKeyRing(engine)
     keys = Keys(ring, PEPPER)
-    app = app_with(
-        Services(
-            WITH_KEYS,
-            ledger,
-            TemporalAccess(dead_temporal, engine),
-            keys,
-            Batches(engine),
-            WatchedSystems(WITH_KEYS),
-            SystemPauses(engine),
-        )
-    )
+    systems, pauses = WatchedSystems(WITH_KEYS), SystemPauses(engine)
+    access = TemporalAccess(dead_temporal, engine)
+    app = app_with(Services(WITH_KEYS, ledger, access, keys, Batches(engine), systems, pauses))
     order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)

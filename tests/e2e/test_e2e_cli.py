@@ -59,7 +59,8 @@ async def test_2_explain_shows_the_calls_and_the_next_command(aborted_settlement
 async def test_3_a_retry_leads_to_the_end_and_events_show_it(aborted_settlements: AbortedSettlements) -> None:
     system, numbers = aborted_settlements
     retried = await run(system, "retry", numbers[0], *WHY, "--json")
-    assert (retried.code, retried.json()["state"]) == (0, State.CANCELLING)
+    assert retried.code == 0
+    assert retried.json()["state"] in {State.CANCELLING, State.CANCELLED}, "the round may end before the answer"
     followed = await run(system, "events", numbers[0], "--json")
     states = [State.ADJUSTING, State.CANCELLING, State.ABORTED, State.CANCELLING, State.CANCELLED]
     assert (followed.code, [each["state"] for each in followed.lines()]) == (0, states)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.snapshot import Snapshot
@@ -14,6 +14,7 @@ from settlement.states import Decision, State, decision_of
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import settlement
+from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
 from tests.support.scripted import APPLIED, Gate, ScriptedExternalSystem
 from workflows.order_settlement import OrderSettlement
@@ -116,7 +117,7 @@ async def test_a_finding_of_a_failing_workflow_task_is_open_until_the_code_is_fi
     monkeypatch.setattr("settlement.limits.RECONCILE_STUCK_ATTEMPTS", 2)
     accepted = settlement()
     handle = await sides.start(accepted)
-    broken = Worker(
+    broken = PatientWorker(
         sides.temporal,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[Broken],

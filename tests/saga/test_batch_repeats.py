@@ -2,7 +2,7 @@
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from ledger import SettlementRecord
 from settlement.batch_retry import BatchInput, BatchProgress, BatchState, ItemOutcome
@@ -12,6 +12,7 @@ from settlement.states import State
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, has_pending, running_bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import new_number
+from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
 from workflows import runtime as history
 from workflows.batch_retry.workflow import BatchRetry
@@ -132,7 +133,7 @@ async def test_a_long_batch_continues_as_new_and_loses_nothing(
     bench.external.away = False
     batch = await bench.begin(3, ONE_IN_TEN_SECONDS)
     queue = new_number("forgetful")
-    async with Worker(
+    async with PatientWorker(
         environment.client,
         task_queue=queue,
         workflows=[BatchRetry],

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
@@ -15,6 +15,7 @@ from tests.simulation.simulated_settlement import FaultyLedger
 from tests.simulation.worker_crashes import CrashingWorkers
 from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
+from tests.support.patient_worker import PatientWorker
 from tests.support.sagas import NO_BULKHEAD
 from tests.support.scripted import OneSystem
 from workflows import cancel_rounds, order_settlement
@@ -53,7 +54,7 @@ async def world(
     made = World(environment, ledger)
     with lost_soon(lost_after), no_minimum_age(), environment.auto_time_skipping_disabled():
         async with (
-            Worker(
+            PatientWorker(
                 environment.client,
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
@@ -62,13 +63,13 @@ async def world(
                 interceptors=[CrashingWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
-            Worker(
+            PatientWorker(
                 environment.client,
                 task_queue=CANCEL_TASK_QUEUE,
                 activities=[CancelAdjust(OneSystem(made.broker)).cancel_adjust],
                 interceptors=[CrashingWorkers(made)],
             ),
-            Worker(
+            PatientWorker(
                 environment.client,
                 task_queue=LEDGER_TASK_QUEUE,
                 activities=[RecordSettlement(ledger).record_settlement],

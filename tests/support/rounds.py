@@ -9,11 +9,11 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 from settlement import limits
 from settlement.reconciliation import RoundEnd, ScanResult, ScanTask
 from tests.support.histories import without_stack_traces
+from tests.support.patient_worker import PatientWorker
 from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import RECONCILIATION_TASK_QUEUE, workflow_runner
 
@@ -93,7 +93,7 @@ async def looking_at(client: Client, parts: Parts) -> AsyncIterator[None]:
         parts.review_findings,
         parts.record_round,
     ]
-    async with Worker(
+    async with PatientWorker(
         client,
         task_queue=RECONCILIATION_TASK_QUEUE,
         workflows=[Reconciliation],

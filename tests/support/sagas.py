@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import WorkflowRunner
 
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
@@ -24,6 +24,7 @@ from settlement.start import Carried, SettlementInput, SettlementStart, TakeUp
 from settlement.states import State
 from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
+from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
 from tests.support.scripted import OneSystem, ScriptedExternalSystem
 from workflows.batch_retry.workflow import BatchRetry
@@ -80,7 +81,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
     batches = batches or Batches(ledger.engine)
     async with (
-        Worker(
+        PatientWorker(
             client,
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
@@ -88,9 +89,11 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             activities=[Adjust(OneSystem(external), bulkhead).adjust],
             max_cached_workflows=cached,
         ),
-        Worker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]),
-        Worker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
-        Worker(
+        PatientWorker(
+            client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]
+        ),
+        PatientWorker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
+        PatientWorker(
             client,
             task_queue=BATCH_TASK_QUEUE,
             activities=[
