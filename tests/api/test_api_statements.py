@@ -124,13 +124,14 @@ async def test_a_terminal_shows_bars_and_ctrl_c_says_how_to_continue(
         screen.interrupts()
         interrupted = await screen.ends()
     assert interrupted.code == 130
-    assert "import 1 is not complete; continue it with the same command" in interrupted.out
+    for text in ("sending the lines", "100%", "import 1 is not complete; continue it with the same command"):
+        assert text in interrupted.out
+    # The API may have completed the comparison by then; the file is then imported again.
     going_on.set()
     async with terminal(*command, url=url) as screen:
         ran = await screen.ends()
     assert ran.code == 4
-    for text in ("sending the lines", "100%", "differences are open"):
-        assert text in ran.out
+    assert "differences are open" in ran.out
     assert await findings(api_without_temporal) == PLANTED
 
 
