@@ -205,11 +205,13 @@ async def test_a_list_contains_only_what_matches_its_filters(
 
 async def test_an_aborted_settlement_is_retried_then_resolved(api: ApiHarness, url: str) -> None:
     body = order()
-    number = body["requestUniqueNo"]
-    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, FAILED])):
+    number, second_round = body["requestUniqueNo"], Gate(FAILED)
+    async with api.workers(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED, second_round])):
         await submitted(url, body)
         await api.wait_for_state(number, State.ABORTED)
         retried = await settlement("retry", number, *RETRY, "--json", url=url)
+        await api.wait_for_state(number, State.CANCELLING)
+        second_round.opened.set()
         await api.wait_for_state(number, State.ABORTED)
         resolved = await settlement("resolve", number, *RESOLVE, url=url)
     response = await answer(url, f"{SETTLEMENTS}/{number}")

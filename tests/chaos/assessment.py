@@ -1,4 +1,4 @@
-"""Checks the invariant for every settlement of a storm."""
+"""Checks the invariant for every settlement of a chaos run."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The platform in a storm: posts each order until it gets a response, and keeps the responses."""
+"""The platform in a chaos run: posts each order until it gets a response, and keeps the responses."""
 
 import asyncio
 import random

@@ -33,7 +33,7 @@ POLICY: dict[str, Any] = {
 """Shorter times than the defaults, so that every end state occurs many times in a few minutes."""
 
 DISK_MIB = 512
-"""More than the ledger of a storm needs, including the write-ahead log of PostgreSQL."""
+"""More than the ledger of a chaos run needs, including the write-ahead log of PostgreSQL."""
 
 
 class LedgerKind(StrEnum):

@@ -1,4 +1,4 @@
-"""The operators in a storm: they retry or resolve some aborted settlements, and leave the others."""
+"""The operators in a chaos run: they retry or resolve some aborted settlements, and leave the others."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The orders of a storm, drawn from a seed. The external system fails for many of them."""
+"""The orders of a chaos run, drawn from a seed. The external system fails for many of them."""
 
 import json
 import random

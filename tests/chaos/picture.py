@@ -1,11 +1,11 @@
-"""A chart of a storm as SVG: faults over time, recovery times, and the end states of the orders."""
+"""A chart of a chaos run as SVG: faults over time, recovery times, and the end states of the orders."""
 
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
 
 from settlement.states import State
-from tests.chaos.storm import Storm
+from tests.chaos.chaos_run import ChaosResult
 from tests.chaos.system_faults import InjectedFault
 
 WIDTH, LEFT, RIGHT, TOP = 1200, 190, 20, 56
@@ -25,46 +25,46 @@ COLOURS = {
 DOWN, RECOVERING = "#c62828", "#ffcc80"
 
 
-def chart(storm: Storm) -> str:
+def chart(result: ChaosResult) -> str:
     """Return the chart as a self-contained SVG."""
-    lanes = sorted({injected.fault for injected in storm.injected}, key=lambda fault: (not fault.is_kill, fault))
+    lanes = sorted({injected.fault for injected in result.injected}, key=lambda fault: (not fault.is_kill, fault))
     chart_top = TOP + LANE * len(lanes) + GAP
     height = chart_top + CHART + 70
-    scale = (WIDTH - LEFT - RIGHT) / max(storm.at_rest_s, 1)
+    scale = (WIDTH - LEFT - RIGHT) / max(result.at_rest_s, 1)
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' {FONT}>",
         f"<rect width='{WIDTH}' height='{height}' fill='white'/>",
-        *_title(storm),
-        *_axis(storm, scale, chart_top + CHART),
+        *_title(result),
+        *_axis(result, scale, chart_top + CHART),
     ]
     for n, lane in enumerate(lanes):
         y = TOP + LANE * n
         parts.append(f"<text x='{LEFT - 8}' y='{y + 15}' text-anchor='end'>{escape(lane)}</text>")
         parts += [
-            part for injected in storm.injected if injected.fault is lane for part in _fault_bars(injected, y, scale)
+            part for injected in result.injected if injected.fault is lane for part in _fault_bars(injected, y, scale)
         ]
-    parts += _outcomes(storm, scale, chart_top)
+    parts += _outcomes(result, scale, chart_top)
     parts += _legend(height - 14)
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _title(storm: Storm) -> Iterator[str]:
-    plan, assessment = storm.plan, storm.assessment
-    kills = sum(injected.fault.is_kill for injected in storm.injected)
+def _title(result: ChaosResult) -> Iterator[str]:
+    plan, assessment = result.plan, result.assessment
+    kills = sum(injected.fault.is_kill for injected in result.injected)
     yield (
         f"<text x='{LEFT}' y='22' font-size='16' font-weight='bold'>{len(assessment.states)} settlements, "
         f"{kills} kills (SIGKILL), ledger on {plan.kind}: {len(assessment.violations)} violations</text>"
     )
-    yield f"<text x='{LEFT}' y='42' fill='#555'>seconds since the storm began; seed {plan.seed}</text>"
+    yield f"<text x='{LEFT}' y='42' fill='#555'>seconds since the chaos run began; seed {plan.seed}</text>"
 
 
-def _axis(storm: Storm, scale: float, bottom: float) -> Iterator[str]:
-    step = next(step for step in (10, 30, 60, 120, 300, 600) if storm.at_rest_s / step <= 12 or step == 600)
-    for second in range(0, int(storm.at_rest_s) + 1, step):
+def _axis(result: ChaosResult, scale: float, bottom: float) -> Iterator[str]:
+    step = next(step for step in (10, 30, 60, 120, 300, 600) if result.at_rest_s / step <= 12 or step == 600)
+    for second in range(0, int(result.at_rest_s) + 1, step):
         x = LEFT + second * scale
         yield f"<line x1='{x:.1f}' y1='{TOP - 4}' x2='{x:.1f}' y2='{bottom}' stroke='#e0e0e0'/>"
         yield f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{second}</text>"
-    x = LEFT + storm.over_s * scale
+    x = LEFT + result.over_s * scale
     yield f"<line x1='{x:.1f}' y1='{TOP - 4}' x2='{x:.1f}' y2='{bottom}' stroke='#555' stroke-dasharray='4 3'/>"
     yield f"<text x='{x - 4:.1f}' y='{bottom + 32}' text-anchor='end' fill='#555'>last response</text>"
 
@@ -85,12 +85,12 @@ def _bar(left: float, right: float, y: float, colour: str) -> str:
     )
 
 
-def _outcomes(storm: Storm, scale: float, top: float) -> Iterator[str]:
+def _outcomes(result: ChaosResult, scale: float, top: float) -> Iterator[str]:
     """Stack the end states of the orders by the time of their POST."""
-    bin_s = storm.over_s / BINS or 1.0
+    bin_s = result.over_s / BINS or 1.0
     counts: list[Counter[State]] = [Counter() for _ in range(BINS + 1)]
-    for placing in storm.posted_orders:
-        if state := storm.assessment.states.get(placing.number):
+    for placing in result.posted_orders:
+        if state := result.assessment.states.get(placing.number):
             counts[min(int(placing.at_s / bin_s), BINS)][state] += 1
     unit = CHART / max(1, *(each.total() for each in counts))
     yield f"<text x='{LEFT - 8}' y='{top + 15}' text-anchor='end'>orders by time</text>"

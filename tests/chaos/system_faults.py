@@ -62,7 +62,7 @@ class SystemFault(StrEnum):
 
 @dataclass
 class InjectedFault:
-    """One injected fault. Times are in seconds since the start of the storm."""
+    """One injected fault. Times are in seconds since the start of the chaos run."""
 
     fault: SystemFault
     at_s: float
@@ -132,7 +132,7 @@ class FaultInjector:
         }
 
     def now_s(self) -> float:
-        """Return the seconds since the storm began."""
+        """Return the seconds since the chaos run began."""
         return time.monotonic() - self.began_s
 
     async def inject(self, fault: SystemFault) -> InjectedFault:

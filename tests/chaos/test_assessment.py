@@ -1,4 +1,4 @@
-"""Assessment, report and chart of a storm, from made-up evidence: every violation is named."""
+"""Assessment, report and chart of a chaos run, from made-up evidence: every violation is named."""
 
 import random
 from collections import Counter
@@ -14,20 +14,20 @@ from settlement.states import State
 from simulator.book_records import AccountView, CancelView, NumberState, NumberView
 from tests.chaos.assessment import Assessment, assess, lost_orders
 from tests.chaos.callers import Callers, PlacedOrder
+from tests.chaos.chaos_run import ChaosPlan, ChaosResult, PostedOrder
 from tests.chaos.chaos_stack import LedgerKind
 from tests.chaos.evidence_collector import EvidenceCollector
 from tests.chaos.network_faults import NetworkFault
 from tests.chaos.orders import orders, plain_order
 from tests.chaos.picture import DOWN, RECOVERING, chart
 from tests.chaos.report import report_text
-from tests.chaos.storm import PostedOrder, Storm, StormPlan
 from tests.chaos.system_faults import InjectedFault, SystemFault, drawn_faults
 from tests.e2e.conftest import Answer, System
 from tests.simulation.evidence import NEVER_RECEIVED, Evidence
 from tests.simulation.violation import Violation, ViolationKind
 
-EXAMPLE = Storm(
-    plan=StormPlan(LedgerKind.SQLITE, 2, 1, 1.0, 7),
+EXAMPLE = ChaosResult(
+    plan=ChaosPlan(LedgerKind.SQLITE, 2, 1, 1.0, 7),
     injected=[InjectedFault(SystemFault.KILL_API, 10, 12, 15), InjectedFault(SystemFault.DISK_FULL, 20, 25, 27)],
     left_out=[SystemFault.KILL_POSTGRESQL],
     over_s=60,

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.chaos_run import ChaosPlan, chaos_run
 from tests.chaos.chaos_stack import LedgerKind
 from tests.chaos.report import report_text
-from tests.chaos.storm import StormPlan, storm
 
-SMALL = StormPlan(LedgerKind.SQLITE, settlements=40, kills=5, rate_per_s=2, seed=7, others=2)
+SMALL = ChaosPlan(LedgerKind.SQLITE, settlements=40, kills=5, rate_per_s=2, seed=7, others=2)
 
 
 @pytest.mark.prove("chaos-run")
 @pytest.mark.timeout(900)
 async def test_a_small_chaos_run_violates_no_rule_of_the_invariant(tmp_path: Path) -> None:
     progress: list[str] = []
-    ended = await storm(SMALL, tmp_path / "storm", progress.append)
+    ended = await chaos_run(SMALL, tmp_path / "chaos", progress.append)
     report = report_text(ended)
     assert ended.assessment.violations == [], report
     assert sum(injected.fault.is_kill for injected in ended.injected) == SMALL.kills

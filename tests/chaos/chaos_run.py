@@ -1,4 +1,4 @@
-"""One storm: a stream of orders with one fault after the other; then a check when all work has ended."""
+"""One chaos run: a stream of orders with one fault after the other; then a check when all work has ended."""
 
 import asyncio
 import random
@@ -32,12 +32,12 @@ REST_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True)
-class StormPlan:
-    """The size of a storm."""
+class ChaosPlan:
+    """The size of a chaos run."""
 
     kind: LedgerKind
     settlements: int
-    """Minimum number of orders. A longer storm has more."""
+    """Minimum number of orders. A longer chaos run has more."""
     kills: int
     rate_per_s: float
     seed: int
@@ -54,10 +54,10 @@ class PostedOrder:
 
 
 @dataclass(frozen=True)
-class Storm:
-    """The results of a storm."""
+class ChaosResult:
+    """The results of a chaos run."""
 
-    plan: StormPlan
+    plan: ChaosPlan
     injected: list[InjectedFault]
     left_out: list[SystemFault]
     """Faults that are not possible on this machine."""
@@ -75,8 +75,8 @@ class Storm:
 Progress = Callable[[str], None]
 
 
-async def storm(plan: StormPlan, home: Path, progress: Progress) -> Storm:
-    """Run a storm on a new stack in `home`, and check the invariant. Raises StackError if a part does not start."""
+async def chaos_run(plan: ChaosPlan, home: Path, progress: Progress) -> ChaosResult:
+    """Inject faults into a new stack in `home`, and check the invariant. Raises StackError if a part does not start."""
     rng = random.Random(plan.seed)  # noqa: S311 - repeatable is the point
     network = NetworkFaults(plan.seed, 0.0)
     async with chaos_stack(plan.kind, home, network) as built:
@@ -97,7 +97,7 @@ async def storm(plan: StormPlan, home: Path, progress: Progress) -> Storm:
         network.share = 0.0
         progress("no more faults: waiting until all work has ended")
         assessment, at_rest_s = await _rest_and_assess(built, callers, injector)
-        return Storm(
+        return ChaosResult(
             plan,
             injector.injected,
             [fault for fault in SystemFault if fault not in possible],
@@ -112,7 +112,7 @@ async def storm(plan: StormPlan, home: Path, progress: Progress) -> Storm:
 
 
 async def _inject_all(
-    plan: StormPlan, callers: Callers, injector: FaultInjector, drawn: list[SystemFault], progress: Progress
+    plan: ChaosPlan, callers: Callers, injector: FaultInjector, drawn: list[SystemFault], progress: Progress
 ) -> None:
     enough = asyncio.Event()
     stream = callers.stream(orders(plan.seed, faulty=FAULTY), plan.rate_per_s, AT_ONCE, enough)
