@@ -16,15 +16,13 @@ from tests.support.scripted import ScriptedExternalSystem
 StartSaga = Callable[..., AbstractAsyncContextManager[Saga]]
 
 
-@pytest_asyncio.fixture(scope="session")
-async def environment() -> AsyncIterator[WorkflowEnvironment]:
-    async with time_skipping() as started:
-        yield started
-
-
 @pytest_asyncio.fixture
-async def own_environment() -> AsyncIterator[WorkflowEnvironment]:
-    """Yield a server of the test's own: some ends from outside keep it from skipping time for good."""
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    """Yield a server of the test's own. It starts in 0.1 s.
+
+    A server that lost an activity, for example because a test has ended its worker, skips no time until that activity
+    has timed out. Later tests would wait for it.
+    """
     async with time_skipping() as started:
         yield started
 

@@ -50,13 +50,13 @@ async def test_a_settlement_with_a_terminated_workflow_is_restarted_and_retried(
 
 
 async def test_a_settlement_that_does_not_answer_fails_after_a_limited_time_and_delays_no_other(
-    own_environment: WorkflowEnvironment, ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch
+    environment: WorkflowEnvironment, ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "BATCH_ITEM_LIMIT_S", 1.0)
     monkeypatch.setattr(limits, "BATCH_ITEM_PAUSE_S", 0.0)
-    async with running_bench(own_environment, ledger) as bench:
-        numbers = await bench.abort(3, await own_environment.get_current_time())
-        await replace_by_unanswering_workflow(own_environment.client, numbers[0])
+    async with running_bench(environment, ledger) as bench:
+        numbers = await bench.abort(3, await environment.get_current_time())
+        await replace_by_unanswering_workflow(environment.client, numbers[0])
         batch = await bench.begin(3)
         progress = await (await bench.run(batch)).result()
     assert progress == BatchProgress(state=BatchState.DONE, retried=2, failed=1)
@@ -67,12 +67,12 @@ async def test_a_settlement_that_does_not_answer_fails_after_a_limited_time_and_
 
 
 async def test_a_worker_that_shuts_down_leaves_an_unanswered_retry_to_the_next_worker(
-    own_environment: WorkflowEnvironment, ledger: FlakyLedger
+    environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     """The client reports the shutdown as a timeout. If that counted as no answer, the outcome would be FAILED."""
-    async with running_bench(own_environment, ledger) as bench:
-        numbers = await bench.abort(1, await own_environment.get_current_time())
-        await replace_by_unanswering_workflow(own_environment.client, numbers[0])
+    async with running_bench(environment, ledger) as bench:
+        numbers = await bench.abort(1, await environment.get_current_time())
+        await replace_by_unanswering_workflow(environment.client, numbers[0])
         batch = await bench.begin(1)
         handle = await bench.run(batch)
 

@@ -61,11 +61,11 @@ async def test_a_settlement_that_aborts_again_is_not_retried_twice_by_one_batch(
 
 
 async def test_a_settlement_taken_up_by_a_new_workflow_is_not_retried_twice_by_one_batch(
-    own_environment: WorkflowEnvironment, ledger: FlakyLedger
+    environment: WorkflowEnvironment, ledger: FlakyLedger
 ) -> None:
     """The new workflow does not know the Update id, but the audit has the action."""
-    async with running_bench(own_environment, ledger) as bench:
-        (number,) = await bench.abort(1, await own_environment.get_current_time())
+    async with running_bench(environment, ledger) as bench:
+        (number,) = await bench.abort(1, await environment.get_current_time())
         bench.batches.down = True
         batch = await bench.begin(1)
         handle = await bench.run(batch)

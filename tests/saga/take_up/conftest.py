@@ -31,12 +31,6 @@ KNOWN: dict[str, Known] = {
 
 
 @pytest.fixture
-def environment(own_environment: WorkflowEnvironment) -> WorkflowEnvironment:
-    """Return a server of the test's own: terminating a workflow during a call can stop its time skipping."""
-    return own_environment
-
-
-@pytest.fixture
 def taking_up(environment: WorkflowEnvironment, ledger: FlakyLedger) -> TakeItUp:
     """Return a function that starts the take-up of a lost workflow with this snapshot, which the ledger has too."""
 
