@@ -82,22 +82,22 @@ async def test_what_the_cancel_waits_for_is_the_reason_of_the_settlement(
 
 
 async def test_a_long_wait_continues_as_new_and_counts_the_attempts_that_were_made(
-    own_environment: WorkflowEnvironment, ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch
+    environment: WorkflowEnvironment, ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This server answers no query of a workflow that has continued as new, so the ledger is read."""
     monkeypatch.setattr(cancel_rounds, "history_is_long", lambda: True)
     external = ScriptedExternalSystem(
         adjust=REJECTED, cancels=[FAILED, NOT_CONFIGURED, FAILED, NOT_CONFIGURED, *[FAILED] * (ATTEMPTS - 2)]
     )
-    start = settlement(accepted_at=await own_environment.get_current_time())
-    async with workers(own_environment.client, external, ledger, runner=UnsandboxedWorkflowRunner()):
-        first = await start_workflow(own_environment.client, start)
+    start = settlement(accepted_at=await environment.get_current_time())
+    async with workers(environment.client, external, ledger, runner=UnsandboxedWorkflowRunner()):
+        first = await start_workflow(environment.client, start)
 
         async def is_aborted() -> Snapshot | None:
             found = await ledger.find(start.adjust.requestUniqueNo)
             return found.snapshot if found and found.snapshot.state is State.ABORTED else None
 
         snapshot = await until(is_aborted, what="ABORTED in the ledger")
-        last = await own_environment.client.get_workflow_handle(first.id).describe()
+        last = await environment.client.get_workflow_handle(first.id).describe()
     assert last.run_id != first.first_execution_run_id
     assert [call.attempt for call in snapshot.calls[1:]] == list(range(1, ATTEMPTS + 1))
