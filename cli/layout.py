@@ -7,10 +7,8 @@ from rich.cells import cell_len
 
 PROSE_COLUMNS = frozenset(
     {
-        "action",
         "brokerMessage",
         "brokerReference",
-        "companies",
         "data",
         "detail",
         "metadata",

@@ -13,7 +13,6 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.stopwatch import timed
 
-NO_FILE = {"external_systems": None}
 LIMIT_S = 5.0
 """Probes rarely wait longer."""
 
@@ -31,25 +30,13 @@ async def test_healthz_needs_neither_ledger_nor_temporal(dead_temporal: Client) 
 async def test_ready_with_ledger_and_temporal(api: ApiHarness) -> None:
     answer = await api.http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {
-        "ok": True,
-        "ledger": True,
-        "temporal": True,
-        "temporal_identity": "VERIFIED",
-        "external_systems": None,
-    }
+    assert answer.json() == {"ok": True, "ledger": True, "temporal": True, "temporal_identity": "VERIFIED"}
 
 
 async def test_an_unreachable_temporal_is_reported(api_without_temporal: ApiHarness) -> None:
     answer, took_s = await timed(api_without_temporal.http.get("/readyz"))
     assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "ledger": True,
-        "temporal": False,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-    }
+    assert answer.json() == {"ok": False, "ledger": True, "temporal": False, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
@@ -78,13 +65,7 @@ async def test_a_missing_ledger_is_reported(tmp_path: Path, temporal: Client) ->
         answer = await api.http.get("/readyz")
     await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "ledger": False,
-        "temporal": True,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-    }
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
 
 
 async def test_ledger_without_its_schema_is_not_ready(tmp_path: Path, temporal: Client) -> None:
@@ -103,13 +84,7 @@ async def test_an_unresponsive_ledger_is_reported(temporal: Client) -> None:
             answer, took_s = await timed(api.http.get("/readyz"))
         await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "ledger": False,
-        "temporal": True,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-    }
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
     assert took_s < LIMIT_S
 
 
@@ -118,13 +93,7 @@ async def test_ledger_and_temporal_can_both_be_reported(tmp_path: Path, dead_tem
     async with open_api(FlakyLedger(engine), dead_temporal) as api:
         answer = await api.http.get("/readyz")
     await engine.dispose()
-    assert answer.json() == {
-        "ok": False,
-        "ledger": False,
-        "temporal": False,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-    }
+    assert answer.json() == {"ok": False, "ledger": False, "temporal": False, "temporal_identity": "UNKNOWN"}
 
 
 class CountingLedger(FlakyLedger):

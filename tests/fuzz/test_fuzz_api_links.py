@@ -68,12 +68,12 @@ class BatchHooks(SequenceHooks):
 
 
 class KeyHooks(SequenceHooks):
-    """Keys, each of a separate client: a client has a limited number."""
+    """Keys, each with a separate owner: an owner has at most two."""
 
     def before(self, case: Case) -> None:
-        """Replace the client by a new one."""
+        """Replace the owner by a new one."""
         if is_valid(case, POST_KEY):
-            replace(case, {"client": new_number("f").lower(), "role": "viewer", "companies": "all"}, {})
+            replace(case, {"owner": new_number("f").lower(), "role": "viewer"}, {})
 
 
 def is_valid(case: Case, label: str) -> bool:

@@ -24,7 +24,6 @@ from simulator.database import IN_MEMORY, connect
 from simulator.replies import Result
 from simulator.request_handler import RequestHandler
 from tests.simulation.call_scripts import Answer, CallScript, reply_of
-from tests.support.scripted import NOT_CONFIGURED
 
 LATE_S = 4.0
 """Duration of a late reply: above the 3 s of the contract, below the deadline of the mutant that waits longer."""
@@ -93,10 +92,7 @@ class Broker(ExternalSystem):
         # Each send has a unique timestamp, which tells a copy made by the network from a second send.
         stamped = {**headers, "timestamp": str(next(self._stamps))}
         request = Request(operation, time.time_ns(), stamped, body)
-        line = self.line(_settlement(request))
-        if line.script.answer is Answer.NOT_CONFIGURED:
-            return NOT_CONFIGURED
-        exchange = self._exchange(line, request, deadlines)
+        exchange = self._exchange(self.line(_settlement(request)), request, deadlines)
         return classify(exchange, headers["trace"])
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:

@@ -1,1 +1,0 @@
-"""/v1/statements: statements of the broker."""

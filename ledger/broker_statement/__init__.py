@@ -1,1 +1,0 @@
-"""The record of broker statements, and their comparison with the ledger."""
