@@ -113,7 +113,7 @@ def openapi_checker() -> OpenApiChecker:
 
 
 def app_with(services: Services) -> FastAPI:
-    """Return an app with a state of its own. All apps share their routes, which FastAPI needs 40 ms to make."""
+    """Return an app with its own state. The apps share their routes, because FastAPI builds routes in 40 ms."""
     shared = _app_without_services()
     app = copy(shared)
     app.state = datastructures.State({"endpoints": shared.state.endpoints})

@@ -1,4 +1,4 @@
-"""A stack of its own: started with an open umask, over old files, and with the deprecated protocol of cancels.
+"""A stack that starts with an open umask, over old files, and cancels with the deprecated operation.
 
 Only the owner can read the state directory: it contains user names, IP addresses and hashes of keys.
 """

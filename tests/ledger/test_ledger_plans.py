@@ -180,7 +180,7 @@ def filters_of(sample: tuple[Any, ...]) -> int:
 
 
 async def scans(engine: AsyncEngine, counts: Container[int]) -> dict[tuple[str, str], list[str]]:
-    """Return what reads too much in the plan of each query, with each sample of so many filters."""
+    """Return what reads too much in the plan of each query, for each sample whose number of filters is in `counts`."""
     found = {}
     async with engine.connect() as connection:
         for name, query in QUERIES.items():

@@ -90,6 +90,7 @@ async def test_a_long_history_continues_as_new_and_loses_nothing(sides: Sides, m
     [
         pytest.param(1, ROUNDS_OF_ONE, marks=pytest.mark.prove("audit")),
         (CANCEL_ATTEMPTS_MAX, 1),
+        pytest.param(CANCEL_ATTEMPTS_MAX, 2, marks=pytest.mark.prove("audit")),
     ],
 )
 async def test_an_audit_with_the_longest_texts_stays_below_a_tenth_of_every_limit(
