@@ -1,6 +1,5 @@
 import asyncio
 import gc
-import shutil
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 
 from config import sampling
-from ledger import open_engine
-from ledger.migrate import migrate
 from tests.api.api_harness import WITH_KEYS, ApiHarness, open_api, open_api_with_temporal
 from tests.api.sockets import TcpProxy, tcp_proxy, temporal_at
 from tests.support.dev_server import dev_server
-from tests.support.ledgers import FlakyLedger, end_hanging
+from tests.support.ledgers import FlakyLedger, end_hanging, migrated_file, open_copy
 from tests.support.polling import until
 
 
@@ -59,18 +56,13 @@ def _report_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str,
 @pytest_asyncio.fixture(scope="session")
 async def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate one database, for every test to copy."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    engine = open_engine(f"sqlite:///{path}")
-    await migrate(engine)
-    await engine.dispose()
-    return path
+    return await migrated_file(tmp_path_factory.mktemp("ledger"))
 
 
 @pytest_asyncio.fixture
 async def engine(empty_ledger: Path, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     """Yield a migrated database of the test's own."""
-    shutil.copy(empty_ledger, tmp_path / "ledger.db")
-    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    opened = open_copy(empty_ledger, tmp_path)
     yield opened
 
     async def at_rest() -> bool:

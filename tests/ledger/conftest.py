@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 from ledger import Batches, Ledger, open_engine
 from ledger.migrate import migrate_url
 from ledger.tables import settlements
+from tests.support.ledgers import migrated_file
 from tests.support.orders import new_number
 from tests.support.postgres import Postgres, running_postgres
 
@@ -56,9 +57,7 @@ async def postgres_template(postgres: Postgres) -> str:
 @pytest.fixture(scope="session")
 async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate a database file once and return it; the tests' files are copies."""
-    path = tmp_path_factory.mktemp("template") / "ledger.db"
-    await migrate_url(f"sqlite:///{path}")
-    return path
+    return await migrated_file(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
