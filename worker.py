@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
-from yarl import URL
 
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
@@ -21,7 +20,7 @@ from activities.batch_retry import EndBatch, RetrySettlements
 from activities.bulkhead import Bulkhead
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
-from activities.reconciliation.repair import Reconciler
+from activities.reconciliation.repair import Reconciler, WhyUnusable
 from activities.reconciliation.start_batches import StartBatches
 from activities.record_settlement import RecordSettlement
 from activities.temporal_calls import TemporalRefusedError, calling_temporal
@@ -31,9 +30,10 @@ from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
-from connector import ExternalSystem, ExternalSystemConfig
+from connector import ExternalSystems, SystemsByName
 from ledger import Batches, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
+from worker_systems import WorkerSystems
 from workflows import metrics as saga_metrics
 from workflows.batch_retry.start import start_batch
 from workflows.batch_retry.workflow import BatchRetry
@@ -75,23 +75,23 @@ worker is killed, its decisions are late by this time. With a shorter value, tas
 a burst, and their workflows would be replayed from the start."""
 
 
-def settlement_worker(client: Client, external_system: ExternalSystem, *, slots: int, bulkhead: Bulkhead) -> Worker:
+def settlement_worker(client: Client, systems: SystemsByName, *, slots: int, bulkhead: Bulkhead) -> Worker:
     """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[Adjust(external_system, bulkhead).adjust],
+        activities=[Adjust(systems, bulkhead).adjust],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
 
 
-def cancel_worker(client: Client, external_system: ExternalSystem, slots: int) -> Worker:
+def cancel_worker(client: Client, systems: SystemsByName, slots: int) -> Worker:
     """Return the worker for cancels, on separate slots (see `CANCEL_TASK_QUEUE`)."""
-    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(external_system).cancel_adjust)
+    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems).cancel_adjust)
 
 
 def ledger_worker(client: Client, ledger: Ledger) -> Worker:
@@ -117,9 +117,9 @@ def _activity_worker(client: Client, task_queue: str, slots: int, *activities: C
     )
 
 
-def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
+def reconciliation_worker(client: Client, engine: AsyncEngine, why_unusable: WhyUnusable) -> Worker:
     """Return the worker for rounds of reconciliation (see `RECONCILIATION_TASK_QUEUE`)."""
-    reconciler = Reconciler(client, engine, take_up)
+    reconciler = Reconciler(client, engine, take_up, why_unusable)
     return Worker(
         client,
         task_queue=RECONCILIATION_TASK_QUEUE,
@@ -138,20 +138,6 @@ def reconciliation_worker(client: Client, engine: AsyncEngine) -> Worker:
     )
 
 
-def external_config(settings: Settings) -> ExternalSystemConfig:
-    """Return the connector's configuration: addresses, cancel protocol and limits of the external system."""
-    return ExternalSystemConfig(
-        base_url=settings.external_url,
-        adjust_path=settings.external_adjust_path,
-        cancel_adjust_path=settings.external_cancel_adjust_path,
-        cancel_operation_path=settings.external_cancel_operation_path,
-        cancel_operation=settings.external_cancel_protocol,
-        trace_check=settings.external_trace,
-        ca_file=str(settings.external_ca_file) if settings.external_ca_file else None,
-        connections_max=2 * settings.worker_slots,  # for adjusts and as many cancels
-    )
-
-
 async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) -> None:
     """Run the workers until `stop` is set; then complete the tasks in flight. The workers are added to `running`."""
     runtime = prometheus_runtime(
@@ -160,7 +146,8 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.ledger_url)
         stack.push_async_callback(engine.dispose)
-        external_system = await stack.enter_async_context(ExternalSystem(external_config(settings)))
+        systems = WorkerSystems(settings)
+        stack.push_async_callback(systems.clients.close)
         tracing = open_tracing("order-settlement-worker")
         stack.push_async_callback(tracing.close)
         client = await connect(
@@ -173,12 +160,15 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await check_at_start(guard)
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
-        running += _workers(client, engine, external_system, settings)
+        systems.watched.reload_on_sighup()
+        watching = asyncio.create_task(systems.watch(runtime.metric_meter))
+        stack.callback(watching.cancel)
+        running += _workers(client, engine, systems.clients, settings)
         for each in running:
             await stack.enter_async_context(each)
         log.info(
             "worker ready",
-            external_system=str(URL(settings.external_url).with_user(None)),
+            external_systems={name: entry.address for name, entry in systems.watched.active.entries.items()},
             slots=settings.worker_slots,
             company_slots=settings.slots_of_one_company,
         )
@@ -188,18 +178,16 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-def _workers(
-    client: Client, engine: AsyncEngine, external_system: ExternalSystem, settings: Settings
-) -> tuple[Worker, ...]:
+def _workers(client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     return (
         ledger_worker(client, Ledger(engine)),
         batch_worker(client, Batches(engine)),
-        reconciliation_worker(client, engine),
-        cancel_worker(client, external_system, slots),
-        settlement_worker(client, external_system, slots=slots, bulkhead=bulkhead),
+        reconciliation_worker(client, engine, systems.why_unusable),
+        cancel_worker(client, systems, slots),
+        settlement_worker(client, systems, slots=slots, bulkhead=bulkhead),
     )
 
 

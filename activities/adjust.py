@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.bulkhead import Bulkhead
 from activities.metrics import observe_call
-from connector import DEADLINES, CallHeaders, ExternalSystem
+from connector import DEADLINES, CallHeaders, SystemsByName
 from contract.operations import Operation
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.limits import PICKUP_DELAY_MAX_S
@@ -19,10 +19,10 @@ log = structlog.get_logger()
 
 
 class Adjust:
-    """The activity `adjust`, with its connector to the external system and its bulkhead."""
+    """The activity `adjust`, with its connector to the external systems and its bulkhead."""
 
-    def __init__(self, external_system: ExternalSystem, bulkhead: Bulkhead) -> None:
-        self._external_system = external_system
+    def __init__(self, systems: SystemsByName, bulkhead: Bulkhead) -> None:
+        self._systems = systems
         self._bulkhead = bulkhead
 
     @activity.defn(name="adjust")
@@ -48,6 +48,7 @@ class Adjust:
             "adjust",
             settlement=settlement.adjust.requestUniqueNo,
             trace=settlement.trace,
+            system=settlement.system,
             outcome=verdict.outcome,
             rule=verdict.rule,
             duration_ms=record.duration_ms,
@@ -55,14 +56,17 @@ class Adjust:
         return record
 
     async def _send(self, settlement: SettlementInput) -> Verdict:
+        system = await self._systems.named(settlement.system)
+        if system is None:
+            detail = f"no external system {settlement.system} is configured"
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=detail)
         with self._bulkhead.slot(settlement.company_id) as has_slot:
             if not has_slot:
                 limit = self._bulkhead.limit(settlement.company_id)
                 detail = f"this worker already has {limit} or more adjusts of this company in flight"
                 return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
-            return await self._external_system.adjust(
-                settlement.adjust, CallHeaders(settlement.trace, settlement.company_id), DEADLINES
-            )
+            headers = CallHeaders(settlement.trace, settlement.company_id)
+            return await system.adjust(settlement.adjust, headers, DEADLINES)
 
 
 def _too_late(settlement: SettlementInput, now: datetime) -> Verdict | None:

@@ -74,7 +74,11 @@ class RetrySettlements:
     async def _send_update(self, batch: BatchInput, item: PendingItem) -> ItemResult | None:
         """Send the retry Update to the settlement's workflow. Return None if it did not answer (result unknown)."""
         request = OperatorRequest(
-            operator=batch.operator, reason_code=batch.reason_code, note=batch.note, batch_id=batch.batch_id
+            operator=batch.operator,
+            reason_code=batch.reason_code,
+            note=batch.note,
+            batch_id=batch.batch_id,
+            key_id=batch.key_id,
         )
         try:
             async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):

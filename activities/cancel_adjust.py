@@ -8,14 +8,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.metrics import observe_call
-from connector import DEADLINES, CallHeaders, ExternalSystem
+from connector import DEADLINES, CallHeaders, ExternalSystem, SystemsByName
 from connector.classify import cancel_result
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import Operation
+from contract.operations import CancelOperation, Operation
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.states import Outcome
-from settlement.tasks import CancelReport, CancelTask
+from settlement.tasks import SYSTEM_NOT_CONFIGURED, CancelReport, CancelTask
 from settlement.unreported_calls import CALL_RECORDS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
@@ -35,11 +35,28 @@ class IncorrectCancelReplyError(ApplicationError):
         )
 
 
-class CancelAdjust:
-    """The activity `cancel_adjust`, with its connector to the external system."""
+class SystemNotConfiguredError(ApplicationError):
+    """The configuration lacks the external system, or a secret that it needs, so nothing was sent.
 
-    def __init__(self, external_system: ExternalSystem) -> None:
-        self._external_system = external_system
+    Temporal does not retry it, because a retry would use up an attempt. The workflow waits and then tries again; until
+    then the money is in doubt.
+    """
+
+    def __init__(self, name: str, earlier: tuple[CallRecord, ...]) -> None:
+        super().__init__(
+            f"external system {name} is not configured, or a secret of it is missing; cancel adjust was not sent",
+            earlier,
+            type=SYSTEM_NOT_CONFIGURED,
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+
+class CancelAdjust:
+    """The activity `cancel_adjust`, with its connector to the external systems."""
+
+    def __init__(self, systems: SystemsByName) -> None:
+        self._systems = systems
 
     @activity.defn(name="cancel_adjust")
     async def cancel_adjust(self, task: CancelTask) -> CancelReport:
@@ -50,13 +67,21 @@ class CancelAdjust:
 
         Raises:
             IncorrectCancelReplyError: no correct reply. The external system may still hold the money; Temporal retries.
+            SystemNotConfiguredError: nothing was sent, and no attempt is used up.
         """
-        record = self._in_flight(task)
-        earlier = self._earlier_attempts(task)
+        system = await self._systems.named(task.settlement.system)
+        # Without a system, no operation is known; an unreported attempt then counts as CANCEL_ADJUST.
+        operation = system.cancel_operation if system is not None else Operation.CANCEL_ADJUST
+        earlier = _earlier_attempts(task, operation)
+        if system is None:
+            raise SystemNotConfiguredError(task.settlement.system, earlier)
+        record = _in_flight(task, operation)
         # Sent before the call, so that the audit has this attempt even if the worker is killed during the call.
         activity.heartbeat((*earlier, record))
         started = time.monotonic()
-        verdict = await self._send(task)
+        verdict = await _send(system, task)
+        if verdict.rule is Rule.NOT_CONFIGURED:
+            raise SystemNotConfiguredError(task.settlement.system, earlier)
         result = cancel_result(verdict)
         duration_ms = round((time.monotonic() - started) * 1000)
         record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})
@@ -68,45 +93,43 @@ class CancelAdjust:
             raise IncorrectCancelReplyError(calls)
         return CancelReport(result=result, calls=calls)
 
-    async def _send(self, task: CancelTask) -> Verdict:
-        try:
-            return await self._external_system.cancel_adjust(
-                self._body(task), CallHeaders(task.settlement.trace, task.settlement.company_id), DEADLINES
-            )
-        except Exception as error:
-            # The connector never raises for a reply, so this is our bug. It counts as an attempt and is in the audit.
-            log.exception("cancel adjust failed", settlement=task.settlement.adjust.requestUniqueNo)
-            return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
-    def _in_flight(self, task: CancelTask) -> CallRecord:
-        return CallRecord(
-            operation=self._external_system.cancel_operation,
-            kind=task.intent.kind,
-            request_unique_no=task.request_unique_no,
-            round=task.round,
-            attempt=activity.info().attempt,
-            sent_at=datetime.now(UTC),
-            verdict=IN_FLIGHT,
-        )
+async def _send(system: ExternalSystem, task: CancelTask) -> Verdict:
+    headers = CallHeaders(task.settlement.trace, task.settlement.company_id)
+    try:
+        return await system.cancel_adjust(_body(task, system.cancel_operation), headers, DEADLINES)
+    except Exception as error:
+        # The connector never raises for a reply, so this is our bug. It counts as an attempt and is in the audit.
+        log.exception("cancel adjust failed", settlement=task.settlement.adjust.requestUniqueNo)
+        return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
-    def _earlier_attempts(self, task: CancelTask) -> tuple[CallRecord, ...]:
-        info = activity.info()
-        reported = CALL_RECORDS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
-        operation = self._external_system.cancel_operation
-        return with_unreported(reported, task, info.attempt - 1, operation, info.scheduled_time)
 
-    def _body(self, task: CancelTask) -> CancelAdjustBody | CancelOperationBody:
-        body_type = (
-            CancelOperationBody
-            if self._external_system.cancel_operation is Operation.CANCEL_OPERATION
-            else CancelAdjustBody
-        )
-        return body_type.undoing(
-            task.settlement.adjust,
-            number=task.request_unique_no,
-            request_time_ms=task.intent.request_time_ms,
-            remark=task.intent.remark,
-        )
+def _in_flight(task: CancelTask, operation: Operation) -> CallRecord:
+    return CallRecord(
+        operation=operation,
+        kind=task.intent.kind,
+        request_unique_no=task.request_unique_no,
+        round=task.round,
+        attempt=task.attempts_made + activity.info().attempt,
+        sent_at=datetime.now(UTC),
+        verdict=IN_FLIGHT,
+    )
+
+
+def _earlier_attempts(task: CancelTask, operation: Operation) -> tuple[CallRecord, ...]:
+    info = activity.info()
+    reported = CALL_RECORDS.validate_python(info.heartbeat_details[0]) if info.heartbeat_details else ()
+    return with_unreported(reported, task, info.attempt - 1, operation, info.scheduled_time)
+
+
+def _body(task: CancelTask, operation: CancelOperation) -> CancelAdjustBody | CancelOperationBody:
+    body_type = CancelOperationBody if operation is Operation.CANCEL_OPERATION else CancelAdjustBody
+    return body_type.undoing(
+        task.settlement.adjust,
+        number=task.request_unique_no,
+        request_time_ms=task.intent.request_time_ms,
+        remark=task.intent.remark,
+    )
 
 
 def _log(task: CancelTask, record: CallRecord) -> None:
@@ -114,6 +137,7 @@ def _log(task: CancelTask, record: CallRecord) -> None:
         "cancel adjust",
         settlement=task.settlement.adjust.requestUniqueNo,
         trace=task.settlement.trace,
+        system=task.settlement.system,
         kind=task.intent.kind,
         number=task.request_unique_no,
         round=task.round,

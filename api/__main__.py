@@ -24,7 +24,8 @@ from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_api_settings
 from config.temporal import connect
 from config.tracing import open_tracing
-from ledger import Batches, KeyRing, Ledger, open_engine
+from config.watched_systems import load_systems
+from ledger import Batches, KeyRing, Ledger, SystemPauses, open_engine
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -59,6 +60,7 @@ async def main() -> int:
     keep_files_private()
     settings = load_api_settings()
     pepper = load_pepper(settings)
+    systems = load_systems(settings)
     configure_logging(settings.log_format, settings.log_level)
     async with AsyncExitStack() as resources:
         # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
@@ -76,7 +78,11 @@ async def main() -> int:
             print(f"not started: {wrong}", file=sys.stderr)  # noqa: T201 - for the operator who starts it
             return 1
         keys = Keys(KeyRing(engine), pepper)
-        services = Services(settings, Ledger(engine, readers), access, keys, Batches(readers))
+        resources.push_async_callback(keys.last_use.written)
+        systems.reload_on_sighup()
+        services = Services(
+            settings, Ledger(engine, readers), access, keys, Batches(readers), systems, SystemPauses(engine)
+        )
         await _serve(create_app(services, tracing.provider), settings)
     return 0
 

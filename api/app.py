@@ -10,8 +10,9 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from opentelemetry.trace import TracerProvider
 
-from api import health, metrics, reconciliation
+from api import external_systems, health, metrics, reconciliation
 from api.batch_retry import routes as batch_routes
+from api.broker_statement import routes as statement_routes
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -36,6 +37,9 @@ ROUTERS = (
     operator_actions.router,
     batch_routes.router,
     reconciliation.router,
+    external_systems.router,
+    statement_routes.router,
+    statement_routes.lines_router,
     key_routes.router,
     health.router,
     metrics.router,
@@ -71,10 +75,11 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         provided: Services = running.state.services
-        watch = asyncio.create_task(provided.temporal.watch())
+        watches = [asyncio.create_task(provided.temporal.watch()), asyncio.create_task(provided.systems.watch())]
         yield
-        watch.cancel()
-        await asyncio.wait([watch])
+        for each in watches:
+            each.cancel()
+        await asyncio.wait(watches)
 
     # FastAPI, except that the assets of /docs come from this process and not from a CDN.
     app = FastAPIOffline(

@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.temporal_calls import TemporalCallError, calling_temporal
+from api.external_systems import file_status
 from api.http.problems import documented
 from api.services import Services
 from api.temporal_access import Identity
 from config.sampling import SampledLog
+from schemas.external_systems import FileStatus
 
 log = SampledLog(structlog.get_logger())
 router = APIRouter()
@@ -33,6 +35,9 @@ class Health(BaseModel):
     temporal: bool = True
     temporal_identity: Identity | None = None
     """Whether this is the Temporal that the ledger belongs to; null in the answer of /healthz."""
+    external_systems: FileStatus | None = None
+    """Whether the newest content of the file of external systems is in use; null without a file, and in the answer of
+    /healthz. With REJECTED the previous content is in use, so orders are still accepted."""
 
 
 @router.get("/healthz", responses=documented())
@@ -61,7 +66,13 @@ class Readiness:
         self._checked_at = self._clock()
         identity = self._services.temporal.identity
         ok = ledger and temporal and identity is Identity.VERIFIED
-        return Health(ok=ok, ledger=ledger, temporal=temporal, temporal_identity=identity)
+        return Health(
+            ok=ok,
+            ledger=ledger,
+            temporal=temporal,
+            temporal_identity=identity,
+            external_systems=file_status(self._services.systems.file),
+        )
 
 
 @router.get(

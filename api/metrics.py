@@ -5,13 +5,14 @@ import time
 
 import structlog
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import ledger_gauges
-from api.http.access import Reader
+from api.http.access import InstallationReader
 from api.services import Injected
+from config.watched_systems import FILE_CURRENT, FILE_CURRENT_HELP
 from ledger import Gauges, Ledger
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ GAUGES_LIMIT_S = 2.0
 CHECK_LIMIT_S = 1.0
 """How long the scrape then waits for the ledger to respond at all."""
 
+SYSTEMS_CURRENT = Gauge(FILE_CURRENT, FILE_CURRENT_HELP)
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions returned by a POST.", ["decision"])
 DECISION_LATENCY = Histogram(
@@ -41,8 +43,9 @@ DECISION_LATENCY = Histogram(
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(services: Injected, _: Reader) -> Response:
+async def metrics(services: Injected, _: InstallationReader) -> Response:
     """Return the metrics of this process and the gauges of the ledger."""
+    SYSTEMS_CURRENT.set(services.systems.file.is_current)
     gauges, ledger_is_up = await _read(services.ledger)
     exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)
     return Response(exposed, media_type=CONTENT_TYPE_LATEST)

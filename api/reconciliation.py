@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from temporalio.client import ScheduleOverlapPolicy
 
 from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
-from api.http.access import Actor, Reader
+from api.http.access import Actor, InstallationActor, InstallationReader, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
@@ -51,8 +51,11 @@ class FindingQuery(BaseModel):
 
 
 @router.get(RECONCILIATION, responses=documented(ErrorCode.LEDGER_UNAVAILABLE))
-async def get_reconciliation(services: Injected, _: Reader) -> ReconciliationStatus:
-    """Read how the last round ended and how many findings are open. Needs neither a worker nor Temporal."""
+async def get_reconciliation(services: Injected, _: InstallationReader) -> ReconciliationStatus:
+    """Read how the last round ended and how many findings are open. Needs neither a worker nor Temporal.
+
+    It counts the whole installation, so it requires a key with the scope `all`, as do a round and an allowance.
+    """
     return await _reconciliation(services)
 
 
@@ -61,7 +64,7 @@ async def get_reconciliation(services: Injected, _: Reader) -> ReconciliationSta
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(ErrorCode.LEDGER_UNAVAILABLE, ErrorCode.TEMPORAL_UNAVAILABLE, ErrorCode.WORKERS_UNAVAILABLE),
 )
-async def post_reconciliation_round(services: Injected, caller: Actor) -> ReconciliationStatus:
+async def post_reconciliation_round(services: Injected, caller: InstallationActor) -> ReconciliationStatus:
     """Start a round of reconciliation now, or right after the round that is running.
 
     Repeating it adds no further round, and requests within one second are one round. The round has ended when
@@ -69,7 +72,7 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
     """
     reconciliation = await _reconciliation(services)
     await _trigger(services)
-    log.info("round of reconciliation requested", operator=caller.owner)
+    log.info("round of reconciliation requested", **caller.as_operator)
     return reconciliation
 
 
@@ -81,14 +84,15 @@ async def post_reconciliation_round(services: Injected, caller: Actor) -> Reconc
         ErrorCode.LEDGER_UNAVAILABLE,
     ),
 )
-async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller: Actor) -> TakeUpAllowance:
+async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller: InstallationActor) -> TakeUpAllowance:
     """Allow reconciliation to start new workflows for more lost settlements than its limit, for one hour from now.
 
     Each new workflow sends a cancel adjust to the broker. Read the finding TAKE_UP_LIMIT first. Repeating this request
     allows the same number once more.
     """
-    allowance = await TakeUps(services.ledger.engine).allow(body, caller.owner, datetime.now(UTC))
-    log.warning("take-ups allowed", count=allowance.count, operator=caller.owner, until=allowance.expires_at)
+    record = TakeUps(services.ledger.engine)
+    allowance = await record.allow(body, caller.client, datetime.now(UTC), key_id=caller.key_id)
+    log.warning("take-ups allowed", count=allowance.count, until=allowance.expires_at, **caller.as_operator)
     return allowance
 
 
@@ -104,24 +108,25 @@ async def post_take_up_allowance(body: TakeUpRequest, services: Injected, caller
 async def post_finding_closing(
     finding_id: FindingId, body: FindingClosingRequest, services: Injected, response: Response, caller: Actor
 ) -> Finding:
-    """Close a finding that no round clears (DECISION_CONFLICT), after comparing both sides and the broker's books.
+    """Close a finding that no round clears (DECISION_CONFLICT or STATEMENT_…), after clarifying it with the broker.
 
     It moves no money. Repeating it changes nothing: the first operator and reason stay on record. It stays closed while
-    later rounds find the same. If a state has changed on either side, they open a new finding.
+    later rounds or imports find the same. If either side has changed, they open a new finding.
     """
     findings = Findings(services.ledger.engine)
-    found = await findings.find(finding_id)
+    found = await findings.find(finding_id, caller.scope)
     if found is None:
         raise ProblemError(ErrorCode.NOT_FOUND, f"no finding has the id {finding_id}")
     if found.status is FindingStatus.OPEN and found.kind not in CLOSED_BY_OPERATOR:
         detail = f"a finding {found.kind} is cleared by the first round that no longer detects it"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)
     reference = f" ({body.broker_reference})" if body.broker_reference else ""
-    repair = f"closed by {caller.owner}: {body.note}{reference}"
+    key = f" (key {caller.key_id})" if caller.key_id else ""
+    repair = f"closed by {caller.client}{key}: {body.note}{reference}"
     if not await findings.close(finding_id, FindingStatus.CLOSED, repair, datetime.now(UTC)):
         response.headers["Idempotent-Replayed"] = "true"
     else:
-        log.warning("finding closed", finding=finding_id, operator=caller.owner)
+        log.warning("finding closed", finding=finding_id, **caller.as_operator)
     return await findings.find(finding_id) or found
 
 
@@ -129,9 +134,14 @@ async def post_finding_closing(
     f"{RECONCILIATION}/findings",
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def list_findings(services: Injected, query: Annotated[FindingQuery, Query()], _: Reader) -> FindingPage:
-    """List findings, newest first. `status=OPEN` lists those that an operator must look at."""
-    return await _findings(services).page(status=query.status, before=query.before, limit=query.limit)
+async def list_findings(services: Injected, query: Annotated[FindingQuery, Query()], caller: Reader) -> FindingPage:
+    """List findings, newest first. `status=OPEN` lists those that an operator must look at.
+
+    A key whose scope is not `all` sees the findings about settlements of its companies.
+    """
+    return await _findings(services).page(
+        status=query.status, before=query.before, limit=query.limit, scope=caller.scope
+    )
 
 
 async def _reconciliation(services: Services) -> ReconciliationStatus:

@@ -1,14 +1,17 @@
 """The services that every endpoint uses. FastAPI injects them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from api.http.quotas import Quotas
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from ledger import Batches, Ledger
+from config.watched_systems import WatchedSystems
+from ledger import Batches, Ledger, SystemPauses
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Services:
     temporal: TemporalAccess
     keys: Keys
     batches: Batches
+    systems: WatchedSystems
+    pauses: SystemPauses
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """The quotas of the clients in this process."""
+        return Quotas(self.settings)
 
 
 def services_of(request: Request) -> Services:

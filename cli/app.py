@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import batch_retry, events, exposure, keys, operator_actions, reconciliation, settlements, submit
+from cli.commands import (
+    batch_retry,
+    broker_statement,
+    events,
+    exposure,
+    keys,
+    operator_actions,
+    reconciliation,
+    settlements,
+    submit,
+    systems,
+)
 from cli.connection import KEY_VARIABLE, TIMEOUT_DEFAULT_S, URL_DEFAULT, URL_VARIABLE, ConnectionOptions
 from cli.exits import CliError, Exit, OutputClosedError
 from cli.options import FLAGS, program_options_first
@@ -23,7 +34,7 @@ Exit codes:
     1  refused by the API (4xx), or by you at a question
     2  wrong usage; nothing was sent
     3  API not reachable, timed out or failed (5xx); the action may have been done
-    4  done, with a bad result: VOID, aborted again, findings open
+    4  done, with a bad result: VOID, aborted again, findings open, a check failed
     5  no result within the wait
    70  internal error of this program
    74  stdout cannot be written, for example on a full disk; the action has been done
@@ -97,6 +108,8 @@ app.command()(reconciliation.reconcile)
 app.command()(reconciliation.findings)
 app.command("allow-take-ups")(reconciliation.allow_take_ups)
 app.command("close-finding")(reconciliation.close_finding)
+app.add_typer(systems.app, name="systems")
+app.add_typer(broker_statement.app, name="statement")
 app.add_typer(keys.app, name="keys")
 app.command()(version)
 

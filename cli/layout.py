@@ -7,8 +7,10 @@ from rich.cells import cell_len
 
 PROSE_COLUMNS = frozenset(
     {
+        "action",
         "brokerMessage",
         "brokerReference",
+        "companies",
         "data",
         "detail",
         "metadata",

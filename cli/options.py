@@ -79,7 +79,8 @@ def _id(value: str) -> str:
     return value
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """Return a time of the command line. Raises BadParameter for one without a time zone."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -101,9 +102,12 @@ Cause = Annotated[
 ]
 RetryReasonOption = Annotated[RetryReason, choice(RetryReason, "REASON")]
 From = Annotated[
-    datetime | None, typer.Option("--from", parser=_time, metavar="TIME", help="Accepted at or after this time.")
+    datetime | None,
+    typer.Option("--from", parser=parse_time, metavar="TIME", help="Accepted at or after this time."),
 ]
-To = Annotated[datetime | None, typer.Option("--to", parser=_time, metavar="TIME", help="Accepted before this time.")]
+To = Annotated[
+    datetime | None, typer.Option("--to", parser=parse_time, metavar="TIME", help="Accepted before this time.")
+]
 Note = Annotated[str, typer.Option(metavar="TEXT", help="The reason in your own words; it is audited.")]
 
 

@@ -4,42 +4,42 @@ The connection to Temporal has Temporal's own variables: `TEMPORAL_ADDRESS`, `TE
 (see `config.temporal`).
 """
 
-import ipaddress
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    PlainSerializer,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
-from yarl import URL
 
-from contract.operations import CancelOperation, Operation, TraceCheck
-from settlement.audit_window import CANCEL_ATTEMPTS_MAX
+from config.fields import (
+    ADJUST_PATH,
+    CANCEL_ADJUST_PATH,
+    CANCEL_OPERATION_PATH,
+    CancelAttempts,
+    CancelBy,
+    Expiry,
+    HttpUrl,
+    InitialInterval,
+    MaxInterval,
+    Port,
+    Quarantine,
+    UrlPath,
+    is_loopback,
+)
+from contract.operations import Operation, TraceCheck
 from settlement.policy import SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _http_url(value: str) -> str:
-    url = URL(value)
-    if url.scheme not in {"http", "https"} or not url.host or url.query_string or url.fragment:
-        message = "must be an http or https URL without query or fragment"
-        raise ValueError(message)
-    return value
 
 
 def _database_url(value: SecretStr) -> SecretStr:
@@ -54,27 +54,7 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _spelling(operation: CancelOperation) -> str:
-    """Return the spelling of an operation in this setting: `cancel-adjust` for CANCEL_ADJUST."""
-    return operation.lower().replace("_", "-")
-
-
-def _cancel_operation(value: object) -> object:
-    """Return the operation with this spelling. An Operation is returned as it is."""
-    if isinstance(value, Operation):
-        return value
-    for each in get_args(CancelOperation):
-        if value == _spelling(each):
-            return each
-    spellings = " or ".join(f"'{_spelling(each)}'" for each in get_args(CancelOperation))
-    kind = "enum"
-    raise PydanticCustomError(kind, "Input should be {spellings}", {"spellings": spellings})
-
-
-CancelBy = Annotated[CancelOperation, BeforeValidator(_cancel_operation), PlainSerializer(_spelling)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-UrlPath = Annotated[str, Field(pattern="^/")]
 
 
 class Settings(BaseSettings):
@@ -96,7 +76,11 @@ class Settings(BaseSettings):
     streams_max: int = Field(default=200, ge=1, le=5000)
     """Maximum open event streams of one API process."""
     streams_per_client: int = Field(default=50, ge=1, validate_default=True)
-    """Maximum open event streams of one owner of API keys or, if keys are off, of one client address."""
+    """Maximum open event streams of one client in one API process; if keys are off, of one client address."""
+    requests_per_client_per_s: int = Field(default=500, ge=1, le=100_000)
+    """Maximum requests per second of one client in one API process, and as many at once after a pause."""
+    waits_per_client: int = Field(default=500, ge=1, le=50_000)
+    """Maximum requests of one client that wait for a decision at the same time in one API process."""
     temporal_port: Port = 7233
     """The port of the Temporal server that `make up` starts; for any other server, set `TEMPORAL_ADDRESS`."""
     temporal_ui_port: Port = 8233
@@ -111,18 +95,21 @@ class Settings(BaseSettings):
 
     external_base_url: HttpUrl | None = Field(default=None, repr=False)
     """The broker's system; default: the simulator on this machine."""
-    external_adjust_path: UrlPath = "/"
-    external_cancel_adjust_path: UrlPath = "/get-user-amount"
-    external_cancel_operation_path: UrlPath = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+    external_adjust_path: UrlPath = ADJUST_PATH
+    external_cancel_adjust_path: UrlPath = CANCEL_ADJUST_PATH
+    external_cancel_operation_path: UrlPath = CANCEL_OPERATION_PATH
     external_cancel_protocol: CancelBy = Operation.CANCEL_ADJUST
     external_trace: TraceCheck = TraceCheck.STRICT
     external_ca_file: Path | None = None
+    external_systems: Path | None = None
+    """TOML file with one entry for each external system (docs/external-systems.md). The other variables with
+    EXTERNAL_ are the shorthand for one system that serves everything; file and shorthand exclude each other."""
 
-    cancel_max_attempts: int = Field(default=5, ge=1, le=CANCEL_ATTEMPTS_MAX)
-    cancel_initial_interval_s: float = Field(default=1.0, gt=0, le=3600)
-    cancel_max_interval_s: float = Field(default=30.0, gt=0, le=86400)
-    confirm_after_s: float = Field(default=30.0, ge=0, le=86400)
-    expire_after_s: float = Field(default=10.0, gt=0, le=86400)
+    cancel_max_attempts: CancelAttempts = 5
+    cancel_initial_interval_s: InitialInterval = 1.0
+    cancel_max_interval_s: MaxInterval = 30.0
+    confirm_after_s: Quarantine = 30.0
+    expire_after_s: Expiry = 10.0
 
     auth: Literal["on", "off"] = "on"
     """Whether the API requires keys. `off` is allowed only on a loopback address; it is the default of `make up`."""
@@ -141,6 +128,15 @@ class Settings(BaseSettings):
     companies have orders, all of `worker_slots` while none has."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _file_or_shorthand(self) -> Self:
+        both = sorted(name for name in self.model_fields_set if name.startswith("external_") and getattr(self, name))
+        if self.external_systems is not None and len(both) > 1:
+            names = [f"{ENV_PREFIX}{name.upper()}" for name in both]
+            message = f"{', '.join(names[:-1])} and {names[-1]} must not be set together"
+            raise ValueError(message)
+        return self
 
     @field_validator("api_connections_per_client", "streams_per_client")
     @classmethod
@@ -204,8 +200,9 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         for each in error.errors():
-            name = f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc'])}".upper()
-            print(f"{name}: {each['msg']}", file=sys.stderr)  # noqa: T201 - before logging is set up
+            name = f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc'])}: ".upper() if each["loc"] else ""
+            rule = each["msg"] if name else each["msg"].removeprefix("Value error, ")
+            print(f"{name}{rule}", file=sys.stderr)  # noqa: T201 - before logging is set up
         raise SystemExit(2) from None
 
 
@@ -217,11 +214,3 @@ def load_api_settings() -> Settings:
         print(f"{ENV_PREFIX}AUTH: {rule}", file=sys.stderr)  # noqa: T201 - before logging is set up
         raise SystemExit(2)
     return settings
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host can be reached only from this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,5 +7,17 @@ system does becomes a `Verdict`, not an exception.
 
 from connector.exchange import DEADLINES, Deadlines
 from connector.external_system import CallHeaders, ExternalSystem, ExternalSystemConfig
+from connector.external_systems import ExternalSystems, SystemsByName, UnusableSystemError
+from connector.message_signatures import MessageSigner
 
-__all__ = ["DEADLINES", "CallHeaders", "Deadlines", "ExternalSystem", "ExternalSystemConfig"]
+__all__ = [
+    "DEADLINES",
+    "CallHeaders",
+    "Deadlines",
+    "ExternalSystem",
+    "ExternalSystemConfig",
+    "ExternalSystems",
+    "MessageSigner",
+    "SystemsByName",
+    "UnusableSystemError",
+]

@@ -1,7 +1,8 @@
 """The HTTP session of the connector: its connection pool, and what it does not do (retry, redirect, decompress)."""
 
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 
@@ -38,14 +39,32 @@ class CheckedConnectionPool(aiohttp.TCPConnector):
             entry[0].close()
 
 
-def open_session(*, connections_max: int, ca_file: str | None) -> aiohttp.ClientSession:
-    """Return a session for `exchange`. `ca_file` is a PEM bundle; None: the system's certificate authorities."""
+class TlsFiles(NamedTuple):
+    """The PEM files of one external system's TLS connections."""
+
+    ca: str | None
+    """Certificate authorities that replace the system's."""
+    client_certificate: str | None
+    client_key: str | None
+
+    def contents(self) -> tuple[bytes | None, ...]:
+        """Return the contents of the files, to notice a change. Raises OSError."""
+        return tuple(Path(path).read_bytes() if path else None for path in self)
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context. Raises OSError (`ssl.SSLError` too is one) if a file cannot be read or used."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.client_certificate is not None:
+            # With a password the library does not ask the terminal for the one of an encrypted key, which is refused.
+            context.load_cert_chain(self.client_certificate, self.client_key, password="")
+        return context
+
+
+def open_session(*, connections_max: int, tls: TlsFiles, keep_alive: bool) -> aiohttp.ClientSession:
+    """Return a session for `exchange`. Raises OSError if a TLS file cannot be read or used."""
+    pooling: dict[str, Any] = {"keepalive_timeout": _KEEP_ALIVE_S} if keep_alive else {"force_close": True}
     return aiohttp.ClientSession(
-        connector=CheckedConnectionPool(
-            limit=connections_max,
-            keepalive_timeout=_KEEP_ALIVE_S,
-            ssl=ssl.create_default_context(cafile=ca_file),
-        ),
+        connector=CheckedConnectionPool(limit=connections_max, ssl=tls.context(), **pooling),
         # `exchange` enforces the one deadline; the client's own timeouts would interfere with it.
         timeout=aiohttp.ClientTimeout(total=None, connect=None),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,8 +1,9 @@
 """The three operations of the external system as methods (docs/contract.md#operations)."""
 
+import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -10,18 +11,23 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from yarl import URL
 
 from connector.classify import classify
-from connector.connection_pool import open_session
+from connector.connection_pool import TlsFiles, open_session
 from connector.exchange import Deadlines, exchange
+from connector.message_signatures import MessageSigner
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.operations import CancelOperation, Operation, TraceCheck
-from settlement.calls import Verdict
+from settlement.calls import Rule, Verdict
+from settlement.states import Outcome
 
 if TYPE_CHECKING:
     import aiohttp
 
 _TRACE_CONTEXT = TraceContextTextMapPropagator()
+
+HeaderSource = Callable[[], str | None]
+"""Returns the current value of a header; None if it cannot be read, so that no call can be sent."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,21 @@ class ExternalSystemConfig:
     trace_check: TraceCheck = TraceCheck.STRICT
     ca_file: str | None = None
     """PEM bundle that replaces the system's certificate authorities; verification cannot be turned off."""
+    client_certificate_file: str | None = None
+    client_key_file: str | None = None
+    """PEM files with which we identify ourselves; both or none."""
+    keep_alive: bool = True
+    """Whether an idle connection is used for the next call."""
+    headers: Mapping[str, HeaderSource] = field(default_factory=dict)
+    """Further headers of every call. Their values are read for each call."""
+    signer: MessageSigner | None = None
+    """Signs every request; None: requests are not signed."""
     connections_max: int = 1000
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """The files that a TLS connection needs."""
+        return TlsFiles(self.ca_file, self.client_certificate_file, self.client_key_file)
 
 
 @dataclass(frozen=True)
@@ -58,18 +78,37 @@ class ExternalSystem:
     def __init__(self, config: ExternalSystemConfig) -> None:
         self._config = config
         self._session: aiohttp.ClientSession | None = None
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(connections_max=self._config.connections_max, ca_file=self._config.ca_file)
+        self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def open(self) -> None:
+        """Open the connection pool. Raises OSError if a TLS file cannot be read or used."""
+        self._session = open_session(
+            connections_max=self._config.connections_max, tls=self._config.tls_files, keep_alive=self._config.keep_alive
+        )
+
+    async def close(self) -> None:
+        """Close the connection pool when the calls in flight have ended. Make no further call."""
+        await self._idle.wait()
         if self._session is not None:
             await self._session.close()
 
+    def why_unusable(self) -> str | None:
+        """Return why no call can be sent now; None if calls can be sent."""
+        all_headers = self._all_headers(self._config.base_url, {"trace": "0"}, b"")
+        return all_headers if isinstance(all_headers, str) else None
+
     @property
     def cancel_operation(self) -> CancelOperation:
-        """Which operation `cancel_adjust` calls in this deployment."""
+        """Which operation `cancel_adjust` calls."""
         return self._config.cancel_operation
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:
@@ -94,8 +133,35 @@ class ExternalSystem:
             message = "ExternalSystem must be used as an async context manager"
             raise RuntimeError(message)
         url = URL(self._config.base_url.rstrip("/") + path)
+        all_headers = self._all_headers(str(url), headers, body)
+        if isinstance(all_headers, str):
+            return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=all_headers)
         own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
-        return classify(await exchange(self._session, url, headers, body, deadlines), own_trace)
+        self._begin_call()
+        try:
+            return classify(await exchange(self._session, url, all_headers, body, deadlines), own_trace)
+        finally:
+            self._end_call()
+
+    def _all_headers(self, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str] | str:
+        """Return the headers of a call with the configured ones and the signature, or why there can be no call."""
+        configured = {name: source() for name, source in self._config.headers.items()}
+        missing = [name for name, value in configured.items() if value is None]
+        if missing:
+            return f"no secret for the header {', '.join(missing)}"
+        all_headers = {**headers, **{name: value for name, value in configured.items() if value is not None}}
+        if self._config.signer is None:
+            return all_headers
+        return self._config.signer.sign(url, all_headers, body) or "the key of the signature cannot be read or used"
+
+    def _begin_call(self) -> None:
+        self._calls += 1
+        self._idle.clear()
+
+    def _end_call(self) -> None:
+        self._calls -= 1
+        if self._calls == 0:
+            self._idle.set()
 
 
 def json_bytes(body: Mapping[str, str | int]) -> bytes:

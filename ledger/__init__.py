@@ -5,7 +5,10 @@ SQLite or PostgreSQL. `migrate` brings a database to the current schema.
 """
 
 from ledger.batch_retry.batches import Batches
+from ledger.broker_statement.comparison import StatementComparison
+from ledger.broker_statement.statements import BrokerStatements, StatementRefusedError
 from ledger.engine import open_engine
+from ledger.external_systems import SystemPauses
 from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
@@ -17,6 +20,7 @@ from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
 __all__ = [
     "Batches",
+    "BrokerStatements",
     "DecisionConflictError",
     "Findings",
     "Gauges",
@@ -29,7 +33,10 @@ __all__ = [
     "SettlementRecord",
     "SettlementSummaries",
     "SettlementSummary",
+    "StatementComparison",
+    "StatementRefusedError",
     "StoredKey",
+    "SystemPauses",
     "TakeUps",
     "TemporalBinding",
     "TemporalIdentity",

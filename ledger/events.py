@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import queries
+from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import SettlementEvent
 from settlement.states import END_STATES, State, decision_of
 
@@ -37,9 +38,9 @@ class Events:
     ended: bool
 
 
-async def read_events(connection: AsyncConnection, number: str, after: int) -> Events | None:
-    """Return the events of a settlement with an id above `after` (-1 for all); None if there is no such settlement."""
-    row = (await connection.execute(queries.settlements.last_change(number))).first()
+async def read_events(connection: AsyncConnection, number: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
+    """Return the events of a settlement with an id above `after` (-1 for all); None if the scope has none with it."""
+    row = (await connection.execute(queries.settlements.last_change(number, scope))).first()
     if row is None:
         return None
     changes = await connection.execute(queries.settlements.changes(number, after, EVENTS_MAX))

@@ -13,18 +13,21 @@ from contract.fields import absolute
 from ledger import queries
 from settlement.calls import Rule
 from settlement.exposure import Age, CurrencyTotal, Exposure, ExposureBy, ExposureLine
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
 _EXACT = Context(prec=200, traps=[Inexact])
 """More digits than any sum of amounts has. If a sum would be rounded, it raises an error instead."""
 
 
-async def read_exposure(connection: AsyncConnection, as_of: datetime, by: ExposureBy) -> Exposure:
+async def read_exposure(
+    connection: AsyncConnection, as_of: datetime, by: ExposureBy, scope: Scope = EVERYTHING
+) -> Exposure:
     """Return the money in doubt, with lines by age or by cause. The age is the time from acceptance to `as_of`.
 
     The database groups equal amounts; their absolute values are added here, exactly.
     """
-    found = (await connection.execute(queries.settlements.exposure(as_of, by))).all()
+    found = (await connection.execute(queries.settlements.exposure(as_of, by, scope))).all()
     groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in found:
         groups[row.currency, row.company_id, row.state, row.part].append(row)

@@ -1,7 +1,7 @@
-"""Converts a filter on settlements to SQL, for lists and batches."""
+"""Converts a filter on settlements, and the scope of an API key, to SQL."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from ledger.schema import OPEN
 from ledger.tables import settlements
 from settlement.calls import Rule
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import END_STATES, CancelResult, State
 
 
@@ -40,6 +41,14 @@ def _compile_sqlite(element: unindexed, compiler: SQLCompiler, **options: Any) -
     return f"+{compiler.process(element.clauses, **options)}"
 
 
+def in_scope(company_id: Column[Any], scope: Scope) -> list[ColumnElement[bool]]:
+    """Return the condition that a row belongs to a company of the scope; none for the scope of everything.
+
+    Another condition must find few rows: this one uses no index on SQLite.
+    """
+    return [] if scope.companies is None else [unindexed(company_id).in_(scope.companies)]
+
+
 @dataclass(frozen=True)
 class SettlementFilter:
     """Filters combined with AND. Without any filter, all settlements match."""
@@ -49,12 +58,30 @@ class SettlementFilter:
     order_id: int | None = None
     user_name: str | None = None
     company_id: int | None = None
+    system: str | None = None
     currency: str | None = None
     cancel_result: CancelResult | None = None
     cause: Rule | None = None
     """The rule of the last external call of a settlement that is CANCELLING or ABORTED."""
     accepted_from: datetime | None = None
     accepted_before: datetime | None = None
+    scope: Scope = EVERYTHING
+
+    def by_company(self) -> "tuple[SettlementFilter, ...]":
+        """Split a filter with a scope into filters that together match the same settlements, each by an index.
+
+        Without a filter that matches few rows, each company of the scope is a filter of its own: its index then finds
+        its newest settlements. Otherwise other companies' settlements would be read until a page is full. Returns an
+        empty tuple if nothing can match, because the filter names a company outside the scope.
+        """
+        if self.scope.companies is None:
+            return (self,)
+        if self.company_id is not None:
+            return (replace(self, scope=EVERYTHING),) if self.scope.includes(self.company_id) else ()
+        first = next((column for column, _ in self._equalities()), None)
+        if first is not None and first is not settlements.c.currency and self.state not in END_STATES:
+            return (self,)
+        return tuple(replace(self, company_id=each, scope=EVERYTHING) for each in self.scope.companies)
 
     def conditions(self) -> Iterator[ColumnElement[bool] | TextClause]:
         """Yield the conditions on `settlements`, beginning with the one that matches the fewest rows.
@@ -65,6 +92,7 @@ class SettlementFilter:
         equalities = self._equalities()
         yield from (column == value for column, value in equalities[:1])
         yield from (unindexed(column) == value for column, value in equalities[1:])
+        yield from in_scope(settlements.c.company_id, self.scope)
         if self.cause is not None:
             # The same words as in the partial index, so that it is used: few settlements are open, many have ended.
             yield OPEN
@@ -89,6 +117,7 @@ class SettlementFilter:
             columns.cancel_result: self.cancel_result and self.cancel_result.value,
             columns.last_rule: self.cause and self.cause.value,
             columns.company_id: self.company_id,
+            columns.system: self.system,
             columns.currency: self.currency,
         }
         found = [(column, value) for column, value in values.items() if value is not None]

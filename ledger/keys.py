@@ -1,7 +1,7 @@
-"""The record of API keys: owner, role, and the keyed hash of each secret."""
+"""The record of API keys: client, role, scope, expiry, and the keyed hash of each secret and these rights."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -19,10 +19,10 @@ KEYS_LISTED_MAX = 1000
 
 @dataclass(frozen=True)
 class StoredKey:
-    """An API key with the keyed hash of its secret."""
+    """An API key with the keyed hash of its secret and its rights."""
 
     key: ApiKey
-    secret_hash: str
+    record_hash: str
 
 
 class KeyRing:
@@ -36,20 +36,20 @@ class KeyRing:
         self._reader = reader(engine)
 
     @shielded_transaction
-    async def add(self, key: ApiKey, secret_hash: str) -> bool:
-        """Write a new, active key. Return False, without writing, if the owner has `ACTIVE_KEYS_MAX` active keys.
+    async def add(self, key: ApiKey, record_hash: str) -> bool:
+        """Write a new, active key. Return False, without writing, if the client has `ACTIVE_KEYS_MAX` active keys.
 
-        Each active key of an owner has its own slot number, under a unique key of the database. So concurrent calls
+        Each active key of a client has its own slot number, under a unique key of the database. So concurrent calls
         cannot exceed the maximum.
         """
-        values = key.model_dump(by_alias=False) | {"role": key.role.value, "secret_hash": secret_hash}
+        values = key.model_dump(by_alias=False) | {"role": key.role.value, "record_hash": record_hash}
         async with self._engine.begin() as connection:
             for slot in range(1, ACTIVE_KEYS_MAX + 1):
                 inserted = await connection.execute(
                     insert(self._engine, api_keys)
                     .values(values | {"slot": slot})
                     .on_conflict_do_nothing(
-                        index_elements=[api_keys.c.owner, api_keys.c.slot],
+                        index_elements=[api_keys.c.client, api_keys.c.slot],
                         index_where=api_keys.c.revoked_at.is_(None),
                     )
                     .returning(api_keys.c.slot)
@@ -63,7 +63,7 @@ class KeyRing:
         """Return a key, active or revoked; None if no key has this id."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(queries.api_keys.key(key_id))).first()
-        return StoredKey(_to_key(row), row.secret_hash) if row is not None else None
+        return StoredKey(_to_key(row), row.record_hash) if row is not None else None
 
     @shielded_transaction
     async def listed(self) -> list[ApiKey]:
@@ -83,6 +83,12 @@ class KeyRing:
             await connection.execute(queries.api_keys.revoke(key_id, revoked_by, at))
             row = (await connection.execute(queries.api_keys.key(key_id))).first()
         return _to_key(row) if row is not None else None
+
+    @shielded_transaction
+    async def note_use(self, key_id: str, at: datetime, every_s: float) -> None:
+        """Write that a key was used, unless a use less than `every_s` seconds before `at` is recorded."""
+        async with self._engine.begin() as connection:
+            await connection.execute(queries.api_keys.note_use(key_id, at, at - timedelta(seconds=every_s)))
 
 
 def _to_key(row: Row[Any]) -> ApiKey:

@@ -1,8 +1,9 @@
 """Shared parts of the ledger's tables: names of keys and indexes, the time type, conditions of partial indexes."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, text
+from sqlalchemy import DateTime, Dialect, MetaData, TextClause, TypeDecorator, text
 
 metadata = MetaData(
     naming_convention={
@@ -43,9 +44,16 @@ OPEN_FINDING = text("status = 'OPEN'")
 """Open findings, in the same text as their partial index."""
 CLOSED_FINDING = text("status = 'CLOSED'")
 """Findings that an operator has closed, in the same text as their partial index."""
+UNFINISHED = text("state NOT IN ('DONE', 'EXPIRED', 'REFUSED')")
+"""Imports of broker statements that have not ended, in the same text as their partial index."""
 RUNNING = text("batches.state = 'RUNNING'")
 """RUNNING batches, in the same text as their partial index plus the table name, which joins need."""
 PENDING = text("batch_items.outcome = 'PENDING'")
 """Batch items without an outcome, in the same way."""
 ACTIVE, REVOKED = text("revoked_at IS NULL"), text("revoked_at IS NOT NULL")
 """Active and revoked API keys, in the same text as their two partial indexes."""
+
+
+def only(condition: TextClause) -> dict[str, Any]:
+    """Return the options of a partial index: it contains only the rows that meet a condition."""
+    return {"sqlite_where": condition, "postgresql_where": condition}

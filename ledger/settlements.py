@@ -25,6 +25,7 @@ from ledger.tables import external_calls, operator_actions, settlements, state_c
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
 from settlement.reconciliation import conflict_detail
+from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
@@ -187,10 +188,10 @@ class Ledger:
         return RecordResult.RECORDED
 
     @shielded_transaction
-    async def find(self, request_unique_no: str) -> SettlementRecord | None:
-        """Return a settlement; None if this number was never accepted."""
+    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
+        """Return a settlement; None if this number was never accepted, or not for a company of the scope."""
         async with self._reader.connect() as connection:
-            return await _read(connection, request_unique_no)
+            return await _read(connection, request_unique_no, scope)
 
     @shielded_transaction
     async def page(
@@ -198,6 +199,8 @@ class Ledger:
     ) -> Page:
         """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, after the cursor `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
+        if not where.by_company():
+            return Page((), None)
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.settlements.page(where, after, limit + 1))).all()
             listed = await _with_audit(connection, found[:limit])
@@ -206,10 +209,10 @@ class Ledger:
         return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
 
     @shielded_transaction
-    async def events(self, request_unique_no: str, after: int) -> Events | None:
-        """Return the events with an id above `after` (-1 for all); None if this number was never accepted."""
+    async def events(self, request_unique_no: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
+        """Return the events with an id above `after` (-1 for all); None if `find` would return None."""
         async with self._reader.connect() as connection:
-            return await read_events(connection, request_unique_no, after)
+            return await read_events(connection, request_unique_no, after, scope)
 
     @shielded_transaction
     async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
@@ -218,10 +221,10 @@ class Ledger:
             return await read_versions(connection, numbers)
 
     @shielded_transaction
-    async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE) -> Exposure:
-        """Return the money in doubt, with lines by age at `as_of`, or by cause."""
+    async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE, scope: Scope = EVERYTHING) -> Exposure:
+        """Return the money in doubt of the scope's companies, with lines by age at `as_of`, or by cause."""
         async with self._reader.connect() as connection:
-            return await read_exposure(connection, as_of, by)
+            return await read_exposure(connection, as_of, by, scope)
 
     @shielded_transaction
     async def gauges(self) -> Gauges:
@@ -264,8 +267,8 @@ def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
     return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
 
 
-async def _read(connection: AsyncConnection, number: str) -> SettlementRecord | None:
-    row = await connection.execute(queries.settlements.settlement(number))
+async def _read(connection: AsyncConnection, number: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
+    row = await connection.execute(queries.settlements.settlement(number, scope))
     found = await _with_audit(connection, row.all())
     return found[0] if found else None
 

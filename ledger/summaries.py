@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.transactions import shielded_transaction
-from settlement.start import SettlementInput
+from settlement.start import DEFAULT_SYSTEM, SettlementInput
 from settlement.states import State
 
 
@@ -24,6 +24,8 @@ class SettlementSummary:
     accepted_at: datetime
     updated_at: datetime
     input: Mapping[str, Any]
+    system: str = DEFAULT_SYSTEM
+    """Name of its external system."""
 
     @property
     def expires_at(self) -> datetime:
@@ -63,4 +65,5 @@ def _to_summary(row: Row[Any]) -> SettlementSummary:
         accepted_at=row.accepted_at,
         updated_at=row.updated_at,
         input=row.input,
+        system=row.system,
     )

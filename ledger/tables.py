@@ -1,24 +1,14 @@
 """The ledger's tables. A change here needs a migration; a test compares the two."""
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.schema import ACTIVE, CLOSED_FINDING, OPEN, OPEN_FINDING, REVOKED, UtcDateTime, metadata
+from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata, only
+from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
+_SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
 
 settlements = Table(
     "settlements",
@@ -28,6 +18,11 @@ settlements = Table(
     Column("order_id", BigInteger, nullable=False),
     Column("user_name", String(48), nullable=False),
     Column("company_id", BigInteger),
+    # Who submitted the order: client and id of the API key. Also in `input`; here for queries by hand.
+    Column("client", String(64)),
+    Column("key_id", String(32)),
+    # Name of the external system in the configuration; it may have been removed there.
+    Column("system", _SYSTEM, nullable=False),
     Column("currency", String(16), nullable=False),
     # The decimal string as received. No number type of both databases would store it exactly.
     Column("amount", String(AMOUNT_LENGTH_MAX), nullable=False),
@@ -49,15 +44,16 @@ settlements = Table(
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
     Index(None, "user_name", "accepted_at"),
-    Index(None, "company_id", "accepted_at"),
+    # With the number, because lists of several companies and the comparison with a statement read in this order.
+    Index(None, "company_id", "accepted_at", "request_unique_no"),
+    Index(None, "system", "accepted_at", "request_unique_no"),
     Index(None, "currency", "accepted_at"),
-    Index("ix_settlements_cause", "last_rule", "accepted_at", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("ix_settlements_cause", "last_rule", "accepted_at", **only(OPEN)),
     Index(
         "ix_settlements_cancel_result",
         "cancel_result",
         "accepted_at",
-        sqlite_where=text("cancel_result IS NOT NULL"),
-        postgresql_where=text("cancel_result IS NOT NULL"),
+        **only(text("cancel_result IS NOT NULL")),
     ),
     Index(
         "ix_settlements_in_doubt",
@@ -67,13 +63,7 @@ settlements = Table(
         postgresql_where=text("in_doubt"),
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
-    Index(
-        "ix_settlements_open",
-        "accepted_at",
-        "request_unique_no",
-        sqlite_where=OPEN,
-        postgresql_where=OPEN,
-    ),
+    Index("ix_settlements_open", "accepted_at", "request_unique_no", **only(OPEN)),
 )
 
 external_calls = Table(
@@ -115,6 +105,7 @@ operator_actions = Table(
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("reason_code", String(32)),
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
@@ -125,8 +116,7 @@ operator_actions = Table(
         "ix_operator_actions_batch",
         "batch_id",
         "settlement_no",
-        sqlite_where=text("batch_id IS NOT NULL"),
-        postgresql_where=text("batch_id IS NOT NULL"),
+        **only(text("batch_id IS NOT NULL")),
     ),
 )
 
@@ -141,29 +131,28 @@ state_changes = Table(
     Column("reason", Text, nullable=False),
 )
 
-api_keys = Table(
-    "api_keys",
+# One row for each external system that is paused.
+paused_systems = Table(
+    "paused_systems",
     metadata,
-    Column("key_id", String(32), primary_key=True),
-    Column("owner", String(64), nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("secret_hash", String(64), nullable=False),
-    # 1 or 2: an owner may have two active keys, so that keys can be rotated without a gap.
-    Column("slot", Integer, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("created_by", String(64), nullable=False),
-    Column("revoked_at", UtcDateTime),
-    Column("revoked_by", String(64)),
-    Index(
-        "uq_api_keys_active",
-        "owner",
-        "slot",
-        unique=True,
-        sqlite_where=ACTIVE,
-        postgresql_where=ACTIVE,
-    ),
-    Index("ix_api_keys_active", "created_at", "key_id", sqlite_where=ACTIVE, postgresql_where=ACTIVE),
-    Index("ix_api_keys_revoked", "created_at", "key_id", sqlite_where=REVOKED, postgresql_where=REVOKED),
+    Column("system", _SYSTEM, primary_key=True),
+    Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+system_actions = Table(
+    "system_actions",
+    metadata,
+    Column("action_id", Integer, primary_key=True, autoincrement=True),
+    Column("system", _SYSTEM, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "system", "action_id"),
 )
 
 batches = Table(
@@ -172,6 +161,9 @@ batches = Table(
     Column("batch_id", String(36), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
+    # The company of the selection; null if it names none. Keys with the scope of some companies see only theirs.
+    Column("company_id", BigInteger),
     # From the request that created the batch. Null if the request had none, so it cannot be repeated safely.
     Column("idempotency_key", String(128)),
     Column("reason_code", String(32), nullable=False),
@@ -183,12 +175,10 @@ batches = Table(
     Column("ended_at", UtcDateTime),
     Index("uq_batches_operator_idempotency_key", "operator", "idempotency_key", unique=True),
     Index(None, "created_at", "batch_id"),
+    Index(None, "company_id", "created_at", "batch_id"),
     Index(
-        "ix_batches_running",
-        "created_at",
-        "batch_id",
-        sqlite_where=text("state = 'RUNNING'"),
-        postgresql_where=text("state = 'RUNNING'"),
+        *("ix_batches_running", "created_at", "batch_id"),
+        **only(text("state = 'RUNNING'")),
     ),
 )
 
@@ -202,11 +192,8 @@ batch_items = Table(
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime),
     Index(
-        "ix_batch_items_pending",
-        "batch_id",
-        "position",
-        sqlite_where=text("outcome = 'PENDING'"),
-        postgresql_where=text("outcome = 'PENDING'"),
+        *("ix_batch_items_pending", "batch_id", "position"),
+        **only(text("outcome = 'PENDING'")),
     ),
 )
 
@@ -217,6 +204,8 @@ findings = Table(
     Column("kind", String(32), nullable=False),
     # No foreign key: a finding can be about a settlement that the ledger does not have.
     Column("settlement_no", _NO, nullable=False),
+    # The company of the settlement; null if it has none, or if the ledger did not have the settlement.
+    Column("company_id", BigInteger),
     Column("status", String(16), nullable=False),
     Column("detail", Text, nullable=False),
     Column("repair", Text, nullable=False),
@@ -226,18 +215,14 @@ findings = Table(
     # Number of writes, including repeats within a round. 1 identifies a new finding.
     Column("sightings", Integer, nullable=False),
     Column("closed_at", UtcDateTime),
+    # Only of findings of a broker statement: the amount in question, as text like every amount.
+    Column("amount", String(AMOUNT_LENGTH_MAX)),
+    Column("currency", String(16)),
     Index(None, "status", "finding_id"),
-    Index(
-        *("uq_findings_open", "settlement_no", "kind"),
-        unique=True,
-        sqlite_where=OPEN_FINDING,
-        postgresql_where=OPEN_FINDING,
-    ),
-    Index(
-        *("ix_findings_closed", "settlement_no", "kind", "finding_id"),
-        sqlite_where=CLOSED_FINDING,
-        postgresql_where=CLOSED_FINDING,
-    ),
+    Index(None, "company_id", "finding_id"),
+    Index(None, "company_id", "status", "finding_id"),
+    Index("uq_findings_open", "settlement_no", "kind", unique=True, **only(OPEN_FINDING)),
+    Index("ix_findings_closed", "settlement_no", "kind", "finding_id", **only(CLOSED_FINDING)),
 )
 
 # Incremented when a finding is inserted. Counting the findings themselves would read all of them.
@@ -275,6 +260,7 @@ take_up_allowances = Table(
     Column("count", Integer, nullable=False),
     Column("used", Integer, nullable=False),
     Column("operator", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("note", Text, nullable=False),
     Column("allowed_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),

@@ -56,6 +56,7 @@ RULE_IN_WORDS: dict[Rule, str] = {
     Rule.WORKER_LOST: "the worker or the workflow failed or was lost; the request may have been sent",
     Rule.NOT_CONNECTED: "no connection could be made, so the request was not sent",
     Rule.TOO_LATE: "it was too late to send the request, so it was not sent",
+    Rule.NOT_CONFIGURED: "the external system, or a secret of it, was not configured, so the request was not sent",
     Rule.BULKHEAD_FULL: "too many adjusts of this company were already in flight, so the request was not sent",
 }
 

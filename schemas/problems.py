@@ -18,11 +18,17 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     """Nothing was accepted; no money moved."""
     UNAUTHENTICATED = "unauthenticated"
-    """Nothing was done: the API key is missing, unknown or revoked."""
+    """Nothing was done: the API key is missing, unknown, expired or revoked."""
     FORBIDDEN = "forbidden"
-    """Nothing was done: the role of the key does not permit this."""
+    """Nothing was done: the role of the key does not permit this, or it concerns more than the scope of the key."""
+    COMPANY_FORBIDDEN = "company-forbidden"
+    """Nothing was accepted or done: the company is not in the scope of the key."""
+    RATE_LIMITED = "rate-limited"
+    """Nothing was done: the client sends more requests per second than its quota."""
+    TOO_MANY_WAITS_OF_CLIENT = "too-many-waits-of-client"
+    """Nothing was accepted: the client has its maximum number of requests that wait for a decision."""
     KEY_LIMIT_REACHED = "key-limit-reached"
-    """No key was created: its owner has the maximum number of active keys."""
+    """No key was created: its client has the maximum number of active keys."""
     SELECTION_CHANGED = "selection-changed"
     """No batch was started: the selection has changed since its preview."""
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
@@ -33,8 +39,14 @@ class ErrorCode(StrEnum):
     """The client uses its maximum number of event streams. Nothing was done; the state can still be read."""
     TOO_MANY_CONNECTIONS = "too-many-connections"
     """The connection was refused before any request was read. Nothing was done."""
+    COMPANY_NOT_SERVED = "company-not-served"
+    """No external system serves the company of this order. Nothing was accepted; no money moved."""
+    EXTERNAL_SYSTEM_PAUSED = "external-system-paused"
+    """An operator has paused the external system of this order. Nothing was accepted; no money moved."""
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number is not affected."""
+    NUMBER_TAKEN = "number-taken"
+    """This request was not accepted. The number is in use outside the scope of the key; use another one."""
     NOT_FOUND = "not-found"
     """The resource does not exist. For a settlement: none was accepted under this number."""
     METHOD_NOT_ALLOWED = "method-not-allowed"
@@ -59,13 +71,19 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.COMPANY_FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.TOO_MANY_WAITS_OF_CLIENT: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.KEY_LIMIT_REACHED: HTTPStatus.CONFLICT,
     ErrorCode.SELECTION_CHANGED: HTTPStatus.CONFLICT,
     ErrorCode.IDEMPOTENCY_KEY_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.TOO_MANY_STREAMS_OF_CLIENT: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.TOO_MANY_CONNECTIONS: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.COMPANY_NOT_SERVED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.EXTERNAL_SYSTEM_PAUSED: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
+    ErrorCode.NUMBER_TAKEN: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorCode.WRONG_STATE: HTTPStatus.CONFLICT,

@@ -10,6 +10,7 @@ from contract.operations import Operation
 from settlement.calls import CallRecord, Rule
 from settlement.reply_record import printable
 from settlement.snapshot import OperatorAction, StateChange
+from settlement.start import SubmittedBy
 from settlement.states import CancelResult, Decision, Outcome, State
 
 TEXT_LENGTH_MAX = 500
@@ -89,6 +90,10 @@ class Settlement(Model):
     reason: str
     trace: str
     company_id: int | None
+    submitted_by: SubmittedBy | None
+    """The client that submitted the order, and the id of its key. A repeated order does not change it."""
+    system: str
+    """Name of the external system that settles it, as in the configuration at acceptance."""
     accepted_at: datetime
     decided_at: datetime | None
     updated_at: datetime

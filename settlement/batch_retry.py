@@ -140,6 +140,8 @@ class Batch(Model):
     batch_id: str
     state: BatchState
     operator: str
+    key_id: str | None
+    """The API key of the request that created the batch; null if the API requires no keys."""
     reason_code: RetryReason
     note: str
     selection: BatchSelection
@@ -187,6 +189,7 @@ class BatchInput(Model):
     rate_per_s: float
     progress: BatchProgress
     """Progress when this run started. A run that starts with nothing pending ends at once."""
+    key_id: str | None = None
 
 
 class BatchChunk(Model):

@@ -35,6 +35,8 @@ class Rule(StrEnum):
     """UNKNOWN: the worker was lost or failed while the call may have been in flight."""
     NOT_CONNECTED = "NOT_CONNECTED"
     """NOT_SENT: no connection could be made."""
+    NOT_CONFIGURED = "NOT_CONFIGURED"
+    """NOT_SENT: the configuration lacks the external system, or a secret that it needs. Such a cancel waits."""
     TOO_LATE = "TOO_LATE"
     """NOT_SENT: the worker received the call too late to complete it in time, or the order had expired."""
     BULKHEAD_FULL = "BULKHEAD_FULL"

@@ -40,6 +40,7 @@ Operator = Annotated[str, text_of(64, NUL), AfterValidator(no_nul)]
 Note = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 BrokerReference = Annotated[str, text_of(NOTE_LENGTH_MAX, NUL), AfterValidator(no_nul)]
 
+KeyId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 BatchId = Annotated[str, Field(pattern="^[0-9a-f-]{36}$")]
 
 
@@ -50,7 +51,7 @@ class _Rules(BaseModel):
 
 
 class RetryRequest(_Rules):
-    """Body of a retry request. The operator is the owner of the API key, never a field of the body."""
+    """Body of a retry request. The operator is the client of the API key, never a field of the body."""
 
     reason_code: RetryReason
     note: Note
@@ -67,6 +68,8 @@ class ResolveRequest(_Rules):
 
 class _WithOperator(_Rules):
     operator: Operator
+    key_id: KeyId | None = None
+    """Set only by the API, from the key of the request."""
 
 
 class RetryRules(RetryRequest, _WithOperator):
@@ -90,6 +93,6 @@ PLACEHOLDERS = {
 missing."""
 
 
-def operator_request(operator: str, request: RetryRequest | ResolveRequest) -> OperatorRequest:
-    """Return the argument of the Update for a validated request of this operator."""
-    return OperatorRequest(operator=operator, **request.model_dump(by_alias=False))
+def operator_request(operator: str, key_id: str | None, request: RetryRequest | ResolveRequest) -> OperatorRequest:
+    """Return the argument of the Update for a validated request of this operator, made with this key."""
+    return OperatorRequest(operator=operator, key_id=key_id, **request.model_dump(by_alias=False))

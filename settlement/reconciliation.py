@@ -1,4 +1,4 @@
-"""Types of reconciliation, which compares the ledger with Temporal in both directions."""
+"""Types of reconciliation, which compares the ledger with Temporal, and with statements of the broker."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -31,16 +31,37 @@ class FindingKind(StrEnum):
     """Ledger and workflow have opposite decisions: two Temporal clusters processed it, or a backup was restored."""
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
     """Its workflow task fails repeatedly: the code does not match the history, or has a bug."""
+    SYSTEM_NOT_CONFIGURED = "SYSTEM_NOT_CONFIGURED"
+    """Open, but the configuration lacks its external system, or a secret of it: its cancels wait."""
     WRONG_TEMPORAL = "WRONG_TEMPORAL"
     """Not about a settlement: a worker is connected to another Temporal than the ledger belongs to."""
     TAKE_UP_LIMIT = "TAKE_UP_LIMIT"
     """Not about a settlement: more workflows are lost than one round may restart. An operator must decide."""
+    STATEMENT_APPLIED_BUT_VOID = "STATEMENT_APPLIED_BUT_VOID"
+    """The broker applied the adjust and did not reverse it, but the order is void."""
+    STATEMENT_MISSING_BUT_SETTLED = "STATEMENT_MISSING_BUT_SETTLED"
+    """SETTLED, but the broker's statement does not have the adjust."""
+    STATEMENT_REVERSED_BUT_SETTLED = "STATEMENT_REVERSED_BUT_SETTLED"
+    """SETTLED, but the broker reversed the adjust."""
+    STATEMENT_APPLIED_TWICE = "STATEMENT_APPLIED_TWICE"
+    """The broker applied the adjust more than once."""
+    STATEMENT_REVERSED_TWICE = "STATEMENT_REVERSED_TWICE"
+    """The broker reversed the adjust more often than it applied it."""
+    STATEMENT_DIFFERENT_AMOUNT = "STATEMENT_DIFFERENT_AMOUNT"
+    """The broker booked another amount or currency."""
+    STATEMENT_UNKNOWN_NUMBER = "STATEMENT_UNKNOWN_NUMBER"
+    """The broker's statement has a number that the ledger does not have, or has for another external system."""
+    STATEMENT_MISSING_NUMBER = "STATEMENT_MISSING_NUMBER"
+    """CANCELLED (REVERSED), but the broker's statement has neither the adjust nor its reversal."""
 
 
-CLOSED_BY_OPERATOR = frozenset({FindingKind.DECISION_CONFLICT})
+STATEMENT_KINDS = frozenset(kind for kind in FindingKind if kind.startswith("STATEMENT_"))
+"""Findings of a broker statement. Neither the ledger nor Temporal can tell whether the broker has corrected them."""
+
+CLOSED_BY_OPERATOR = STATEMENT_KINDS | {FindingKind.DECISION_CONFLICT}
 """Findings that only an operator may close. Temporal deletes closed workflows, but the money is still in doubt.
 
-Once closed, such a finding stays closed while rounds find a conflict with the same detail.
+Once closed, such a finding stays closed while the same detail is found again.
 """
 
 
@@ -69,19 +90,26 @@ class FindingStatus(StrEnum):
 
 
 class Finding(Model):
-    """One mismatch between ledger and Temporal."""
+    """One mismatch between ledger and Temporal, or between ledger and broker statement."""
 
     finding_id: int
     kind: FindingKind
     request_unique_no: str | None
     """Null if the finding is not about a single settlement."""
+    company_id: int | None = None
+    """The company of the settlement; null if it has none, or if the ledger did not have the settlement."""
+    amount: str | None = None
+    """The amount in question; only of a finding of a broker statement."""
+    currency: str | None = None
     status: FindingStatus
     detail: str
     repair: str = ""
     found_at: datetime
     last_seen_at: datetime
     rounds: int
-    """Number of rounds in which the mismatch was seen."""
+    """Number of rounds, or of imports of a statement, in which the mismatch was seen."""
+    action: str = ""
+    """What an operator should do."""
     closed_at: datetime | None = None
 
 
@@ -112,6 +140,7 @@ class TakeUpAllowance(Model):
     used: int
     """Number of workflows restarted under it so far."""
     operator: str
+    key_id: str | None
     note: str
     allowed_at: datetime
     expires_at: datetime

@@ -39,6 +39,8 @@ class OperatorRequest(Model):
     """The evidence, such as a broker's ticket or a statement line."""
     batch_id: str | None = None
     """The batch that requests it; None for a request on this settlement alone."""
+    key_id: str | None = None
+    """The API key of the request; None if it was made without one, as in the Temporal UI."""
 
 
 class OperatorAction(OperatorRequest):

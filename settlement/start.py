@@ -11,6 +11,18 @@ from settlement.policy import SettlementPolicy
 from settlement.snapshot import AuditCounts, Snapshot
 from settlement.states import State
 
+DEFAULT_SYSTEM = "default"
+"""Name of the external system if the settings describe only one."""
+
+
+class SubmittedBy(Model):
+    """Who submitted an order: the client of the API key, and the key's id."""
+
+    client: str
+    """`local` if the API requires no keys."""
+    key_id: str | None
+    """None if the API requires no keys."""
+
 
 class SettlementInput(Model):
     """One accepted order: part of the workflow's argument, and input of the activity `adjust`."""
@@ -19,8 +31,12 @@ class SettlementInput(Model):
     trace: str
     """Value of the header `trace` in every external call of this settlement."""
     company_id: int | None = None
+    system: str = DEFAULT_SYSTEM
+    """Name of the external system that settles it. Its address and secrets are read from the configuration per call."""
     accepted_at: datetime
     policy: SettlementPolicy
+    submitted_by: SubmittedBy | None = None
+    """None only for an order that was not submitted through the API."""
 
     @property
     def expires_at(self) -> datetime:
@@ -49,6 +65,8 @@ class Carried(Model):
     snapshot: Snapshot
     round: int
     """Number of the last round of cancel attempts."""
+    attempts_made: int = 0
+    """Attempts of that round, if the run ended while the round waited for the configuration of its external system."""
     recorded_version: int
     """Version of the last snapshot that the ledger has recorded."""
     recorded: AuditCounts

@@ -12,13 +12,19 @@ from settlement.snapshot import CancelIntent, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, State
 
+SYSTEM_NOT_CONFIGURED = "SystemNotConfigured"
+"""Type of the failure of `cancel_adjust` while the configuration lacks the external system, or a secret that it needs.
+Nothing was sent, and no attempt is used up. Its details are the records of the earlier attempts."""
+
 
 class CancelTask(Model):
-    """Input of the activity `cancel_adjust`: one round of one cancel. All attempts of the round have the same input."""
+    """Input of the activity `cancel_adjust`: one round of one cancel. All its attempts have the same input."""
 
     settlement: SettlementInput
     intent: CancelIntent
     round: int
+    attempts_made: int = 0
+    """Attempts of this round that an earlier activity made, before the round had to wait for the configuration."""
 
     @property
     def request_unique_no(self) -> str:

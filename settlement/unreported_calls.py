@@ -25,7 +25,7 @@ UNREPORTED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail="its
 def with_unreported(
     reported: tuple[CallRecord, ...], task: CancelTask, attempts: int, operation: Operation, not_before: datetime
 ) -> tuple[CallRecord, ...]:
-    """Return the reported records, plus an UNKNOWN record for each of the first `attempts` that no worker reported.
+    """Return the reported records, plus an UNKNOWN record for each of the task's first `attempts` that is missing.
 
     Such an attempt may have been sent. A heartbeat is not acknowledged, so it can be lost although the call was sent.
     Only Temporal's own count of attempts is reliable.
@@ -41,7 +41,7 @@ def with_unreported(
             sent_at=not_before,
             verdict=UNREPORTED,
         )
-        for attempt in range(1, attempts + 1)
+        for attempt in range(task.attempts_made + 1, task.attempts_made + attempts + 1)
         if attempt not in known
     )
     return (*reported, *missing)

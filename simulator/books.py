@@ -18,6 +18,7 @@ from simulator import replies
 from simulator.book_records import AccountView, AdjustRecord, Cancel, NumberRow, NumberState, NumberView, ReceivedAdjust
 from simulator.database import fetch_all, fetch_one, transaction
 from simulator.replies import Result
+from simulator.statement import BookingKind, book
 
 # An amount has at most 40 characters, so 120 digits hold any sum. A result that does not fit raises; it is not rounded.
 _EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow, Subnormal])
@@ -55,8 +56,10 @@ class Books:
                 return self._refuse(row, adjust, replies.DANGLING)
             return self._apply(row, adjust) if apply else self._refuse(row, adjust, replies.REFUSED)
 
-    def cancel(self, cancel: Cancel) -> Result:
+    def cancel(self, cancel: Cancel, *, twice: bool = False) -> Result:
         """Reverse an adjust by its number; burn the number if the adjust was never received.
+
+        If `twice` is true, an adjust that this cancel reverses is reversed twice, as at a broker with that fault.
 
         A repeat gets the first result and changes nothing. Another cancel of an adjust that is already reversed is
         answered as reversed and changes nothing. Another cancel under a used cancel number is refused. A cancel that
@@ -72,6 +75,8 @@ class Books:
             if contradictions := row.contradictions(cancel):
                 return replies.mismatch(contradictions)
             result = self._cancel_by_state[row.state](row)
+            if twice and row.state is NumberState.APPLIED:
+                self._reverse(self._row(row.number))
             self._save_cancel(cancel, result)
             return result
 
@@ -129,7 +134,7 @@ class Books:
         return [AccountView.model_validate(dict(row)) for row in rows]
 
     def _apply(self, row: NumberRow, adjust: ReceivedAdjust) -> Result:
-        self._change_balance(adjust, Decimal(adjust.amount))
+        self._change_balance(adjust, Decimal(adjust.amount), BookingKind.APPLIED)
         received = AdjustRecord(adjust, replies.APPLIED)
         self._save(row._replace(state=NumberState.APPLIED, received=received, times_applied=row.times_applied + 1))
         return received.result
@@ -142,7 +147,7 @@ class Books:
         if row.received is None:
             raise LookupError(row.number)
         adjust = row.received.adjust
-        self._change_balance(adjust, _EXACT.minus(Decimal(adjust.amount)))
+        self._change_balance(adjust, _EXACT.minus(Decimal(adjust.amount)), BookingKind.REVERSED)
         self._save(row._replace(state=NumberState.REVERSED, times_reversed=row.times_reversed + 1))
         return replies.REVERSED
 
@@ -159,11 +164,12 @@ class Books:
     def _already_reversed(self, _row: NumberRow) -> Result:
         return replies.REVERSED
 
-    def _change_balance(self, adjust: ReceivedAdjust, change: Decimal) -> None:
+    def _change_balance(self, adjust: ReceivedAdjust, change: Decimal, kind: BookingKind) -> None:
         account = (adjust.thirdServerCode, adjust.currency)
         row = fetch_one(self._db, "SELECT balance FROM accounts WHERE third_server_code = ? AND currency = ?", *account)
         balance = _EXACT.add(Decimal(row["balance"] if row else "0"), change)
         self._db.execute("REPLACE INTO accounts VALUES (?, ?, ?)", (*account, format(balance, "f")))
+        book(self._db, adjust.requestUniqueNo, kind, format(change, "f"), adjust.currency)
 
     def _row(self, number: str) -> NumberRow:
         found = fetch_one(self._db, "SELECT * FROM numbers WHERE number = ?", number)

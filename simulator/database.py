@@ -24,6 +24,11 @@ CREATE TABLE IF NOT EXISTS accounts (
   third_server_code TEXT NOT NULL, currency TEXT NOT NULL, balance TEXT NOT NULL,
   PRIMARY KEY (third_server_code, currency)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bookings (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, number TEXT NOT NULL, kind TEXT NOT NULL, amount TEXT NOT NULL,
+  currency TEXT NOT NULL, at_ns INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS bookings_by_at_ns ON bookings (at_ns, id);
 CREATE TABLE IF NOT EXISTS landings (
   number TEXT PRIMARY KEY, due_ns INTEGER NOT NULL, guarded INTEGER NOT NULL, adjust TEXT NOT NULL
 ) WITHOUT ROWID;

@@ -30,6 +30,10 @@ class BookEffect(StrEnum):
     """The adjust is received only after `seconds`, and refused if its cancel was received first."""
     DELAY_UNGUARDED = "DELAY_UNGUARDED"
     """As DELAY, but applied even if its cancel was received first, as at a broker that does not burn numbers."""
+    CLAIM = "CLAIM"
+    """The books do not change, but the reply says that the amount is given back."""
+    REPEAT = "REPEAT"
+    """The cancel is carried out, and the amount is given back once more."""
 
 
 class ReplyMode(StrEnum):
@@ -102,6 +106,8 @@ class CancelFault(StrEnum):
     RESET = "reset"
     DONE_BUT_LOST = "done_but_lost"
     DONE_BUT_RESET = "done_but_reset"
+    NOT_REVERSED = "not_reversed"
+    REVERSED_TWICE = "reversed_twice"
     WRONG_TRACE = "wrong_trace"
     CONSTANT_TRACE = "constant_trace"
     NO_TRACE = "no_trace"
@@ -147,6 +153,8 @@ CANCEL_BEHAVIOURS: dict[CancelFault, Behaviour] = {
     CancelFault.RESET: Behaviour(BookEffect.IGNORE, ReplyMode.RESET),
     CancelFault.DONE_BUT_LOST: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HANG),
     CancelFault.DONE_BUT_RESET: Behaviour(BookEffect.CARRY_OUT, ReplyMode.RESET),
+    CancelFault.NOT_REVERSED: Behaviour(BookEffect.CLAIM, ReplyMode.PLAIN),
+    CancelFault.REVERSED_TWICE: Behaviour(BookEffect.REPEAT, ReplyMode.PLAIN),
     CancelFault.WRONG_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.WRONG_TRACE),
     CancelFault.CONSTANT_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.CONSTANT_TRACE),
     CancelFault.NO_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NO_TRACE),

@@ -4,8 +4,9 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
 
-from contract.fields import is_unique_no
+from contract.fields import Moment, is_unique_no
 from contract.model import Model
 from contract.path_segments import number_in
 from simulator.book_records import AccountView, NumberView
@@ -13,6 +14,7 @@ from simulator.call_journal import CallView
 from simulator.outages import Outage
 from simulator.replies import APPLIED, reply_body
 from simulator.service import SimulatorService
+from simulator.statement import statement
 
 CALL_ID_MAX = 2**53
 """Larger than any call id, and the largest integer that JSON numbers hold exactly."""
@@ -119,6 +121,20 @@ async def calls(
 ) -> Calls:
     """Show the requests that carry or reverse a number, or all. `after` is the last id of the previous page."""
     return Calls(calls=tuple(await service.database.run(service.handler.journal.calls, number, after, limit)))
+
+
+@router.get(
+    "/statement",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The statement", "content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def get_statement(
+    service: Service,
+    starts_at: Annotated[Moment, Query(alias="from", description="inclusive")],
+    ends_at: Annotated[Moment, Query(alias="to", description="exclusive")],
+) -> StreamingResponse:
+    """Return the statement of a period as CSV: every amount that was applied or reversed, in order of time."""
+    return StreamingResponse(statement(service.database, starts_at, ends_at), media_type="text/csv")
 
 
 @router.get("/outage", responses=_UNREADABLE_QUERY)

@@ -126,8 +126,16 @@ class RequestHandler:
         self._cancel_faults.store(cancel.reverse_number, simulation)
         fault = self._cancel_faults.take(cancel.reverse_number)
         behaviour = CANCEL_BEHAVIOURS[fault] if fault else CORRECT
-        result = self.books.cancel(cancel) if behaviour.effect is BookEffect.CARRY_OUT else replies.FAILED
+        result = self._change_books_by_cancel(behaviour.effect, cancel)
         return HandledReply(result, behaviour.reply, f"cancel:{fault}" if fault else None)
+
+    def _change_books_by_cancel(self, effect: BookEffect, cancel: Cancel) -> Result:
+        match effect:
+            case BookEffect.CARRY_OUT | BookEffect.REPEAT:
+                return self.books.cancel(cancel, twice=effect is BookEffect.REPEAT)
+            case BookEffect.CLAIM:
+                return replies.REVERSED
+        return replies.FAILED
 
 
 def parse_request(model: type[M], request: Request) -> M:

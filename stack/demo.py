@@ -178,7 +178,8 @@ def demo_settings(settings: Settings) -> Settings:
     The environment may contain the addresses of a production ledger and broker. The demo must not use them.
     """
     policy = {name: value for name, value in DEMO_POLICY.items() if f"{ENV_PREFIX}{name}".upper() not in os.environ}
-    isolated = {"external_base_url": None, "database_url": None, "auth": "off", "api_host": HOST}
+    nowhere = dict.fromkeys(("external_base_url", "external_systems", "database_url"))
+    isolated = {**nowhere, "auth": "off", "api_host": HOST}
     return settings.model_copy(update=policy | isolated)
 
 

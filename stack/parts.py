@@ -9,8 +9,9 @@ from typing import IO
 
 import aiohttp
 
+from config.fields import is_loopback
 from config.process import keep_files_private
-from config.settings import ENV_PREFIX, Settings, is_loopback
+from config.settings import ENV_PREFIX, Settings
 from ledger.migrate import MigrationError, migrate_url
 from stack.ports import HOST, free_port
 from stack.process import Process, StackError
@@ -48,7 +49,8 @@ class Stack:
         self._ui_port = free_port() if hide_unsafe_actions else settings.temporal_ui_port
         self.temporal = self._temporal()
         self.ui = self._ui() if hide_unsafe_actions else None
-        self.simulator = None if settings.external_base_url else self._simulator()
+        is_configured = settings.external_base_url or settings.external_systems
+        self.simulator = None if is_configured else self._simulator()
         self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
         self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
 
@@ -107,6 +109,10 @@ class Stack:
             "external_base_url": self.external_url,
             "temporal_ui_url": self.settings.temporal_ui_url or self.ui_url,
         }
+        if self.settings.external_systems is not None:
+            # The file and the single variables exclude each other, also with the values of their defaults.
+            single = {name for name in values if name.startswith("external_")} - {"external_systems"}
+            values = {name: value for name, value in values.items() if name not in single}
         if self.settings.api_key_pepper is not None:
             values["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
         settings = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in values.items() if value is not None}

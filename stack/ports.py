@@ -16,7 +16,8 @@ def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> 
 
     Raises StackError if a port that the environment names is in use, because its clients expect that port.
     """
-    needed = [name for name in PORT_SETTINGS if name != "simulator_port" or settings.external_base_url is None]
+    has_simulator = settings.external_base_url is None and settings.external_systems is None
+    needed = [name for name in PORT_SETTINGS if name != "simulator_port" or has_simulator]
     return settings.model_copy(update={name: _free(name, getattr(settings, name), env) for name in needed})
 
 

@@ -73,7 +73,7 @@ def addresses(stack: Stack) -> str:
             f"  API          {stack.api_url}        (documentation: {stack.api_url}/docs)",
             f"  Temporal UI  {stack.ui_url}/namespaces/default/workflows",
             f"  Temporal     {stack.temporal_address}",
-            f"  {external:<12} {stack.external_url}",
+            f"  {external:<12} {stack.settings.external_systems or stack.external_url}",
             f"  metrics      {stack.api_url}/metrics and http://{HOST}:{stack.settings.worker_metrics_port}/metrics",
             f"  command line SETTLEMENT_URL={stack.api_url} .venv/bin/settlement --help",
             f"  state, logs  {stack.state_dir}",

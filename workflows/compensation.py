@@ -20,13 +20,13 @@ def cancel_intent(kind: CancelKind, reason: str, request_time_ms: int) -> Cancel
     return CancelIntent(kind=kind, request_time_ms=request_time_ms, remark=reason[:REMARK_LENGTH_MAX])
 
 
-def cancel_retry(policy: SettlementPolicy) -> RetryPolicy:
-    """Return the bounded retry policy of one round of one cancel (docs/contract.md#rule-3)."""
+def cancel_retry(policy: SettlementPolicy, attempts_made: int = 0) -> RetryPolicy:
+    """Return the bounded retry policy of what is left of one round of one cancel (docs/contract.md#rule-3)."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first_wait_s(policy)),
         backoff_coefficient=BACKOFF_FACTOR,
         maximum_interval=timedelta(seconds=longest_wait_s(policy)),
-        maximum_attempts=policy.cancel_max_attempts,
+        maximum_attempts=policy.cancel_max_attempts - attempts_made,
     )
 
 

@@ -8,20 +8,20 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.adjust import Adjust
-from activities.cancel_adjust import CancelAdjust
 from settlement.calls import CallRecord
 from settlement.ids import CancelKind
-from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
+from settlement.limits import ADJUST_START_TO_CLOSE
 from settlement.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
 from settlement.snapshot import ActionKind, CancelIntent, OperatorRequest, Snapshot
 from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
 from settlement.states import END_STATES, CancelResult, Outcome, State
-from settlement.tasks import CancelReport, CancelTask, UpdateResult
-from workflows.compensation import cancel_intent, cancel_retry, needs_confirming
+from settlement.tasks import UpdateResult
+from workflows.cancel_rounds import CancelRounds
+from workflows.compensation import cancel_intent, needs_confirming
 from workflows.journal import Journal
-from workflows.lost_calls import calls_of_failed_cancel, calls_of_lost_round, lost_adjust, unreported_adjust
+from workflows.lost_calls import calls_of_lost_round, lost_adjust, unreported_adjust
 from workflows.operator_updates import EMPTY_REQUEST, check_rules
-from workflows.runtime import CANCEL_TASK_QUEUE, fairness, history_is_long
+from workflows.runtime import fairness, history_is_long
 from workflows.saga_state import SagaState
 from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
 
@@ -43,6 +43,7 @@ class OrderSettlement:
         carried = settlement.carried
         self._saga = SagaState(settlement, known_at_start(settlement), carried.round if carried else None)
         self._journal = Journal(settlement, self._saga)
+        self._cancels = CancelRounds(settlement, self._saga, self._journal)
         self._stop_requested = False
         if settlement.taken_up is not None:
             # Here and not in `run`: an operator's Update in the first workflow task would be handled before it.
@@ -152,30 +153,8 @@ class OrderSettlement:
         while True:
             if self._saga.state is State.ABORTED and await self._wait_for_operator() is State.RESOLVED:
                 return None
-            task = CancelTask(settlement=self._order, intent=intent, round=self._saga.round)
-            scheduled_at = workflow.now()
-            try:
-                report = await self._cancel_round(task)
-            except ActivityError as error:
-                attempts_max = self._settlement.policy.cancel_max_attempts
-                calls = calls_of_failed_cancel(error, task, attempts_max, scheduled_at)
-                self._saga.enter(State.ABORTED, f"{intent.kind} cancel adjust ran out of attempts", calls=calls)
-            else:
-                self._saga.record_calls(report.calls, f"{intent.kind} cancel adjust answered {report.result}")
-                return report.result
-
-    async def _cancel_round(self, task: CancelTask) -> CancelReport:
-        confirming = ", confirming" if task.intent.kind is CancelKind.CONFIRMING else ""
-        round_ = f", round {task.round + 1}" if task.round else ""
-        return await workflow.execute_activity_method(
-            CancelAdjust.cancel_adjust,
-            task,
-            task_queue=CANCEL_TASK_QUEUE,
-            start_to_close_timeout=CANCEL_START_TO_CLOSE,
-            retry_policy=cancel_retry(self._settlement.policy),
-            summary=f"cancel adjust {money(self._settlement)}{confirming}{round_}",
-            priority=fairness(self._settlement.company_id),
-        )
+            if (result := await self._cancels.send(intent)) is not None:
+                return result
 
     async def _wait_for_operator(self) -> State:
         """Wait without a time limit until an operator leaves ABORTED; return the state that follows.

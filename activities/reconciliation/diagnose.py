@@ -57,8 +57,13 @@ class Diagnosis:
     repair: Repair
 
 
-def diagnose(row: SettlementSummary | None, execution: Execution | None, now: datetime) -> Diagnosis | None:
-    """Compare a settlement's row with its workflow. Return None if they agree, or if it is too early to judge."""
+def diagnose(
+    row: SettlementSummary | None, execution: Execution | None, now: datetime, unusable: str | None = None
+) -> Diagnosis | None:
+    """Compare a settlement's row with its workflow. Return None if they agree, or if it is too early to judge.
+
+    `unusable` says why its external system cannot be called; None if it can.
+    """
     if row is None:
         return _without_row(execution)
     if (conflict := _conflict(row, execution)) is not None:
@@ -69,7 +74,8 @@ def diagnose(row: SettlementSummary | None, execution: Execution | None, now: da
         return None
     if execution is None:
         return _without_workflow(row, now)
-    return _with_open_workflow(row, execution, now) if execution.is_open else _with_closed_workflow(execution)
+    mismatch = _with_open_workflow(row, execution, now) or _without_system(row, unusable)
+    return mismatch if execution.is_open else _with_closed_workflow(execution)
 
 
 def may_be_ahead(row: SettlementSummary, now: datetime) -> bool:
@@ -118,6 +124,13 @@ def _with_closed_workflow(execution: Execution) -> Diagnosis:
         return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
     detail = f"its workflow was ended from outside ({execution.status})"
     return Diagnosis(FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, detail, Repair.TAKE_UP)
+
+
+def _without_system(row: SettlementSummary, unusable: str | None) -> Diagnosis | None:
+    if unusable is None:
+        return None
+    detail = f"its external system {row.system} cannot be called: {unusable}. A cancel waits and uses up no attempt"
+    return Diagnosis(FindingKind.SYSTEM_NOT_CONFIGURED, detail, Repair.NONE)
 
 
 def _with_open_workflow(row: SettlementSummary, execution: Execution, now: datetime) -> Diagnosis | None:

@@ -42,6 +42,13 @@ AFTER_ALL_DELAYS = datetime.max.replace(tzinfo=UTC)
 StartTakenUp = Callable[[Client, SettlementInput, TakeUp], Awaitable[object]]
 """Starts a new workflow for a lost one. Passed in, because activities must not import workflows."""
 
+WhyUnusable = Callable[[str], Awaitable[str | None]]
+"""Returns why an external system cannot be called; None if it can. Passed in, because only the worker calls one."""
+
+
+async def _usable(_: str) -> str | None:
+    return None
+
 
 @dataclass(frozen=True)
 class ExamineResult:
@@ -80,7 +87,13 @@ class _TakeUp:
 class Reconciler:
     """Examines and repairs settlements. If ledger or Temporal cannot be reached, the error is raised; callers retry."""
 
-    def __init__(self, temporal: Client, engine: AsyncEngine, start_taken_up: StartTakenUp) -> None:
+    def __init__(
+        self,
+        temporal: Client,
+        engine: AsyncEngine,
+        start_taken_up: StartTakenUp,
+        why_unusable: WhyUnusable = _usable,
+    ) -> None:
         self.workflows = SettlementWorkflows(temporal)
         self.summaries = SettlementSummaries(engine)
         self.findings = Findings(engine)
@@ -89,6 +102,7 @@ class Reconciler:
         self._ledger = Ledger(engine)
         self._temporal = temporal
         self._start_taken_up = start_taken_up
+        self._why_unusable = why_unusable
 
     async def check_temporal_identity(self, task: ScanTask) -> None:
         """Check before each page of a round that the ledger is bound to this worker's Temporal namespace.
@@ -112,7 +126,8 @@ class Reconciler:
         """
         row = (await self.summaries.by_number([number])).get(number)
         execution = await self.workflows.execution(number)
-        diagnosis = diagnose(row, execution, datetime.now(UTC))
+        unusable = await self._why_unusable(row.system) if row is not None else None
+        diagnosis = diagnose(row, execution, datetime.now(UTC), unusable)
         if diagnosis is None:
             return ExamineResult()
         snapshot = None

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.temporal_calls import TemporalCallError, calling_temporal
-from api.http.access import Actor, Reader
+from api.http.access import Actor, Caller, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt, PlainInt64
@@ -89,10 +89,13 @@ BatchInPath = Annotated[str, Depends(_batch_id)]
 
 @router.get(PREVIEW, responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
 async def preview_batch_retry(
-    selection: Annotated[SelectionQuery, Query()], services: Injected, _: Reader
+    selection: Annotated[SelectionQuery, Query()], services: Injected, caller: Reader
 ) -> BatchPreview:
-    """Preview a batch: number, amounts and ages of the aborted settlements that the selection contains now."""
-    return await services.batches.preview(selection)
+    """Preview a batch: number, amounts and ages of the aborted settlements that the selection contains now.
+
+    It counts only settlements in the scope of the key.
+    """
+    return await services.batches.preview(selection, caller.scope)
 
 
 @router.post(
@@ -101,6 +104,7 @@ async def preview_batch_retry(
     responses={
         200: {"model": Batch, "description": "A repeated request: the current state of its batch"},
         **documented(
+            ErrorCode.COMPANY_FORBIDDEN,
             ErrorCode.SELECTION_CHANGED,
             ErrorCode.IDEMPOTENCY_KEY_REUSED,
             *BODY_ERRORS,
@@ -121,9 +125,14 @@ async def post_batch_retry(
     it; another body with that key is rejected. Without the header, each request starts another batch. That is harmless:
     a settlement that is no longer ABORTED refuses the retry. If Temporal is unreachable, the response is also 202, and
     the next round of reconciliation starts the batch.
+
+    With a key whose scope is not `all`, the selection must name a `companyId` of the scope.
     """
+    caller.check_company(body.selection.company_id, "a selection")
     try:
-        begun = await services.batches.create(body, caller.owner, datetime.now(UTC), key=idempotency_key)
+        begun = await services.batches.create(
+            body, caller.client, datetime.now(UTC), key=idempotency_key, key_id=caller.key_id
+        )
     except SelectionChangedError as changed:
         raise ProblemError(ErrorCode.SELECTION_CHANGED, _changed(changed, body)) from changed
     except KeyReusedError as reused:
@@ -133,24 +142,26 @@ async def post_batch_retry(
     if not begun.is_new:
         response.status_code = HTTPStatus.OK
         response.headers["Idempotent-Replayed"] = "true"
-    log.info("batch retry started", batch=batch, count=body.expected_count, operator=caller.owner, is_new=begun.is_new)
-    found = await _find_or_404(services, batch)
+    log.info("batch retry started", batch=batch, count=body.expected_count, is_new=begun.is_new, **caller.as_operator)
+    found = await _find_or_404(services, batch, caller)
     if found.state is BatchState.RUNNING:
         await _start(services, found)
     return found
 
 
 @router.get(BATCHES, responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
-async def list_batch_retries(services: Injected, query: Annotated[BatchListQuery, Query()], _: Reader) -> BatchList:
-    """List batches, newest first."""
-    found = await services.batches.newest(query.limit)
+async def list_batch_retries(
+    services: Injected, query: Annotated[BatchListQuery, Query()], caller: Reader
+) -> BatchList:
+    """List batches whose selection is in the scope of the key, newest first."""
+    found = await services.batches.newest(query.limit, caller.scope)
     return BatchList(items=tuple(_with_link(services, batch) for batch in found))
 
 
 @router.get(BATCH, responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE))
-async def get_batch_retry(batch: BatchInPath, services: Injected, _: Reader) -> Batch:
+async def get_batch_retry(batch: BatchInPath, services: Injected, caller: Reader) -> Batch:
     """Read a batch and its progress. Needs neither a worker nor Temporal."""
-    return await _find_or_404(services, batch)
+    return await _find_or_404(services, batch, caller)
 
 
 @router.get(
@@ -158,10 +169,10 @@ async def get_batch_retry(batch: BatchInPath, services: Injected, _: Reader) -> 
     responses=documented(ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
 async def list_batch_items(
-    batch: BatchInPath, services: Injected, query: Annotated[ItemsQuery, Query()], _: Reader
+    batch: BatchInPath, services: Injected, query: Annotated[ItemsQuery, Query()], caller: Reader
 ) -> BatchItems:
     """Read the report of a batch: for each settlement, the outcome of its retry and its current state."""
-    await _find_or_404(services, batch)
+    await _find_or_404(services, batch, caller)
     return await services.batches.items(batch, query.after, query.limit)
 
 
@@ -172,13 +183,14 @@ async def stop_batch_retry(batch: BatchInPath, services: Injected, caller: Actor
     Needs neither a worker nor Temporal. Retries in progress, at most those of one second, still get their outcome.
     Items that stay PENDING were not touched.
     """
+    await _find_or_404(services, batch, caller)
     await services.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
-    log.info("batch retry stopped", batch=batch, operator=caller.owner)
-    return await _find_or_404(services, batch)
+    log.info("batch retry stopped", batch=batch, **caller.as_operator)
+    return await _find_or_404(services, batch, caller)
 
 
-async def _find_or_404(services: Services, batch: str) -> Batch:
-    found = await services.batches.find(batch)
+async def _find_or_404(services: Services, batch: str, caller: Caller) -> Batch:
+    found = await services.batches.find(batch, caller.scope)
     if found is None:
         raise _not_found()
     return _with_link(services, found)

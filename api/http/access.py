@@ -1,7 +1,8 @@
 """Authentication and authorization: each route names the permission it requires by one of the types below.
 
 `AccessMiddleware` checks before anything else of the request is read, so a caller without permission learns nothing of
-the rules of a route. The dependency of the route checks once more, in case the middleware is missing or bypassed.
+the rules of a route. The dependency of the route checks once more, in case the middleware is missing or bypassed. It
+also counts the request against the quota of its client.
 """
 
 from dataclasses import dataclass
@@ -14,20 +15,23 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from api.http.problems import PATH_LOGGED_MAX, ProblemError, ledger_unavailable
+from api.http.problems import PATH_LOGGED_MAX, FieldError, ProblemError, ledger_unavailable
 from api.http.route_match import route_of
 from api.services import services_of
+from config.fields import is_loopback
 from config.sampling import SampledLog
-from config.settings import is_loopback
 from schemas.problems import ErrorCode
 from settlement.keys import PERMISSIONS, Permission, Role
+from settlement.scope import EVERYTHING, Scope
+from settlement.start import SubmittedBy
 
 log = SampledLog(structlog.get_logger())
 
-LOCAL_OWNER = "local"
-"""Owner of every call if SETTLEMENT_AUTH is off."""
+LOCAL_CLIENT = "local"
+"""Client of every call if SETTLEMENT_AUTH is off."""
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _CALLER = "order_settlement.caller"
@@ -35,56 +39,113 @@ _CALLER = "order_settlement.caller"
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of the key, under whose name actions are audited. `role` is None, and permits all, if auth is off."""
+    """The client of the key, under whose name orders and actions are recorded; the key, and what it may do.
 
-    owner: str
+    Without keys (auth is off), `role` is None and permits all, and the scope is everything.
+    """
+
+    client: str
+    key_id: str | None
     role: Role | None
+    scope: Scope
 
     def has(self, permission: Permission) -> bool:
         """Return whether the caller has a permission."""
         return self.role is None or permission in PERMISSIONS[self.role]
 
+    @property
+    def has_quotas(self) -> bool:
+        """Whether the quotas of a client apply: without keys there are no clients."""
+        return self.key_id is not None
+
+    @property
+    def as_operator(self) -> dict[str, str | None]:
+        """The caller as log lines name an operator."""
+        return {"operator": self.client, "key_id": self.key_id}
+
+    @property
+    def submitted_by(self) -> SubmittedBy:
+        """The caller as the ledger records who submitted an order."""
+        return SubmittedBy(client=self.client, key_id=self.key_id)
+
+    def check_company(self, company_id: int | None, what: str) -> None:
+        """Raise ProblemError COMPANY_FORBIDDEN unless a company is in the scope. `what` must name it, as `an order`."""
+        if self.scope.includes(company_id):
+            return
+        if company_id is None:
+            detail = f"{what} without companyId requires a key with the scope all; this key has {self.scope}"
+        else:
+            detail = f"company {company_id} is not in the scope of this key, which is {self.scope}"
+        log.warning("company not in scope", client=self.client, key_id=self.key_id, company_id=company_id)
+        rule = f"must be one of {self.scope}"
+        raise ProblemError(ErrorCode.COMPANY_FORBIDDEN, detail, errors=[FieldError(field="companyId", rule=rule)])
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a route requires of its caller."""
+
+    permission: Permission
+    everything: bool = False
+    """Whether it concerns the whole installation, and so requires a key with the scope `all`."""
+
 
 class Requires:
-    """A dependency that returns the caller if the caller has a permission."""
+    """A dependency that returns the caller if the caller meets a requirement."""
 
-    def __init__(self, permission: Permission) -> None:
-        self.permission = permission
+    def __init__(self, permission: Permission, *, everything: bool = False) -> None:
+        self.requirement = Requirement(permission, everything)
 
     async def __call__(self, request: Request) -> Caller:
         """Return the caller. Raises the errors of `authorize`."""
-        return await authorize(request, self.permission)
+        return await authorize(request, self.requirement)
 
 
 Submitter = Annotated[Caller, Depends(Requires(Permission.SUBMIT))]
 Reader = Annotated[Caller, Depends(Requires(Permission.READ))]
 Actor = Annotated[Caller, Depends(Requires(Permission.ACT))]
-KeyManager = Annotated[Caller, Depends(Requires(Permission.MANAGE_KEYS))]
+InstallationReader = Annotated[Caller, Depends(Requires(Permission.READ, everything=True))]
+InstallationActor = Annotated[Caller, Depends(Requires(Permission.ACT, everything=True))]
+KeyManager = Annotated[Caller, Depends(Requires(Permission.MANAGE_KEYS, everything=True))]
 
 
-async def authorize(request: Request, permission: Permission) -> Caller:
-    """Return the caller if the caller has a permission. The key is looked up once per request.
+async def authorize(request: Request, requirement: Requirement) -> Caller:
+    """Return the caller if the caller meets a requirement. The key is looked up once per request.
 
     Raises ProblemError UNAUTHENTICATED or FORBIDDEN; SQLAlchemyError or OSError if the ledger, which stores the keys,
     is unreachable. In all cases nothing was done.
     """
+    caller = await authenticate(request)
+    if not caller.has(requirement.permission):
+        detail = f"this request requires a key with the permission {requirement.permission}"
+    elif requirement.everything and not caller.scope.is_everything:
+        detail = "this request concerns the whole installation; it requires a key with the scope all"
+    else:
+        return caller
+    log.warning(
+        "permission denied",
+        path=request.url.path[:PATH_LOGGED_MAX],
+        client=caller.client,
+        key_id=caller.key_id,
+        role=caller.role,
+        scope=str(caller.scope),
+        required=requirement.permission.value,
+    )
+    raise ProblemError(ErrorCode.FORBIDDEN, detail)
+
+
+async def authenticate(request: Request) -> Caller:
+    """Return who sends a request. Raises the errors of `authorize`, except those about permission and scope."""
     caller: Caller | None = request.scope.get(_CALLER)
     if caller is None:
         caller = request.scope[_CALLER] = await _identify(request)
-    if not caller.has(permission):
-        log.warning(
-            "permission denied",
-            path=request.url.path[:PATH_LOGGED_MAX],
-            owner=caller.owner,
-            role=caller.role,
-            required=permission.value,
-        )
-        raise ProblemError(ErrorCode.FORBIDDEN, f"this request requires a key with the permission {permission}")
     return caller
 
 
 async def is_still_authorized(request: Request, permission: Permission) -> bool:
     """Check the key of a request in progress again: return whether it is active and has a permission.
+
+    Its scope cannot have changed: a row with another scope is rejected.
 
     Raises SQLAlchemyError or OSError if the ledger is unreachable; then the answer is not known.
     """
@@ -99,13 +160,15 @@ async def _identify(request: Request) -> Caller:
     services = services_of(request)
     if services.settings.auth == "off":
         _reject_cross_site(request)
-        return Caller(LOCAL_OWNER, None)
+        return Caller(LOCAL_CLIENT, None, None, EVERYTHING)
     key = await services.keys.verify(_bearer(request))
     if key is None:
         log.warning("authentication failed", path=request.url.path[:PATH_LOGGED_MAX])
-        detail = "send exactly one header Authorization: Bearer <api key>, with a key that is active"
+        detail = (
+            "send exactly one header Authorization: Bearer <api key>, with a key that is neither revoked nor expired"
+        )
         raise ProblemError(ErrorCode.UNAUTHENTICATED, detail, headers=CHALLENGE)
-    return Caller(key.owner, key.role)
+    return Caller(key.client, key.key_id, key.role, key.scope)
 
 
 def _bearer(request: Request) -> str:
@@ -134,38 +197,45 @@ def _host_of(url: str) -> str:
         return ""
 
 
-def permission_of(route: BaseRoute) -> Permission | None:
-    """Return the permission that a route requires; None if it is public."""
-    return _required_permission(route.dependant) if isinstance(route, APIRoute) else None
+def requirement_of(route: BaseRoute) -> Requirement | None:
+    """Return what a route requires of its caller; None if it is public."""
+    return _requirement(route.dependant) if isinstance(route, APIRoute) else None
 
 
-def _required_permission(dependant: Dependant) -> Permission | None:
+def _requirement(dependant: Dependant) -> Requirement | None:
     if isinstance(dependant.call, Requires):
-        return dependant.call.permission
-    found = (_required_permission(dependency) for dependency in dependant.dependencies)
-    return next((permission for permission in found if permission is not None), None)
+        return dependant.call.requirement
+    found = (_requirement(dependency) for dependency in dependant.dependencies)
+    return next((requirement for requirement in found if requirement is not None), None)
 
 
 class AccessMiddleware:
-    """Answers 401 or 403, or 503 if the keys cannot be looked up, before the body of a request is read."""
+    """Answers 401, 403 or 429, or 503 if the keys cannot be looked up, before the body of a request is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if the caller is authorized."""
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Pass the request on if the caller is authorized and within its quota."""
         problem = await self._refusal(scope) if scope["type"] == "http" else None
+        caller: Caller | None = scope.get(_CALLER)
+        if caller is not None and caller.has_quotas:
+            send = services_of(Request(scope)).quotas.requests.announcing(caller.client, send)
         await (problem.response() if problem else self._app)(scope, receive, send)
 
-    async def _refusal(self, scope: Scope) -> ProblemError | None:
+    async def _refusal(self, scope: AsgiScope) -> ProblemError | None:
         route = route_of(scope)
-        permission = permission_of(route) if route is not None else None
-        if permission is None:
+        requirement = requirement_of(route) if route is not None else None
+        if requirement is None:
             return None
         # The metrics count these responses under the route, too.
         scope["route"] = route
         try:
-            await authorize(Request(scope), permission)
+            caller = await authenticate(Request(scope))
+            # A request without permission counts, too.
+            if caller.has_quotas:
+                await services_of(Request(scope)).quotas.requests.count(caller.client)
+            await authorize(Request(scope), requirement)
         except ProblemError as problem:
             return problem
         except (SQLAlchemyError, OSError) as error:

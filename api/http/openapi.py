@@ -6,16 +6,16 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.http.access import permission_of
+from api.http.access import Requirement, requirement_of
 from api.http.problems import CONTENT_TYPE, documented
 from contract.fields import restore_integer_bounds
 from schemas.problems import ErrorCode
-from settlement.keys import Permission
 
 _NUMBER = {"requestUniqueNo": "$response.body#/requestUniqueNo"}
 _NUMBER_FROM_PATH = {"requestUniqueNo": "$request.path.requestUniqueNo"}
 _BATCH = {"batchId": "$response.body#/batchId"}
 _KEY = {"keyId": "$response.body#/keyId"}
+_STATEMENT = {"statementId": "$response.body#/statementId"}
 
 _READ = ("get_settlement", "get_settlement_events", "explain_settlement")
 _ACT = ("post_cancel_adjust_retry", "post_resolution")
@@ -30,6 +30,8 @@ _LINKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "list_findings": (("list_findings",), {"before": "$response.body#/nextBefore"}),
     "post_batch_retry": (("get_batch_retry", "list_batch_items", "stop_batch_retry"), _BATCH),
     "get_batch_retry": (("list_batch_items", "stop_batch_retry"), _BATCH),
+    "post_statement": (("get_statement", "post_statement_lines", "post_statement_comparison"), _STATEMENT),
+    "post_statement_lines": (("get_statement", "post_statement_comparison"), _STATEMENT),
     "post_api_key": (("revoke_api_key",), _KEY),
 }
 """By operation: the operations that its response links to, and where the response has their parameters."""
@@ -104,14 +106,16 @@ def _add_permissions(app: FastAPI, document: dict[str, Any]) -> None:
     """Add the security scheme and the errors of authorization to every operation that requires a permission."""
     document["components"]["securitySchemes"] = _SCHEMES
     for route in app.state.endpoints:
-        permission = permission_of(route)
-        if permission is not None and route.include_in_schema:
+        requirement = requirement_of(route)
+        if requirement is not None and route.include_in_schema:
             for method in route.methods:
-                _add_permission(document["paths"][route.path][method.lower()], permission)
+                _add_permission(document["paths"][route.path][method.lower()], requirement)
 
 
-def _add_permission(operation: dict[str, Any], permission: Permission) -> None:
-    operation["x-permission"] = permission.value
+def _add_permission(operation: dict[str, Any], requirement: Requirement) -> None:
+    operation["x-permission"] = requirement.permission.value
+    if requirement.everything:
+        operation["x-scope"] = "all"
     operation["security"] = [{SCHEME: []}]
     responses = operation["responses"]
     for status, added in _AUTHORIZATION_ERRORS.items():
@@ -122,12 +126,21 @@ def _add_permission(operation: dict[str, Any], permission: Permission) -> None:
 
 def _authorization_errors() -> dict[str, Any]:
     """Return the responses of any operation that requires a permission, before it starts."""
-    codes = (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN, ErrorCode.LEDGER_UNAVAILABLE)
+    codes = (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.LEDGER_UNAVAILABLE)
     responses = {str(status): response for status, response in documented(*codes).items()}
     for response in responses.values():
         del response["model"]
-    responses["401"]["headers"] = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+    responses["401"]["headers"] = {"WWW-Authenticate": _header("`Bearer`")}
+    responses["429"]["headers"] = {
+        "Retry-After": _header("Seconds."),
+        "RateLimit-Policy": _header('The quota of the client, as in `"requests";q=500;w=1`: 500 in 1 s.'),
+        "RateLimit": _header('What is left of it, as in `"requests";r=0;t=1`: nothing; everything in 1 s.'),
+    }
     return responses
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
 
 
 _AUTHORIZATION_ERRORS = _authorization_errors()

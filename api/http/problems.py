@@ -53,7 +53,13 @@ class ProblemError(Exception):
     """An error of an endpoint; the response is its `Problem`."""
 
     def __init__(
-        self, code: ErrorCode, detail: str, *, errors: Sequence[FieldError] = (), headers: dict[str, str] | None = None
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+        retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
         super().__init__(detail)
         self.problem = Problem(
@@ -66,7 +72,7 @@ class ProblemError(Exception):
         )
         self.headers = dict(headers or {})
         if self.problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-            self.headers["Retry-After"] = str(RETRY_AFTER_S)
+            self.headers["Retry-After"] = str(retry_after_s)
 
     def response(self) -> JSONResponse:
         """Return the HTTP response."""

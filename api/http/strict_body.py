@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import ProblemError
+from api.http.route_match import route_of
 from contract.strict_json import RepeatedNameError, request_json
 from schemas.problems import STATUS_OF, ErrorCode
 
@@ -19,15 +20,18 @@ NOT_UTF_8 = "the body is not UTF-8"
 BODY_BYTES_MAX = 16 * 1024
 
 _DIGITS_MAX = 18
-_RULE = f"a request body has at most {BODY_BYTES_MAX} bytes"
 
 
 class StrictJsonRoute(APIRoute):
     """A route that parses the body of its request once. FastAPI validates the parsed value.
 
+    A subclass can allow larger bodies by `body_bytes_max`.
+
     Answers 415 for a media type other than JSON, and 400 for a body that is not JSON in UTF-8 or has an object with a
     repeated field: it is not known which of two amounts is meant. Such a request has no effect.
     """
+
+    body_bytes_max = BODY_BYTES_MAX
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler, called with a request whose body has been parsed."""
@@ -98,9 +102,12 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        route = route_of(scope)
+        limit = route.body_bytes_max if isinstance(route, StrictJsonRoute) else BODY_BYTES_MAX
+        rule = f"a body of this request has at most {limit} bytes"
         content_length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not content_length.isdigit() or len(content_length) > _DIGITS_MAX or int(content_length) > BODY_BYTES_MAX:
-            await ProblemError(ErrorCode.BODY_TOO_LARGE, _RULE).response()(scope, receive, send)
+        if not content_length.isdigit() or len(content_length) > _DIGITS_MAX or int(content_length) > limit:
+            await ProblemError(ErrorCode.BODY_TOO_LARGE, rule).response()(scope, receive, send)
             return
         received = 0
 
@@ -108,8 +115,8 @@ class BodyLimitMiddleware:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_BYTES_MAX:
-                raise HTTPException(STATUS_OF[ErrorCode.BODY_TOO_LARGE], _RULE)
+            if received > limit:
+                raise HTTPException(STATUS_OF[ErrorCode.BODY_TOO_LARGE], rule)
             return message
 
         await self._app(scope, counting_receive, send)

@@ -31,12 +31,11 @@ API_KEYS = "/v1/api-keys"
 async def post_api_key(body: ApiKeyRequest, services: Injected, response: Response, caller: KeyManager) -> NewApiKey:
     """Create an API key. Only this response contains its secret. Repeating the request creates another key.
 
-    An owner has at most two active keys: the current one and its replacement. If the response was lost, the key cannot
-    be used: revoke it.
+    A client has a limited number of active keys. If the response was lost, the key cannot be used: revoke it.
     """
-    created = await services.keys.create(body, caller.owner)
+    created = await services.keys.create(body, caller.client)
     if created is None:
-        detail = f"{body.owner} has {ACTIVE_KEYS_MAX} active keys; revoke one of them first"
+        detail = f"{body.client} has {ACTIVE_KEYS_MAX} keys that are not revoked; revoke one of them first"
         raise ProblemError(ErrorCode.KEY_LIMIT_REACHED, detail)
     response.headers["Cache-Control"] = "no-store"
     return created
@@ -52,7 +51,7 @@ async def list_api_keys(services: Injected, _: KeyManager) -> ApiKeys:
 async def revoke_api_key(key_id: Annotated[str, Path(alias="keyId")], services: Injected, caller: KeyManager) -> ApiKey:
     """Revoke an API key permanently. It takes effect everywhere within 5 seconds. Repeating it changes nothing."""
     # Rejects malformed ids before any query.
-    revoked = await services.keys.revoke(key_id, caller.owner) if is_key_id(key_id) else None
+    revoked = await services.keys.revoke(key_id, caller.client) if is_key_id(key_id) else None
     if revoked is None:
         raise ProblemError(ErrorCode.NOT_FOUND, "no API key has this id")
     return revoked

@@ -2,19 +2,23 @@
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Self
+
+from settlement.keys import ApiKey
 
 SECRET_BYTES = 32
 _ID_BYTES = 8
 _CHECK_BYTES = 12
 _ID = "[0-9a-f]{16}"
 _FORM = re.compile(rf"({_ID})\.([A-Za-z0-9_-]{{43}})([A-Za-z0-9_-]{{16}})")
-_CHECK_PREFIX = b"api key\0"
-"""Start of the input of the check, so that a check never equals the hash that the ledger stores."""
+_CHECK_PREFIX, _RECORD_PREFIX, _FINGERPRINT_PREFIX = b"api key\0", b"api key record\0", b"api key fingerprint\0"
+"""Start of the input of each hash under the pepper, so that none of the three can take the place of another."""
 
 
 def is_key_id(value: str) -> bool:
@@ -51,9 +55,23 @@ class KeyText:
         """Return whether this key was created with the pepper. A forged key fails here, without a query."""
         return hmac.compare_digest(self.check, _check(pepper, self.key_id, self.secret))
 
-    def secret_hash(self, pepper: bytes) -> str:
-        """Return the HMAC-SHA256 of the secret with the pepper. A copy of the ledger without the pepper is useless."""
-        return hmac.new(pepper, self.secret.encode(), hashlib.sha256).hexdigest()
+    def fingerprint(self, pepper: bytes) -> str:
+        """Return a hash of this key that is kept only in memory, so that no secret is."""
+        return self._hash(pepper, _FINGERPRINT_PREFIX, [])
+
+    def record_hash(self, pepper: bytes, record: ApiKey) -> str:
+        """Return the hash that the ledger stores: HMAC-SHA256 over the secret, client, role, scope and expiry.
+
+        A row whose rights were edited in the database no longer has this hash, so its key is rejected. A copy of the
+        ledger without the pepper is useless.
+        """
+        expires_at = record.expires_at and record.expires_at.astimezone(UTC).isoformat()
+        companies = record.companies if record.companies == "all" else list(record.companies)
+        return self._hash(pepper, _RECORD_PREFIX, [record.client, record.role.value, companies, expires_at])
+
+    def _hash(self, pepper: bytes, prefix: bytes, covered: list[object]) -> str:
+        message = prefix + json.dumps([self.key_id, self.secret, *covered]).encode()
+        return hmac.new(pepper, message, hashlib.sha256).hexdigest()
 
 
 def _check(pepper: bytes, key_id: str, secret: str) -> str:

@@ -66,7 +66,7 @@ async def get_settlement_events(
 
     Event 0 is the acceptance. The stream ends after five minutes; continue with the header `Last-Event-ID`, as the
     EventSource of a browser does. It stays open while the settlement is ABORTED. It ends within 5 seconds after its key
-    is revoked.
+    is revoked or expires.
     """
     given = last_event_id if last_event_id is not None else after
     after_id = -1 if given is None else given
@@ -74,7 +74,7 @@ async def get_settlement_events(
     streams: Streams = request.app.state.streams
     with ExitStack() as held:
         held.enter_context(streams.place(request, caller))
-        events = await services.ledger.events(number, after_id)
+        events = await services.ledger.events(number, after_id, caller.scope)
         if events is None:
             raise not_found(number)
         if events.ended and not events.events:

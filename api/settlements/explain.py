@@ -24,13 +24,13 @@ router = APIRouter()
     SETTLEMENTS + "/{requestUniqueNo}/explain",
     responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def explain_settlement(number: NumberInPath, services: Injected, _: Reader) -> Explanation:
+async def explain_settlement(number: NumberInPath, services: Injected, caller: Reader) -> Explanation:
     """Explain one settlement: what was sent, what came back, which rule applied, what happens next and when.
 
     It works without a worker and without Temporal. The attempts of a running round of cancels appear when the round
     ends.
     """
-    found = await find_or_404(services, number)
+    found = await find_or_404(services, number, caller)
     settlement, snapshot = found.settlement, found.snapshot
     return Explanation(
         request_unique_no=number,
@@ -55,8 +55,15 @@ def headline(settlement: SettlementInput, snapshot: Snapshot) -> str:
 def timeline(settlement: SettlementInput, snapshot: Snapshot) -> Iterator[TimelineEntry]:
     """Yield every event in order of time. A call has the time of its reply, or of its send if it has no duration."""
     entries = [*_calls(settlement, snapshot), *_operator_actions(snapshot), *_state_changes(snapshot)]
-    yield TimelineEntry(at=settlement.accepted_at, text=f"accepted for settlement, trace {settlement.trace}")
+    yield TimelineEntry(at=settlement.accepted_at, text=_acceptance(settlement))
     yield from sorted(entries, key=lambda entry: entry.at)
+
+
+def _acceptance(settlement: SettlementInput) -> str:
+    by = settlement.submitted_by
+    key = f" with key {by.key_id}" if by is not None and by.key_id is not None else ""
+    submitted = f", submitted by {by.client}{key}" if by is not None else ""
+    return f"accepted for settlement, trace {settlement.trace}{submitted}"
 
 
 def _calls(settlement: SettlementInput, snapshot: Snapshot) -> Iterator[TimelineEntry]:
@@ -78,7 +85,8 @@ def _action_in_words(action: OperatorAction) -> str:
     reason = ", ".join(each for each in (action.reason_code, action.note) if each)
     reference = f"; broker's reference: {action.broker_reference}" if action.broker_reference else ""
     batch = f"; batch {action.batch_id}" if action.batch_id else ""
-    return f"{action.operator}: {action.kind} ({reason}{reference}{batch})"
+    key = f" (key {action.key_id})" if action.key_id else ""
+    return f"{action.operator}{key}: {action.kind} ({reason}{reference}{batch})"
 
 
 def _state_changes(snapshot: Snapshot) -> Iterator[TimelineEntry]:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from schemas.explanation import NextStep, command_on
+from settlement.external_systems import waiting_reason
 from settlement.ids import CancelKind
 from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
@@ -42,6 +43,14 @@ def _decision(settlement: SettlementInput) -> NextStep:
 
 def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
     policy = settlement.policy
+    if snapshot.reason == waiting_reason(settlement.system):
+        return NextStep(
+            text=(
+                f"Unless it has been done, complete the configuration of the external system {settlement.system}. The "
+                "cancel waits for it, looks again at least every minute, and uses up no attempt."
+            ),
+            who=OPERATOR,
+        )
     confirming = next((intent for intent in snapshot.cancel_intents if intent.kind is CancelKind.CONFIRMING), None)
     if confirming is not None and snapshot.calls[-1].cancel_result is not None:
         return NextStep(

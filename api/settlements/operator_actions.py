@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.reconciliation.repair import Reconciler
 from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, TemporalTimeoutError, calling_temporal
-from api.http.access import Actor
+from api.http.access import Actor, Caller
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
@@ -71,7 +71,8 @@ async def post_cancel_adjust_retry(
     Repeating the request after the settlement has left ABORTED does nothing and returns its current state.
     """
     response.headers["Location"] = location(number)
-    return await _perform_once(services, number, "retry_cancel_adjust", operator_request(caller.owner, body), response)
+    found = await find_or_404(services, number, caller)
+    return await _perform_once(services, found, "retry_cancel_adjust", _request(caller, body), response)
 
 
 @router.post(
@@ -86,13 +87,17 @@ async def post_resolution(
 
     Repeating the request does nothing and returns the current state.
     """
-    return await _perform_once(services, number, "resolve", operator_request(caller.owner, body), response)
+    found = await find_or_404(services, number, caller)
+    return await _perform_once(services, found, "resolve", _request(caller, body), response)
+
+
+def _request(caller: Caller, body: RetryRequest | ResolveRequest) -> OperatorRequest:
+    return operator_request(caller.client, caller.key_id, body)
 
 
 async def _perform_once(
-    services: Services, number: str, update: str, body: OperatorRequest, response: Response
+    services: Services, found: SettlementRecord, update: str, body: OperatorRequest, response: Response
 ) -> Settlement:
-    found = await find_or_404(services, number)
     if not _is_performed(found.snapshot, update, body):
         return await _perform(services, found, update, body)
     response.headers["Idempotent-Replayed"] = "true"
@@ -100,16 +105,20 @@ async def _perform_once(
 
 
 def _is_performed(snapshot: Snapshot, update: str, body: OperatorRequest) -> bool:
-    """Return whether the settlement has left ABORTED by the same action: same kind, operator and body."""
+    """Return whether the settlement has left ABORTED by the same action: same kind, operator and body.
+
+    The key may differ: a client may repeat a request with the successor of its key.
+    """
     actions = [action for action in snapshot.actions if action.kind is not ActionKind.TAKE_UP]
     if snapshot.state is State.ABORTED or not actions or actions[-1].kind is not KIND_OF[update]:
         return False
-    return all(getattr(actions[-1], name) == getattr(body, name) for name in OperatorRequest.model_fields)
+    compared = OperatorRequest.model_fields.keys() - {"key_id"}
+    return all(getattr(actions[-1], name) == getattr(body, name) for name in compared)
 
 
 async def _perform(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> Settlement:
     result = await _execute(services, found, update, body)
-    log.info("operator action", settlement=found.number, action=update, operator=body.operator)
+    log.info("operator action", settlement=found.number, action=update, operator=body.operator, key_id=body.key_id)
     snapshot = await _read_back(services, found, result)
     return resource(services, found.settlement, snapshot)
 
@@ -136,8 +145,9 @@ def _update_id(update: str, before: Snapshot, body: OperatorRequest) -> str:
     """Return the id of the Update. Equal requests on the same snapshot get the same id, and so the same result.
 
     The id contains the number of earlier actions: if the settlement is ABORTED again, an equal request is a new action.
+    It does not depend on the key: see `_is_performed`.
     """
-    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    digest = hashlib.sha256(body.model_dump_json(exclude={"key_id"}).encode()).hexdigest()
     return f"{update}-{len(before.actions)}-{digest[:40]}"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -11,13 +12,14 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.http.access import Submitter
+from api.http.access import Caller, Submitter
 from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
+from api.settlements.external_system import system_of_order
 from api.settlements.resource import SETTLEMENTS, location, resource
 from contract.adjust import AdjustRequest
 from ledger import NumberReusedError, SettlementRecord
@@ -70,7 +72,12 @@ class SettlementHeaders(BaseModel):
         202: {"description": "Accepted and not decided yet; read the state at Location"},
         **documented(
             *BODY_ERRORS,
+            ErrorCode.COMPANY_FORBIDDEN,
+            ErrorCode.COMPANY_NOT_SERVED,
+            ErrorCode.EXTERNAL_SYSTEM_PAUSED,
             ErrorCode.NUMBER_REUSED,
+            ErrorCode.NUMBER_TAKEN,
+            ErrorCode.TOO_MANY_WAITS_OF_CLIENT,
             ErrorCode.LEDGER_UNAVAILABLE,
             ErrorCode.TEMPORAL_UNAVAILABLE,
         ),
@@ -80,34 +87,39 @@ async def post_settlement(
     request: AdjustRequest,
     services: Injected,
     response: Response,
-    _: Submitter,
+    caller: Submitter,
     headers: Annotated[SettlementHeaders, Header()],
 ) -> Settlement:
     """Settle one order. `requestUniqueNo` is its idempotency key: a repeated order returns the same settlement.
 
     A repeated order may differ in requestTime, ip, trace and the spelling of the amount. An order that differs in
     customer, user, currency, bizType, operationType, amount, orderId or companyId is rejected (409); the accepted order
-    is unchanged.
+    is unchanged. If that order is outside the scope of the key, the answer does not describe it (409 `number-taken`).
 
     The order may proceed only on `decision: PROCEED`. After any error it must not proceed. After a 503 or a broken
     connection the order may have been accepted; repeat the request to find out.
     """
+    caller.check_company(headers.company_id, "an order")
     received_at = datetime.now(UTC)
-    settlement = SettlementInput(
-        adjust=request.body(),
-        trace=headers.trace or uuid.uuid4().hex,
-        company_id=headers.company_id,
-        accepted_at=received_at,
-        policy=services.settings.policy,
-    )
     wait_s = wait_seconds(headers.prefer)
     ends_at = asyncio.get_running_loop().time() + (wait_s or ACCEPT_LIMIT_S)
-    async with asyncio.timeout_at(ends_at):
-        accepted, is_new = await _accept(services, settlement)
-    snapshot = accepted.snapshot
-    if snapshot.decision is None:
-        left_s = max(DECIDE_AT_LEAST_S, ends_at - asyncio.get_running_loop().time())
-        snapshot = await _decide(services, accepted, wait_s and left_s)
+    with services.quotas.wait(caller.client) if wait_s and caller.has_quotas else nullcontext():
+        async with asyncio.timeout_at(ends_at):
+            system = await system_of_order(services, request.requestUniqueNo, headers.company_id)
+            settlement = SettlementInput(
+                adjust=request.body(),
+                trace=headers.trace or uuid.uuid4().hex,
+                company_id=headers.company_id,
+                system=system.name,
+                accepted_at=received_at,
+                policy=system.policy,
+                submitted_by=caller.submitted_by,
+            )
+            accepted, is_new = await _accept(services, settlement, caller)
+        snapshot = accepted.snapshot
+        if snapshot.decision is None:
+            left_s = max(DECIDE_AT_LEAST_S, ends_at - asyncio.get_running_loop().time())
+            snapshot = await _decide(services, accepted, wait_s and left_s)
     if is_new and snapshot.decision is not None:
         DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
         DECISIONS.labels(snapshot.decision).inc()
@@ -115,7 +127,7 @@ async def post_settlement(
     return resource(services, accepted.settlement, snapshot)
 
 
-async def _accept(services: Services, settlement: SettlementInput) -> tuple[SettlementRecord, bool]:
+async def _accept(services: Services, settlement: SettlementInput, caller: Caller) -> tuple[SettlementRecord, bool]:
     """Insert the order into the ledger, or find it there; return whether it is new. Rejects another order (409).
 
     The ledger comes before Temporal: it keeps settlements for longer, and GET reads from it.
@@ -123,10 +135,19 @@ async def _accept(services: Services, settlement: SettlementInput) -> tuple[Sett
     try:
         accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
     except NumberReusedError as reused:
-        raise _number_reused(reused) from reused
+        in_scope = caller.scope.includes(reused.accepted.settlement.company_id)
+        raise (_number_reused(reused) if in_scope else _number_taken()) from reused
     if is_new:
         ACCEPTED.inc()
-        log.info("accepted", settlement=accepted.number, trace=settlement.trace, order_id=settlement.adjust.orderId)
+        log.info(
+            "accepted",
+            settlement=accepted.number,
+            trace=settlement.trace,
+            order_id=settlement.adjust.orderId,
+            client=caller.client,
+            key_id=caller.key_id,
+            system=settlement.system,
+        )
     return accepted, is_new
 
 
@@ -141,6 +162,16 @@ def _number_reused(reused: NumberReusedError) -> ProblemError:
     ]
     headers = {"Location": location(reused.accepted.number)}
     return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=headers)
+
+
+def _number_taken() -> ProblemError:
+    """Return the error for a number that belongs to an order outside the scope of the caller.
+
+    Numbers are unique in the whole installation, so the caller must learn that this one is taken, but nothing else.
+    """
+    detail = "this requestUniqueNo is taken; nothing was accepted; post the order under another number"
+    rule = "must not be in use"
+    return ProblemError(ErrorCode.NUMBER_TAKEN, detail, errors=[FieldError(field="requestUniqueNo", rule=rule)])
 
 
 async def _decide(services: Services, accepted: SettlementRecord, wait_s: float) -> Snapshot:

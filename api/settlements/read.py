@@ -22,6 +22,8 @@ from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.calls import Rule
 from settlement.exposure import Exposure, ExposureBy
+from settlement.external_systems import SystemName
+from settlement.scope import Scope
 from settlement.states import CancelResult, State
 
 router = APIRouter()
@@ -42,6 +44,7 @@ class SettlementListQuery(BaseModel):
     order_id: PlainInt64 | None = Field(default=None, alias="orderId")
     user_name: UserName | None = Field(default=None, alias="userName")
     company_id: PlainInt64 | None = Field(default=None, alias="companyId")
+    system: SystemName | None = Field(default=None, description="Name of the external system.")
     # Any three letters: a settlement stays searchable after its currency's code was withdrawn.
     currency: str | None = Field(default=None, pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])
     cancel_result: CancelResult | None = Field(default=None, alias="cancelResult")
@@ -51,15 +54,16 @@ class SettlementListQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=CURSOR_LENGTH_MAX)
     limit: PlainInt = Field(default=50, ge=1, le=PAGE_LIMIT_MAX)
 
-    @property
-    def ledger_filter(self) -> SettlementFilter:
-        """The filters as the ledger takes them."""
+    def ledger_filter(self, scope: Scope) -> SettlementFilter:
+        """Return the filters as the ledger takes them, for the settlements in a scope."""
         return SettlementFilter(
+            scope=scope,
             request_unique_no=self.request_unique_no,
             state=self.state,
             order_id=self.order_id,
             user_name=self.user_name,
             company_id=self.company_id,
+            system=self.system,
             currency=self.currency,
             cancel_result=self.cancel_result,
             cause=self.cause,
@@ -88,12 +92,12 @@ class ExposureQuery(BaseModel):
     SETTLEMENTS + "/{requestUniqueNo}",
     responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def get_settlement(number: NumberInPath, services: Injected, _: Reader) -> Settlement:
+async def get_settlement(number: NumberInPath, services: Injected, caller: Reader) -> Settlement:
     """Read one settlement with its complete audit, at any time: it does not depend on Temporal's retention.
 
     The answer may lag behind the workflow by one ledger write. It always shows a decision that a POST has returned.
     """
-    found = await find_or_404(services, number)
+    found = await find_or_404(services, number, caller)
     return resource(services, found.settlement, found.snapshot)
 
 
@@ -102,13 +106,14 @@ async def get_settlement(number: NumberInPath, services: Injected, _: Reader) ->
     responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE),
 )
 async def list_settlements(
-    services: Injected, query: Annotated[SettlementListQuery, Query()], _: Reader
+    services: Injected, query: Annotated[SettlementListQuery, Query()], caller: Reader
 ) -> SettlementPage:
-    """List settlements, newest first. Filters are combined with AND.
+    """List settlements in the scope of the key, newest first. Filters are combined with AND.
 
     Pages are stable: a settlement that is accepted meanwhile neither shifts nor repeats another one.
     """
-    page = await services.ledger.page(query.ledger_filter, after=_decode(query.cursor), limit=query.limit)
+    where = query.ledger_filter(caller.scope)
+    page = await services.ledger.page(where, after=_decode(query.cursor), limit=query.limit)
     return SettlementPage(
         items=tuple(resource(services, record.settlement, record.snapshot) for record in page.settlements),
         next_cursor=_encode(page.after),
@@ -116,13 +121,13 @@ async def list_settlements(
 
 
 @router.get("/v1/exposure", responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
-async def get_exposure(services: Injected, query: Annotated[ExposureQuery, Query()], _: Reader) -> Exposure:
-    """Sum up the money in doubt: what external systems may hold although the order is void.
+async def get_exposure(services: Injected, query: Annotated[ExposureQuery, Query()], caller: Reader) -> Exposure:
+    """Sum up the money in doubt in the scope of the key: what external systems may hold although the order is void.
 
     That is every ABORTED settlement, and every CANCELLING one whose adjust was UNKNOWN. Absolute amounts are added:
     a deduction in doubt does not offset a credit in doubt.
     """
-    return await services.ledger.exposure(datetime.now(UTC), query.by)
+    return await services.ledger.exposure(datetime.now(UTC), query.by, caller.scope)
 
 
 def _encode(after: tuple[datetime, str] | None) -> str | None:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Path
 
+from api.http.access import Caller
 from api.http.problems import ProblemError
 from api.services import Services
 from contract.fields import is_unique_no
@@ -40,13 +41,16 @@ NumberInPath = Annotated[str, Depends(_number_of_path)]
 
 
 def not_found(request_unique_no: str) -> ProblemError:
-    """Return the error for a number that was never accepted."""
+    """Return the error for a number that was never accepted, or not in the scope of the caller."""
     return ProblemError(ErrorCode.NOT_FOUND, f"no settlement has the requestUniqueNo {request_unique_no[:64]!r}")
 
 
-async def find_or_404(services: Services, request_unique_no: str) -> SettlementRecord:
-    """Return the settlement from the ledger. Raises ProblemError NOT_FOUND."""
-    found = await services.ledger.find(request_unique_no)
+async def find_or_404(services: Services, request_unique_no: str, caller: Caller) -> SettlementRecord:
+    """Return the settlement from the ledger. Raises ProblemError NOT_FOUND, also if it is outside the caller's scope.
+
+    Both answers are equal, so that a caller cannot tell whether another client uses a number.
+    """
+    found = await services.ledger.find(request_unique_no, caller.scope)
     if found is None:
         raise not_found(request_unique_no)
     return found
@@ -68,6 +72,8 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         reason=snapshot.reason,
         trace=settlement.trace,
         company_id=settlement.company_id,
+        submitted_by=settlement.submitted_by,
+        system=settlement.system,
         accepted_at=settlement.accepted_at,
         decided_at=snapshot.decided_at,
         updated_at=snapshot.updated_at,

@@ -1,4 +1,4 @@
-"""`settlement reconcile`, `findings`, `close-finding` and `allow-take-ups`: mismatches of ledger and Temporal."""
+"""`settlement reconcile`, `findings`, `close-finding` and `allow-take-ups`: what does not agree with the ledger."""
 
 import json
 import time
@@ -24,12 +24,15 @@ _COLUMNS = (
     "status",
     "kind",
     "requestUniqueNo",
+    "amount",
+    "currency",
     "rounds",
     "foundAt",
     "lastSeenAt",
     "closedAt",
     "detail",
     "repair",
+    "action",
 )
 
 
@@ -82,7 +85,7 @@ def findings(
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of findings.")] = 50,
     all_: Annotated[bool, typer.Option("--all", help="List all; ignores --limit.")] = False,
 ) -> None:
-    """List findings, which are mismatches between ledger and Temporal, newest first. Default: open findings."""
+    """List findings, which are mismatches of the ledger with Temporal or the broker, newest first. Default: open."""
     session = session_of(context)
     params = {"status": None if status is StatusFilter.ANY else status.value, "before": before}
     pages = Pages(session.api, FINDINGS, params, None if all_ else limit)
@@ -97,7 +100,7 @@ def close_finding(
     note: Annotated[str, typer.Option("--note", help="The reason in your own words; it is audited.")],
     reference: Annotated[str | None, typer.Option("--reference", help="The broker's ticket or statement.")] = None,
 ) -> None:
-    """Close a DECISION_CONFLICT finding, after you have compared both sides with the broker. It moves no money."""
+    """Close a finding DECISION_CONFLICT or STATEMENT_…, after you have clarified it with the broker. Moves no money."""
     session = session_of(context)
     body = {"note": note} | ({"brokerReference": reference} if reference else {})
     answer = session.api.post(f"{RECONCILIATION}/findings/{finding}/closing", json.dumps(body).encode())
@@ -180,10 +183,13 @@ def _row(finding: Finding) -> Row:
         finding.status,
         finding.kind,
         finding.request_unique_no,
+        finding.amount,
+        finding.currency,
         finding.rounds,
         finding.found_at,
         finding.last_seen_at,
         finding.closed_at,
         finding.detail,
         finding.repair,
+        finding.action,
     )

@@ -6,6 +6,7 @@ from contract.path_segments import segment_of
 from schemas.settlement import Settlement
 from settlement.calls import CallRecord
 from settlement.reply_record import ReplyRecord
+from settlement.snapshot import OperatorAction
 
 PREFIX = "/v1/settlements"
 
@@ -86,14 +87,19 @@ def summary(settlement: Settlement) -> Fields:
 
 def full_view(settlement: Settlement) -> list[Block]:
     """Return all details of a settlement: its fields, its order, states, calls, replies and operator actions."""
-    fields = [*summary(settlement).rows, ("companyId", settlement.company_id), ("trace", settlement.trace)]
+    by = settlement.submitted_by
+    fields = [
+        *summary(settlement).rows,
+        ("companyId", settlement.company_id),
+        ("system", settlement.system),
+        ("client", by and by.client),
+        ("keyId", by and by.key_id),
+        ("trace", settlement.trace),
+    ]
     shown = {name for name, _ in fields}
     fields += [(name, getattr(settlement.order, name)) for name in AdjustBody.model_fields if name not in shown]
     states = [(change.at, change.state, change.reason) for change in settlement.state_changes]
-    actions = [
-        (each.at, each.kind, each.operator, each.reason_code, each.note, each.broker_reference, each.batch_id)
-        for each in settlement.operator_actions
-    ]
+    actions = [_action_row(each) for each in settlement.operator_actions]
     replies = [(call, call.verdict.reply) for call in settlement.calls if call.verdict.reply is not None]
     return [
         Fields(fields),
@@ -101,8 +107,23 @@ def full_view(settlement: Settlement) -> list[Block]:
         Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
         Table(_REPLY_COLUMNS, [_reply_row(call, reply) for call, reply in replies], "replies"),
         Table(
-            ("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId"), actions, "operator actions"
+            ("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId", "keyId"),
+            actions,
+            "operator actions",
         ),
+    ]
+
+
+def _action_row(action: OperatorAction) -> list[object]:
+    return [
+        action.at,
+        action.kind,
+        action.operator,
+        action.reason_code,
+        action.note,
+        action.broker_reference,
+        action.batch_id,
+        action.key_id,
     ]
 
 

@@ -24,6 +24,7 @@ from settlement.batch_retry import (
     ItemOutcome,
 )
 from settlement.ids import new_batch_id
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
 BATCH_PAGE_MAX = 50
@@ -82,10 +83,10 @@ class Batches:
         return self._engine
 
     @shielded_transaction
-    async def preview(self, selection: BatchSelection) -> BatchPreview:
-        """Return count and sum of the absolute amounts of the selected ABORTED settlements, as of now."""
+    async def preview(self, selection: BatchSelection, scope: Scope = EVERYTHING) -> BatchPreview:
+        """Return count and sum of the absolute amounts of the selected ABORTED settlements in the scope, as of now."""
         async with self._reader.connect() as connection:
-            found = (await connection.execute(queries.batches.preview(selection))).all()
+            found = (await connection.execute(queries.batches.preview(selection, scope))).all()
         return BatchPreview(
             count=sum(row.row_count for row in found),
             totals=currency_totals((row.currency, row.amount, row.row_count) for row in found),
@@ -96,9 +97,15 @@ class Batches:
 
     @shielded_transaction
     async def create(
-        self, request: BatchRetryRequest, operator: str, at: datetime, *, key: str | None = None
+        self,
+        request: BatchRetryRequest,
+        operator: str,
+        at: datetime,
+        *,
+        key: str | None = None,
+        key_id: str | None = None,
     ) -> CreatedBatch:
-        """Create a batch with every selected ABORTED settlement, in order of acceptance.
+        """Create a batch with every selected ABORTED settlement, in order of acceptance. `key_id` is for the audit.
 
         Repeating the same request of the same operator with the same `key` changes nothing and returns the existing
         batch. A unique key of the database ensures that exactly one of many concurrent requests creates it. Without
@@ -111,7 +118,7 @@ class Batches:
         batch_id = new_batch_id()
         statement = (
             insert(self._engine, batches)
-            .values(batch_values(batch_id, request, operator, key, at))
+            .values(batch_values(batch_id, request, operator, key, at) | {"key_id": key_id})
             .on_conflict_do_nothing(index_elements=[batches.c.operator, batches.c.idempotency_key])
             .returning(batches.c.batch_id)
         )
@@ -159,15 +166,15 @@ class Batches:
         return BatchProgress(state=state, **{row.outcome.lower(): row.row_count for row in found})
 
     @shielded_transaction
-    async def find(self, batch_id: str) -> Batch | None:
-        """Return a batch with its progress; None if there is none with this id."""
-        found = await self._batches(queries.batches.batch(batch_id))
+    async def find(self, batch_id: str, scope: Scope = EVERYTHING) -> Batch | None:
+        """Return a batch with its progress; None if there is none with this id whose selection is in the scope."""
+        found = await self._batches(queries.batches.batch(batch_id, scope))
         return found[0] if found else None
 
     @shielded_transaction
-    async def newest(self, limit: int) -> list[Batch]:
-        """Return up to `limit` batches (at most `BATCH_PAGE_MAX`), newest first."""
-        return await self._batches(queries.batches.newest_batches(min(limit, BATCH_PAGE_MAX)))
+    async def newest(self, limit: int, scope: Scope = EVERYTHING) -> list[Batch]:
+        """Return up to `limit` batches (at most `BATCH_PAGE_MAX`) whose selection is in the scope, newest first."""
+        return await self._batches(queries.batches.newest_batches(min(limit, BATCH_PAGE_MAX), scope))
 
     @shielded_transaction
     async def running(self, limit: int) -> list[Batch]:

@@ -34,6 +34,7 @@ def batch_values(batch_id: str, request: BatchRetryRequest, operator: str, key: 
         "reason_code": request.reason_code.value,
         "note": request.note,
         "selection": request.selection.model_dump(mode="json"),
+        "company_id": request.selection.company_id,
         "rate_per_s": request.rate_per_s,
         "created_at": at,
     }

@@ -1,8 +1,18 @@
 """All statements that read, change or delete rows of the ledger, registered in `QUERIES`. A test checks their plans."""
 
 from ledger.queries import batch_retry as batches
+from ledger.queries import broker_statement, external_systems, reconciliation, settlements, temporal
 from ledger.queries import keys as api_keys
-from ledger.queries import reconciliation, settlements, temporal
 from ledger.queries.table import QUERIES, QueryEntry
 
-__all__ = ["QUERIES", "QueryEntry", "api_keys", "batches", "reconciliation", "settlements", "temporal"]
+__all__ = [
+    "QUERIES",
+    "QueryEntry",
+    "api_keys",
+    "batches",
+    "broker_statement",
+    "external_systems",
+    "reconciliation",
+    "settlements",
+    "temporal",
+]

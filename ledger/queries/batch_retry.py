@@ -6,16 +6,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, Select, Update, and_, func, insert, literal, select, update
 
-from ledger.filters import SettlementFilter
-from ledger.queries.table import registered
+from ledger.filters import SettlementFilter, in_scope
+from ledger.queries.table import merged, registered
 from ledger.schema import PENDING, RUNNING
 from ledger.tables import batch_items, batches, operator_actions, settlements
 from settlement.batch_retry import BATCH_ITEMS_MAX, BatchSelection, BatchState, ItemOutcome
 from settlement.calls import Rule
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _SAMPLE_ID = "2f1c6f52-6d0e-4b52-9f0e-6c1f1f6f3f0b"
+_SAMPLE_SCOPE = Scope((1, 17))
 _SAMPLE_SELECTIONS = (
     BatchSelection(company_id=1),
     BatchSelection(company_id=17),
@@ -26,15 +28,15 @@ _SAMPLE_SELECTIONS = (
 )
 
 
-@registered(*((each,) for each in _SAMPLE_SELECTIONS))
-def preview(selection: BatchSelection) -> Select[Any]:
+@registered(*((each, scope) for each in _SAMPLE_SELECTIONS for scope in (EVERYTHING, _SAMPLE_SCOPE)))
+def preview(selection: BatchSelection, scope: Scope = EVERYTHING) -> Select[Any]:
     """Count the selected ABORTED settlements by company, cause, currency, amount, with oldest and newest acceptance."""
     columns = settlements.c
     oldest, newest = func.min(columns.accepted_at).label("oldest"), func.max(columns.accepted_at).label("newest")
     group_columns = (columns.company_id, columns.last_rule, columns.currency, columns.amount)
     return (
         select(*group_columns, func.count().label("row_count"), oldest, newest)
-        .where(_selected(selection))
+        .where(_selected(selection, scope))
         .group_by(*group_columns)
     )
 
@@ -107,10 +109,10 @@ def progress(batch_id: str) -> Select[Any]:
     )
 
 
-@registered((_SAMPLE_ID,))
-def batch(batch_id: str) -> Select[Any]:
-    """Return one batch."""
-    return select(batches).where(batches.c.batch_id == batch_id)
+@registered((_SAMPLE_ID,), (_SAMPLE_ID, _SAMPLE_SCOPE))
+def batch(batch_id: str, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return one batch, if its selection is in the scope."""
+    return select(batches).where(batches.c.batch_id == batch_id, *in_scope(batches.c.company_id, scope))
 
 
 @registered(("ops-1", "key-1"))
@@ -119,10 +121,17 @@ def batch_of_key(operator: str, key: str) -> Select[Any]:
     return select(batches).where(batches.c.operator == operator, batches.c.idempotency_key == key)
 
 
-@registered((50,))
-def newest_batches(limit: int) -> Select[Any]:
-    """Return batches, newest first."""
-    return select(batches).order_by(batches.c.created_at.desc(), batches.c.batch_id.desc()).limit(limit)
+@registered((50,), (50, Scope((1,))), (50, _SAMPLE_SCOPE))
+def newest_batches(limit: int, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return batches whose selection is in the scope, newest first."""
+
+    def order(columns: Any) -> tuple[ColumnElement[Any], ...]:  # noqa: ANN401 - SQLAlchemy's collection of columns
+        return columns.created_at.desc(), columns.batch_id.desc()
+
+    newest = select(batches).order_by(*order(batches.c)).limit(limit)
+    if scope.companies is None:
+        return newest
+    return merged([newest.where(batches.c.company_id == each) for each in scope.companies], order, limit)
 
 
 @registered((50,))
@@ -157,12 +166,13 @@ def item_page(batch_id: str, after: int, limit: int) -> Select[Any]:
     )
 
 
-def _selected(selection: BatchSelection) -> ColumnElement[bool]:
+def _selected(selection: BatchSelection, scope: Scope = EVERYTHING) -> ColumnElement[bool]:
     where = SettlementFilter(
         state=State.ABORTED,
         company_id=selection.company_id,
         cause=selection.cause,
         accepted_from=selection.from_,
         accepted_before=selection.to,
+        scope=scope,
     )
     return and_(*where.conditions())

@@ -3,42 +3,72 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 
-from ledger.queries.table import registered
+from ledger.filters import in_scope
+from ledger.queries.table import merged, registered
 from ledger.schema import CLOSED_FINDING, OPEN_FINDING
-from ledger.tables import finding_counts, findings, reconciliation_rounds
-from settlement.reconciliation import FindingKind, FindingStatus
+from ledger.tables import finding_counts, findings, reconciliation_rounds, settlements
+from settlement.reconciliation import STATEMENT_KINDS, FindingKind, FindingStatus
+from settlement.scope import EVERYTHING, Scope
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_SAMPLE_SCOPE = Scope((1, 17))
 
 
 @registered((_SAMPLE_TIME, 0, 100), (_SAMPLE_TIME, 17, 100))
 def open_not_seen_since(since: datetime, after: int, limit: int) -> Select[Any]:
-    """Return open findings that were last seen before `since` and have an id above `after`, in order of id."""
+    """Return open findings that were last seen before `since` and have an id above `after`, in order of id.
+
+    Findings of broker statements are left out.
+    """
     columns = findings.c
     query = select(findings).where(OPEN_FINDING, columns.last_seen_at < since, columns.finding_id > after)
+    query = query.where(columns.kind.not_in(sorted(STATEMENT_KINDS)))
     return query.order_by(columns.finding_id).limit(limit)
 
 
 @registered(
-    (None, None, 51), (None, 17, 51), *((status, before, 51) for status in FindingStatus for before in (None, 17))
+    more=(
+        (status, before, 51, scope)
+        for status in (None, *FindingStatus)
+        for before in (None, 17)
+        for scope in (EVERYTHING, Scope((1,)), _SAMPLE_SCOPE)
+    )
 )
-def finding_page(status: FindingStatus | None, before: int | None, limit: int) -> Select[Any]:
-    """Return findings with an id below `before`, newest first."""
+def finding_page(
+    status: FindingStatus | None, before: int | None, limit: int, scope: Scope = EVERYTHING
+) -> Select[Any]:
+    """Return findings about settlements in the scope with an id below `before`, newest first.
+
+    Findings that are not about a settlement, or about one without a company, are only in the scope of everything.
+    """
+
+    def order(columns: Any) -> tuple[ColumnElement[Any], ...]:  # noqa: ANN401 - SQLAlchemy's collection of columns
+        return (columns.finding_id.desc(),)
+
     columns = findings.c
-    query = select(findings).order_by(columns.finding_id.desc()).limit(limit)
+    query = select(findings).order_by(*order(columns)).limit(limit)
     if status is not None:
         query = query.where(columns.status == status.value)
     if before is not None:
         query = query.where(columns.finding_id < before)
-    return query
+    if scope.companies is None:
+        return query
+    return merged([query.where(columns.company_id == each) for each in scope.companies], order, limit)
 
 
-@registered((17,))
-def finding(finding_id: int) -> Select[Any]:
-    """Return one finding."""
-    return select(findings).where(findings.c.finding_id == finding_id)
+@registered((17,), (17, _SAMPLE_SCOPE))
+def finding(finding_id: int, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return one finding, if its settlement is in the scope."""
+    columns = findings.c
+    return select(findings).where(columns.finding_id == finding_id, *in_scope(columns.company_id, scope))
+
+
+@registered(("N-17",))
+def company_of(number: str) -> Select[Any]:
+    """Return the company of a settlement."""
+    return select(settlements.c.company_id).where(settlements.c.request_unique_no == number)
 
 
 @registered((FindingKind.TAKE_UP_LIMIT, ""))
@@ -56,10 +86,10 @@ def last_closed_detail(kind: FindingKind, number: str) -> Select[Any]:
     return closed.order_by(columns.finding_id.desc()).limit(1)
 
 
-@registered(())
-def open_findings() -> Select[Any]:
-    """Count the open findings."""
-    return select(func.count()).select_from(findings).where(OPEN_FINDING)
+@registered((), (_SAMPLE_SCOPE,))
+def open_findings(scope: Scope = EVERYTHING) -> Select[Any]:
+    """Count the open findings about settlements in the scope."""
+    return select(func.count()).select_from(findings).where(OPEN_FINDING, *in_scope(findings.c.company_id, scope))
 
 
 @registered(())

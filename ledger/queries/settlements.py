@@ -22,12 +22,13 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.filters import SettlementFilter, unindexed
-from ledger.queries.table import registered
+from ledger.filters import SettlementFilter, in_scope, unindexed
+from ledger.queries.table import merged, registered
 from ledger.schema import OPEN
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from settlement.calls import Rule
 from settlement.exposure import AGE_LIMITS_S, Age, ExposureBy
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import END_STATES, CancelResult, State
 
 PageEnd = tuple[datetime, str]
@@ -39,50 +40,63 @@ _SAMPLE_VALUES: dict[str, Any] = {
     "order_id": 17,
     "user_name": "rare",
     "company_id": 17,
+    "system": "rare",
     "currency": "ISK",
     "cancel_result": CancelResult.REVERSED,
     "cause": Rule.HTTP_STATUS,
     "accepted_from": _SAMPLE_TIME + timedelta(seconds=100),
     "accepted_before": _SAMPLE_TIME + timedelta(seconds=200),
 }
-"""A sample value for every filter except the state."""
+"""A sample value for every filter except the state and the scope."""
+_SAMPLE_SCOPES = (Scope((17,)), Scope((1, 2, 17)))
 
 
 def _sample_filters() -> Iterator[SettlementFilter]:
-    """Yield every combination of filters, each without a state, with open states and with an end state."""
-    names = [each.name for each in fields(SettlementFilter) if each.name != "state"]
-    chosen = chain.from_iterable(combinations(names, count) for count in range(len(names) + 1))
+    """Yield combinations of filters, each without a state, with open states and with an end state.
+
+    Up to four filters together, and all of them: every filter is so combined with every other one in every position.
+    With a scope, every combination of at most two.
+    """
+    names = [each.name for each in fields(SettlementFilter) if each.name not in {"state", "scope"}]
+    chosen = chain.from_iterable(combinations(names, count) for count in (*range(5), len(names)))
     for parts in chosen:
         sought = {name: _SAMPLE_VALUES[name] for name in parts}
         for state in (None, State.ABORTED, State.CANCELLING, State.SETTLED):
             yield SettlementFilter(**sought, state=state)
+            if len(parts) <= 2:  # noqa: PLR2004 - see the docstring
+                yield from (SettlementFilter(**sought, state=state, scope=scope) for scope in _SAMPLE_SCOPES)
 
 
 @registered(
     more=(
         (where, after, 51)
         for where in _sample_filters()
+        if where.by_company()
         for after in (None, (_SAMPLE_TIME + timedelta(hours=1), "N-1"))
     )
 )
 def page(where: SettlementFilter, after: PageEnd | None, limit: int) -> Select[Any]:
-    """Return the settlements that match a filter, newest first, after the cursor `after`."""
+    """Return the settlements that match a filter, newest first, after the cursor `after`. Something must match it."""
+
+    def order(columns: Any) -> tuple[ColumnElement[Any], ...]:  # noqa: ANN401 - SQLAlchemy's collection of columns
+        return columns.accepted_at.desc(), columns.request_unique_no.desc()
+
+    def branch(part: SettlementFilter) -> Select[Any]:
+        columns = settlements.c
+        query = select(settlements).order_by(*order(columns)).where(*part.conditions())
+        if after is not None:
+            # A row-value comparison: with OR instead, no index could be used to seek to a deep page.
+            query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) < after)
+        return query.limit(limit)
+
+    return merged([branch(part) for part in where.by_company()], order, limit)
+
+
+@registered(("N-1",), ("N-1", Scope((1, 17))))
+def settlement(number: str, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return one settlement, if it is in the scope."""
     columns = settlements.c
-    query = (
-        select(settlements)
-        .order_by(columns.accepted_at.desc(), columns.request_unique_no.desc())
-        .where(*where.conditions())
-    )
-    if after is not None:
-        # A row-value comparison: with OR instead, no index could be used to seek to a deep page.
-        query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) < after)
-    return query.limit(limit)
-
-
-@registered(("N-1",))
-def settlement(number: str) -> Select[Any]:
-    """Return one settlement."""
-    return select(settlements).where(settlements.c.request_unique_no == number)
+    return select(settlements).where(columns.request_unique_no == number, *in_scope(columns.company_id, scope))
 
 
 @registered(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_actions, state_changes)))
@@ -129,11 +143,12 @@ def version_since(number: str, since_version: int) -> Select[Any]:
     return select(columns.version).where(columns.request_unique_no == number, columns.version >= since_version)
 
 
-@registered(("N-1",))
-def last_change(number: str) -> Select[Any]:
-    """Return the acceptance time and the state of a settlement."""
+@registered(("N-1",), ("N-1", Scope((1, 17))))
+def last_change(number: str, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return the acceptance time and the state of a settlement, if it is in the scope."""
     columns = settlements.c
-    return select(columns.accepted_at, columns.state).where(columns.request_unique_no == number)
+    found = select(columns.accepted_at, columns.state).where(columns.request_unique_no == number)
+    return found.where(*in_scope(columns.company_id, scope))
 
 
 @registered(("N-1", -1, 500), ("N-1", 3, 500))
@@ -145,7 +160,8 @@ def changes(number: str, after: int, limit: int) -> Select[Any]:
 
 
 _SUMMARY_COLUMNS = tuple(
-    settlements.c[name] for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input")
+    settlements.c[name]
+    for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input", "system")
 )
 
 
@@ -191,8 +207,8 @@ def in_doubt() -> Select[Any]:
     )
 
 
-@registered(*((_SAMPLE_TIME, each) for each in ExposureBy))
-def exposure(as_of: datetime, lines_by: ExposureBy) -> Select[Any]:
+@registered(*((_SAMPLE_TIME, each, scope) for each in ExposureBy for scope in (EVERYTHING, *_SAMPLE_SCOPES)))
+def exposure(as_of: datetime, lines_by: ExposureBy, scope: Scope = EVERYTHING) -> Select[Any]:
     """Count the settlements in doubt by currency, company, state, amount, and age or cause, with oldest acceptance."""
     columns = settlements.c
     limits = [
@@ -203,4 +219,4 @@ def exposure(as_of: datetime, lines_by: ExposureBy) -> Select[Any]:
     part = columns.last_rule if lines_by is ExposureBy.CAUSE else case(*limits, else_=Age.OLDER.value)
     group_columns = (columns.currency, columns.company_id, columns.state, part.label("part"), columns.amount)
     counted = select(*group_columns, func.count().label("row_count"), func.min(columns.accepted_at).label("oldest"))
-    return counted.where(columns.in_doubt).group_by(*group_columns)
+    return counted.where(columns.in_doubt, *in_scope(columns.company_id, scope)).group_by(*group_columns)

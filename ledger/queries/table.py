@@ -5,11 +5,11 @@ checks the query plan of every sample on both databases, and fails if it reads a
 test fails if a statement is built outside this registry.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Delete, Insert, Select, Update
+from sqlalchemy import ColumnElement, Delete, Insert, Select, Update, select, union_all
 
 Statement = Select[Any] | Insert | Update | Delete
 P = ParamSpec("P")
@@ -40,3 +40,16 @@ def registered(*samples: Sample, more: Iterable[Sample] = ()) -> Callable[[Calla
         return build
 
     return register
+
+
+def merged(
+    branches: Sequence[Select[Any]], order: Callable[[Any], tuple[ColumnElement[Any], ...]], limit: int
+) -> Select[Any]:
+    """Return the first `limit` rows of several queries, each with the same columns, in the same order and limited.
+
+    The database reads at most `limit` rows of each. `order` returns the order by from the columns.
+    """
+    if len(branches) == 1:
+        return branches[0]
+    rows = union_all(*(select(branch.subquery()) for branch in branches)).subquery()
+    return select(rows).order_by(*order(rows.c)).limit(limit)

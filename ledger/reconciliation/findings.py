@@ -10,6 +10,7 @@ from ledger import queries
 from ledger.schema import OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from ledger.transactions import insert, shielded_transaction
+from settlement.finding_actions import ACTIONS
 from settlement.reconciliation import (
     CLOSED_BY_OPERATOR,
     Finding,
@@ -18,6 +19,7 @@ from settlement.reconciliation import (
     FindingStatus,
     ReconciliationRound,
 )
+from settlement.scope import EVERYTHING, Scope
 
 FINDING_PAGE_MAX = 200
 ROUNDS_KEPT = timedelta(days=30)
@@ -25,14 +27,24 @@ ROUNDS_KEPT = timedelta(days=30)
 
 
 class Findings:
-    """The record of mismatches between ledger and Temporal. Errors are as in `ledger.settlements.Ledger`."""
+    """The record of mismatches of the ledger with Temporal or with the broker.
+
+    Errors are as in `ledger.settlements.Ledger`.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     @shielded_transaction
-    async def report(
-        self, kind: FindingKind, number: str | None, detail: str, *, round_started_at: datetime
+    async def report(  # noqa: PLR0913 - the fields of a finding
+        self,
+        kind: FindingKind,
+        number: str | None,
+        detail: str,
+        *,
+        round_started_at: datetime,
+        amount: str | None = None,
+        currency: str | None = None,
     ) -> int | None:
         """Record a mismatch and return the id of its open finding. `number` is None if it is not about a settlement.
 
@@ -45,7 +57,9 @@ class Findings:
         """
         columns = findings.c
         first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
-        now = {"detail": detail, "last_seen_at": round_started_at}
+        company_id = queries.reconciliation.company_of(number or "").scalar_subquery()
+        about = {"company_id": company_id, "amount": amount, "currency": currency}
+        now = {**about, "detail": detail, "last_seen_at": round_started_at}
         seen_before = case((columns.last_seen_at < round_started_at, columns.rounds + 1), else_=columns.rounds)
         statement = (
             insert(self._engine, findings)
@@ -90,24 +104,32 @@ class Findings:
             return (await connection.execute(queries.reconciliation.open_finding(kind, number))).first() is not None
 
     @shielded_transaction
-    async def find(self, finding_id: int) -> Finding | None:
-        """Return a finding; None if there is none with this id."""
+    async def find(self, finding_id: int, scope: Scope = EVERYTHING) -> Finding | None:
+        """Return a finding; None if there is none with this id about a settlement in the scope."""
         async with self._engine.connect() as connection:
-            row = (await connection.execute(queries.reconciliation.finding(finding_id))).first()
+            row = (await connection.execute(queries.reconciliation.finding(finding_id, scope))).first()
         return _to_finding(row) if row is not None else None
 
     @shielded_transaction
     async def open_not_seen_since(self, since: datetime, limit: int, after: int = 0) -> list[Finding]:
-        """Return up to `limit` open findings that were last seen before `since` and have an id above `after`."""
+        """Return up to `limit` open findings that were last seen before `since` and have an id above `after`.
+
+        Findings of broker statements are left out: a round cannot tell whether the broker has corrected them.
+        """
         async with self._engine.connect() as connection:
             found = (await connection.execute(queries.reconciliation.open_not_seen_since(since, after, limit))).all()
         return [_to_finding(row) for row in found]
 
     @shielded_transaction
-    async def page(self, *, status: FindingStatus | None, before: int | None, limit: int) -> FindingPage:
-        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`) with an id below `before`, newest first."""
+    async def page(
+        self, *, status: FindingStatus | None, before: int | None, limit: int, scope: Scope = EVERYTHING
+    ) -> FindingPage:
+        """Return up to `limit` findings (at most `FINDING_PAGE_MAX`) with an id below `before`, newest first.
+
+        With a scope of some companies, these are the findings about their settlements.
+        """
         limit = min(limit, FINDING_PAGE_MAX)
-        query = queries.reconciliation.finding_page(status, before, limit + 1)
+        query = queries.reconciliation.finding_page(status, before, limit + 1, scope)
         async with self._engine.connect() as connection:
             found = [_to_finding(row) for row in (await connection.execute(query)).all()]
         shown = tuple(found[:limit])
@@ -166,4 +188,5 @@ class Findings:
 
 def _to_finding(row: Row[Any]) -> Finding:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"] or None})
+    action = ACTIONS[FindingKind(values["kind"])]
+    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"] or None, "action": action})

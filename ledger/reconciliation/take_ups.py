@@ -64,9 +64,17 @@ class TakeUps:
             )
 
     @shielded_transaction
-    async def allow(self, request: TakeUpRequest, operator: str, at: datetime) -> TakeUpAllowance:
+    async def allow(
+        self, request: TakeUpRequest, operator: str, at: datetime, *, key_id: str | None = None
+    ) -> TakeUpAllowance:
         """Allow `count` take-ups beyond the limit, for `ALLOWANCE_LASTS`. Repeating it allows `count` more."""
-        values = {"operator": operator, "allowed_at": at, "expires_at": at + ALLOWANCE_LASTS, "used": 0}
+        values = {
+            "operator": operator,
+            "key_id": key_id,
+            "allowed_at": at,
+            "expires_at": at + ALLOWANCE_LASTS,
+            "used": 0,
+        }
         statement = insert(self._engine, take_up_allowances).values(**request.model_dump(by_alias=False), **values)
         async with self._engine.begin() as connection:
             row = (await connection.execute(statement.returning(*take_up_allowances.c))).one()

@@ -18,11 +18,13 @@ from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
+from config.watched_systems import WatchedSystems
 from connector import ExternalSystem
-from ledger import Batches, KeyRing, Ledger
+from ledger import Batches, KeyRing, Ledger, SystemPauses
 from schemas.keys import ApiKeyRequest
 from settlement.ids import workflow_id
 from settlement.keys import Role
+from settlement.scope import Companies
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
@@ -76,10 +78,13 @@ class ApiHarness:
         """Request an operator action."""
         return await self.http.post(f"{SETTLEMENTS}/{number}/{kind}", json=body, headers=headers)
 
-    async def create_key(self, role: Role, owner: str | None = None) -> str:
+    async def create_key(
+        self, role: Role, client: str | None = None, companies: Companies = "all", expires_in_s: int | None = None
+    ) -> str:
         """Create a key and return its full text."""
         keys: Keys = self.app.state.services.keys
-        made = await keys.create(ApiKeyRequest(owner=owner or f"{role}-1", role=role), "the test")
+        request = ApiKeyRequest(client=client or f"{role}-1", role=role, companies=companies, expires_in_s=expires_in_s)
+        made = await keys.create(request, "the test")
         assert made is not None
         return made.api_key
 
@@ -127,7 +132,8 @@ async def open_api(
 ) -> AsyncIterator[ApiHarness]:
     """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
-    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine)))
+    systems, pauses = WatchedSystems(settings), SystemPauses(ledger.engine)
+    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine), systems, pauses))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

@@ -26,7 +26,10 @@ from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, S
 from tests.support.stories import FAILED
 
 RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
-CREATE_KEY = ["keys", "create", "--owner", "ops-1", "--role", "operator"]
+CREATE_KEY = [
+    *("keys", "create", "--client", "ops-1", "--role", "operator"),
+    *("--companies", "2,1", "--expires-in", "90d"),
+]
 RESOLVE = ["--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17"]
 
 
@@ -242,7 +245,9 @@ async def test_a_key_is_shown_once_and_used_and_listed_without_its_secret(api_wi
     key_id, secret = created.out.strip().split(".", maxsplit=1)
     assert (created.code, created.out.count("\n"), used.code, listed.code) == (0, 1, 0, 0)
     assert secret not in created.err + listed.out
-    assert [row[1:3] for row in listed.rows() if row[0] == key_id] == [["ops-1", "operator"]]
+    [row] = [row for row in listed.rows() if row[0] == key_id]
+    assert row[1:4] == ["ops-1", "operator", "1, 2"]
+    assert datetime.fromisoformat(row[4]) - datetime.fromisoformat(row[6]) == timedelta(days=90)
 
 
 async def test_a_revoked_key_is_refused_and_revoking_it_again_has_the_same_result(api_with_keys: ApiHarness) -> None:
@@ -269,3 +274,17 @@ async def test_the_error_for_a_missing_permission_names_the_permission(api_with_
 
 def test_limits_are_those_of_the_api() -> None:
     assert (submit.WAIT_MAX_S, PAGE_SIZE) == (WAIT_MAX_S, PAGE_LIMIT_MAX)
+
+
+async def test_a_system_is_paused_and_resumed(url_without_temporal: str) -> None:
+    url = url_without_temporal
+    listed = await settlement("systems", "list", url=url)
+    assert (listed.code, listed.rows()[1][:2]) == (0, ["default", "all others"])
+    paused = await settlement("systems", "pause", "default", "--note", "maintenance", url=url)
+    assert (paused.code, paused.fields()["note"]) == (0, "maintenance")
+    refused = await submitted(url, order())
+    assert (refused.code, "the external system default is paused: maintenance" in refused.err) == (3, True)
+    resumed = await settlement("systems", "resume", "default", "--note", "it is over", url=url)
+    assert (resumed.code, resumed.fields()["note"]) == (0, "")
+    unknown = await settlement("systems", "pause", "gamma", "--note", "x", url=url)
+    assert (unknown.code, "[not-found, HTTP 404]" in unknown.err) == (1, True)

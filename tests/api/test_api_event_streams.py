@@ -13,9 +13,11 @@ from api.keys.verification import REVOKED_WITHIN_S, Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
-from ledger import Batches, KeyRing
+from config.watched_systems import WatchedSystems
+from ledger import Batches, KeyRing, SystemPauses
 from ledger.events import Events
 from settlement.keys import Role
+from settlement.scope import EVERYTHING, Scope
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
 from tests.api.api_harness import (
@@ -50,10 +52,10 @@ class CountingLedger(FlakyLedger):
         self.polls += 1
         return await super().versions(numbers)
 
-    async def events(self, request_unique_no: str, after: int) -> Events | None:
+    async def events(self, request_unique_no: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
         """Count and query."""
         self.reads += 1
-        return await super().events(request_unique_no, after)
+        return await super().events(request_unique_no, after, scope)
 
 
 @pytest.fixture
@@ -112,7 +114,9 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     """Keys cannot be read, events can. Meanwhile the key is revoked, and after that the settlement is settled."""
     ring = ObservedKeyRing(engine)
     keys = Keys(ring, PEPPER)
-    app = app_with(Services(WITH_KEYS, ledger, TemporalAccess(dead_temporal, engine), keys, Batches(engine)))
+    systems, pauses = WatchedSystems(WITH_KEYS), SystemPauses(engine)
+    access = TemporalAccess(dead_temporal, engine)
+    app = app_with(Services(WITH_KEYS, ledger, access, keys, Batches(engine), systems, pauses))
     order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)
@@ -165,7 +169,7 @@ async def test_many_streams_share_one_query_and_only_changes_are_read(
         assert ledger.reads - reads == 4, "by each stream of that settlement"
 
 
-async def test_one_owner_cannot_exceed_its_limit_of_streams(ledger: CountingLedger, dead_temporal: Client) -> None:
+async def test_one_client_cannot_exceed_its_limit_of_streams(ledger: CountingLedger, dead_temporal: Client) -> None:
     limits = WITH_KEYS.model_copy(update={"streams_max": 3, "streams_per_client": 2})
     _, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, limits) as api, served(api.app) as port, AsyncExitStack() as opened:

@@ -8,6 +8,7 @@ from api.settlements.explain import timeline
 from api.settlements.explain_next import next_step, round_lasts_at_most
 from schemas.explanation import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
 from settlement.calls import Phase, Rule
+from settlement.external_systems import waiting_reason
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, StateChange
 from settlement.start import accepted_snapshot
@@ -97,6 +98,14 @@ def test_a_round_of_cancels_is_due_after_all_its_attempts_and_waits() -> None:
     step = next_step(order, snapshot)
     assert (step.who, step.at) == ("automation", started + timedelta(seconds=21))
     assert "up to 3 times" in step.text
+
+
+def test_a_cancel_that_waits_for_its_system_needs_an_operator() -> None:
+    order = settlement(system="alpha")
+    waiting = snapshot_in(order, State.CANCELLING).model_copy(update={"reason": waiting_reason("alpha")})
+    step = next_step(order, waiting)
+    assert (step.who, step.at) == ("operator", None)
+    assert "complete the configuration of the external system alpha" in step.text
 
 
 def test_the_round_of_a_take_up_is_counted_from_the_take_up() -> None:

@@ -77,6 +77,7 @@ def act(second: int, kind: str, operator: str, note: str, reference: str | None)
         "note": note,
         "brokerReference": reference,
         "batchId": None,
+        "keyId": None,
         "at": moment(second),
     }
 
@@ -99,6 +100,8 @@ async def test_the_resource_shows_the_complete_audit(api_without_temporal: ApiHa
         "reason": "consistent again: REVERSED",
         "trace": "trace-7",
         "companyId": 7,
+        "submittedBy": {"client": "shop-7", "keyId": "0123456789abcdef"},
+        "system": "default",
         "acceptedAt": accepted.accepted_at.isoformat().replace("+00:00", "Z"),
         "decidedAt": moment(1),
         "updatedAt": moment(7),

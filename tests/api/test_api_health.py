@@ -13,6 +13,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.stopwatch import timed
 
+NO_FILE = {"external_systems": None}
 LIMIT_S = 5.0
 """Probes rarely wait longer."""
 
@@ -30,13 +31,25 @@ async def test_healthz_needs_neither_ledger_nor_temporal(dead_temporal: Client) 
 async def test_ready_with_ledger_and_temporal(api: ApiHarness) -> None:
     answer = await api.http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ok": True, "ledger": True, "temporal": True, "temporal_identity": "VERIFIED"}
+    assert answer.json() == {
+        "ok": True,
+        "ledger": True,
+        "temporal": True,
+        "temporal_identity": "VERIFIED",
+        "external_systems": None,
+    }
 
 
 async def test_an_unreachable_temporal_is_reported(api_without_temporal: ApiHarness) -> None:
     answer, took_s = await timed(api_without_temporal.http.get("/readyz"))
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": True, "temporal": False, "temporal_identity": "UNKNOWN"}
+    assert answer.json() == {
+        "ok": False,
+        "ledger": True,
+        "temporal": False,
+        "temporal_identity": "UNKNOWN",
+        "external_systems": None,
+    }
     assert took_s < LIMIT_S
 
 
@@ -65,7 +78,13 @@ async def test_a_missing_ledger_is_reported(tmp_path: Path, temporal: Client) ->
         answer = await api.http.get("/readyz")
     await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
+    assert answer.json() == {
+        "ok": False,
+        "ledger": False,
+        "temporal": True,
+        "temporal_identity": "UNKNOWN",
+        "external_systems": None,
+    }
 
 
 async def test_ledger_without_its_schema_is_not_ready(tmp_path: Path, temporal: Client) -> None:
@@ -84,7 +103,13 @@ async def test_an_unresponsive_ledger_is_reported(temporal: Client) -> None:
             answer, took_s = await timed(api.http.get("/readyz"))
         await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN"}
+    assert answer.json() == {
+        "ok": False,
+        "ledger": False,
+        "temporal": True,
+        "temporal_identity": "UNKNOWN",
+        "external_systems": None,
+    }
     assert took_s < LIMIT_S
 
 
@@ -93,7 +118,13 @@ async def test_ledger_and_temporal_can_both_be_reported(tmp_path: Path, dead_tem
     async with open_api(FlakyLedger(engine), dead_temporal) as api:
         answer = await api.http.get("/readyz")
     await engine.dispose()
-    assert answer.json() == {"ok": False, "ledger": False, "temporal": False, "temporal_identity": "UNKNOWN"}
+    assert answer.json() == {
+        "ok": False,
+        "ledger": False,
+        "temporal": False,
+        "temporal_identity": "UNKNOWN",
+        "external_systems": None,
+    }
 
 
 class CountingLedger(FlakyLedger):

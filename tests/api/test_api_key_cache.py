@@ -61,9 +61,9 @@ def keys(ring: ObservedKeyRing, clock: Clock) -> Keys:
     return Keys(ring, PEPPER, clock)
 
 
-async def create(keys: Keys, owner: str = "ops-1") -> NewApiKey:
+async def create(keys: Keys, client: str = "ops-1") -> NewApiKey:
     """Create a key."""
-    made = await keys.create(ApiKeyRequest(owner=owner, role=Role.VIEWER), "boss")
+    made = await keys.create(ApiKeyRequest(client=client, role=Role.VIEWER, companies="all"), "boss")
     assert made is not None
     return made
 

@@ -1,7 +1,7 @@
-"""API keys over HTTP: shown once, at most two active per owner, revoked permanently, with who did it."""
+"""API keys over HTTP: shown once, a limited number per client, revoked permanently, with who did it."""
 
 from collections.abc import MutableMapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.keys.text import KeyText
+from ledger import KeyRing
 from ledger.tables import api_keys
-from settlement.keys import RESERVED_OWNERS, Role
+from settlement.keys import RESERVED_CLIENTS, Role
 from tests.api.api_harness import PEPPER, SETTLEMENTS, ApiHarness, bearer
 
 API_KEYS = "/v1/api-keys"
@@ -24,9 +25,12 @@ class Admin:
         self._api = api
         self._headers = bearer(key)
 
-    async def create(self, owner: object = "ops-1", role: object = "operator") -> httpx2.Response:
+    async def create(
+        self, client: object = "ops-1", role: object = "operator", companies: object = "all", **more: object
+    ) -> httpx2.Response:
         """Request a key."""
-        return await self._api.http.post(API_KEYS, json={"owner": owner, "role": role}, headers=self._headers)
+        body = {"client": client, "role": role, "companies": companies, **more}
+        return await self._api.http.post(API_KEYS, json=body, headers=self._headers)
 
     async def revoke(self, key_id: str) -> httpx2.Response:
         """Request the revocation of a key."""
@@ -50,17 +54,21 @@ async def status_with(api: ApiHarness, key: str) -> int:
 
 async def test_a_created_key_is_shown_once_and_works(api_with_keys: ApiHarness, admin: Admin) -> None:
     before = datetime.now(UTC)
-    answer = await admin.create()
+    answer = await admin.create(companies=[2, 1], expiresInS=3600)
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     made = answer.json()
-    assert before <= datetime.fromisoformat(made.pop("createdAt")) <= datetime.now(UTC)
+    created_at = datetime.fromisoformat(made.pop("createdAt"))
+    assert before <= created_at <= datetime.now(UTC)
+    assert datetime.fromisoformat(made.pop("expiresAt")) == created_at + timedelta(seconds=3600)
     key = made.pop("apiKey")
     assert key.startswith(made["keyId"] + ".")
     assert made == {
         "keyId": made["keyId"],
-        "owner": "ops-1",
+        "client": "ops-1",
         "role": "operator",
+        "companies": [1, 2],
         "createdBy": "boss",
+        "lastUsedAt": None,
         "revokedAt": None,
         "revokedBy": None,
     }
@@ -91,10 +99,12 @@ async def test_the_database_has_only_the_keyed_hash(admin: Admin, engine: AsyncE
     """A thief of the database can neither use a key nor test a guess."""
     key = (await admin.create()).json()["apiKey"]
     async with engine.connect() as connection:
-        row = (await connection.execute(select(api_keys).where(api_keys.c.owner == "ops-1"))).one()
+        row = (await connection.execute(select(api_keys).where(api_keys.c.client == "ops-1"))).one()
     sent = KeyText.parse(key)
     assert sent is not None
-    assert row.secret_hash == sent.secret_hash(PEPPER) != sent.secret_hash(b"another pepper of 32 bytes or more")
+    (record, _) = await KeyRing(engine).listed()
+    other = sent.record_hash(b"another pepper of 32 bytes or more", record)
+    assert row.record_hash == sent.record_hash(PEPPER, record) != other
     assert sent.secret not in str(row)
 
 
@@ -117,11 +127,14 @@ async def test_creating_and_revoking_are_logged_with_the_admin(
 ) -> None:
     key_id = (await admin.create()).json()["keyId"]
     await admin.revoke(key_id)
-    logged = {each["event"]: (each["owner"], each["by"]) for each in logs if each.get("key_id") == key_id}
+    logged = {each["event"]: (each["client"], each["by"]) for each in logs if each.get("key_id") == key_id}
     assert logged == {"api key created": ("ops-1", "boss"), "api key revoked": ("ops-1", "boss")}
 
 
-async def test_a_third_active_key_is_rejected_until_one_is_revoked(admin: Admin) -> None:
+async def test_one_more_active_key_is_rejected_until_one_is_revoked(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.keys.ACTIVE_KEYS_MAX", 2)
     first, _, third = [await admin.create() for _ in range(3)]
     assert (third.status_code, third.json()["code"]) == (409, "key-limit-reached")
     assert "ops-1" in third.json()["detail"]
@@ -139,8 +152,8 @@ async def test_a_revoked_key_is_rejected(api_with_keys: ApiHarness, admin: Admin
     assert answer.json() in await admin.listed()
 
 
-async def test_the_other_key_of_the_owner_keeps_working(api_with_keys: ApiHarness, admin: Admin) -> None:
-    """An owner replaces a key without interruption: the old key is revoked when the new one is in use."""
+async def test_the_other_key_of_the_client_keeps_working(api_with_keys: ApiHarness, admin: Admin) -> None:
+    """An client replaces a key without interruption: the old key is revoked when the new one is in use."""
     old, new = [(await admin.create()).json() for _ in range(2)]
     await admin.revoke(old["keyId"])
     assert await status_with(api_with_keys, new["apiKey"]) == 200
@@ -170,19 +183,19 @@ async def test_an_admin_may_revoke_its_own_key(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize(
-    "owner",
-    ["", "A", "ops 1", "-ops", ".ops", "ops\n", "öps", "o" * 65, 7, None, ["ops"], *sorted(RESERVED_OWNERS)],
+    "client",
+    ["", "A", "ops 1", "-ops", ".ops", "ops\n", "öps", "o" * 65, 7, None, ["ops"], *sorted(RESERVED_CLIENTS)],
     ids=repr,
 )
-async def test_an_invalid_or_reserved_owner_is_rejected(admin: Admin, owner: object) -> None:
-    answer = await admin.create(owner)
+async def test_an_invalid_or_reserved_client_is_rejected(admin: Admin, client: object) -> None:
+    answer = await admin.create(client)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
-    assert [each["field"] for each in answer.json()["errors"]] == ["owner"]
+    assert [each["field"] for each in answer.json()["errors"]] == ["client"]
 
 
-@pytest.mark.parametrize("owner", ["a", "0", "ops-1", "a.b_c@d-e", "o" * 64])
-async def test_a_valid_owner_is_accepted(admin: Admin, owner: str) -> None:
-    assert (await admin.create(owner)).status_code == 201
+@pytest.mark.parametrize("client", ["a", "0", "ops-1", "a.b_c@d-e", "o" * 64])
+async def test_a_valid_client_is_accepted(admin: Admin, client: str) -> None:
+    assert (await admin.create(client)).status_code == 201
 
 
 @pytest.mark.parametrize("role", ["", "root", "ADMIN", "operator ", None, ["operator"], 1])
@@ -191,8 +204,29 @@ async def test_a_role_is_one_of_four(admin: Admin, role: object) -> None:
     assert [each["field"] for each in answer.json()["errors"]] == ["role"]
 
 
+BAD_SCOPES = [[], [1, 1], ["1"], [1.5], [True], [2**63], "ALL", "1,2", None, 1, list(range(101))]
+
+
+@pytest.mark.parametrize("companies", BAD_SCOPES, ids=lambda value: repr(value)[:20])
+async def test_a_scope_is_all_or_a_list_of_distinct_companies(admin: Admin, companies: object) -> None:
+    answer = await admin.create(companies=companies)
+    assert answer.status_code == 422
+    assert {each["field"].partition(".")[0] for each in answer.json()["errors"]} == {"companies"}
+
+
+async def test_an_admin_needs_the_scope_all(admin: Admin) -> None:
+    answer = await admin.create(role="admin", companies=[1])
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["companies"])
+
+
+@pytest.mark.parametrize("expires", [59, 3650 * 86_400 + 1, -1, "90d", 60.5, True])
+async def test_a_lifetime_has_bounds(admin: Admin, expires: object) -> None:
+    answer = await admin.create(expiresInS=expires)
+    assert [each["field"] for each in answer.json()["errors"]] == ["expiresInS"]
+
+
 async def test_another_field_is_rejected(api_with_keys: ApiHarness) -> None:
-    body = {"owner": "ops-1", "role": "viewer", "secret": "hunter2"}
+    body = {"client": "ops-1", "role": "viewer", "companies": "all", "secret": "hunter2"}
     answer = await api_with_keys.http.post(
         API_KEYS, json=body, headers=bearer(await api_with_keys.create_key(Role.ADMIN))
     )
@@ -203,6 +237,8 @@ async def test_another_field_is_rejected(api_with_keys: ApiHarness) -> None:
 async def test_without_keys_they_can_be_created_for_later(
     api_without_temporal: ApiHarness, api_with_keys: ApiHarness
 ) -> None:
-    made = (await api_without_temporal.http.post(API_KEYS, json={"owner": "boss", "role": "admin"})).json()
+    made = (
+        await api_without_temporal.http.post(API_KEYS, json={"client": "boss", "role": "admin", "companies": "all"})
+    ).json()
     assert made["createdBy"] == "local"
     assert len(await Admin(api_with_keys, made["apiKey"]).listed()) == 1

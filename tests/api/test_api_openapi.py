@@ -19,7 +19,7 @@ from tests.support.orders import order, settlement
 
 Schema = dict[str, Any]
 
-ACCESS = {"unauthenticated", "forbidden", "ledger-unavailable"}
+ACCESS = {"unauthenticated", "forbidden", "rate-limited", "ledger-unavailable"}
 """Errors of every operation that requires a permission."""
 
 PROBE = ("get", "/readyz")
@@ -125,6 +125,7 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         (
             ("post", "/v1/settlements"),
             {"validation-failed", "malformed-request", "body-too-large", "number-reused", "unsupported-media-type"}
+            | {"company-forbidden", "number-taken", "too-many-waits-of-client"}
             | {"ledger-unavailable", "temporal-unavailable", "internal"},
         ),
         (("get", "/v1/settlements"), {"validation-failed", "ledger-unavailable", "internal"}),
@@ -139,7 +140,7 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         (("get", "/v1/batch-retries"), {"validation-failed", "internal"}),
         (
             ("post", "/v1/batch-retries"),
-            {"selection-changed", "validation-failed", "malformed-request", "body-too-large"}
+            {"company-forbidden", "selection-changed", "validation-failed", "malformed-request", "body-too-large"}
             | {"unsupported-media-type", "internal"},
         ),
         (("get", "/v1/batch-retries/{batchId}"), {"not-found", "internal"}),
@@ -242,7 +243,7 @@ def test_headers_are_documented_under_their_own_names(document: Schema) -> None:
 def test_query_of_the_list_is_documented_with_its_bounds(document: Schema) -> None:
     parameters = {each["name"]: each for each in document["paths"]["/v1/settlements"]["get"]["parameters"]}
     filters = {"requestUniqueNo", "state", "orderId", "userName", "companyId", "currency", "cancelResult", "cause"}
-    assert set(parameters) == {*filters, "from", "to", "cursor", "limit"}
+    assert set(parameters) == {*filters, "system", "from", "to", "cursor", "limit"}
     assert (parameters["limit"]["schema"]["minimum"], parameters["limit"]["schema"]["maximum"]) == (1, 200)
 
 

@@ -1,22 +1,30 @@
-"""Every route with every role and without a key: permitted exactly as `route_permissions` says."""
+"""Every route with every kind of key: answered exactly as `route_permissions` says."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
+import time_machine
 
 from api.app import create_app
+from schemas.keys import ApiKeyRequest
 from settlement.keys import PERMISSIONS, Role
+from settlement.scope import Companies
 from tests.api.api_harness import ApiHarness, bearer
 from tests.api.openapi_checker import PROBLEM
 from tests.api.route_permissions import (
+    COMPANY,
     FORGED_KEY,
     NAMES,
+    OTHER_COMPANY,
     PROTECTED_ROUTES,
     PUBLIC,
     ROLES_BY_PERMISSION,
-    ROLES_BY_ROUTE,
+    ROWS,
+    UNISSUED_KEY,
     request_route,
+    stock,
 )
 
 MALFORMED = {
@@ -52,28 +60,13 @@ def routes_of(api: ApiHarness) -> Iterator[tuple[str, str]]:
 
 def test_every_route_is_in_the_table(api_without_temporal: ApiHarness) -> None:
     """HEAD is left out: FastAPI adds it only to its own pages."""
-    assert {route for route in routes_of(api_without_temporal) if route[0] != "HEAD"} == set(ROLES_BY_ROUTE)
+    assert {route for route in routes_of(api_without_temporal) if route[0] != "HEAD"} == set(ROWS)
 
 
 def test_every_role_and_every_permission_occurs() -> None:
-    assert {role for roles in ROLES_BY_ROUTE.values() if roles for role in roles} == set(Role)
+    assert {role for row in ROWS.values() if row.roles for role in row.roles} == set(Role)
     for permission, roles in ROLES_BY_PERMISSION.items():
-        assert {role.value for role in Role if permission in PERMISSIONS[role]} == roles
-
-
-@pytest.mark.parametrize("route", PROTECTED_ROUTES, ids=NAMES)
-async def test_a_role_is_permitted_exactly_where_the_table_says_so(
-    api_with_keys: ApiHarness, route: tuple[str, str]
-) -> None:
-    permitted = set()
-    for role in Role:
-        answer = await request_route(api_with_keys, route, bearer(await api_with_keys.create_key(role)))
-        assert answer.status_code not in {401, 500}
-        if answer.status_code != 403:
-            permitted.add(role.value)
-        else:
-            assert answer.json()["code"] == "forbidden"
-    assert permitted == ROLES_BY_ROUTE[route]
+        assert {role for role in Role if permission in PERMISSIONS[role]} == roles
 
 
 def refused(answer: httpx2.Response) -> bool:
@@ -86,19 +79,52 @@ def refused(answer: httpx2.Response) -> bool:
     return True
 
 
+async def key_of(api: ApiHarness, role: Role, companies: Companies) -> str:
+    """Create a key, also one that the API does not create: an admin with the scope of one company."""
+    request = ApiKeyRequest.model_construct(client=f"{role}-{companies}", role=role, companies=companies)
+    made = await api.app.state.services.keys.create(request, "the test")
+    return str(made.api_key)
+
+
+async def expired_key(api: ApiHarness, role: Role) -> str:
+    """Create a key, and let its time pass."""
+    key = await api.create_key(role, "late", expires_in_s=60)
+    with time_machine.travel(datetime.now(UTC) - timedelta(days=1)):
+        late = await api.create_key(role, "late", expires_in_s=60)
+    assert not refused(await request_route(api, ("GET", "/v1/settlements"), bearer(key)))
+    return late
+
+
+async def revoked_key(api: ApiHarness, role: Role) -> str:
+    """Create a key and revoke it."""
+    key = await api.create_key(role, "gone")
+    await api.app.state.services.keys.revoke(key.partition(".")[0], "the test")
+    return key
+
+
 @pytest.mark.parametrize("route", PROTECTED_ROUTES, ids=NAMES)
-async def test_without_an_active_key_every_route_gives_the_same_401(
-    api_with_keys: ApiHarness, route: tuple[str, str]
-) -> None:
-    """All responses are byte for byte equal: none reveals whether the key exists or why it was rejected."""
-    keys = [await api_with_keys.create_key(role) for role in Role]
-    revoked = await api_with_keys.create_key(Role.PLATFORM)
-    await api_with_keys.app.state.services.keys.revoke(revoked.partition(".")[0], "the test")
-    crossed = keys[0].partition(".")[0] + "." + keys[1].partition(".")[2]
-    sent = [{}, *(bearer(key) for key in (FORGED_KEY, revoked, crossed, keys[0][:-1] + "~"))]
-    answers = [await request_route(api_with_keys, route, headers) for headers in sent]
+async def test_each_kind_of_key_gets_the_status_of_the_table(api_with_keys: ApiHarness, route: tuple[str, str]) -> None:
+    """No key, a wrong, revoked or expired one; every role; the scope of another company; and the right key.
+
+    The harness compares every response with the OpenAPI document, so each of these statuses is documented. Without a
+    valid key, all responses are byte for byte equal: none reveals whether the key exists or why it was rejected.
+    """
+    api, row, ids = api_with_keys, ROWS[route], await stock(api_with_keys)
+    assert row.roles is not None
+    scope: Companies = "all" if row.everything else (COMPANY, 3)
+    keys = {role: await key_of(api, role, "all" if role is Role.ADMIN else scope) for role in Role}
+    [role, *_] = sorted(row.roles)
+    crossed = keys[Role.VIEWER].partition(".")[0] + "." + keys[Role.ADMIN].partition(".")[2]
+    invalid = [FORGED_KEY, UNISSUED_KEY, crossed, await revoked_key(api, role), await expired_key(api, role)]
+    answers = [await request_route(api, route, each, ids) for each in ({}, *map(bearer, invalid))]
     assert all(refused(answer) for answer in answers)
     assert len({answer.content for answer in answers}) == 1
+    foreign = await request_route(api, route, bearer(await key_of(api, role, (OTHER_COMPANY,))), ids)
+    assert foreign.status_code == row.foreign
+    for each in sorted(Role, key=row.roles.__contains__):
+        answer = await request_route(api, route, bearer(keys[each]), ids)
+        assert answer.status_code == (row.right if each in row.roles else 403), each
+        assert each in row.roles or answer.json()["code"] == "forbidden"
 
 
 @pytest.mark.parametrize("form", MALFORMED.values(), ids=MALFORMED)
@@ -124,7 +150,7 @@ async def test_the_scheme_is_case_insensitive(api_with_keys: ApiHarness, scheme:
     ).status_code == 200
 
 
-@pytest.mark.parametrize("route", sorted(set(ROLES_BY_ROUTE) - set(PROTECTED_ROUTES)), ids="-".join)
+@pytest.mark.parametrize("route", sorted(set(ROWS) - set(PROTECTED_ROUTES)), ids="-".join)
 async def test_public_routes_need_no_key_and_ignore_one(api_with_keys: ApiHarness, route: tuple[str, str]) -> None:
     for headers in ({}, bearer(FORGED_KEY)):
         assert (await request_route(api_with_keys, route, headers)).status_code in {200, 503}
@@ -135,16 +161,19 @@ def test_the_document_has_the_permission_of_every_operation(api_with_keys: ApiHa
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            roles = ROLES_BY_ROUTE[method.upper(), path]
-            if roles is PUBLIC:
+            row = ROWS[method.upper(), path]
+            if row is PUBLIC:
                 assert not {"x-permission", "security"} & operation.keys()
-                assert not {"401", "403"} & operation["responses"].keys()
+                assert not {"401", "403", "429"} & operation["responses"].keys()
                 continue
-            assert ROLES_BY_PERMISSION[operation["x-permission"]] == roles
+            assert ROLES_BY_PERMISSION[operation["x-permission"]] == row.roles
+            assert operation.get("x-scope") == ("all" if row.everything else None)
             assert operation["security"] == [{"apiKey": []}]
             assert "unauthenticated" in operation["responses"]["401"]["description"]
             assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
             assert "forbidden" in operation["responses"]["403"]["description"]
+            assert "rate-limited" in operation["responses"]["429"]["description"]
+            assert {"RateLimit", "RateLimit-Policy"} <= operation["responses"]["429"]["headers"].keys()
             assert "ledger-unavailable" in operation["responses"]["503"]["description"]
 
 

@@ -79,12 +79,16 @@ async def test_findings_are_listed_with_all_fields(api_without_temporal: ApiHarn
         "findingId": finding_id,
         "kind": "WORKFLOW_STUCK",
         "requestUniqueNo": "N-1",
+        "companyId": None,
+        "amount": None,
+        "currency": None,
         "status": "REPAIRED",
         "detail": "it does not fit",
         "repair": "taken up again",
         "foundAt": "2026-01-05T12:00:00Z",
         "lastSeenAt": "2026-01-05T12:00:00Z",
         "rounds": 1,
+        "action": "roll the workers back to the previous release",
         "closedAt": "2026-01-05T12:00:00Z",
     }
 

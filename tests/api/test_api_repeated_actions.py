@@ -8,6 +8,7 @@ from temporalio.client import Client
 from ledger import SettlementRecord
 from settlement.ids import workflow_id
 from settlement.keys import Role
+from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 from tests.api.aborted_settlements import BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, calls_of
 from tests.api.api_harness import WITH_KEYS, ApiHarness, bearer, open_api_with_temporal
@@ -113,8 +114,8 @@ async def test_a_repeated_action_gets_the_same_response_if_the_workflow_has_clos
     reads = iter([before])
     find = api.ledger.find
 
-    async def late_reader(request_unique_no: str) -> SettlementRecord | None:
-        return next(reads, None) or await find(request_unique_no)
+    async def late_reader(request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
+        return next(reads, None) or await find(request_unique_no, scope)
 
     monkeypatch.setattr(api.ledger, "find", late_reader)
     answer = await api.act(number, RESOLUTION, EVIDENCE)
@@ -127,18 +128,21 @@ async def workflow_closes(api: ApiHarness, number: str) -> None:
     await api.temporal.get_workflow_handle(workflow_id(number)).result()
 
 
-async def test_an_action_is_audited_under_the_owner_and_only_that_owner_can_repeat_it(
+async def test_an_action_is_audited_under_client_and_key_and_only_that_client_can_repeat_it(
     ledger: FlakyLedger, temporal: Client
 ) -> None:
+    """Also with another key, such as the successor of the first: the audit keeps the key that acted."""
     async with open_api_with_temporal(ledger, temporal, WITH_KEYS) as api:
         api.http.headers.update(bearer(await api.create_key(Role.PLATFORM)))
-        first, second = [bearer(await api.create_key(Role.OPERATOR, owner)) for owner in ("ops-1", "ops-2")]
+        keys = [await api.create_key(Role.OPERATOR, client) for client in ("ops-1", "ops-1", "ops-2")]
+        first, successor, second = map(bearer, keys)
         async with aborted(api) as number:
             acted = await api.act(number, RESOLUTION, EVIDENCE, **first)
-            repeated = await api.act(number, RESOLUTION, EVIDENCE, **first)
+            repeated = await api.act(number, RESOLUTION, EVIDENCE, **successor)
             other = await api.act(number, RESOLUTION, EVIDENCE, **second)
         assert [answer.status_code for answer in (acted, repeated, other)] == [200, 200, 409]
-        assert [act["operator"] for act in repeated.json()["operatorActions"]] == ["ops-1"]
+        acts = [(act["operator"], act["keyId"]) for act in repeated.json()["operatorActions"]]
+        assert acts == [("ops-1", keys[0].partition(".")[0])]
 
 
 async def test_of_two_operators_with_equal_concurrent_actions_one_is_rejected(
@@ -146,7 +150,7 @@ async def test_of_two_operators_with_equal_concurrent_actions_one_is_rejected(
 ) -> None:
     async with open_api_with_temporal(ledger, temporal, WITH_KEYS) as api:
         api.http.headers.update(bearer(await api.create_key(Role.PLATFORM)))
-        owners = [bearer(await api.create_key(Role.OPERATOR, owner)) for owner in ("ops-1", "ops-2")]
+        keys = [bearer(await api.create_key(Role.OPERATOR, client)) for client in ("ops-1", "ops-2")]
         async with aborted(api) as number:
-            answers = await asyncio.gather(*(api.act(number, RESOLUTION, EVIDENCE, **owner) for owner in owners))
+            answers = await asyncio.gather(*(api.act(number, RESOLUTION, EVIDENCE, **key) for key in keys))
         assert sorted(answer.status_code for answer in answers) == [200, 409]

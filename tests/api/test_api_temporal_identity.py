@@ -83,7 +83,13 @@ async def test_operator_actions_and_rounds_are_rejected_and_a_batch_waits(api_wi
 async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHarness) -> None:
     answer = await api_with_wrong_temporal.http.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ok": False, "ledger": True, "temporal": True, "temporal_identity": "WRONG"}
+    assert answer.json() == {
+        "ok": False,
+        "ledger": True,
+        "temporal": True,
+        "temporal_identity": "WRONG",
+        "external_systems": None,
+    }
 
 
 async def test_the_api_works_again_after_the_ledger_was_bound_to_this_temporal(

@@ -53,9 +53,9 @@ class Caller:
         async with self._system.http.request(method, url, json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
-    async def key(self, owner: str, role: str) -> "Caller":
+    async def key(self, client: str, role: str) -> "Caller":
         """Create a key, and return a caller with it."""
-        status, made = await self.ask("POST", "/v1/api-keys", {"owner": owner, "role": role})
+        status, made = await self.ask("POST", "/v1/api-keys", {"client": client, "role": role, "companies": "all"})
         assert status == 201
         return Caller(self._system, made["apiKey"])
 
@@ -82,7 +82,9 @@ async def test_from_the_first_key_to_an_audited_action(locked: System) -> None:
     for caller, status in ((without_key, 401), (viewer, 403), (platform, 403), (admin, 403), (operator, 202)):
         assert (await caller.ask("POST", retry, RETRY))[0] == status
     ended = await viewer.sees(number, State.CANCELLED)
-    assert [act["operator"] for act in ended["operatorActions"]] == ["operator-1"]
+    keys = {key["client"]: key["keyId"] for key in (await admin.ask("GET", "/v1/api-keys"))[1]["items"]}
+    assert [(act["operator"], act["keyId"]) for act in ended["operatorActions"]] == [("operator-1", keys["operator-1"])]
+    assert ended["submittedBy"] == {"client": "platform-1", "keyId": keys["platform-1"]}
     assert (await admin.ask("GET", f"/v1/settlements/{number}"))[0] == 403
     await _check_revocation(admin, platform)
 

@@ -37,7 +37,9 @@ class Scrape:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             if name.startswith("settlement_") and not name.endswith("_created"):
                 labels = {label for sample in family.samples for label in sample.labels} - SDKS_LABELS - {"le"}
-                self.ours[name] = (family.type, frozenset(labels), source)
+                # One metric is in both processes.
+                sources = f"{self.ours[name][2]}, {source}" if name in self.ours else source
+                self.ours[name] = (family.type, frozenset(labels), sources)
 
 
 async def scraped(system: System) -> Scrape:

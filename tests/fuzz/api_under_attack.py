@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from schemathesis import Response
 
 from api.app import create_app
+from settlement.broker_statement import LINES_PER_REQUEST_MAX
 from settlement.keys import Permission
 from settlement.snapshot import SettlementEvent
 from tests.fuzz.attack import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMA = schema_of(create_app(cast("Services", None)).openapi())
 
+CURRENCIES = {f"lines.{position}.currency" for position in range(LINES_PER_REQUEST_MAX)}
 BEYOND_THE_SCHEMA = {
     # The list of ISO 4217; sign and decimals that depend on other fields; an IP address; JSON in a text.
     "POST /v1/settlements": {"currency", "amount", "ip", "metadata"},
@@ -33,7 +35,11 @@ BEYOND_THE_SCHEMA = {
     # OpenAPI cannot express that one of several parameters is required.
     "GET /v1/batch-retry-preview": {"query"},
     # Reserved names.
-    "POST /v1/api-keys": {"owner"},
+    "POST /v1/api-keys": {"client"},
+    # The end of a period is after its begin, and not in the future; the system is in the configuration.
+    "POST /v1/statements": {"body", "endsAt", "system"},
+    # The list of ISO 4217.
+    "POST /v1/statements/{statementId}/lines": CURRENCIES,
 }
 """Fields with rules that a schema cannot express. A request that breaks only these looks valid and is rejected."""
 

@@ -17,12 +17,13 @@ from api.app import create_app
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
+from config.watched_systems import WatchedSystems
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.fields import OperationType
-from ledger import Batches, KeyRing, open_engine
+from ledger import Batches, KeyRing, SystemPauses, open_engine
 from ledger.migrate import migrate
 from schemas.keys import ApiKeyRequest
 from settlement.calls import Verdict
@@ -123,7 +124,17 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
     ledger, keys, batches = FlakyLedger(engine), Keys(KeyRing(engine), PEPPER), Batches(engine)
     external = DeductionsHangExternalSystem(ExternalSystemConfig("http://unused"))
     await stack.enter_async_context(workers(temporal, external, ledger, batches))
-    app = create_app(Services(WITH_KEYS, ledger, TemporalAccess(temporal, engine), keys, batches))
+    app = create_app(
+        Services(
+            WITH_KEYS,
+            ledger,
+            TemporalAccess(temporal, engine),
+            keys,
+            batches,
+            WatchedSystems(WITH_KEYS),
+            SystemPauses(engine),
+        )
+    )
     port = await stack.enter_async_context(served(app))
     url = f"http://127.0.0.1:{port}"
     client = stack.enter_context(httpx2.Client(base_url=url))
@@ -131,7 +142,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
 
 
 async def _key(keys: Keys, role: Role) -> str:
-    created = await keys.create(ApiKeyRequest(owner=f"fuzz-{role}", role=role), "the test")
+    created = await keys.create(ApiKeyRequest(client=f"fuzz-{role}", role=role, companies="all"), "the test")
     assert created is not None
     return created.api_key
 

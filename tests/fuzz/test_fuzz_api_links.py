@@ -68,12 +68,12 @@ class BatchHooks(SequenceHooks):
 
 
 class KeyHooks(SequenceHooks):
-    """Keys, each with a separate owner: an owner has at most two."""
+    """Keys, each of a separate client: a client has a limited number."""
 
     def before(self, case: Case) -> None:
-        """Replace the owner by a new one."""
+        """Replace the client by a new one."""
         if is_valid(case, POST_KEY):
-            replace(case, {"owner": new_number("f").lower(), "role": "viewer"}, {})
+            replace(case, {"client": new_number("f").lower(), "role": "viewer", "companies": "all"}, {})
 
 
 def is_valid(case: Case, label: str) -> bool:

@@ -21,6 +21,7 @@ Rows = list[dict[str, Any]]
 
 STATES = [State.ADJUSTING, State.SETTLED, State.CANCELLED, State.ABORTED]
 RESULTS = [None, *CancelResult]
+SYSTEMS = ["default", "alpha"]
 CAUSES = [None, Rule.HTTP_STATUS, Rule.DEADLINE]
 MOMENTS = [NOON + timedelta(microseconds=each) for each in (-1, 0, 1, 2_000_000)]
 
@@ -39,6 +40,7 @@ def varied_rows() -> Rows:
             order_id=order_id,
             user_name=user_name,
             company_id=company_id,
+            system=SYSTEMS[index % 2],
             currency=currency,
             cancel_result=RESULTS[index % 4],
             last_rule=CAUSES[index % 3],
@@ -69,6 +71,7 @@ filters = st.builds(
     order_id=st.none() | st.sampled_from([1, 2, 3]),
     user_name=st.none() | st.sampled_from(["u-1", "U-1", "u%"]),
     company_id=st.none() | st.sampled_from([7, 8, 9]),
+    system=st.none() | st.sampled_from([*SYSTEMS, "ALPHA"]),
     currency=st.none() | st.sampled_from(["USD", "EUR", "usd"]),
     cancel_result=st.sampled_from(RESULTS),
     cause=st.sampled_from(CAUSES),
@@ -85,6 +88,7 @@ def matches(one: dict[str, Any], chosen: SettlementFilter) -> bool:
         (chosen.order_id, "order_id"),
         (chosen.user_name, "user_name"),
         (chosen.company_id, "company_id"),
+        (chosen.system, "system"),
         (chosen.currency, "currency"),
         (chosen.cancel_result, "cancel_result"),
         (chosen.cause, "last_rule"),
@@ -127,6 +131,7 @@ ALONE: list[dict[str, Any]] = [
     {"order_id": 1},
     {"user_name": "u-1"},
     {"company_id": 7},
+    {"system": "alpha"},
     {"currency": "EUR"},
     {"cancel_result": CancelResult.REVERSED},
     {"cause": Rule.DEADLINE},
@@ -138,7 +143,7 @@ ALONE: list[dict[str, Any]] = [
 async def test_each_filter_alone_matches_some_rows_and_not_others(ledger: Ledger, filled: Filled) -> None:
     """Includes the exact acceptance times: the start of a range is inclusive, its end exclusive."""
     alone = [*ALONE, {"request_unique_no": filled.rows[0]["request_unique_no"]}]
-    assert {name for part in alone for name in part} == set(SettlementFilter.__dataclass_fields__)
+    assert {name for part in alone for name in part} == set(SettlementFilter.__dataclass_fields__) - {"scope"}
     for part in alone:
         chosen = SettlementFilter(**part)
         expected = sorted(one["request_unique_no"] for one in filled.rows if matches(one, chosen))

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,8 @@ class Sides:
     temporal: Client
     engine: AsyncEngine
     ledger: FlakyLedger
+    unusable: dict[str, str] = field(default_factory=dict)
+    """The external systems that cannot be called, and why."""
 
     @property
     def record(self) -> Findings:
@@ -173,5 +175,10 @@ def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture
 async def sides(temporal: Client, engine: AsyncEngine, _impatient: None) -> AsyncIterator[Sides]:
-    async with reconciliation_worker(temporal, engine):
-        yield Sides(temporal, engine, FlakyLedger(engine))
+    opened = Sides(temporal, engine, FlakyLedger(engine))
+
+    async def why_unusable(name: str) -> str | None:
+        return opened.unusable.get(name)
+
+    async with reconciliation_worker(temporal, engine, why_unusable):
+        yield opened

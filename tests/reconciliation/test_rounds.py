@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.reconciliation.compare import ReviewFindings
 from activities.reconciliation.repair import Reconciler
 from ledger.tables import settlements
+from settlement.calls import Verdict
 from settlement.reconciliation import FindingKind, FindingStatus, ScanTask
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
@@ -139,3 +140,25 @@ async def test_nothing_is_taken_up_while_a_decision_conflict_is_open(sides: Side
     await sides.record.close(conflict, FindingStatus.CLOSED, "closed by ops-1: put right by hand", at)
     await sides.round()
     assert (MISSING, REPAIRED) in await sides.found()
+
+
+async def test_a_settlement_whose_system_is_missing_is_reported_until_the_system_is_back(sides: Sides) -> None:
+    async def remove_then_lose() -> Verdict:
+        external.is_configured = False
+        sides.unusable["alpha"] = "it is not in the configuration"
+        return UNKNOWN
+
+    external = ScriptedExternalSystem(adjust=remove_then_lose, cancels=[REVERSED])
+    async with sides.working(external):
+        order = settlement(system="alpha")
+        await sides.start(order)
+        await sides.records(order, State.CANCELLING)
+        await sides.round()
+        [finding] = await sides.findings()
+        assert (finding.kind, finding.status) == (FindingKind.SYSTEM_NOT_CONFIGURED, FindingStatus.OPEN)
+        assert finding.request_unique_no == order.adjust.requestUniqueNo
+        sides.unusable.clear()
+        external.is_configured = True
+        await sides.round()
+        assert await sides.found() == [(FindingKind.SYSTEM_NOT_CONFIGURED, FindingStatus.CLEARED)]
+        await sides.records(order, State.CANCELLED)

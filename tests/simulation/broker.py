@@ -24,6 +24,7 @@ from simulator.database import IN_MEMORY, connect
 from simulator.replies import Result
 from simulator.request_handler import RequestHandler
 from tests.simulation.call_scripts import Answer, CallScript, reply_of
+from tests.support.scripted import NOT_CONFIGURED
 
 LATE_S = 4.0
 """Duration of a late reply: above the 3 s of the contract, below the deadline of the mutant that waits longer."""
@@ -92,7 +93,10 @@ class Broker(ExternalSystem):
         # Each send has a unique timestamp, which tells a copy made by the network from a second send.
         stamped = {**headers, "timestamp": str(next(self._stamps))}
         request = Request(operation, time.time_ns(), stamped, body)
-        exchange = self._exchange(self.line(_settlement(request)), request, deadlines)
+        line = self.line(_settlement(request))
+        if line.script.answer is Answer.NOT_CONFIGURED:
+            return NOT_CONFIGURED
+        exchange = self._exchange(line, request, deadlines)
         return classify(exchange, headers["trace"])
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:

@@ -40,6 +40,8 @@ class Answer(StrEnum):
     """Instead of the reply, the success reply of another call arrives."""
     NOT_SENT = "NOT_SENT"
     """No connection: nothing was sent."""
+    NOT_CONFIGURED = "NOT_CONFIGURED"
+    """The worker's configuration lacks the external system: nothing was sent, and a cancel waits."""
 
 
 BROKEN: dict[Answer, ReplyMode] = {

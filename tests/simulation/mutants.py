@@ -17,10 +17,10 @@ from temporalio.exceptions import ActivityError
 
 from activities import adjust as adjust_activity
 from activities import cancel_adjust as cancel_activity
-from activities.cancel_adjust import CancelAdjust
 from connector import Deadlines, classify
 from connector.exchange import Reply
 from contract.cancel_adjust import CancelAdjustBody
+from contract.operations import Operation
 from settlement import tasks
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
@@ -30,8 +30,8 @@ from settlement.states import CancelResult, Decision, Outcome, State, decision_o
 from settlement.tasks import CancelTask
 from tests.simulation.violation import ViolationKind
 from workflows import lost_calls, order_settlement, saga_state
+from workflows.cancel_rounds import CancelRounds
 from workflows.journal import Journal
-from workflows.order_settlement import OrderSettlement
 from workflows.saga_state import SagaState
 
 _lost_adjust = lost_calls.lost_adjust
@@ -52,13 +52,13 @@ class Mutant:
     """Whether the work on its settlements ends at all."""
 
 
-async def _swallow(self: OrderSettlement, intent: CancelIntent) -> CancelResult | None:
+async def _swallow(self: CancelRounds, intent: CancelIntent) -> CancelResult | None:
     """Treat a compensation that ran out of attempts as one that found nothing to undo."""
     saga = self._saga
     try:
-        report = await self._cancel_round(CancelTask(settlement=self._settlement, intent=intent, round=saga.round))
+        report = await self._cancel_round(CancelTask(settlement=self._order, intent=intent, round=saga.round))
     except ActivityError as error:
-        task = CancelTask(settlement=self._settlement, intent=intent, round=0)
+        task = CancelTask(settlement=self._order, intent=intent, round=0)
         calls = lost_calls.calls_of_failed_cancel(error, task, 3, workflow.now())
         saga.record_calls(calls, "as if nothing had happened")
         return CancelResult.NOT_APPLIED
@@ -66,12 +66,10 @@ async def _swallow(self: OrderSettlement, intent: CancelIntent) -> CancelResult 
     return report.result
 
 
-async def _give_up_silently(self: OrderSettlement, intent: CancelIntent) -> CancelResult:
+async def _give_up_silently(self: CancelRounds, intent: CancelIntent) -> CancelResult:
     """Leave a compensation that ran out of attempts without an abort and without an end."""
     try:
-        report = await self._cancel_round(
-            CancelTask(settlement=self._settlement, intent=intent, round=self._saga.round)
-        )
+        report = await self._cancel_round(CancelTask(settlement=self._order, intent=intent, round=self._saga.round))
     except ActivityError:
         await workflow.wait_condition(lambda: False)
         raise
@@ -88,7 +86,7 @@ async def _send_again_under_another_number(self: adjust_activity.Adjust, task: S
     return verdict
 
 
-def _another_body(_: CancelAdjust, task: CancelTask) -> CancelAdjustBody:
+def _another_body(task: CancelTask, _: Operation) -> CancelAdjustBody:
     """Give each attempt a new time, so that a repeated request has another body."""
     return CancelAdjustBody.undoing(
         task.settlement.adjust,
@@ -150,11 +148,11 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({ViolationKind.NOT_CONFIRMED, ViolationKind.CANCELLED_BUT_HELD}),
     ),
     "swallows an exhausted compensation": Mutant(
-        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _swallow),
+        partial(patch.object, CancelRounds, "send", _swallow),
         frozenset({ViolationKind.CANCELLED_WITHOUT_CORRECT_REPLY, ViolationKind.CANCELLED_BUT_HELD}),
     ),
     "gives up a compensation silently": Mutant(
-        partial(patch.object, OrderSettlement, "_cancel_until_consistent", _give_up_silently),
+        partial(patch.object, CancelRounds, "send", _give_up_silently),
         frozenset({ViolationKind.NOT_AT_REST}),
         rests=False,
     ),
@@ -167,14 +165,14 @@ MUTANTS: dict[str, Mutant] = {
         frozenset({ViolationKind.WRONG_CANCEL_NUMBER, ViolationKind.NUMBER_REUSED}),
     ),
     "sends another body under the same number": Mutant(
-        partial(patch.object, CancelAdjust, "_body", _another_body), frozenset({ViolationKind.NUMBER_REUSED})
+        partial(patch.object, cancel_activity, "_body", _another_body), frozenset({ViolationKind.NUMBER_REUSED})
     ),
     "decides on a late success": Mutant(
         partial(patch.object, adjust_activity, "DEADLINES", Deadlines(connect_s=1, reply_s=30)),
         frozenset({ViolationKind.LATE_SUCCESS_COUNTED}),
     ),
     "forgets earlier attempts in the audit": Mutant(
-        partial(patch.object, CancelAdjust, "_earlier_attempts", _no_calls),
+        partial(patch.object, cancel_activity, "_earlier_attempts", _no_calls),
         frozenset({ViolationKind.UNAUDITED_CALL}),
     ),
     "assumes that every heartbeat arrives": Mutant(

@@ -30,7 +30,9 @@ def plans_of(seed: int) -> list[Plan]:
     plans = [_plan(rng, storm, out=n in outage) for n in range(ORDERS)]
     # A separate generator, so that the plans above stay the same for each seed.
     incidents = random.Random(f"accidents of {seed}")  # noqa: S311 - repeatable is the point
-    return [_with_incidents(incidents, plan) for plan in plans]
+    plans = [_with_incidents(incidents, plan) for plan in plans]
+    configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
+    return [_with_missing_system(configuration, plan) for plan in plans]
 
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
@@ -72,6 +74,16 @@ def _with_incidents(rng: random.Random, plan: Plan) -> Plan:
         repeated_writes=frozenset(repeated) - plan.lost_writes,
         cancel_operation=Operation.CANCEL_OPERATION if old else Operation.CANCEL_ADJUST,
     )
+
+
+def _with_missing_system(rng: random.Random, plan: Plan) -> Plan:
+    """Let the configuration lack the external system for some attempts of the cancels."""
+    if rng.random() > 0.1:
+        return plan
+    cancels = list(plan.cancels)
+    for _ in range(rng.randrange(1, 4)):
+        cancels.insert(rng.randrange(len(cancels) + 1), CallScript(NEVER, Answer.NOT_CONFIGURED))
+    return replace(plan, cancels=tuple(cancels))
 
 
 def _perhaps_repeated(rng: random.Random, script: CallScript) -> CallScript:

@@ -16,11 +16,12 @@ from temporalio.client import WorkflowHistory
 import workflows
 from settlement.ids import CancelKind
 from settlement.tasks import CancelTask
-from tests.simulation.call_scripts import AT_ONCE, LOST, Answer, CallScript
+from tests.simulation.call_scripts import AT_ONCE, LOST, NEVER, Answer, CallScript
 from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
 from workflows.runtime import DATA_CONVERTER
 
 FAILS = CallScript(AT_ONCE, Answer.WRONG_CODE)
+NOT_CONFIGURED = CallScript(NEVER, Answer.NOT_CONFIGURED)
 ROUND = (FAILS, FAILS, FAILS)
 """A cancel that uses up all its attempts."""
 
@@ -66,7 +67,8 @@ class Step:
 UNKNOWN = Plan(adjust=LOST)
 ABORTED = Plan(adjust=LOST, cancels=ROUND)
 SAGA, JOURNAL = "order_settlement", "journal"
-CANCEL = WaitSite(SAGA, "_cancel_round", "execute_activity_method")
+ROUNDS = "cancel_rounds"
+CANCEL = WaitSite(ROUNDS, "_cancel_round", "execute_activity_method")
 
 STEPS = (
     Step("start", WaitSite(SAGA, "run", "shield"), triggers=(Trigger(TriggerPoint.START),)),
@@ -84,6 +86,13 @@ STEPS = (
         plan=UNKNOWN,
         attempt=1,
         triggers=(Trigger(TriggerPoint.CALL, 1),),
+    ),
+    Step(
+        "external system not configured",
+        WaitSite(ROUNDS, "_wait_for_system", "sleep"),
+        command="timer: until the external system is configured",
+        plan=Plan(adjust=LOST, cancels=(NOT_CONFIGURED, FAILS, NOT_CONFIGURED)),
+        triggers=(Trigger(TriggerPoint.CALL, 1), Trigger(TriggerPoint.CALL, 3)),
     ),
     Step(
         "quarantine",

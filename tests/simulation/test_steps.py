@@ -91,8 +91,15 @@ def writing() -> Iterator[tuple[str, Plan]]:
     )
 
 
+def waiting() -> Iterator[tuple[str, Plan]]:
+    """A cancel whose external system is not configured for a while, and no action."""
+    for step in STEPS:
+        if any(script.answer is Answer.NOT_CONFIGURED for script in step.plan.cancels):
+            yield f"{step.name}: no action", step.plan
+
+
 EXPECTED = {**dict(crashing()), **dict(rounds()), **dict(failing())}
-PLANS = {**EXPECTED, **dict(acting()), **dict(writing())}
+PLANS = {**EXPECTED, **dict(acting()), **dict(writing()), **dict(waiting())}
 
 DISTINCT = {
     *(f"arrives, answer {answer}" for answer in ("GOOD", "WRONG_CODE", "DENIED", "LOST", "HTTP_500", "CROSSED")),

@@ -15,7 +15,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from activities.cancel_adjust import IncorrectCancelReplyError
+from activities.cancel_adjust import IncorrectCancelReplyError, SystemNotConfiguredError
 from settlement.calls import CallRecord
 from settlement.start import SettlementInput
 from settlement.tasks import CancelReport, CancelTask
@@ -34,6 +34,9 @@ class FaultDirector(Protocol):
 
         `report` is filled when the attempt reports.
         """
+
+    def withdraw(self, number: str, report: AttemptReport) -> None:
+        """Forget an attempt that sent nothing, because its external system is not configured."""
 
     async def during_call(self, number: str) -> None:
         """Execute the planned actions while the call is in flight."""
@@ -76,6 +79,10 @@ class _CrashingActivity(ActivityInboundInterceptor):
         except IncorrectCancelReplyError as error:
             await self._director.during_call(number)
             _crash_or_report(crash, report, error.details[0][-1])
+            raise
+        except SystemNotConfiguredError:
+            await self._director.during_call(number)
+            self._director.withdraw(number, report)
             raise
         await self._director.during_call(number)
         _crash_or_report(crash, report, result.calls[-1] if isinstance(result, CancelReport) else result)

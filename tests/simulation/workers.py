@@ -17,7 +17,8 @@ from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.patient_worker import PatientWorker
 from tests.support.sagas import NO_BULKHEAD
-from workflows import order_settlement
+from tests.support.scripted import OneSystem
+from workflows import cancel_rounds, order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
 
@@ -29,8 +30,9 @@ WORKFLOWS_CACHED = 1_000
 @contextmanager
 def lost_soon(after: timedelta) -> Iterator[None]:
     """Shorten the time until a lost worker is detected, which would otherwise cost 6 s of real time each."""
-    constants = ("ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE")
-    before = [(module, name, getattr(module, name)) for module in (limits, order_settlement) for name in constants]
+    adjust, cancel = "ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE"
+    places = ((limits, adjust), (limits, cancel), (order_settlement, adjust), (cancel_rounds, cancel))
+    before = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in before:
         setattr(module, name, after)
     try:
@@ -57,14 +59,14 @@ async def world(
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(made.broker, NO_BULKHEAD).adjust],
+                activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD).adjust],
                 interceptors=[CrashingWorkers(made)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
             PatientWorker(
                 environment.client,
                 task_queue=CANCEL_TASK_QUEUE,
-                activities=[CancelAdjust(made.broker).cancel_adjust],
+                activities=[CancelAdjust(OneSystem(made.broker)).cancel_adjust],
                 interceptors=[CrashingWorkers(made)],
             ),
             PatientWorker(

@@ -110,6 +110,12 @@ class World:
         self.broker.expect(number, attempt, script)
         return script
 
+    def withdraw(self, number: str, report: AttemptReport) -> None:
+        """Forget an attempt that sent nothing, because its external system is not configured."""
+        reports = self.settlements[number].reports
+        # By identity: an earlier attempt whose worker crashed looks the same.
+        reports[:] = [each for each in reports if each is not report]
+
     async def during_call(self, number: str) -> None:
         """Execute the planned actions during the current call."""
         simulated = self.settlements[number]

@@ -7,11 +7,12 @@ from typing import Any
 
 from contract.adjust import AdjustBody
 from settlement.policy import SettlementPolicy
-from settlement.start import SettlementInput
+from settlement.start import DEFAULT_SYSTEM, SettlementInput, SubmittedBy
 
 _numbers = itertools.count(1)
 _RUN = f"{time.time_ns():x}"
 
+SUBMITTER = SubmittedBy(client="shop-7", key_id="0123456789abcdef")
 QUICK_POLICY = SettlementPolicy(
     cancel_max_attempts=3,
     cancel_initial_interval_s=1,
@@ -52,6 +53,7 @@ def settlement(
     policy: SettlementPolicy = QUICK_POLICY,
     accepted_at: datetime | None = None,
     company_id: int = 7,
+    system: str = DEFAULT_SYSTEM,
     **fields: Any,  # noqa: ANN401 - passed on as it is
 ) -> SettlementInput:
     """Return an accepted order as its workflow gets it."""
@@ -59,6 +61,8 @@ def settlement(
         adjust=AdjustBody(**order(**fields)),
         trace="trace-7",
         company_id=company_id,
+        system=system,
         accepted_at=accepted_at or datetime.now(UTC),
         policy=policy,
+        submitted_by=SUBMITTER,
     )

@@ -9,12 +9,13 @@ from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.schema import metadata
-from ledger.tables import finding_counts, temporal_home
+from ledger.tables import finding_counts, paused_systems, temporal_home
 
 Statement = Select[Any] | Insert | Update | Delete
 Plan = list[str] | dict[str, Any]
 
-GROWING = {table.name for table in metadata.sorted_tables} - {finding_counts.name, temporal_home.name}
+SMALL = {finding_counts.name, paused_systems.name, temporal_home.name}
+GROWING = {table.name for table in metadata.sorted_tables} - SMALL
 BOUNDED = {
     "ix_settlements_open",
     "ix_settlements_in_doubt",
@@ -23,6 +24,7 @@ BOUNDED = {
     "ix_api_keys_active",
     "ix_batches_running",
     "ix_batch_items_pending",
+    "uq_broker_statements_unfinished",
 }
 """Partial indexes of what is open or active: they may be read whole, because such rows do not pile up."""
 LITTLE_IS_LATER = {"ix_take_up_allowances_expires_at_allowance_id"}

@@ -38,6 +38,7 @@ LONG_PARTS = {
     "overload": "10 times more hanging calls than slots: no caller hangs, no company starves another",
     "chaos-run": "kills, full disk, wrong clock and broken network: no promise is broken",
     "audit": "a settlement that is retried hundreds of times keeps its histories and payloads small",
+    "statement": "a broker's statement of 200,000 lines, in bounded memory: every difference and no other",
     "plans": "no combination of filters makes a query read a whole table that grows",
     "mutants": "each of the planted bugs is caught by name",
     "interleavings": "every order of faults within the large bounds keeps the invariant",

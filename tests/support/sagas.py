@@ -26,7 +26,7 @@ from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
 from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
-from tests.support.scripted import ScriptedExternalSystem
+from tests.support.scripted import OneSystem, ScriptedExternalSystem
 from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import (
@@ -86,10 +86,12 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
             workflow_runner=runner or workflow_runner(),
-            activities=[Adjust(external, bulkhead).adjust],
+            activities=[Adjust(OneSystem(external), bulkhead).adjust],
             max_cached_workflows=cached,
         ),
-        PatientWorker(client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(external).cancel_adjust]),
+        PatientWorker(
+            client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]
+        ),
         PatientWorker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
         PatientWorker(
             client,

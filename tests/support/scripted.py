@@ -26,6 +26,19 @@ NEVER_RECEIVED = Verdict(
     outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000002")
 )
 REVERSED = APPLIED
+NOT_CONFIGURED = Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED)
+
+
+@dataclass
+class OneSystem:
+    """Finds the same external system under every name, unless a script says that it is not configured."""
+
+    system: ExternalSystem
+
+    async def named(self, name: str) -> ExternalSystem | None:  # noqa: ARG002 - a double has its original's parameters
+        """Return the external system."""
+        missing = isinstance(self.system, ScriptedExternalSystem) and not self.system.is_configured
+        return None if missing else self.system
 
 
 @dataclass
@@ -59,6 +72,8 @@ class ScriptedExternalSystem(ExternalSystem):
         self.adjusts: list[AdjustBody] = []
         self.cancels: list[CancelAdjustBody | CancelOperationBody] = []
         self.headers: list[CallHeaders] = []
+        self.is_configured = True
+        """Whether the configuration has this system."""
 
     async def adjust(self, body: AdjustBody, headers: CallHeaders, deadlines: Deadlines) -> Verdict:  # noqa: ARG002 - a double has its original's parameters
         """Answer the one adjust."""

@@ -33,6 +33,7 @@ from tests.support.scripted import (
     APPLIED,
     NEVER_RECEIVED,
     NOT_APPLIED,
+    NOT_CONFIGURED,
     NOT_SENT,
     REJECTED,
     REVERSED,
@@ -139,6 +140,10 @@ def stories() -> dict[str, Story]:
         "expired-not-sent": Story(State.EXPIRED, NOT_SENT),
         "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), _decided),
         "reversed-after-retries": Story(State.CANCELLED, UNKNOWN, (FAILED, FAILED, REVERSED)),
+        "waited-for-its-system": Story(
+            State.CANCELLED, UNKNOWN, (FAILED, NOT_CONFIGURED, NOT_CONFIGURED, NEVER_RECEIVED, NOT_CONFIGURED, REVERSED)
+        ),
+        "expired-not-configured": Story(State.EXPIRED, NOT_CONFIGURED),
         "late-arrival-caught": Story(State.CANCELLED, UNKNOWN, (NEVER_RECEIVED, REVERSED)),
         "confirmed": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, NOT_APPLIED)),
         "adjust-never-reported": Story(State.CANCELLED, Gate(APPLIED), (REVERSED,)),

@@ -22,6 +22,7 @@ async def start_batch(client: Client, batch: Batch) -> WorkflowHandle[BatchRetry
         BatchInput(
             batch_id=batch.batch_id,
             operator=batch.operator,
+            key_id=batch.key_id,
             reason_code=batch.reason_code,
             note=batch.note,
             rate_per_s=batch.rate_per_s,

@@ -3,8 +3,13 @@
 Revision: 0001_initial, after: None
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+
+from ledger.migrations.broker_statements import create_broker_statements
+from ledger.migrations.external_systems import create_external_systems
 
 revision = "0001_initial"
 down_revision = None
@@ -27,11 +32,18 @@ def upgrade() -> None:
     _create_reconciliation_rounds()
     _create_temporal_home()
     _create_take_ups()
+    create_external_systems()
+    create_broker_statements()
 
 
 def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
     """Create an index over the rows that meet a condition."""
     op.create_index(name, table, columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+def _required(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
+    """Return required columns of one type."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def _create_settlements() -> None:
@@ -42,6 +54,9 @@ def _create_settlements() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.Column("user_name", sa.String(length=48), nullable=False),
         sa.Column("company_id", sa.BigInteger(), nullable=True),
+        sa.Column("client", sa.String(length=64), nullable=True),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.Column("system", sa.String(length=32), nullable=False),
         sa.Column("currency", sa.String(length=16), nullable=False),
         sa.Column("amount", sa.String(length=40), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
@@ -60,12 +75,12 @@ def _create_settlements() -> None:
 
 
 def _index_settlements() -> None:
-    op.create_index(
-        op.f("ix_settlements_accepted_at_request_unique_no"), "settlements", ["accepted_at", "request_unique_no"]
-    )
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
-    for column in ("state", "user_name", "company_id", "currency"):
+    for column in ("state", "user_name", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
+    in_order = ["accepted_at", "request_unique_no"]
+    for columns in (in_order, ["company_id", *in_order], ["system", *in_order]):
+        op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
     _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
     _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], OPEN)
     result = "cancel_result IS NOT NULL"
@@ -87,8 +102,7 @@ def _create_external_calls() -> None:
         sa.Column("operation", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=True),
         sa.Column("request_unique_no", sa.String(length=48), nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
+        *_required(sa.Integer(), "round", "attempt"),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=False),
@@ -120,6 +134,7 @@ def _create_operator_actions() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("broker_reference", sa.Text(), nullable=True),
@@ -152,17 +167,18 @@ def _create_api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.String(length=32), nullable=False),
-        sa.Column("owner", sa.String(length=64), nullable=False),
+        *_required(sa.String(length=64), "client", "record_hash", "created_by"),
         sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("companies", sa.JSON(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_by", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
     )
-    _index("uq_api_keys_active", "api_keys", ["owner", "slot"], "revoked_at IS NULL", unique=True)
+    _index("uq_api_keys_active", "api_keys", ["client", "slot"], "revoked_at IS NULL", unique=True)
     _index("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
     _index("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")
 
@@ -173,6 +189,8 @@ def _create_batches() -> None:
         sa.Column("batch_id", sa.String(length=36), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("idempotency_key", sa.String(length=128), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
@@ -186,6 +204,8 @@ def _create_batches() -> None:
     by_key = op.f("uq_batches_operator_idempotency_key")
     op.create_index(by_key, "batches", ["operator", "idempotency_key"], unique=True)
     op.create_index(op.f("ix_batches_created_at_batch_id"), "batches", ["created_at", "batch_id"])
+    by_company = op.f("ix_batches_company_id_created_at_batch_id")
+    op.create_index(by_company, "batches", ["company_id", "created_at", "batch_id"])
     _index("ix_batches_running", "batches", ["created_at", "batch_id"], "state = 'RUNNING'")
     op.create_table(
         "batch_items",
@@ -210,17 +230,19 @@ def _create_findings() -> None:
         sa.Column("finding_id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("repair", sa.Text(), nullable=False),
-        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("rounds", sa.Integer(), nullable=False),
-        sa.Column("sightings", sa.Integer(), nullable=False),
+        *_required(sa.Text(), "detail", "repair"),
+        *_required(sa.DateTime(timezone=True), "found_at", "last_seen_at"),
+        *_required(sa.Integer(), "rounds", "sightings"),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("amount", sa.String(length=40), nullable=True),
+        sa.Column("currency", sa.String(length=16), nullable=True),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
     )
-    op.create_index(op.f("ix_findings_status_finding_id"), "findings", ["status", "finding_id"])
+    for columns in (["status"], ["company_id"], ["company_id", "status"]):
+        name = op.f(f"ix_findings_{'_'.join(columns)}_finding_id")
+        op.create_index(name, "findings", [*columns, "finding_id"])
     _index("uq_findings_open", "findings", ["settlement_no", "kind"], "status = 'OPEN'", unique=True)
     _index("ix_findings_closed", "findings", ["settlement_no", "kind", "finding_id"], "status = 'CLOSED'")
     op.create_table(
@@ -235,12 +257,8 @@ def _create_reconciliation_rounds() -> None:
     op.create_table(
         "reconciliation_rounds",
         sa.Column("round_id", sa.String(length=64), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ledger_checked", sa.Integer(), nullable=False),
-        sa.Column("temporal_checked", sa.Integer(), nullable=False),
-        sa.Column("found", sa.Integer(), nullable=False),
-        sa.Column("repaired", sa.Integer(), nullable=False),
+        *_required(sa.DateTime(timezone=True), "started_at", "ended_at"),
+        *_required(sa.Integer(), "ledger_checked", "temporal_checked", "found", "repaired"),
         sa.Column("complete", sa.Boolean(), nullable=False),
         sa.Column("listed_to", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("round_id", name=op.f("pk_reconciliation_rounds")),
@@ -253,11 +271,9 @@ def _create_temporal_home() -> None:
     op.create_table(
         "temporal_home",
         sa.Column("home_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("cluster_id", sa.String(length=64), nullable=False),
+        *_required(sa.String(length=64), "cluster_id", "namespace_id", "adopted_by"),
         sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("namespace_id", sa.String(length=64), nullable=False),
         sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("adopted_by", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("home_id", name=op.f("pk_temporal_home")),
     )
 
@@ -272,12 +288,11 @@ def _create_take_ups() -> None:
     op.create_table(
         "take_up_allowances",
         sa.Column("allowance_id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
+        *_required(sa.Integer(), "count", "used"),
         sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        *_required(sa.DateTime(timezone=True), "allowed_at", "expires_at"),
         sa.PrimaryKeyConstraint("allowance_id", name=op.f("pk_take_up_allowances")),
     )
     op.create_index(

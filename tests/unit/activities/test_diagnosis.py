@@ -166,3 +166,15 @@ def test_no_detail_contains_personal_data() -> None:
         assert found is not None
         for field in ("userName", "thirdServerCode", "ip"):
             assert known.input["adjust"][field] not in found.detail
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_open_settlement_whose_system_cannot_be_called_is_reported_and_not_repaired(state: State) -> None:
+    found = diagnose(row(state), running(state), NOW, "it is not in the configuration")
+    assert found is not None
+    assert (found.kind, found.repair) == (FindingKind.SYSTEM_NOT_CONFIGURED, Repair.NONE)
+    assert "external system default cannot be called: it is not in the configuration" in found.detail
+
+
+def test_an_ended_settlement_needs_no_system() -> None:
+    assert diagnose(row(State.CANCELLED), None, NOW, "it is not in the configuration") is None

@@ -69,6 +69,7 @@ class FakeApi:
             batch_id=f"B-{len(self.batches) + 1}",
             state=BatchState.RUNNING,
             operator="ops-1",
+            key_id=None,
             reason_code=request.reason_code,
             note=request.note,
             selection=request.selection,

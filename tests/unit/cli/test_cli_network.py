@@ -17,7 +17,7 @@ WHY = ["--reason", "OTHER", "--note", "n"]
 NOT_REPEATED = [
     ["retry", "ORD-1", *WHY],
     ["resolve", "ORD-1", *WHY, "--reference", "r"],
-    ["keys", "create", "--owner", "a", "--role", "viewer"],
+    ["keys", "create", "--client", "a", "--role", "viewer", "--companies", "all"],
     ["reconcile"],
 ]
 REPEATED = [

@@ -36,6 +36,7 @@ from settlement.operator_rules import RetryReason
 from settlement.reconciliation import Finding, FindingKind, FindingStatus
 from settlement.reply_record import ReplyRecord
 from settlement.snapshot import ActionKind, OperatorAction, StateChange
+from settlement.start import SubmittedBy
 from settlement.states import CancelResult, Decision, Outcome, State
 from stack.demo_orders import EXPIRED_ORDER
 from stack.report import DemoResult, print_report
@@ -75,7 +76,7 @@ def resource(number: str) -> Settlement:
     )
     action = OperatorAction(
         kind=max(ActionKind, key=len), operator="o" * 64, reason_code="BROKER_RECOVERED", note=PROSE, at=T0,
-        broker_reference=PROSE,
+        broker_reference=PROSE, key_id="0123456789abcdef",
     )  # fmt: skip
     return Settlement(
         request_unique_no=number,
@@ -87,7 +88,9 @@ def resource(number: str) -> Settlement:
         audit_complete=True,
         reason=PROSE,
         trace="t" * 64,
+        system="s" * 32,
         company_id=BIG,
+        submitted_by=SubmittedBy(client="c" * 64, key_id="0123456789abcdef"),
         accepted_at=T0,
         decided_at=T0,
         updated_at=T0,
@@ -100,7 +103,8 @@ def resource(number: str) -> Settlement:
 
 
 BATCH = Batch(
-    batch_id=UUID, state=BatchState.RUNNING, operator="o" * 64, reason_code=RetryReason.BROKER_RECOVERED, note=PROSE,
+    batch_id=UUID, state=BatchState.RUNNING, operator="o" * 64, key_id="0123456789abcdef",
+    reason_code=RetryReason.BROKER_RECOVERED, note=PROSE,
     selection=BatchSelection(company_id=BIG, cause=RULE), rate_per_s=10, created_at=T0, ended_at=T0, count=10_000,
     totals=TOTALS, outcomes={ItemOutcome.RETRIED: 10_000}, states={STATE: 10_000},
 )  # fmt: skip
@@ -115,8 +119,8 @@ FINDING = Finding(
     detail=PROSE, repair=PROSE, found_at=T0, last_seen_at=T0, closed_at=T0, rounds=10_000,
 )  # fmt: skip
 KEY = ApiKey(
-    key_id="0123456789abcdef", owner="o" * 64, role=Role.OPERATOR, created_at=T0, created_by="c" * 64, revoked_at=T0,
-    revoked_by="r" * 64,
+    key_id="0123456789abcdef", client="o" * 64, role=Role.OPERATOR, companies=tuple(range(100)), expires_at=T0,
+    last_used_at=T0, created_at=T0, created_by="c" * 64, revoked_at=T0, revoked_by="r" * 64,
 )  # fmt: skip
 EXPLANATION = Explanation(
     request_unique_no=NUMBER, state=STATE, decision=Decision.VOID, headline="h", money="m",

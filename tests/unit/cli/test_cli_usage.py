@@ -33,6 +33,7 @@ from tests.unit.cli.scripted_api import hanging, json_answer
 
 KEY = "k1.a-secret-that-is-never-printed"
 WHY = ["--reason", "OTHER", "--note", "n"]
+NEW_KEY = ["keys", "create", "--client", "x", "--role", "viewer", "--companies", "1"]
 
 WRONG = [
     [],
@@ -52,7 +53,8 @@ WRONG = [
     ["batch-retry", "start", "--company", "7", *WHY, "--rate", "1000"],
     ["batch-retry", "stop", "../x"],
     ["keys", "revoke", "a/b"],
-    ["keys", "create", "--owner", "x", "--role", "king"],
+    *([*NEW_KEY, "--companies", each] for each in ("", "1,", "1;2", "ALL")),
+    *([*NEW_KEY, *each] for each in (["--role", "king"], ["--expires-in", "90"], ["--expires-in", "0d"])),
     ["submit"],
     ["submit", "--file", "-", "--amount", "1"],
     ["submit", "--file", "no-such-file.json"],
@@ -157,8 +159,8 @@ async def test_the_last_of_a_repeated_option_counts(serve_script: ServeScript, u
 
 
 async def test_ctrl_c_is_130_and_says_that_the_batch_goes_on(serve_script: ServeScript) -> None:
-    batch = {
-        "batchId": "B-1", "state": "RUNNING", "operator": "o", "reasonCode": "OTHER", "note": "n",
+    batch: dict[str, object] = {
+        "batchId": "B-1", "state": "RUNNING", "operator": "o", "keyId": None, "reasonCode": "OTHER", "note": "n",
         "selection": {"companyId": 7}, "ratePerS": 1, "createdAt": "2026-01-05T03:10:00Z", "endedAt": None,
         "count": 2, "totals": [], "outcomes": {"PENDING": 2}, "states": {"ABORTED": 2},
     }  # fmt: skip
@@ -255,7 +257,7 @@ CHOICES: list[tuple[list[str], type[StrEnum]]] = [
     (["batch-retry", "start", "--note", "n", "--reason"], RetryReason),
     (["retry", "ORD-1", "--note", "n", "--reason"], RetryReason),
     (["resolve", "ORD-1", "--note", "n", "--reference", "r", "--reason"], ResolveReason),
-    (["keys", "create", "--owner", "o", "--role"], Role),
+    (["keys", "create", "--companies", "1", "--client", "o", "--role"], Role),
     (["submit", "--operation-type"], OperationType),
 ]
 

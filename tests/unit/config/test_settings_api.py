@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings, is_loopback, load_api_settings
+from config.fields import is_loopback
+from config.settings import Settings, load_api_settings
 from stack.demo import demo_settings
 from stack.parts import with_auth_off_by_default
 from tests.support.forks import PROGRAMS

@@ -2,11 +2,13 @@
 
 import pytest
 
+from config.secret_references import SecretReader
 from config.settings import Settings, load_settings
+from config.watched_systems import system_of_settings
 from connector import ExternalSystem
 from contract.operations import CancelOperation, Operation
 from stack.parts import Stack
-from worker import external_config
+from worker_systems import connector_config
 
 VARIABLE = "SETTLEMENT_EXTERNAL_CANCEL_PROTOCOL"
 SPELLINGS: list[tuple[str, CancelOperation]] = [
@@ -24,7 +26,8 @@ def test_setting_selects_the_operation(
     monkeypatch: pytest.MonkeyPatch, spelling: str, operation: CancelOperation
 ) -> None:
     monkeypatch.setenv(VARIABLE, spelling)
-    assert ExternalSystem(external_config(load_settings())).cancel_operation is operation
+    entry = system_of_settings(load_settings()).entries["default"]
+    assert ExternalSystem(connector_config(entry, SecretReader(), 10)).cancel_operation is operation
 
 
 @pytest.mark.parametrize(("spelling", "operation"), SPELLINGS)

@@ -9,13 +9,15 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from cli.connection import ApiConnection
+from config.secret_references import SecretReader
 from config.settings import ENV_PREFIX, Settings
+from config.watched_systems import system_of_settings
 from connector import ExternalSystemConfig
 from schemas.keys import NewApiKey
 from settlement.keys import Role
 from stack.parts import Stack
 from tests.support.forks import PROGRAMS
-from worker import external_config
+from worker_systems import connector_config
 
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
 MAY_HOLD_ONE: dict[str, Any] = {
@@ -41,7 +43,9 @@ def test_every_setting_of_free_text_is_listed() -> None:
 @pytest.mark.parametrize("name", MAY_HOLD_ONE)
 def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path, **{name: MAY_HOLD_ONE[name]})
-    for shown in (repr(settings), str(settings), repr(Stack(settings)), repr(external_config(settings))):
+    entry = system_of_settings(settings).entries["default"]
+    config = connector_config(entry, SecretReader(), 10)
+    for shown in (repr(settings), str(settings), repr(Stack(settings)), repr(entry), entry.address, repr(config)):
         assert SECRET not in shown
 
 
@@ -51,7 +55,13 @@ def test_no_setting_shows_a_secret(name: str, tmp_path: Path) -> None:
         ExternalSystemConfig(base_url=MAY_HOLD_ONE["external_base_url"]),
         ApiConnection("https://settlement.example", SECRET, tls=ssl.create_default_context(), timeout_s=1),
         NewApiKey(
-            key_id="k", owner="o", role=Role.ADMIN, created_at=datetime.now(UTC), created_by="o", api_key=f"k.{SECRET}"
+            key_id="k",
+            client="o",
+            role=Role.ADMIN,
+            companies="all",
+            created_at=datetime.now(UTC),
+            created_by="o",
+            api_key=f"k.{SECRET}",
         ),
         SecretStr(SECRET),
     ],

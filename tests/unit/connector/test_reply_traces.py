@@ -7,7 +7,9 @@ import asyncio
 
 import pytest
 
+from config.secret_references import SecretReader
 from config.settings import Settings, load_settings
+from config.watched_systems import system_of_settings
 from connector import CallHeaders, ExternalSystem, ExternalSystemConfig
 from connector.classify import cancel_result, classify
 from connector.exchange import Reply
@@ -16,10 +18,15 @@ from contract.operations import TraceCheck
 from settlement.calls import Rule
 from settlement.states import CancelResult, Outcome
 from tests.unit.connector.raw_broker import LONG_DEADLINES, ORDER, Peer, broker, reply, sending
-from worker import external_config
+from worker_systems import connector_config
 
 CANCEL = CancelAdjustBody.undoing(ORDER, number="CA1-1", request_time_ms=1_760_000_003_000, remark="no reply in time")
 FOREIGN = ["theirs", "MINE", "mine2", "min", " mine", "mine ", "0", "null", "mine\u200b", "\uff4dine"]
+
+
+def trace_check(settings: Settings) -> TraceCheck:
+    """Return the check of the one external system that the settings describe."""
+    return connector_config(system_of_settings(settings).entries["default"], SecretReader(), 10).trace_check
 
 
 def body(trace: str, code: str = "0") -> bytes:
@@ -96,9 +103,9 @@ async def test_concurrent_orders_with_one_trace_are_all_applied() -> None:
 
 
 def test_strict_is_the_default_and_the_setting_reaches_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert external_config(Settings()).trace_check is TraceCheck.STRICT
+    assert trace_check(Settings()) is TraceCheck.STRICT
     monkeypatch.setenv("SETTLEMENT_EXTERNAL_TRACE", "ignore")
-    assert external_config(load_settings()).trace_check is TraceCheck.IGNORE
+    assert trace_check(load_settings()) is TraceCheck.IGNORE
 
 
 @pytest.mark.parametrize("value", ["off", "STRICT", "0"])

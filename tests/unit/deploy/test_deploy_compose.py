@@ -13,7 +13,8 @@ import yaml
 
 from api.__main__ import DRAIN_S
 from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
-from config.settings import ENV_PREFIX, Settings, is_loopback
+from config.fields import is_loopback
+from config.settings import ENV_PREFIX, Settings
 from settlement.limits import ADJUST_START_TO_CLOSE
 from stack.parts import DYNAMIC_CONFIG
 from worker import END_LIMIT_S, GRACE
@@ -21,6 +22,7 @@ from worker import END_LIMIT_S, GRACE
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 CLOUD = ROOT / "deploy/temporal-cloud.yml"
+SYSTEMS = ROOT / "deploy/external-systems.yml"
 ENV_EXAMPLE = ROOT / ".env.example"
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
@@ -228,6 +230,18 @@ def test_example_shows_the_actual_defaults() -> None:
             field = name.removeprefix(ENV_PREFIX).lower()
             parsed = Settings.model_validate({field: shown})
             assert getattr(parsed, field) == Settings.model_fields[field].default, name
+
+
+def test_external_systems_replace_the_single_address_and_only_the_worker_reads_secrets() -> None:
+    changes = yaml.safe_load(SYSTEMS.read_text())["services"]
+    assert changes["worker"]["environment"].pop("SETTLEMENT_EXTERNAL_BASE_URL") == "", (
+        "file and address exclude each other"
+    )
+    path = {"SETTLEMENT_EXTERNAL_SYSTEMS": "/etc/settlement/systems/systems.toml"}
+    assert changes["api"]["environment"] == changes["worker"]["environment"] == path
+    volumes = {name: set(change["volumes"]) for name, change in changes.items()}
+    assert volumes["worker"] - volumes["api"] == {"./deploy/secrets:/etc/settlement/secrets:ro"}
+    assert all(volume.endswith(":ro") for each in volumes.values() for volume in each)
 
 
 def _compose(

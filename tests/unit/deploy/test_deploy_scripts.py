@@ -21,7 +21,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.bulkhead import Bulkhead
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
-from connector import ExternalSystem, ExternalSystemConfig
+from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
 from tests.support.forks import PROGRAMS
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
@@ -149,17 +149,17 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
         server.service_client.config.target_host, namespace=NAMESPACE, data_converter=DATA_CONVERTER
     )
     assert (await health_check(server)).code == 1
-    external_system = ExternalSystem(ExternalSystemConfig("http://127.0.0.1:9"))
+    systems = ExternalSystems()
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, external_system, slots=5, bulkhead=Bulkhead(5)),
-        reconciliation_worker(client, engine),
+        settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5)),
+        reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
         await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
-            cancel_worker(client, external_system, slots=5),
+            cancel_worker(client, systems, slots=5),
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine)),
         ):

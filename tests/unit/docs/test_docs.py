@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from config.external_systems import read_systems
 from config.settings import ENV_PREFIX, Settings
+from config.system_entry import RetryEntry, SystemEntry
 from schemas.problems import STATUS_OF, ErrorCode
 from settlement.calls import Phase, Rule
 from settlement.states import State
@@ -38,3 +40,20 @@ def test_every_rule_and_every_phase_is_documented() -> None:
 def test_the_glossary_names_every_state() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text()
     assert all(state in glossary for state in State)
+
+
+def test_the_complete_file_of_external_systems_is_valid_and_has_every_field(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "external-systems.md").read_text()
+    example = text.split("```text\n")[1].split("```")[0]
+    file = tmp_path / "systems.toml"
+    file.write_text(example)
+    systems = read_systems(file)
+    assert [systems.serving(company) for company in (7, 9, 10, None)] == ["alpha", "beta", "other", "other"]
+    used = {field for entry in systems.entries.values() for field in entry.model_fields_set}
+    assert used == set(SystemEntry.model_fields)
+    assert systems.entries["alpha"].retry.model_fields_set == set(RetryEntry.model_fields)
+
+
+def test_every_field_of_an_external_system_is_documented() -> None:
+    documented = {name.strip("` ") for row in rows("external-systems.md", 3) for name in row[0].split(",")}
+    assert set(SystemEntry.model_fields) <= documented

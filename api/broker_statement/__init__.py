@@ -1,0 +1,1 @@
+"""/v1/statements: statements of the broker."""

@@ -1,0 +1,1 @@
+"""The record of broker statements, and their comparison with the ledger."""

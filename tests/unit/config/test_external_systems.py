@@ -1,0 +1,180 @@
+"""The file of external systems is validated as a whole; errors name file, entry and field, and no value."""
+
+from pathlib import Path
+
+import pytest
+
+from config.external_systems import ExternalSystems, InvalidSystemsFileError, read_systems
+from contract.operations import Operation, TraceCheck
+from settlement.policy import SettlementPolicy
+
+SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
+SETTINGS = SettlementPolicy(
+    cancel_max_attempts=5,
+    cancel_initial_interval_s=1,
+    cancel_max_interval_s=30,
+    confirm_after_s=30,
+    expire_after_s=10,
+)
+TWO = """
+[systems.alpha]
+companies = [7, 8]
+base_url = "https://alpha.example/orders"
+cancel_protocol = "cancel-operation"
+trace = "ignore"
+keep_alive = false
+ca_file = "/etc/ca.pem"
+client_certificate_file = "/etc/client.pem"
+client_key_file = "/etc/client.key"
+[systems.alpha.headers]
+Authorization = { file = "/run/secrets/alpha", prefix = "Bearer " }
+X-Api-Key = { env = "ALPHA_KEY" }
+X-Client = "order-settlement"
+[systems.alpha.retry]
+max_attempts = 3
+confirm_after_s = 0
+
+[systems.beta]
+default = true
+base_url = "http://127.0.0.1:8100"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "systems.toml"
+
+
+def read(file: Path, text: str) -> ExternalSystems:
+    file.write_text(text)
+    return read_systems(file)
+
+
+def test_company_is_served_by_the_entry_that_names_it_and_every_other_one_by_the_default(file: Path) -> None:
+    systems = read(file, TWO)
+    assert [systems.serving(company) for company in (7, 8, 9, None)] == ["alpha", "alpha", "beta", "beta"]
+
+
+def test_without_a_default_only_the_named_companies_are_served(file: Path) -> None:
+    systems = read(file, '[systems.alpha]\ncompanies = [7]\nbase_url = "https://alpha.example"')
+    assert [systems.serving(company) for company in (7, 8, None)] == ["alpha", None, None]
+
+
+def test_entry_has_every_field_of_the_file(file: Path) -> None:
+    alpha = read(file, TWO).entries["alpha"]
+    assert (alpha.cancel_protocol, alpha.trace) == (Operation.CANCEL_OPERATION, TraceCheck.IGNORE)
+    assert (alpha.keep_alive, alpha.ca_file) == (False, Path("/etc/ca.pem"))
+    references = {name: str(value.reference) for name, value in alpha.headers.items() if value.reference}
+    assert references == {"Authorization": "file /run/secrets/alpha", "X-Api-Key": "environment variable ALPHA_KEY"}
+    assert (alpha.headers["Authorization"].prefix, alpha.headers["X-Client"].text) == ("Bearer ", "order-settlement")
+
+
+def test_policy_takes_from_the_settings_what_the_entry_does_not_say(file: Path) -> None:
+    systems = read(file, TWO)
+    own = SETTINGS.model_copy(update={"cancel_max_attempts": 3, "confirm_after_s": 0})
+    assert systems.entries["alpha"].retry.policy(SETTINGS) == own
+    assert systems.entries["beta"].retry.policy(SETTINGS) == SETTINGS
+
+
+ENTRY = '[systems.alpha]\ndefault = true\nbase_url = "https://alpha.example"\n'
+WRONG = [
+    ("", "systems: Field required"),
+    ("[systems]", "systems: Dictionary should have at least 1 item after validation, not 0"),
+    ("systems = [", "is not TOML: Invalid value (at end of document)"),
+    (ENTRY + "attempts = 3", "systems.alpha.attempts: Extra inputs are not permitted"),
+    ("[systems.alpha]\ndefault = true", "systems.alpha.base_url: Field required"),
+    (ENTRY.replace("default = true", ""), "systems.alpha.companies: give either companies or default = true"),
+    (ENTRY + "companies = [7]", "systems.alpha.companies: give either companies or default = true"),
+    (ENTRY.replace("true", "1"), "systems.alpha.default: Input should be a valid boolean"),
+    (
+        ENTRY.replace("https", "http"),
+        "systems.alpha.base_url: must be https for a host that is not loopback, unless allow_http = true",
+    ),
+    (
+        ENTRY.replace("alpha.example", f"us:{SECRET}@alpha.example"),
+        "systems.alpha.base_url: must not contain a user or password; use headers",
+    ),
+    (
+        ENTRY.replace("alpha.example", f"us:{SECRET}@alpha.example:x"),
+        "systems.alpha.base_url: must be an http or https URL without query or fragment",
+    ),
+    (ENTRY + 'cancel_protocol = "x"', "systems.alpha.cancel_protocol: Input should be 'cancel-adjust' or 'cancel-oper"),
+    (ENTRY + 'trace = "x"', "systems.alpha.trace: Input should be 'strict' or 'ignore'"),
+    (ENTRY + 'ca_file = "ca.pem"', "systems.alpha.ca_file: must be an absolute path"),
+    (
+        ENTRY + 'client_certificate_file = "/c.pem"',
+        "systems.alpha.client_key_file: client_certificate_file and client_key_file belong together",
+    ),
+    (
+        ENTRY + f'signature = {{ key_id = "k", key = "{SECRET}" }}',
+        "systems.alpha.signature.key: Input should be an object",
+    ),
+    (
+        ENTRY + 'signature = { key_id = "k", key = {} }',
+        'systems.alpha.signature.key: must be {env = "NAME"} or {file = "/path"}',
+    ),
+    (ENTRY + "[systems.alpha.retry]\nmax_attempts = 21", "systems.alpha.retry.max_attempts: Input should be less tha"),
+    (ENTRY + "[systems.alpha.retry]\nexpire_after_s = nan", "systems.alpha.retry.expire_after_s: Input should be"),
+    (ENTRY.replace("alpha]", '"Al pha"]'), "systems.'Al pha': a name must be 1 to 32 lower-case letters, digits and"),
+    (
+        ENTRY + ENTRY.replace("alpha", "beta"),
+        "systems.beta.default: systems.alpha is already the default",
+    ),
+    (
+        ENTRY.replace("default = true", "companies = [7]")
+        + ENTRY.replace("default = true", "companies = [7]").replace("alpha", "beta"),
+        "systems.beta.companies: 7 is already in systems.alpha",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG)
+def test_error_names_file_entry_field_and_rule_but_no_value(file: Path, text: str, problem: str) -> None:
+    with pytest.raises(InvalidSystemsFileError) as invalid:
+        read(file, text)
+    assert str(invalid.value).startswith(f"{file}: {problem}")
+    assert SECRET not in f"{invalid.value!s}{invalid.value!r}{invalid.value.__cause__!r}"
+
+
+HEADERS = ENTRY + "[systems.alpha.headers]\n"
+REFERENCE = 'must be a reference, {env = "NAME"} or {file = "/path"}'
+WRONG_HEADERS = [
+    (f'Authorization = "Bearer {SECRET}"', f"Authorization: {REFERENCE}"),
+    (f'X-Api-Key = "{SECRET}"', f"X-Api-Key: {REFERENCE}"),
+    (f'Authorization = {{ text = "{SECRET}" }}', f"Authorization: {REFERENCE}"),
+    (f'X-Api-Key = {{ env = "A", text = "{SECRET}" }}', "X-Api-Key: must be {env"),
+    (f'Authorization = {{ env = "A", prefix = "{SECRET}" }}', "Authorization.prefix: String should match pattern"),
+    (f'Authorization = {{ value = "{SECRET}" }}', "Authorization.value: Extra inputs are not permitted"),
+    ('Authorization = { file = "relative" }', "Authorization.file: must be an absolute path"),
+    ('Authorization = { env = "NOT-A-NAME" }', "Authorization.env: String should match pattern"),
+    ('Content-Type = "text/plain"', "Content-Type: is set by this service"),
+    ('companyId = "7"', "companyId: is set by this service"),
+    ('X-Client = "a"\nx-client = "b"', "x-client: is given twice"),
+    ('X-Client = "a\\r\\nb: c"', "X-Client.text: String should match pattern"),
+]
+
+
+@pytest.mark.parametrize(("header", "problem"), WRONG_HEADERS)
+def test_secret_in_a_header_must_be_a_reference(file: Path, header: str, problem: str) -> None:
+    with pytest.raises(InvalidSystemsFileError) as invalid:
+        read(file, HEADERS + header)
+    assert str(invalid.value).startswith(f"{file}: systems.alpha.headers.{problem}")
+    assert SECRET not in f"{invalid.value!s}{invalid.value!r}"
+
+
+def test_all_broken_rules_are_named_up_to_a_limit(file: Path) -> None:
+    text = ENTRY + "".join(f"unknown{number} = 1\n" for number in range(25))
+    with pytest.raises(InvalidSystemsFileError, match=r"; and 5 more$") as invalid:
+        read(file, text)
+    assert len(invalid.value.problems) == 20
+
+
+def test_file_that_cannot_be_read_is_named(file: Path) -> None:
+    with pytest.raises(InvalidSystemsFileError, match=r"systems\.toml: cannot be read \(No such file or directory\)"):
+        read_systems(file)
+    file.write_bytes(b"\xff")
+    with pytest.raises(InvalidSystemsFileError, match="is not UTF-8"):
+        read_systems(file)
+    file.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(InvalidSystemsFileError, match="has more than 1000000 bytes"):
+        read_systems(file)
