@@ -17,7 +17,9 @@ from temporalio.worker import Worker
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
+from activities.breaker_reports import BreakerReporter
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
 from activities.reconciliation.repair import Reconciler, WhyUnusable
@@ -30,8 +32,8 @@ from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
-from connector import ExternalSystems, SystemsByName
-from ledger import Batches, Ledger, open_engine
+from connector import SystemsByName
+from ledger import Batches, BreakerReports, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
 from worker_systems import WorkerSystems
 from workflows import metrics as saga_metrics
@@ -75,23 +77,25 @@ worker is killed, its decisions are late by this time. With a shorter value, tas
 a burst, and their workflows would be replayed from the start."""
 
 
-def settlement_worker(client: Client, systems: SystemsByName, *, slots: int, bulkhead: Bulkhead) -> Worker:
+def settlement_worker(
+    client: Client, systems: SystemsByName, *, slots: int, bulkhead: Bulkhead, admission: CallAdmission
+) -> Worker:
     """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[Adjust(systems, bulkhead).adjust],
+        activities=[Adjust(systems, bulkhead, admission).adjust],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
     )
 
 
-def cancel_worker(client: Client, systems: SystemsByName, slots: int) -> Worker:
+def cancel_worker(client: Client, systems: SystemsByName, slots: int, admission: CallAdmission) -> Worker:
     """Return the worker for cancels, on separate slots (see `CANCEL_TASK_QUEUE`)."""
-    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems).cancel_adjust)
+    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems, admission).cancel_adjust)
 
 
 def ledger_worker(client: Client, ledger: Ledger) -> Worker:
@@ -163,7 +167,9 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         systems.watched.reload_on_sighup()
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
-        running += _workers(client, engine, systems.clients, settings)
+        reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
+        stack.callback(reporting.cancel)
+        running += _workers(client, engine, systems, settings)
         for each in running:
             await stack.enter_async_context(each)
         log.info(
@@ -178,16 +184,16 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-def _workers(client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings) -> tuple[Worker, ...]:
+def _workers(client: Client, engine: AsyncEngine, systems: WorkerSystems, settings: Settings) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     return (
         ledger_worker(client, Ledger(engine)),
         batch_worker(client, Batches(engine)),
-        reconciliation_worker(client, engine, systems.why_unusable),
-        cancel_worker(client, systems, slots),
-        settlement_worker(client, systems, slots=slots, bulkhead=bulkhead),
+        reconciliation_worker(client, engine, systems.clients.why_unusable),
+        cancel_worker(client, systems.clients, slots, systems.admission),
+        settlement_worker(client, systems.clients, slots=slots, bulkhead=bulkhead, admission=systems.admission),
     )
 
 

@@ -11,7 +11,7 @@ from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from config.watched_systems import WatchedSystems
-from ledger import Batches, Ledger, SystemPauses
+from ledger import Batches, BreakerReports, Ledger, SystemPauses
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Services:
     batches: Batches
     systems: WatchedSystems
     pauses: SystemPauses
+
+    @cached_property
+    def breakers(self) -> BreakerReports:
+        """What the workers report of the circuit breakers of the external systems."""
+        return BreakerReports(self.ledger.engine)
 
     @cached_property
     def quotas(self) -> Quotas:

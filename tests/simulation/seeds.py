@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 from contract.operations import Operation
+from settlement.circuit_breaker import BreakerState
 from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, CallScript, Crash
 from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
 
@@ -32,7 +33,9 @@ def plans_of(seed: int) -> list[Plan]:
     incidents = random.Random(f"accidents of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_incidents(incidents, plan) for plan in plans]
     configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
-    return [_with_missing_system(configuration, plan) for plan in plans]
+    plans = [_with_missing_system(configuration, plan) for plan in plans]
+    breakers = random.Random(f"breakers of {seed}")  # noqa: S311 - repeatable is the point
+    return [_with_breaker(breakers, plan) for plan in plans]
 
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
@@ -84,6 +87,11 @@ def _with_missing_system(rng: random.Random, plan: Plan) -> Plan:
     for _ in range(rng.randrange(1, 4)):
         cancels.insert(rng.randrange(len(cancels) + 1), CallScript(NEVER, Answer.NOT_CONFIGURED))
     return replace(plan, cancels=tuple(cancels))
+
+
+def _with_breaker(rng: random.Random, plan: Plan) -> Plan:
+    """Give the external system a circuit breaker, which other orders may have opened before."""
+    return replace(plan, breaker=rng.choice(tuple(BreakerState))) if rng.random() < 0.25 else plan
 
 
 def _perhaps_repeated(rng: random.Random, script: CallScript) -> CallScript:

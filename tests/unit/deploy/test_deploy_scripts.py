@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
@@ -152,14 +153,14 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
     systems = ExternalSystems()
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5)),
+        settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5), admission=CallAdmission()),
         reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
         await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
-            cancel_worker(client, systems, slots=5),
+            cancel_worker(client, systems, slots=5, admission=CallAdmission()),
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine)),
         ):
