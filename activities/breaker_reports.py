@@ -28,7 +28,7 @@ PAUSE_S = 1.0
 
 
 class BreakerGauge:
-    """The metric with the state of each breaker. It is 0 for a breaker that no longer exists."""
+    """The metric with the state of each system's breaker. It is 0 for a system that has none, or has been removed."""
 
     def __init__(self, admission: CallAdmission, meter: MetricMeter) -> None:
         self._admission = admission
@@ -38,11 +38,10 @@ class BreakerGauge:
     def show(self) -> None:
         """Set the metric to the current states."""
         breakers = self._admission.breakers()
-        for name in self._shown - breakers.keys():
-            self._gauge.set(0, {"system": name})
-        for name, report in breakers.items():
-            self._gauge.set(BREAKER_LEVEL[report.state], {"system": name})
-        self._shown |= breakers.keys()
+        self._shown |= self._admission.configured
+        for name in self._shown:
+            level = BREAKER_LEVEL[breakers[name].state] if name in breakers else 0
+            self._gauge.set(level, {"system": name})
 
 
 class BreakerReporter:

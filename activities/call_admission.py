@@ -122,7 +122,8 @@ class CallAdmission:
         """`clock` returns seconds and must be monotonic; it measures the times of the breakers."""
         self._clock = clock
         self._systems: dict[str, SystemAdmission] = {}
-        self._configured: frozenset[str] = frozenset()
+        self.configured: frozenset[str] = frozenset()
+        """Names of the systems of the configuration in use."""
         self.changed = asyncio.Event()
         """Set when a breaker has changed its state, or the set of breakers has changed."""
 
@@ -133,7 +134,7 @@ class CallAdmission:
                 known.use(each)
             else:
                 self._systems[name] = SystemAdmission(name, each, self._clock, partial(self._on_change, name))
-        self._configured = frozenset(limits)
+        self.configured = frozenset(limits)
         for name in self._systems.keys() - limits.keys():
             # A system that comes back while calls are in flight must still count them.
             if self._systems[name].in_flight == 0:
@@ -148,7 +149,7 @@ class CallAdmission:
         """Return the state of every circuit breaker by the name of its system."""
         return {
             name: system.breaker.report()
-            for name in sorted(self._configured)
+            for name in sorted(self.configured)
             if (system := self._systems[name]).breaker is not None
         }
 

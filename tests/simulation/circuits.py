@@ -10,8 +10,8 @@ from activities.circuit_breaker import BreakerPolicy
 from settlement.circuit_breaker import BreakerState
 from tests.support.scripted import UNKNOWN
 
-POLICY = BreakerPolicy(unknowns=2, open_s=20, cancels_per_min=4)
-"""Few and short, so that a settlement with a few faults opens and closes its breaker."""
+POLICY = BreakerPolicy(unknowns=2, open_s=300, cancels_per_min=4)
+"""A few faults of a settlement open its breaker, for longer than the steps in which time is skipped."""
 
 
 class Circuits:

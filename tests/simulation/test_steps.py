@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHistory
 
 from settlement.circuit_breaker import BreakerState
 from settlement.states import State
-from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, TWICE, Answer, CallScript
+from tests.simulation.call_scripts import AT_ONCE, BROKEN, LOST, NEVER, REPEATED, TWICE, Answer, CallScript
 from tests.simulation.evidence import Evidence
 from tests.simulation.interleavings import Exploration
 from tests.simulation.model_state import Bounds

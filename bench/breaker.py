@@ -1,0 +1,155 @@
+"""Measures what a system that hangs costs another one, and how fast its orders are void: `python -m bench.breaker`.
+
+Two external systems in one installation, each a simulator of its own. Orders of the healthy one are settled one after
+the other, first with no other orders and then while the other system hangs and gets orders at a steady rate: once without
+a circuit breaker, and once with one. Quiet and loaded rounds alternate, so that a busy machine affects both.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from bench.hanging import order
+from config.settings import Settings
+from stack.parts import ROOT, Stack
+from stack.ports import HOST, free_port, with_free_ports
+from stack.process import Process
+
+HEALTHY, HANGING = 1, 2
+"""The companies, each with its own external system."""
+ROUNDS, ORDERS, RATE_PER_S, WAIT_S = 3, 70, 4, 30
+BREAKER = "[systems.hanging.breaker]\nunknowns = 10\nopen_s = 30\ncancels_per_min = 6\n"
+
+Answered = list[tuple[float, str]]
+"""Of each order, the seconds until its answer, and the decision with the rule of its adjust."""
+
+
+@asynccontextmanager
+async def simulator(folder: Path, name: str) -> AsyncIterator[str]:
+    """Run a simulator, and yield its address."""
+    url = f"http://{HOST}:{(port := free_port())}"
+    command = [sys.executable, "-m", "simulator", "--host", HOST, "--port", str(port), "--database", str(folder / name)]
+
+    async def ready() -> bool:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/simulator/health") as response:
+                return response.ok
+        except aiohttp.ClientError:
+            return False
+
+    process = Process(name, command, {"PYTHONPATH": str(ROOT)}, folder, ready)
+    await process.start()
+    try:
+        yield url
+    finally:
+        await process.stop()
+
+
+async def settle(session: aiohttp.ClientSession, company_id: int, number: str) -> tuple[float, str]:
+    """Settle one order."""
+    body = order(number)
+    del body["metadata"]
+    headers = {"Prefer": f"wait={WAIT_S}", "companyId": str(company_id)}
+    started = time.monotonic()
+    async with session.post("/v1/settlements", json=body, headers=headers) as response:
+        answer = await response.json()
+    calls = answer.get("calls") or [{"verdict": {"rule": response.status}}]
+    return time.monotonic() - started, f"{answer.get('decision')} {calls[0]['verdict']['rule']}"
+
+
+async def one_by_one(session: aiohttp.ClientSession, company_id: int, name: str) -> Answered:
+    """Settle `ORDERS` orders, one after the other."""
+    return [await settle(session, company_id, f"{name}-{index}") for index in range(ORDERS)]
+
+
+@asynccontextmanager
+async def steady_orders(session: aiohttp.ClientSession, name: str) -> AsyncIterator[Answered]:
+    """Post orders of the hanging system at a steady rate for the length of the block."""
+    answered: Answered = []
+
+    async def post(index: int) -> None:
+        answered.append(await settle(session, HANGING, f"{name}-{index}"))
+
+    async def posting(group: asyncio.TaskGroup) -> None:
+        for index in range(1_000_000):
+            group.create_task(post(index))
+            await asyncio.sleep(1 / RATE_PER_S)
+
+    async with asyncio.TaskGroup() as group:
+        posted = group.create_task(posting(group))
+        try:
+            yield answered
+        finally:
+            posted.cancel()
+
+
+async def until_open(session: aiohttp.ClientSession) -> None:
+    """Post orders at once until one is refused by the breaker."""
+    for attempt in range(10):
+        answers = await asyncio.gather(*(settle(session, HANGING, f"OPEN-{attempt}-{n}") for n in range(10)))
+        if any("BREAKER_OPEN" in rule for _, rule in answers):
+            return
+    message = "the breaker does not open"
+    raise RuntimeError(message)
+
+
+def show(title: str, answered: Answered) -> tuple[float, float]:
+    """Print the figures of some orders; return median and 99th percentile in seconds."""
+    seconds = sorted(each for each, _ in answered)
+    middle, p99 = statistics.median(seconds), seconds[round(0.99 * (len(seconds) - 1))]
+    counts = dict(Counter(rule for _, rule in answered))
+    print(f"  {title:<28} p50 {1000 * middle:5.0f}  p99 {1000 * p99:5.0f}  max {1000 * seconds[-1]:5.0f} ms  {counts}")
+    return middle, p99
+
+
+async def measure(folder: Path, breaker: str) -> None:
+    """Start a separate stack, measure quiet and loaded rounds in turn, and stop it."""
+    async with AsyncExitStack() as parts:
+        healthy, hanging = [await parts.enter_async_context(simulator(folder, each)) for each in ("healthy", "hanging")]
+        file = folder / "systems.toml"
+        file.write_text(
+            f'[systems.healthy]\ncompanies = [{HEALTHY}]\nbase_url = "{healthy}"\n'
+            f'[systems.hanging]\ncompanies = [{HANGING}]\nbase_url = "{hanging}"\n{breaker}'
+        )
+        stack = Stack(with_free_ports(Settings(state_dir=folder / "state", external_systems=file)))
+        parts.push_async_callback(stack.stop)
+        await stack.start()
+        connections = aiohttp.TCPConnector(limit=0)
+        session = await parts.enter_async_context(aiohttp.ClientSession(stack.api_url, connector=connections))
+        async with session.put(f"{hanging}/simulator/outage", json={"mode": "hang"}) as response:
+            response.raise_for_status()
+        await one_by_one(session, HEALTHY, "WARM")
+        if breaker:
+            await until_open(session)
+        quiet: Answered = []
+        loaded: Answered = []
+        other: Answered = []
+        for number in range(ROUNDS):
+            quiet += await one_by_one(session, HEALTHY, f"QUIET-{number}")
+            async with steady_orders(session, f"STEADY-{number}") as answered:
+                loaded += await one_by_one(session, HEALTHY, f"LOADED-{number}")
+            other += answered
+        before, after = show("healthy, alone", quiet), show("healthy, other one hangs", loaded)
+        show("hanging", other)
+        show("hanging, void unsent", [each for each in other if "NOT" in each[1] or "BREAKER" in each[1]] or other)
+        print(f"  ratio of healthy: p50 {after[0] / before[0]:.2f}, p99 {after[1] / before[1]:.2f}")
+
+
+async def main() -> None:
+    """Measure without and with a circuit breaker."""
+    for title, breaker in (("without a circuit breaker", ""), ("with a circuit breaker", BREAKER)):
+        print(f"\n{title}: {RATE_PER_S} orders per second of the system that hangs")
+        with tempfile.TemporaryDirectory(prefix="settlement-bench-") as folder:
+            await measure(Path(folder), breaker)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
