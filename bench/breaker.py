@@ -1,8 +1,8 @@
 """Measures what a system that hangs costs another one, and how fast its orders are void: `python -m bench.breaker`.
 
-Two external systems in one installation, each a simulator of its own. Orders of the healthy one are settled one after
-the other, first with no other orders and then while the other system hangs and gets orders at a steady rate: once
-with a circuit breaker, and once without one. Quiet and loaded rounds alternate, so that a busy machine affects both.
+Three external systems in one installation, each a simulator of its own. Orders of the healthy one are settled one after
+the other: alone, while another one that answers gets orders at a steady rate (quiet), and while one that hangs gets the
+same orders. These rounds alternate, so that a busy machine affects all of them. With a circuit breaker, then without.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from stack.parts import ROOT, Stack
 from stack.ports import HOST, free_port, with_free_ports
 from stack.process import Process
 
-HEALTHY, HANGING = 1, 2
+HEALTHY, ANSWERING, HANGING = 1, 2, 3
 """The companies, each with its own external system."""
-ROUNDS, ORDERS, RATE_PER_S, WAIT_S = 3, 50, 4, 30
+ROUNDS, ORDERS, RATE_PER_S, WAIT_S = 3, 50, 2, 30
 BREAKER = "[systems.hanging.breaker]\nunknowns = 10\nopen_s = 30\ncancels_per_min = 6\n"
 
 Answered = list[tuple[float, str]]
@@ -71,12 +71,12 @@ async def one_by_one(session: aiohttp.ClientSession, company_id: int, name: str)
 
 
 @asynccontextmanager
-async def steady_orders(session: aiohttp.ClientSession, name: str) -> AsyncIterator[Answered]:
-    """Post orders of the hanging system at a steady rate for the length of the block."""
+async def steady_orders(session: aiohttp.ClientSession, company_id: int, name: str) -> AsyncIterator[Answered]:
+    """Post orders of a company at a steady rate for the length of the block."""
     answered: Answered = []
 
     async def post(index: int) -> None:
-        answered.append(await settle(session, HANGING, f"{name}-{index}"))
+        answered.append(await settle(session, company_id, f"{name}-{index}"))
 
     async def posting(group: asyncio.TaskGroup) -> None:
         for index in range(1_000_000):
@@ -111,36 +111,51 @@ def show(title: str, answered: Answered) -> tuple[float, float]:
 
 
 async def measure(folder: Path, breaker: str) -> None:
-    """Start a separate stack, measure quiet and loaded rounds in turn, and stop it."""
+    """Start a separate stack, measure the rounds in turn, and stop it."""
     async with AsyncExitStack() as parts:
-        healthy, hanging = [await parts.enter_async_context(simulator(folder, each)) for each in ("healthy", "hanging")]
-        file = folder / "systems.toml"
-        file.write_text(
-            f'[systems.healthy]\ncompanies = [{HEALTHY}]\nbase_url = "{healthy}"\n'
-            f'[systems.hanging]\ncompanies = [{HANGING}]\nbase_url = "{hanging}"\n{breaker}'
-        )
+        names = ("healthy", "answering", "hanging")
+        urls = [await parts.enter_async_context(simulator(folder, each)) for each in names]
+        entries = [
+            f'[systems.{name}]\ncompanies = [{company_id}]\nbase_url = "{url}"\n'
+            for company_id, (name, url) in enumerate(zip(names, urls, strict=True), HEALTHY)
+        ]
+        (file := folder / "systems.toml").write_text("".join(entries) + breaker)
         stack = Stack(with_free_ports(Settings(state_dir=folder / "state", external_systems=file)))
         parts.push_async_callback(stack.stop)
         await stack.start()
         connections = aiohttp.TCPConnector(limit=0)
         session = await parts.enter_async_context(aiohttp.ClientSession(stack.api_url, connector=connections))
-        async with session.put(f"{hanging}/simulator/outage", json={"mode": "hang"}) as response:
+        async with session.put(f"{urls[-1]}/simulator/outage", json={"mode": "hang"}) as response:
             response.raise_for_status()
         await one_by_one(session, HEALTHY, "WARM")
-        if breaker:
-            await until_open(session)
-        quiet: Answered = []
-        loaded: Answered = []
-        other: Answered = []
-        for number in range(ROUNDS):
-            quiet += await one_by_one(session, HEALTHY, f"QUIET-{number}")
-            async with steady_orders(session, f"STEADY-{number}") as answered:
-                loaded += await one_by_one(session, HEALTHY, f"LOADED-{number}")
-            other += answered
-        before, after = show("healthy, alone", quiet), show("healthy, other one hangs", loaded)
-        show("hanging", other)
-        show("hanging, void unsent", [each for each in other if "NOT" in each[1] or "BREAKER" in each[1]] or other)
-        print(f"  ratio of healthy: p50 {after[0] / before[0]:.2f}, p99 {after[1] / before[1]:.2f}")
+        await measure_rounds(session, has_breaker=bool(breaker))
+
+
+async def measure_rounds(session: aiohttp.ClientSession, *, has_breaker: bool) -> None:
+    """Measure the rounds, and print the figures."""
+    if has_breaker:
+        await until_open(session)
+    alone: Answered = []
+    void: Answered = []
+    healthy: dict[int, Answered] = {ANSWERING: [], HANGING: []}
+    steady: dict[int, Answered] = {ANSWERING: [], HANGING: []}
+    for number in range(ROUNDS):
+        alone += await one_by_one(session, HEALTHY, f"ALONE-{number}")
+        for other in (ANSWERING, HANGING):
+            async with steady_orders(session, other, f"STEADY-{other}-{number}") as answered:
+                healthy[other] += await one_by_one(session, HEALTHY, f"BESIDE-{other}-{number}")
+            steady[other] += answered
+        if has_breaker:
+            void += await one_by_one(session, HANGING, f"VOID-{number}")
+    show("healthy, alone", alone)
+    quiet, loaded = (
+        show(f"healthy, {name}", healthy[other]) for other, name in ((ANSWERING, "quiet"), (HANGING, "loaded"))
+    )
+    show("answering", steady[ANSWERING])
+    show("hanging", steady[HANGING])
+    if has_breaker:
+        show("hanging, alone", [each for each in void if "BREAKER_OPEN" in each[1]])
+    print(f"  ratio of healthy, loaded to quiet: p50 {loaded[0] / quiet[0]:.2f}, p99 {loaded[1] / quiet[1]:.2f}")
 
 
 async def main() -> None:
