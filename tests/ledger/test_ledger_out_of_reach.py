@@ -21,10 +21,11 @@ from ledger import Batches, Findings, Ledger, SettlementSummaries
 from settlement.batch_retry import BatchRetryRequest, BatchSelection, BatchState
 from settlement.operator_rules import RetryReason
 from settlement.reconciliation import FindingKind
+from stack.ports import free_port
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
 from tests.support.orders import settlement
-from tests.support.postgres import HOST, Postgres, account, free_port, public_folder
+from tests.support.postgres import HOST, Postgres, account, public_folder
 
 AT_ONCE_S = 3.0
 SELECTION = BatchSelection(company_id=7)
