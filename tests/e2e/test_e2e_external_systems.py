@@ -20,7 +20,7 @@ from stack.parts import ROOT
 from stack.ports import HOST, free_port
 from stack.process import Process
 from tests.e2e.conftest import System, e2e_settings, running
-from tests.support.orders import new_number, order
+from tests.support.orders import id_of, new_number, order
 from tests.support.polling import until
 from tests.unit.connector.raw_broker import SUCCESS, Peer, broker, reply
 
@@ -233,7 +233,7 @@ async def check_answers(installation: Installation, numbers: list[str]) -> None:
     system = installation.system
     temporal = await Client.connect(system.stack.temporal_address)
     for number in numbers:
-        history = await temporal.get_workflow_handle(workflow_id(number)).fetch_history()
+        history = await temporal.get_workflow_handle(workflow_id(id_of(number, "gamma"))).fetch_history()
         assert all(MARKER.encode() not in event.SerializeToString() for event in history.events)
         for path in (f"/v1/settlements/{number}", f"/v1/settlements/{number}/explain"):
             assert MARKER not in str((await system.ask("GET", path)).body)
