@@ -8,6 +8,7 @@ from ledger.batch_retry.batches import Batches
 from ledger.breaker_reports import BreakerReports
 from ledger.broker_statement.comparison import StatementComparison
 from ledger.broker_statement.statements import BrokerStatements, StatementRefusedError
+from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
 from ledger.engine import open_engine
 from ledger.external_systems import SystemPauses
 from ledger.filters import SettlementFilter
@@ -15,7 +16,8 @@ from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
 from ledger.reconciliation.take_ups import Permit, TakeUps
-from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
+from ledger.records import SettlementRecord
+from ledger.settlements import Ledger, Page
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
@@ -28,6 +30,7 @@ __all__ = [
     "Gauges",
     "KeyRing",
     "Ledger",
+    "NumberConflictError",
     "NumberReusedError",
     "Page",
     "Permit",

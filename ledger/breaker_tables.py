@@ -3,7 +3,7 @@
 from sqlalchemy import Column, String, Table
 
 from ledger.schema import UtcDateTime, metadata
-from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
 breaker_reports = Table(
     "breaker_reports",

@@ -2,19 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from contract.model import Model
 from settlement.calls import Rule
 from settlement.limits import SYSTEM_WAIT_MAX_S
 from settlement.operator_rules import Note
-
-SYSTEM_NAME_LENGTH_MAX: Final = 32
-SYSTEM_NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
-SystemName = Annotated[str, Field(pattern=SYSTEM_NAME_PATTERN, max_length=SYSTEM_NAME_LENGTH_MAX, examples=["alpha"])]
-"""Name of an external system in the configuration: lower-case letters, digits and hyphens."""
 
 
 class _Wait(NamedTuple):
@@ -31,8 +26,7 @@ _WAITS: dict[Rule, _Wait] = {
     Rule.IN_FLIGHT_LIMIT: _Wait("external system {} has its maximum number of calls in flight", 1.0),
     Rule.RATE_LIMIT: _Wait("external system {} gets its maximum number of calls per second", 1.0),
 }
-WAITING_RULES = frozenset(_WAITS)
-"""The rules by which a cancel is not sent, waits, and uses up no attempt."""
+"""By the rule by which the cancel is not sent. It waits, and uses up no attempt."""
 
 
 def waiting_reason(name: str, rule: Rule) -> str:

@@ -45,7 +45,7 @@ class CancelRounds:
     async def send(self, intent: CancelIntent) -> CancelResult | None:
         """Send one cancel until it has a result, and return it; None if the attempts are used up: ABORTED.
 
-        While the external system cannot be called (`WAITING_RULES`), the round waits and uses up no attempt. That has
+        While the external system cannot be called, the round waits and uses up no attempt. That has
         no time limit: `SettlementCancellingTooOld` fires, and if the configuration lacks it, reconciliation reports it.
         """
         waits = 0

@@ -84,7 +84,7 @@ def _round_started_at(snapshot: Snapshot, confirming: CancelIntent | None) -> da
 
 
 def _operator_decision(settlement: SettlementInput) -> NextStep:
-    number = settlement.adjust.requestUniqueNo
+    number, system = settlement.adjust.requestUniqueNo, settlement.system
     return NextStep(
         text=(
             "Ask the broker about the request numbers in the timeline. Then retry the cancel, or "
@@ -92,7 +92,14 @@ def _operator_decision(settlement: SettlementInput) -> NextStep:
         ),
         who=OPERATOR,
         commands=(
-            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"'),
-            command_on(number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'),
+            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"', system=system),
+            command_on(
+                number,
+                "resolve",
+                "--reason REVERSED_BY_BROKER",
+                '--note "why"',
+                '--reference "their ticket"',
+                system=system,
+            ),
         ),
     )

@@ -16,6 +16,7 @@ from stack.ports import HOST, free_port
 from stack.process import Process
 from tests.e2e.conftest import System, e2e_settings, running
 from tests.support.orders import order
+from tests.support.polling import until
 from tests.unit.connector.raw_broker import SUCCESS, Peer, broker, reply
 
 MARKER = "Xk29-correct-horse-battery-staple"
@@ -67,8 +68,16 @@ class Installation:
 
     async def settle(self, company_id: int, count: int = 1) -> list[dict[str, Any]]:
         """Post orders of a company at once, and return their settlements at the decision."""
-        posts = (self.system.post(order(), company_id=company_id) for _ in range(count))
-        return [each.body for each in await asyncio.gather(*posts)]
+        return list(await asyncio.gather(*(self._decided(order(), company_id) for _ in range(count))))
+
+    async def _decided(self, body: dict[str, Any], company_id: int) -> dict[str, Any]:
+        posted = (await self.system.post(body, company_id=company_id)).body
+
+        async def decided() -> dict[str, Any] | None:
+            found = (await self.system.get(body["requestUniqueNo"])).body
+            return found if found["decision"] else None
+
+        return posted if posted["decision"] else await until(decided)
 
     def rotate(self, number: int) -> None:
         """Replace the token atomically, after the broker has accepted it. The last one stays valid for a moment."""
