@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.tables import breaker_reports
-from ledger.transactions import shielded_transaction
+from ledger.transactions import insert, shielded_transaction
 from settlement.circuit_breaker import REPORT_VALID_S, BreakerReport, BreakerState, BreakerStatus
 
 _VALID = timedelta(seconds=REPORT_VALID_S)
@@ -33,7 +33,7 @@ class BreakerReports:
         async with self._engine.begin() as connection:
             await connection.execute(queries.breaker_reports.obsolete(worker, at - _KEPT))
             if rows:
-                await connection.execute(insert(breaker_reports), rows)
+                await connection.execute(insert(self._engine, breaker_reports), rows)
 
     @shielded_transaction
     async def statuses(self, now: datetime) -> dict[str, BreakerStatus]:
