@@ -16,15 +16,16 @@ from settlement.circuit_breaker import BREAKER_LEVEL, BreakerState
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
 from stack.ports import HOST
-from tests.e2e.conftest import System
+from tests.e2e.conftest import System, faulty
 from tests.e2e.installation import ALPHA, BETA, DELTA, GAMMA, MARKER, Gatekeeper, Installation, installed
-from tests.support.cli import settlement
+from tests.support.cli import Ran, settlement
 from tests.support.orders import id_of, new_number, order
 from tests.support.polling import until
 from tests.unit.connector.raw_broker import broker
 
 AT_ONCE = 10
 ROTATIONS = 4
+BROKER_IS_BACK = ("--reason", "BROKER_RECOVERED", "--note", "broker is back")
 OPENS_AFTER = 3
 """Consecutive UNKNOWN outcomes that open the breaker of delta."""
 
@@ -162,17 +163,50 @@ async def test_settlement_waits_for_a_removed_system_and_follows_a_moved_one(ins
     assert len(cancels) <= system.stack.settings.cancel_max_attempts
 
 
+async def test_the_same_number_is_settled_independently_at_two_systems(installation: Installation) -> None:
+    """Each order is sent to its own broker; reconciliation, batch and command line never mix the two."""
+    system, number = installation.system, new_number()
+    attempts = system.stack.settings.cancel_max_attempts
+    bad = faulty("http_500_applied", cancel="fail", times=attempts) | {"requestUniqueNo": number, "amount": "99.00"}
+    good = order(requestUniqueNo=number)
+    posted = [await system.post(body, company_id=each) for body, each in ((bad, ALPHA), (good, BETA))]
+    assert [(each.body["system"], each.body["decision"]) for each in posted] == [("alpha", "VOID"), ("beta", "PROCEED")]
+    ambiguous = await system.get(number)
+    assert (ambiguous.status, ambiguous.body["code"]) == (409, "number-ambiguous")
+    aborted = await system.ends(f"{number}?system=alpha")
+    assert (aborted["state"], aborted["order"]["amount"]) == (State.ABORTED, "99.00")
+
+    temporal = await Client.connect(system.stack.temporal_address)
+    await temporal.get_workflow_handle(workflow_id(id_of(number, "alpha"))).terminate()
+    await run(system, "reconcile")
+    shown = await run(system, "show", number)
+    assert (shown.code, "name it with --system" in shown.err) == (1, True)
+    started = await run(
+        system, "batch-retry", "start", "--company", str(ALPHA), "--cause", "HTTP_STATUS", *BROKER_IS_BACK, "--yes"
+    )
+    assert (started.code, started.fields()["states"]) == (0, "CANCELLED 1"), started.err
+    [item] = (await run(system, "batch-retry", "report", started.fields()["batchId"], "--json")).lines()
+    assert (item["requestUniqueNo"], item["system"], item["outcome"]) == (number, "alpha", "RETRIED")
+    states = [(await run(system, "show", number, "--system", each, "--json")).json() for each in ("alpha", "beta")]
+    assert [(each["state"], each["cancelResult"]) for each in states] == [("CANCELLED", "REVERSED"), ("SETTLED", None)]
+    assert [len(each["calls"]) for each in states] == [1 + attempts + 1, 1]
+
+
+async def run(system: System, *arguments: str) -> Ran:
+    return await settlement(*arguments, url=system.stack.api_url)
+
+
 async def breaker_is(installation: Installation, state: BreakerState) -> bool:
     """Return whether the metrics of the worker and the command `settlement systems` show this state for delta."""
     _, worker = await metrics(installation.system)
     if _gauge(worker, "settlement_breaker_state", 'system="delta"') != BREAKER_LEVEL[state]:
         return False
-    rows = (await settlement("systems", "list", url=installation.system.stack.api_url)).rows()
+    rows = (await run(installation.system, "systems", "list")).rows()
     shown = {row[0]: row[rows[0].index("breaker")] for row in rows[1:]}
     assert {name: each for name, each in shown.items() if name != "delta"} == dict.fromkeys(
         ("alpha", "beta", "gamma"), "off"
     )
-    fields = (await settlement("systems", "show", "delta", url=installation.system.stack.api_url)).fields()
+    fields = (await run(installation.system, "systems", "show", "delta")).fields()
     return shown["delta"] == state and fields["breaker"] == state
 
 
@@ -188,7 +222,7 @@ async def test_breaker_opens_and_closes_by_itself(installation: Installation) ->
     check_rules(refused, Rule.BREAKER_OPEN)
     check_rules(await installation.settle(BETA, AT_ONCE), Rule.CODE_SUCCESS)
     assert [await installation.received(each["requestUniqueNo"]) for each in refused] == [0] * AT_ONCE
-    explained = await settlement("explain", refused[0]["requestUniqueNo"], url=installation.system.stack.api_url)
+    explained = await run(installation.system, "explain", refused[0]["requestUniqueNo"])
     assert "The circuit breaker of the external system delta is OPEN now" in explained.out
     await check_reload_keeps_the_breaker(installation)
 
