@@ -13,7 +13,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 
@@ -28,8 +30,19 @@ HEALTHY, ANSWERING, HANGING = 1, 2, 3
 ROUNDS, ORDERS, RATE_PER_S, WAIT_S = 3, 50, 2, 30
 BREAKER = "[systems.hanging.breaker]\nunknowns = 10\nopen_s = 30\ncancels_per_min = 6\n"
 
-Answered = list[tuple[float, str]]
-"""Of each order, the seconds until its answer, and the decision with the rule of its adjust."""
+
+class Answer(NamedTuple):
+    """The answer to one order."""
+
+    after_s: float
+    """From the POST to its answer."""
+    decided_s: float
+    """From the acceptance of the order to its decision, on the clocks of the service."""
+    rule: str
+    """The decision, and the rule of the adjust."""
+
+
+Answered = list[Answer]
 
 
 @asynccontextmanager
@@ -53,7 +66,7 @@ async def simulator(folder: Path, name: str) -> AsyncIterator[str]:
         await process.stop()
 
 
-async def settle(session: aiohttp.ClientSession, company_id: int, number: str) -> tuple[float, str]:
+async def settle(session: aiohttp.ClientSession, company_id: int, number: str) -> Answer:
     """Settle one order."""
     body = order(number)
     del body["metadata"]
@@ -61,8 +74,10 @@ async def settle(session: aiohttp.ClientSession, company_id: int, number: str) -
     started = time.monotonic()
     async with session.post("/v1/settlements", json=body, headers=headers) as response:
         answer = await response.json()
-    calls = answer.get("calls") or [{"verdict": {"rule": response.status}}]
-    return time.monotonic() - started, f"{answer.get('decision')} {calls[0]['verdict']['rule']}"
+    after_s = time.monotonic() - started
+    accepted, decided = (datetime.fromisoformat(answer[each]) for each in ("acceptedAt", "decidedAt"))
+    rule = f"{answer['decision']} {answer['calls'][0]['verdict']['rule']}"
+    return Answer(after_s, (decided - accepted).total_seconds(), rule)
 
 
 async def one_by_one(session: aiohttp.ClientSession, company_id: int, name: str) -> Answered:
@@ -95,7 +110,7 @@ async def until_open(session: aiohttp.ClientSession) -> None:
     """Post orders at once until one is refused by the breaker."""
     for attempt in range(10):
         answers = await asyncio.gather(*(settle(session, HANGING, f"OPEN-{attempt}-{n}") for n in range(10)))
-        if any("BREAKER_OPEN" in rule for _, rule in answers):
+        if any("BREAKER_OPEN" in each.rule for each in answers):
             return
     message = "the breaker does not open"
     raise RuntimeError(message)
@@ -103,11 +118,17 @@ async def until_open(session: aiohttp.ClientSession) -> None:
 
 def show(title: str, answered: Answered) -> tuple[float, float]:
     """Print the figures of some orders; return median and 99th percentile in seconds."""
-    seconds = sorted(each for each, _ in answered)
-    middle, p99 = statistics.median(seconds), seconds[round(0.99 * (len(seconds) - 1))]
-    counts = dict(Counter(rule for _, rule in answered))
-    print(f"  {title:<28} p50 {1000 * middle:5.0f}  p99 {1000 * p99:5.0f}  max {1000 * seconds[-1]:5.0f} ms  {counts}")
+    answers, decisions = [each.after_s for each in answered], [each.decided_s for each in answered]
+    middle, p99 = statistics.median(answers), percentile_99(answers)
+    decided = f"p50 {1000 * statistics.median(decisions):5.0f}  p99 {1000 * percentile_99(decisions):5.0f}"
+    counts = dict(Counter(each.rule for each in answered))
+    print(f"  {title:<17} answer p50 {1000 * middle:5.0f}  p99 {1000 * p99:5.0f}  decision {decided} ms  {counts}")
     return middle, p99
+
+
+def percentile_99(values: list[float]) -> float:
+    """Return the 99th percentile."""
+    return sorted(values)[round(0.99 * (len(values) - 1))]
 
 
 async def measure(folder: Path, breaker: str) -> None:
@@ -154,7 +175,7 @@ async def measure_rounds(session: aiohttp.ClientSession, *, has_breaker: bool) -
     show("answering", steady[ANSWERING])
     show("hanging", steady[HANGING])
     if has_breaker:
-        show("hanging, alone", [each for each in void if "BREAKER_OPEN" in each[1]])
+        show("hanging, alone", [each for each in void if "BREAKER_OPEN" in each.rule])
     print(f"  ratio of healthy, loaded to quiet: p50 {loaded[0] / quiet[0]:.2f}, p99 {loaded[1] / quiet[1]:.2f}")
 
 
