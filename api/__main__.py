@@ -19,13 +19,14 @@ from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.logging import configure_logging
-from config.pepper import load_pepper
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_api_settings
+from config.shared_secrets import load_pepper, load_update_key
 from config.temporal import connect
 from config.tracing import open_tracing
 from config.watched_systems import load_systems
 from ledger import Batches, KeyRing, Ledger, SystemPauses, open_engine
+from settlement.update_signature import UpdateSigner
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -59,7 +60,7 @@ async def main() -> int:
     """
     keep_files_private()
     settings = load_api_settings()
-    pepper = load_pepper(settings)
+    pepper, signer = load_pepper(settings), UpdateSigner(load_update_key(settings))
     systems = load_systems(settings)
     configure_logging(settings.log_format, settings.log_level)
     async with AsyncExitStack() as resources:
@@ -81,7 +82,7 @@ async def main() -> int:
         resources.push_async_callback(keys.last_use.written)
         systems.reload_on_sighup()
         services = Services(
-            settings, Ledger(engine, readers), access, keys, Batches(readers), systems, SystemPauses(engine)
+            settings, Ledger(engine, readers), access, keys, Batches(readers), systems, SystemPauses(engine), signer
         )
         await _serve(create_app(services, tracing.provider), settings)
     return 0

@@ -12,6 +12,7 @@ from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from config.watched_systems import WatchedSystems
 from ledger import Batches, Ledger, SystemPauses
+from settlement.update_signature import UpdateSigner
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Services:
     batches: Batches
     systems: WatchedSystems
     pauses: SystemPauses
+    signer: UpdateSigner
 
     @cached_property
     def quotas(self) -> Quotas:

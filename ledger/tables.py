@@ -39,6 +39,8 @@ settlements = Table(
     # The rule of the last external call; for an ABORTED settlement, the cause.
     Column("last_rule", String(32)),
     Column("cancel_intents", JSON, nullable=False),
+    # The resolution that waits for a second operator, or that was approved; null if there is none.
+    Column("proposal", JSON(none_as_null=True)),
     # Lists are ordered by acceptance time, then by number. Each filter needs its own index.
     Index(None, "accepted_at", "request_unique_no"),
     Index(None, "state", "accepted_at"),
@@ -104,11 +106,13 @@ operator_actions = Table(
     Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
-    Column("operator", String(64), nullable=False),
+    # Longer than a client: an unverified one is recorded as `temporal-ui, unverified (says NAME)`.
+    Column("operator", String(128), nullable=False),
     Column("key_id", String(32)),
     Column("reason_code", String(32)),
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
+    Column("proposal_no", Integer),
     Column("at", UtcDateTime, nullable=False),
     # No foreign key: after a backup was restored, an action can be written again although its batch is missing.
     Column("batch_id", String(36)),

@@ -113,6 +113,7 @@ async def post_settlement(
                 system=system.name,
                 accepted_at=received_at,
                 policy=system.policy,
+                four_eyes_above=services.settings.four_eyes_amount(request.currency),
                 submitted_by=caller.submitted_by,
             )
             accepted, is_new = await _accept(services, settlement, caller)

@@ -68,6 +68,8 @@ class PendingItem:
     """State of the settlement in the ledger."""
     retried: bool
     """Whether its audit already has this batch's retry, so that only the outcome is missing."""
+    actions: int
+    """Number of actions in its audit."""
 
 
 class Batches:
@@ -140,7 +142,9 @@ class Batches:
         """Return the next items without an outcome, in order; none if the batch is STOPPED or DONE."""
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.batches.pending_items(batch_id, limit))).all()
-        return [PendingItem(position, number, State(state), retried) for position, number, state, retried in found]
+        return [
+            PendingItem(row.position, row.settlement_no, State(row.state), row.retried, row.actions) for row in found
+        ]
 
     @shielded_transaction
     async def write_outcome(

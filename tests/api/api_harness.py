@@ -31,7 +31,7 @@ from settlement.states import State
 from tests.api.openapi_checker import OpenApiChecker
 from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
-from tests.support.sagas import workers
+from tests.support.sagas import SIGNER, workers
 
 SETTLEMENTS = "/v1/settlements"
 RESPONSE_LIMIT_S = 30.0
@@ -133,7 +133,7 @@ async def open_api(
     """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
     systems, pauses = WatchedSystems(settings), SystemPauses(ledger.engine)
-    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine), systems, pauses))
+    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine), systems, pauses, SIGNER))
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

@@ -32,7 +32,7 @@ from tests.api.api_harness import PEPPER, WITH_KEYS
 from tests.api.sockets import served
 from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
-from tests.support.sagas import workers
+from tests.support.sagas import SIGNER, workers
 from tests.support.scripted import APPLIED, UNKNOWN
 from tests.support.stories import FAILED
 from workflows.reconciliation.schedule import ensure_schedule
@@ -133,6 +133,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
             batches,
             WatchedSystems(WITH_KEYS),
             SystemPauses(engine),
+            SIGNER,
         )
     )
     port = await stack.enter_async_context(served(app))

@@ -70,6 +70,7 @@ def _create_settlements() -> None:
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
         sa.Column("last_rule", sa.String(length=32), nullable=True),
         sa.Column("cancel_intents", sa.JSON(), nullable=False),
+        sa.Column("proposal", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("request_unique_no", name=op.f("pk_settlements")),
     )
 
@@ -133,11 +134,12 @@ def _create_operator_actions() -> None:
         sa.Column("settlement_no", sa.String(length=48), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("operator", sa.String(length=128), nullable=False),
         sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("broker_reference", sa.Text(), nullable=True),
+        sa.Column("proposal_no", sa.Integer(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("batch_id", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(
