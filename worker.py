@@ -31,6 +31,7 @@ from config.settings import Settings, load_settings
 from config.shared_secrets import load_update_key
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
+from config.watched_file import reload_on_sighup
 from connector import ExternalSystems, SystemsByName
 from ledger import Batches, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
@@ -167,7 +168,7 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await check_at_start(guard)
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
-        systems.watched.reload_on_sighup()
+        reload_on_sighup(systems.watched)
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
         running += _workers(client, engine, systems.clients, settings, UpdateSigner(update_key))

@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Whether a worker accepts operators' Updates without a signature, as the Temporal UI sends them."""
     four_eyes_above: AmountsText | None = None
     """Amounts per currency above which a resolution needs a second operator. Orders keep the amount of acceptance."""
+    order_limits: Path | None = None
+    """TOML file with the largest amounts of orders, and of their sums per hour (docs/access.md#order-limits)."""
     batch_sums_max: AmountsText | None = None
     """Maximum sums per currency of one batch."""
 

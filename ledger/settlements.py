@@ -21,9 +21,11 @@ from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
 from ledger.filters import NO_FILTER, SettlementFilter
 from ledger.gauges import Gauges, read_gauges
+from ledger.order_sums import count_new_order
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
+from settlement.order_limits import OrderLimit
 from settlement.reconciliation import conflict_detail
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
@@ -106,13 +108,19 @@ class Ledger:
         return self._readers
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
+    async def accept(
+        self, settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[OrderLimit] = ()
+    ) -> tuple[SettlementRecord, bool]:
         """Write a new settlement, unless its requestUniqueNo exists. Return the settlement, and whether it is new.
 
         Of concurrent calls with one number, the unique key lets exactly one be new. So acceptance stays idempotent
         beyond Temporal's retention.
 
+        A new order must be within the limits, which must be sorted by name. An order that exists is never counted twice
+        and never refused by a limit.
+
         Raises:
+            AmountLimitError: the order is new and above a limit. Nothing is written.
             NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
                 Nothing is written.
         """
@@ -125,6 +133,7 @@ class Ledger:
                 .returning(settlements.c.version)
             )
             if inserted.first() is not None:
+                await count_new_order(self._engine, connection, settlement, limits)
                 return SettlementRecord(settlement, snapshot), True
         async with reader(self._engine).connect() as connection:
             accepted = await _read(connection, number)

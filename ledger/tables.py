@@ -6,6 +6,7 @@ from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata, only
 from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
+from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 _SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
@@ -133,6 +134,16 @@ state_changes = Table(
     Column("state", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+# The sums per hour of order limits: of each limit and currency, the sum of each of the last minutes as text, by the
+# number of the minute since 1970.
+order_sums = Table(
+    "order_sums",
+    metadata,
+    Column("limit_name", String(LIMIT_NAME_LENGTH_MAX), primary_key=True),
+    Column("currency", String(16), primary_key=True),
+    Column("minutes", JSON, nullable=False),
 )
 
 # One row for each external system that is paused.

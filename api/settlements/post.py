@@ -16,7 +16,7 @@ from api.http.access import Caller, Submitter
 from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt64
-from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
+from api.metrics import ACCEPTED, AMOUNT_LIMITED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
 from api.settlements.external_system import system_of_order
@@ -25,6 +25,7 @@ from contract.adjust import AdjustRequest
 from ledger import NumberReusedError, SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
+from settlement.order_limits import AmountLimitError, LimitKind
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from workflows.start import take_up_if_stale
@@ -74,6 +75,7 @@ class SettlementHeaders(BaseModel):
             *BODY_ERRORS,
             ErrorCode.COMPANY_FORBIDDEN,
             ErrorCode.COMPANY_NOT_SERVED,
+            ErrorCode.AMOUNT_LIMIT,
             ErrorCode.EXTERNAL_SYSTEM_PAUSED,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.NUMBER_TAKEN,
@@ -134,7 +136,10 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
     The ledger comes before Temporal: it keeps settlements for longer, and GET reads from it.
     """
     try:
-        accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
+        limits = services.order_limits.active.applying_to(settlement)
+        accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement), limits)
+    except AmountLimitError as above:
+        raise _above_limit(above, caller) from above
     except NumberReusedError as reused:
         in_scope = caller.scope.includes(reused.accepted.settlement.company_id)
         raise (_number_reused(reused) if in_scope else _number_taken()) from reused
@@ -150,6 +155,18 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
             system=settlement.system,
         )
     return accepted, is_new
+
+
+def _above_limit(above: AmountLimitError, caller: Caller) -> ProblemError:
+    """Return the error for an order above a limit. It does not say how much other orders have used."""
+    limit, kind = above.limit, above.kind
+    what = "one order" if kind is LimitKind.PER_ORDER else "all its orders of one hour"
+    most = f"{limit.amount(kind)} {above.currency}"
+    AMOUNT_LIMITED.labels(limit.name).inc()
+    log.warning("order above a limit", limit=limit.name, kind=kind.value, client=caller.client, key_id=caller.key_id)
+    detail = f"the order limit {limit.name} allows {most} for {what}; nothing was accepted and nothing was sent"
+    rule = f"must not exceed {kind} = {most} of the order limit {limit.name}"
+    return ProblemError(ErrorCode.AMOUNT_LIMIT, detail, errors=[FieldError(field="amount", rule=rule)])
 
 
 def _number_reused(reused: NumberReusedError) -> ProblemError:

@@ -17,6 +17,7 @@ from api.app import create_app
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
+from config.order_limits import watched_order_limits
 from config.watched_systems import WatchedSystems
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
@@ -134,6 +135,7 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
             WatchedSystems(WITH_KEYS),
             SystemPauses(engine),
             SIGNER,
+            watched_order_limits(WITH_KEYS),
         )
     )
     port = await stack.enter_async_context(served(app))

@@ -26,6 +26,7 @@ def upgrade() -> None:
     _create_external_calls()
     _create_operator_actions()
     _create_state_changes()
+    _create_order_sums()
     _create_api_keys()
     _create_batches()
     _create_findings()
@@ -148,6 +149,16 @@ def _create_operator_actions() -> None:
         sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_operator_actions")),
     )
     _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
+
+
+def _create_order_sums() -> None:
+    op.create_table(
+        "order_sums",
+        sa.Column("limit_name", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=16), nullable=False),
+        sa.Column("minutes", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("limit_name", "currency", name=op.f("pk_order_sums")),
+    )
 
 
 def _create_state_changes() -> None:
