@@ -195,6 +195,10 @@ class Settings(BaseSettings):
         """Return the amount above which a resolution of an order that is accepted now needs a second operator."""
         return amount_for(parse_amounts(self.four_eyes_above), currency) if self.four_eyes_above else None
 
+    def batch_sums(self) -> dict[str, str]:
+        """Return the maximum sums of one batch by currency, `*` for any other currency; empty if there is none."""
+        return parse_amounts(self.batch_sums_max) if self.batch_sums_max else {}
+
     @property
     def external_url(self) -> str:
         """Base URL of the external system."""

@@ -185,6 +185,8 @@ batches = Table(
     Column("note", Text, nullable=False),
     Column("selection", JSON, nullable=False),
     Column("expected_count", Integer, nullable=False),
+    # The maximum sums of the request by currency; null if it named none.
+    Column("sums_max", JSON(none_as_null=True)),
     Column("rate_per_s", Float, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),

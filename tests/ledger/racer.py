@@ -1,8 +1,8 @@
 """A process that accepts settlements, some at once, to race with others like it or to be killed.
 
 `python -m tests.ledger.racer URL PREFIX COUNT AT_ONCE [PER_HOUR]` says `ready`, waits for a line, then accepts
-PREFIX-0, PREFIX-1 and so on, and says of each, once it is acknowledged, whether it was new. PER_HOUR is the amount of an order
-limit; an order above it is not new.
+PREFIX-0, PREFIX-1 and so on, and says of each, once it is acknowledged, whether it was new. PER_HOUR is the amount of
+an order limit; an order above it is not new.
 """
 
 import asyncio

@@ -90,7 +90,9 @@ async def test_each_currency_has_its_own_sum(ledger: Ledger) -> None:
     assert [await accept(ledger, each, limit) for each in orders] == [True, True, LimitKind.PER_HOUR]
 
 
-@pytest.mark.parametrize(("minutes", "answer"), [(WINDOW_MINUTES - 1, [LimitKind.PER_HOUR]), (WINDOW_MINUTES + 1, [True])])
+@pytest.mark.parametrize(
+    ("minutes", "answer"), [(WINDOW_MINUTES - 1, [LimitKind.PER_HOUR]), (WINDOW_MINUTES + 1, [True])]
+)
 async def test_order_counts_for_one_hour(ledger: Ledger, minutes: int, answer: list[object]) -> None:
     limit = OrderLimit("hourly", per_hour="5")
     assert await accept(ledger, spend("5")[0], limit) is True

@@ -209,6 +209,7 @@ def _create_batches() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("selection", sa.JSON(), nullable=False),
         sa.Column("expected_count", sa.Integer(), nullable=False),
+        sa.Column("sums_max", sa.JSON(), nullable=True),
         sa.Column("rate_per_s", sa.Float(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
