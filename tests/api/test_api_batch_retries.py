@@ -19,7 +19,7 @@ from settlement.ids import batch_workflow_id
 from settlement.keys import Role
 from settlement.reconciliation import ScanTask
 from settlement.states import State
-from tests.api.api_harness import UI_URL, ApiHarness, bearer
+from tests.api.api_harness import QUICK_SETTINGS, UI_URL, ApiHarness, bearer, open_api
 from tests.api.batch_requests import (
     BATCHES,
     COMPANY,
@@ -34,6 +34,7 @@ from tests.api.batch_requests import (
 )
 from tests.api.sockets import TcpProxy
 from tests.support.batches import RecoveringExternalSystem
+from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import workers
 from workflows.batch_retry.start import start_batch
 from workflows.start import take_up
