@@ -6,10 +6,10 @@ The time is the database's, the same for all processes.
 
 from collections.abc import Sequence
 
-from sqlalchemy import extract, func, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.fields import absolute
+from ledger import queries
 from ledger.exposure import exact_sum
 from ledger.tables import order_sums
 from ledger.transactions import insert
@@ -39,16 +39,17 @@ async def _add(
 ) -> None:
     columns, currency = order_sums.c, settlement.adjust.currency
     statement = insert(engine, order_sums).values(limit_name=limit.name, currency=currency, minutes={})
-    # The update changes nothing: it locks the row, and returns what it has after the wait for the lock.
-    locked = statement.on_conflict_do_update(
-        index_elements=[columns.limit_name, columns.currency], set_={"limit_name": statement.excluded.limit_name}
-    ).returning(columns.minutes, extract("epoch", func.now()))
-    minutes, now_s = (await connection.execute(locked)).one()
-    minute = int(now_s) // _SECONDS
-    sums = {each: amount for each, amount in minutes.items() if int(each) >= minute - WINDOW_MINUTES}
+    # The update changes nothing: it locks the row until the end of the transaction.
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[columns.limit_name, columns.currency], set_={"limit_name": statement.excluded.limit_name}
+        )
+    )
+    found = (await connection.execute(queries.order_sums.sums_and_time(limit.name, currency))).one()
+    minute = int(found.now_s) // _SECONDS
+    sums = {each: amount for each, amount in found.minutes.items() if int(each) >= minute - WINDOW_MINUTES}
     amount = absolute(settlement.adjust.amount)
     if is_above(exact_sum((each, 1) for each in (*sums.values(), amount)), limit.per_hour):
         raise AmountLimitError(limit, LimitKind.PER_HOUR, currency)
     sums[str(minute)] = exact_sum((each, 1) for each in (sums.get(str(minute), "0"), amount))
-    of_limit = (columns.limit_name == limit.name, columns.currency == currency)
-    await connection.execute(update(order_sums).where(*of_limit).values(minutes=sums))
+    await connection.execute(queries.order_sums.write_sums(limit.name, currency, {"minutes": sums}))
