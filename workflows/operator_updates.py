@@ -52,6 +52,7 @@ class OperatorActs:
         if self._saga.state is not State.ABORTED:
             message = f"{update} needs state ABORTED; this settlement is {self._saga.state}"
             raise _refused(UpdateRefusal.WRONG_STATE, message)
+        self._check_moment(request)
         check_rules(RULES[update], request)
         if update == RESOLVE_UPDATE and self._settlement.needs_second_operator:
             message = "this settlement is above the four-eyes amount: propose_resolution, then another client approves"
@@ -69,7 +70,6 @@ class OperatorActs:
         check: Callable[..., Sender] = workflow.extern_functions().get(SENDER_CHECK, lambda *_: Sender.FORGED)
         sender = check(workflow.info().workflow_id, update, request)
         if sender is Sender.API:
-            self._check_moment(request)
             return
         if sender not in {Sender.OTHER, Sender.NOT_PERMITTED}:
             raise _refused(UpdateRefusal.FORGED, "the signature is not valid for this Update of this settlement")
