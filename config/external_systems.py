@@ -4,7 +4,6 @@
 whole: either every entry is valid, or none is used. Reading it needs no secret and makes no connection.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.configuration_file import InvalidFileError, parse_toml, read_content
 from config.system_entry import SystemEntry, broken_rules
-from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX, SYSTEM_NAME_PATTERN
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX, is_system_name
 
 SYSTEMS_MAX = 200
 
@@ -54,7 +53,7 @@ def parse_systems(path: Path, content: bytes) -> ExternalSystems:
 
 def _wrong_names(entries: Mapping[str, SystemEntry]) -> Iterator[str]:
     for name in entries:
-        if len(name) > SYSTEM_NAME_LENGTH_MAX or not re.search(SYSTEM_NAME_PATTERN, name):
+        if not is_system_name(name):
             rule = f"a name must be 1 to {SYSTEM_NAME_LENGTH_MAX} lower-case letters, digits and hyphens"
             yield f"systems.{name[:64]!r}: {rule}"
 

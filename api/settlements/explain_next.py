@@ -76,9 +76,9 @@ def _round_started_at(snapshot: Snapshot, confirming: CancelIntent | None) -> da
 
 
 def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
-    number, proposal = settlement.adjust.requestUniqueNo, snapshot.proposal
+    number, system, proposal = settlement.adjust.requestUniqueNo, settlement.system, snapshot.proposal
     if proposal is not None:
-        return _second_operator(number, proposal)
+        return _second_operator(number, system, proposal)
     closing = "close the case with the broker's reference"
     if settlement.needs_second_operator:
         closing = "propose how to close it, with the broker's reference; an operator of another client approves it"
@@ -86,13 +86,20 @@ def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextS
         text=f"Ask the broker about the request numbers in the timeline. Then retry the cancel, or {closing}.",
         who=OPERATOR,
         commands=(
-            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"'),
-            command_on(number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'),
+            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"', system=system),
+            command_on(
+                number,
+                "resolve",
+                "--reason REVERSED_BY_BROKER",
+                '--note "why"',
+                '--reference "their ticket"',
+                system=system,
+            ),
         ),
     )
 
 
-def _second_operator(number: str, proposal: ResolutionProposal) -> NextStep:
+def _second_operator(number: str, system: str, proposal: ResolutionProposal) -> NextStep:
     named = f"--proposal {proposal.proposal_no}"
     return NextStep(
         text=(
@@ -102,7 +109,7 @@ def _second_operator(number: str, proposal: ResolutionProposal) -> NextStep:
         ),
         who=OPERATOR,
         commands=(
-            command_on(number, "approve", named, '--note "why"'),
-            command_on(number, "withdraw", named, '--note "why"'),
+            command_on(number, "approve", named, '--note "why"', system=system),
+            command_on(number, "withdraw", named, '--note "why"', system=system),
         ),
     )

@@ -12,7 +12,7 @@ from api.http.problems import BODY_ERRORS, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected
 from api.settlements.operator_updates import perform_once
-from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, location
+from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, find_or_404, location
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.ids import APPROVE_UPDATE, PROPOSE_UPDATE, RESOLVE_UPDATE, RETRY_UPDATE, WITHDRAW_UPDATE
@@ -23,7 +23,7 @@ from settlement.states import State
 router = APIRouter(route_class=StrictJsonRoute)
 
 _ERRORS = (
-    ErrorCode.NOT_FOUND,
+    *NOT_IDENTIFIED,
     ErrorCode.WRONG_STATE,
     *BODY_ERRORS,
     ErrorCode.LEDGER_UNAVAILABLE,
@@ -39,15 +39,15 @@ _ERRORS = (
     responses=documented(*_ERRORS),
 )
 async def post_cancel_adjust_retry(
-    number: NumberInPath, body: RetryRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: RetryRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Retry cancel adjust of an ABORTED settlement, with the same number and a full round of attempts.
 
     Repeating the request after the settlement has left ABORTED does nothing and returns its current state. A proposed
     resolution is cleared.
     """
-    response.headers["Location"] = location(number)
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
+    response.headers["Location"] = location(found.settlement_id)
     return await perform_once(services, found, RETRY_UPDATE, _request(caller, body), response)
 
 
@@ -60,7 +60,7 @@ async def post_cancel_adjust_retry(
     },
 )
 async def post_resolution(
-    number: NumberInPath, body: ResolveRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: ResolveRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Close an ABORTED settlement manually, with the evidence that the broker's books are correct.
 
@@ -69,7 +69,7 @@ async def post_resolution(
 
     Repeating the request does nothing and returns the current state.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     update = PROPOSE_UPDATE if found.settlement.needs_second_operator else RESOLVE_UPDATE
     answer = await perform_once(services, found, update, _request(caller, body), response)
     if answer.state is State.ABORTED:
@@ -83,14 +83,14 @@ async def post_resolution(
     responses=documented(*_ERRORS, ErrorCode.SECOND_OPERATOR_REQUIRED),
 )
 async def post_resolution_approval(
-    number: NumberInPath, body: ProposalRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: ProposalRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Close an ABORTED settlement as an operator of another client has proposed.
 
     `proposalNo` names the proposal that the caller has read. If it was replaced, withdrawn or cleared, the answer is
     409. Repeating the request does nothing and returns the current state.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     return await perform_once(services, found, APPROVE_UPDATE, _request(caller, body), response)
 
 
@@ -100,14 +100,14 @@ async def post_resolution_approval(
     responses=documented(*_ERRORS),
 )
 async def post_resolution_withdrawal(
-    number: NumberInPath, body: ProposalRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: ProposalRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Remove the proposed resolution of an ABORTED settlement.
 
     Any operator may: its own client withdraws it, another client rejects it. Repeating the request does nothing and
     returns the current state.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     return await perform_once(services, found, WITHDRAW_UPDATE, _request(caller, body), response)
 
 

@@ -25,7 +25,15 @@ from api.temporal_access import unconfirmed
 from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
-from settlement.ids import APPROVE_UPDATE, PROPOSE_UPDATE, RESOLVE_UPDATE, RETRY_UPDATE, WITHDRAW_UPDATE, workflow_id
+from settlement.ids import (
+    APPROVE_UPDATE,
+    PROPOSE_UPDATE,
+    RESOLVE_UPDATE,
+    RETRY_UPDATE,
+    WITHDRAW_UPDATE,
+    SettlementId,
+    workflow_id,
+)
 from settlement.snapshot import ActionKind, OperatorAct, OperatorRequest, ResolutionProposal, Snapshot
 from settlement.states import END_STATES, State
 from settlement.tasks import UpdateRefusal, UpdateResult
@@ -39,8 +47,8 @@ READ_LIMIT_S = 2.0
 """How long a confirmed action may take to appear in the ledger."""
 READ_PAUSE_S = 0.02
 
-_RESTARTS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-"""By number: of concurrent requests for a settlement whose workflow was lost, one restarts it and the others wait."""
+_RESTARTS: WeakValueDictionary[SettlementId, asyncio.Lock] = WeakValueDictionary()
+"""Of concurrent requests for a settlement whose workflow was lost, one restarts it and the others wait."""
 
 KIND_OF = {
     RETRY_UPDATE: ActionKind.RETRY_CANCEL_ADJUST,
@@ -89,7 +97,13 @@ def _same(known: OperatorAct | ResolutionProposal, body: OperatorRequest, fields
 
 async def _perform(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> Settlement:
     result = await _execute(services, found, update, body)
-    log.info("operator action", settlement=found.number, action=update, operator=body.operator, key_id=body.key_id)
+    log.info(
+        "operator action",
+        settlement=str(found.settlement_id),
+        action=update,
+        operator=body.operator,
+        key_id=body.key_id,
+    )
     snapshot = await _read_back(services, found, result)
     return resource(services, found.settlement, snapshot)
 
@@ -103,12 +117,16 @@ async def _read_back(services: Services, found: SettlementRecord, result: Update
     try:
         async with asyncio.timeout(READ_LIMIT_S):
             while True:
-                written = await services.ledger.find(found.number)
+                written = await services.ledger.find(found.settlement_id)
                 if written is not None and written.snapshot.version >= result.version:
                     return written.snapshot
                 await asyncio.sleep(READ_PAUSE_S)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("operator action performed, but not read back", settlement=found.number, error=type(error).__name__)
+        log.warning(
+            "operator action performed, but not read back",
+            settlement=str(found.settlement_id),
+            error=type(error).__name__,
+        )
     return found.snapshot.model_copy(update={"state": result.state, "version": result.version})
 
 
@@ -158,7 +176,7 @@ async def _send(
     services: Services, found: SettlementRecord, update: str, body: OperatorRequest, actions: int | None = None
 ) -> UpdateResult:
     """Send the Update, signed for the actions that the caller could read, or for `actions`."""
-    workflow, update_id = workflow_id(found.number), _update_id(update, found.snapshot, body)
+    workflow, update_id = workflow_id(found.settlement_id), _update_id(update, found.snapshot, body)
     signed = services.signer.sign(workflow, update, found.snapshot.action_count if actions is None else actions, body)
     async with calling_temporal():
         handle = (await services.temporal.client()).get_workflow_handle(workflow)
@@ -194,9 +212,9 @@ async def _restart(services: Services, found: SettlementRecord, update: str) -> 
         detail = f"{update} needs state ABORTED; {lost}; settlement reconcile restarts it"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)
     reconciler = Reconciler(await services.temporal.client(), services.ledger.engine, take_up)
-    async with _RESTARTS.setdefault(found.number, asyncio.Lock()):
-        examined = await reconciler.restart_aborted(found.number)
-    log.warning("workflow restarted for an operator", settlement=found.number, repaired=examined.repaired)
+    async with _RESTARTS.setdefault(found.settlement_id, asyncio.Lock()):
+        examined = await reconciler.restart_aborted(found.settlement_id)
+    log.warning("workflow restarted for an operator", settlement=str(found.settlement_id), repaired=examined.repaired)
     if examined.kind is not None and not examined.repaired:
         detail = f"{lost}; it was not restarted: settlement findings shows why; then run settlement reconcile and retry"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)

@@ -26,7 +26,7 @@ from settlement.batch_retry import (
     ItemOutcome,
 )
 from settlement.exposure import CurrencyTotal
-from settlement.ids import new_batch_id
+from settlement.ids import SettlementId, new_batch_id
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
@@ -81,7 +81,7 @@ class PendingItem:
     """An item of a batch that has no outcome yet."""
 
     position: int
-    number: str
+    settlement_id: SettlementId
     state: State
     """State of the settlement in the ledger."""
     retried: bool
@@ -166,7 +166,7 @@ class Batches:
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.batches.pending_items(batch_id, limit))).all()
         return [
-            PendingItem(row.position, row.settlement_no, State(row.state), row.retried, row.actions) for row in found
+            PendingItem(row.position, row.settlement_id, State(row.state), row.retried, row.actions) for row in found
         ]
 
     @shielded_transaction

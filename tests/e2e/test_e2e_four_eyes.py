@@ -12,6 +12,7 @@ from settlement.states import State
 from tests.e2e.conftest import System, faulty, restarted
 from tests.e2e.test_e2e_access import PEPPER, Caller, first_key, text_of
 from tests.support.cli import Ran, settlement
+from tests.support.orders import id_of
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -80,7 +81,7 @@ async def _check_secrecy(system: System, number: str) -> None:
     """Check that the key of the signatures is in no log, metric or history."""
     key = (system.stack.settings.state_dir / UPDATE_KEY_FILE).read_text().strip()
     client = await Client.connect(system.stack.temporal_address)
-    events = (await client.get_workflow_handle(workflow_id(number)).fetch_history()).events
+    events = (await client.get_workflow_handle(workflow_id(id_of(number))).fetch_history()).events
     history = b"".join(event.SerializeToString() for event in events)
     assert b"earlierActions" in history
     assert len(key) >= 32

@@ -52,7 +52,7 @@ async def test_sum_reaches_the_limit_exactly_and_never_exceeds_it(ledger: Ledger
     limit = OrderLimit("hourly", per_hour="0.3")
     orders = spend("0.1", "0.2", "0.000000000000000001")
     assert [await accept(ledger, each, limit) for each in orders] == [True, True, LimitKind.PER_HOUR]
-    assert await ledger.find(orders[2].adjust.requestUniqueNo) is None
+    assert await ledger.find(orders[2].settlement_id) is None
 
 
 async def test_amounts_of_forty_characters_are_added_exactly(ledger: Ledger) -> None:
@@ -119,7 +119,7 @@ async def test_concurrent_orders_use_up_the_limit_exactly(ledgers: list[Ledger])
     )
     assert answers.count(True) == AT_ONCE // 2
     assert answers.count(LimitKind.PER_HOUR) == AT_ONCE // 2
-    found = [await ledgers[0].find(order.adjust.requestUniqueNo) for order in orders]
+    found = [await ledgers[0].find(order.settlement_id) for order in orders]
     assert sum(each is not None for each in found) == AT_ONCE // 2
 
 

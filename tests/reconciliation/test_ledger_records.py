@@ -64,12 +64,12 @@ async def test_a_row_lost_by_a_restored_backup_is_inserted_completely(sides: Sid
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await sides.start(accepted)
         aborted = await sides.records(accepted, State.ABORTED)
-        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        before = await sides.ledger.find(accepted.settlement_id)
         await sides.forget(accepted)
         await sides.wait_until_listed()
         ended = await sides.round()
     assert await sides.recorded(accepted) == aborted
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
     assert (ended.temporal_checked, ended.repaired) == (1, 1)
     assert await sides.found() == [(GONE, REPAIRED)]
 
@@ -100,11 +100,11 @@ async def test_a_lost_row_of_a_terminated_workflow_is_inserted_and_taken_up_in_o
 async def test_without_a_worker_a_lost_row_is_inserted_as_accepted(sides: Sides) -> None:
     accepted = settlement()
     await sides.start(accepted)
-    before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+    before = await sides.ledger.find(accepted.settlement_id)
     await sides.forget(accepted)
     await sides.wait_until_listed()
     await sides.round()
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
 
 
 async def test_settlements_ended_since_a_restored_backup_are_inserted_completely(
@@ -120,10 +120,10 @@ async def test_settlements_ended_since_a_restored_backup_are_inserted_completely
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        before = await sides.ledger.find(accepted.settlement_id)
         await sides.forget(accepted)
         await sides.wait_until_listed("Completed")
         await sides.round()
     assert await sides.recorded(accepted) == ended
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
     assert await sides.found() == [(GONE, REPAIRED)]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contract.adjust import AdjustBody
+from settlement.ids import SettlementId
 from settlement.policy import SettlementPolicy
 from settlement.start import DEFAULT_SYSTEM, SettlementInput, SubmittedBy
 
@@ -27,6 +28,11 @@ ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 def new_number(prefix: str = "T") -> str:
     """Return a number that no other test has used."""
     return f"{prefix}-{_RUN}-{next(_numbers)}"
+
+
+def id_of(number: str, system: str = DEFAULT_SYSTEM) -> SettlementId:
+    """Return the id of the settlement with a number."""
+    return SettlementId(system, number)
 
 
 def order(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field, with any value that a test wants refused
@@ -52,7 +58,7 @@ def settlement(
     *,
     policy: SettlementPolicy = QUICK_POLICY,
     accepted_at: datetime | None = None,
-    company_id: int = 7,
+    company_id: int | None = 7,
     system: str = DEFAULT_SYSTEM,
     **fields: Any,  # noqa: ANN401 - passed on as it is
 ) -> SettlementInput:

@@ -47,6 +47,7 @@ def test_codes_and_statuses_are_stable() -> None:
         "signing-keys-differ": 503,
         "amount-limit": 422,
         "batch-sum-limit": 422,
+        "number-ambiguous": 409,
         "not-found": 404,
         "method-not-allowed": 405,
         "wrong-state": 409,
