@@ -19,7 +19,8 @@ from settlement.states import CancelResult, State
 from stack.parts import ROOT
 from stack.ports import HOST, free_port
 from stack.process import Process
-from tests.e2e.conftest import System, e2e_settings, running
+from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.support.cli import Ran, settlement
 from tests.support.orders import id_of, new_number, order
 from tests.support.polling import until
 from tests.unit.connector.raw_broker import SUCCESS, Peer, broker, reply
@@ -30,6 +31,7 @@ ALPHA, BETA, GAMMA = 7, 8, 9
 """The company of each external system."""
 AT_ONCE = 10
 ROTATIONS = 4
+BROKER_IS_BACK = ("--reason", "BROKER_RECOVERED", "--note", "broker is back")
 
 
 class Gatekeeper:
@@ -282,3 +284,36 @@ async def test_settlement_waits_for_a_removed_system_and_follows_a_moved_one(ins
     assert len(moved.seen) >= 1
     cancels = [call for call in ended["calls"] if call["kind"] == "FIRST"]
     assert len(cancels) <= system.stack.settings.cancel_max_attempts
+
+
+async def test_the_same_number_is_settled_independently_at_two_systems(installation: Installation) -> None:
+    """Each order is sent to its own broker; reconciliation, batch and command line never mix the two."""
+    system, number = installation.system, new_number()
+    attempts = system.stack.settings.cancel_max_attempts
+    bad = faulty("http_500_applied", cancel="fail", times=attempts) | {"requestUniqueNo": number, "amount": "99.00"}
+    good = order(requestUniqueNo=number)
+    posted = [await system.post(body, company_id=each) for body, each in ((bad, ALPHA), (good, BETA))]
+    assert [(each.body["system"], each.body["decision"]) for each in posted] == [("alpha", "VOID"), ("beta", "PROCEED")]
+    ambiguous = await system.get(number)
+    assert (ambiguous.status, ambiguous.body["code"]) == (409, "number-ambiguous")
+    aborted = await system.ends(f"{number}?system=alpha")
+    assert (aborted["state"], aborted["order"]["amount"]) == (State.ABORTED, "99.00")
+
+    temporal = await Client.connect(system.stack.temporal_address)
+    await temporal.get_workflow_handle(workflow_id(id_of(number, "alpha"))).terminate()
+    await run(system, "reconcile")
+    shown = await run(system, "show", number)
+    assert (shown.code, "name it with --system" in shown.err) == (1, True)
+    started = await run(
+        system, "batch-retry", "start", "--company", str(ALPHA), "--cause", "HTTP_STATUS", *BROKER_IS_BACK, "--yes"
+    )
+    assert (started.code, started.fields()["states"]) == (0, "CANCELLED 1"), started.err
+    [item] = (await run(system, "batch-retry", "report", started.fields()["batchId"], "--json")).lines()
+    assert (item["requestUniqueNo"], item["system"], item["outcome"]) == (number, "alpha", "RETRIED")
+    states = [(await run(system, "show", number, "--system", each, "--json")).json() for each in ("alpha", "beta")]
+    assert [(each["state"], each["cancelResult"]) for each in states] == [("CANCELLED", "REVERSED"), ("SETTLED", None)]
+    assert [len(each["calls"]) for each in states] == [1 + attempts + 1, 1]
+
+
+async def run(system: System, *arguments: str) -> Ran:
+    return await settlement(*arguments, url=system.stack.api_url)
