@@ -22,6 +22,15 @@ async def two_clients(system: System) -> AsyncIterator[System]:
         yield system
 
 
+@pytest_asyncio.fixture
+async def admin(two_clients: System) -> AsyncIterator[Caller]:
+    """Return an admin whose key is revoked afterwards: another test makes the first key of this ledger."""
+    key = await first_key(two_clients, "boss-of-two", "--force")
+    caller = Caller(two_clients, key)
+    yield caller
+    assert (await caller.ask("POST", f"/v1/api-keys/{key.partition('.')[0]}/revocation"))[0] == 200
+
+
 class Operator:
     """An operator at the command line, with a key of their client."""
 
@@ -42,9 +51,8 @@ async def operator(system: System, admin: Caller, client: str, folder: Path) -> 
     return Operator(system.stack.api_url, key_file)
 
 
-async def test_one_client_proposes_and_another_approves(two_clients: System, tmp_path: Path) -> None:
+async def test_one_client_proposes_and_another_approves(two_clients: System, admin: Caller, tmp_path: Path) -> None:
     system = two_clients
-    admin = Caller(system, await first_key(system, "boss-of-two", "--force"))
     platform = await admin.key("platform-of-two", "platform")
     first, second = [await operator(system, admin, client, tmp_path) for client in ("night", "day")]
     body = faulty("hang_applied", cancel="fail", times=9)
@@ -55,7 +63,7 @@ async def test_one_client_proposes_and_another_approves(two_clients: System, tmp
     resolution = ("resolve", number, "--reason", "REVERSED_BY_BROKER", "--note", "by hand", "--reference", "ticket 17")
     proposed = await first.runs(*resolution)
     assert (proposed.code, proposed.fields()["state"], proposed.fields()["proposedBy"]) == (0, "ABORTED", "night")
-    assert f"settlement approve {number} --proposal 0" in proposed.err
+    assert f"settlement approve {number} --system default --proposal 0" in proposed.err
     explained = await second.runs("explain", number)
     assert "night has proposed REVERSED_BY_BROKER (proposal 0, broker's reference: ticket 17)" in explained.out
     approval = ("approve", number, "--proposal", "0", "--note", "seen in the statement")
