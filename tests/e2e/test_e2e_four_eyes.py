@@ -4,31 +4,26 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
+from pydantic import SecretStr
 from temporalio.client import Client
 
 from config.shared_secrets import UPDATE_KEY_FILE
 from settlement.ids import workflow_id
 from settlement.states import State
-from tests.e2e.conftest import System, faulty, restarted
+from tests.e2e.conftest import System, e2e_settings, faulty, running
 from tests.e2e.test_e2e_access import PEPPER, Caller, first_key, text_of
 from tests.support.cli import Ran, settlement
 from tests.support.orders import id_of
 
 
-@pytest_asyncio.fixture(scope="module")
-async def two_clients(system: System) -> AsyncIterator[System]:
-    """Return a stack in which every resolution needs two clients."""
-    async with restarted(system.stack.api, auth="on", api_key_pepper=PEPPER, four_eyes_above="*=0"):
-        yield system
-
-
 @pytest_asyncio.fixture
-async def admin(two_clients: System) -> AsyncIterator[Caller]:
-    """Return an admin whose key is revoked afterwards: another test makes the first key of this ledger."""
-    key = await first_key(two_clients, "boss-of-two", "--force")
-    caller = Caller(two_clients, key)
-    yield caller
-    assert (await caller.ask("POST", f"/v1/api-keys/{key.partition('.')[0]}/revocation"))[0] == 200
+async def two_clients(tmp_path: Path) -> AsyncIterator[System]:
+    """Return a stack in which every resolution needs two clients. Its ledger is its own, because it keeps the keys."""
+    pepper = SecretStr(PEPPER)
+    async with running(
+        e2e_settings(tmp_path / "state", auth="on", api_key_pepper=pepper, four_eyes_above="*=0")
+    ) as own:
+        yield own
 
 
 class Operator:
@@ -51,9 +46,10 @@ async def operator(system: System, admin: Caller, client: str, folder: Path) -> 
     return Operator(system.stack.api_url, key_file)
 
 
-async def test_one_client_proposes_and_another_approves(two_clients: System, admin: Caller, tmp_path: Path) -> None:
+async def test_one_client_proposes_and_another_approves(two_clients: System, tmp_path: Path) -> None:
     system = two_clients
-    platform = await admin.key("platform-of-two", "platform")
+    admin = Caller(system, await first_key(system, "boss"))
+    platform = await admin.key("platform-1", "platform")
     first, second = [await operator(system, admin, client, tmp_path) for client in ("night", "day")]
     body = faulty("hang_applied", cancel="fail", times=9)
     number = body["requestUniqueNo"]
