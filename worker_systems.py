@@ -10,7 +10,8 @@ from temporalio.common import MetricMeter
 from activities.breaker_reports import BreakerGauge
 from activities.call_admission import CallAdmission, CallLimits
 from activities.circuit_breaker import BreakerPolicy
-from config.external_systems import ExternalSystems, InvalidSystemsFileError
+from config.configuration_file import InvalidFileError
+from config.external_systems import ExternalSystems
 from config.sampling import SampledLog
 from config.secret_references import SecretReader, SecretReference, SecretUnavailableError
 from config.settings import Settings
@@ -129,7 +130,7 @@ class WorkerSystems:
         try:
             self.clients.replace(configs)
         except UnusableSystemError as error:
-            raise InvalidSystemsFileError(self._path, [f"systems.{error.name}: {error}"]) from error
+            raise InvalidFileError(self._path, [f"systems.{error.name}: {error}"]) from error
         self.admission.configure({name: call_limits(entry) for name, entry in systems.entries.items()})
         for name, why in self.clients.unusable().items():
             log.warning("external system cannot be called", system=name, reason=why)

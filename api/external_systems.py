@@ -17,7 +17,7 @@ from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from config.external_systems import ExternalSystems
 from config.system_entry import SystemEntry
-from config.watched_systems import FileState
+from config.watched_file import FileState
 from schemas.external_systems import (
     CallLimits,
     ExternalSystem,

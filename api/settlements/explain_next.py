@@ -8,7 +8,7 @@ from settlement.external_systems import waits_for
 from settlement.ids import CancelKind
 from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
-from settlement.snapshot import CancelIntent, Snapshot
+from settlement.snapshot import CancelIntent, ResolutionProposal, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
 
@@ -23,7 +23,7 @@ def next_step(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
         case State.CANCELLING:
             return _compensation(settlement, snapshot)
         case State.ABORTED:
-            return _operator_decision(settlement)
+            return _operator_decision(settlement, snapshot)
         case _:
             return NextStep(text="Finished; nothing to do.", who=NOBODY)
 
@@ -83,13 +83,15 @@ def _round_started_at(snapshot: Snapshot, confirming: CancelIntent | None) -> da
     return max([*started, *([confirming.due_at] if confirming else [])], default=snapshot.updated_at)
 
 
-def _operator_decision(settlement: SettlementInput) -> NextStep:
-    number, system = settlement.adjust.requestUniqueNo, settlement.system
+def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
+    number, system, proposal = settlement.adjust.requestUniqueNo, settlement.system, snapshot.proposal
+    if proposal is not None:
+        return _second_operator(number, system, proposal)
+    closing = "close the case with the broker's reference"
+    if settlement.needs_second_operator:
+        closing = "propose how to close it, with the broker's reference; an operator of another client approves it"
     return NextStep(
-        text=(
-            "Ask the broker about the request numbers in the timeline. Then retry the cancel, or "
-            "close the case with the broker's reference."
-        ),
+        text=f"Ask the broker about the request numbers in the timeline. Then retry the cancel, or {closing}.",
         who=OPERATOR,
         commands=(
             command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"', system=system),
@@ -101,5 +103,21 @@ def _operator_decision(settlement: SettlementInput) -> NextStep:
                 '--reference "their ticket"',
                 system=system,
             ),
+        ),
+    )
+
+
+def _second_operator(number: str, system: str, proposal: ResolutionProposal) -> NextStep:
+    named = f"--proposal {proposal.proposal_no}"
+    return NextStep(
+        text=(
+            f"{proposal.operator} has proposed {proposal.reason_code} (proposal {proposal.proposal_no}, broker's "
+            f"reference: {proposal.broker_reference}). An operator of another client approves it. Any operator can "
+            "withdraw it, or retry the cancel instead."
+        ),
+        who=OPERATOR,
+        commands=(
+            command_on(number, "approve", named, '--note "why"', system=system),
+            command_on(number, "withdraw", named, '--note "why"', system=system),
         ),
     )

@@ -237,12 +237,12 @@ async def test_breaker_opens_and_closes_by_itself(installation: Installation) ->
 async def check_reload_keeps_the_breaker(installation: Installation) -> None:
     """Change another value of the entry, and wait until the worker uses it: the breaker is still open."""
     log = installation.system.stack.state_dir / "logs" / "worker.log"
-    before = log.read_text().count("external systems loaded")
+    before = log.read_text().count("configuration file loaded")
     good = installation.systems_file.read_text()
     installation.write(good.replace("open_s = 60", "open_s = 61"))
 
     async def loaded() -> bool:
-        return log.read_text().count("external systems loaded") > before
+        return log.read_text().count("configuration file loaded") > before
 
     await until(loaded, what="the changed file")
     check_rules(await installation.settle(DELTA, OPENS_AFTER), Rule.BREAKER_OPEN)

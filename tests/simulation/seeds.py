@@ -4,9 +4,10 @@ import random
 from dataclasses import replace
 
 from contract.operations import Operation
+from settlement.amounts import is_above
 from settlement.circuit_breaker import BreakerState
 from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, CallScript, Crash
-from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
+from tests.simulation.plan import FOUR_EYES_ABOVE, POLICY, Action, Plan, Trigger, TriggerPoint
 
 ORDERS = 12
 """Settlements of one seed."""
@@ -34,6 +35,8 @@ def plans_of(seed: int) -> list[Plan]:
     plans = [_with_incidents(incidents, plan) for plan in plans]
     configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_missing_system(configuration, plan) for plan in plans]
+    proposals = random.Random(f"proposals of {seed}")  # noqa: S311 - repeatable is the point
+    plans = [_with_proposal(proposals, plan) for plan in plans]
     breakers = random.Random(f"breakers of {seed}")  # noqa: S311 - repeatable is the point
     return [_with_breaker(breakers, plan) for plan in plans]
 
@@ -87,6 +90,13 @@ def _with_missing_system(rng: random.Random, plan: Plan) -> Plan:
     for _ in range(rng.randrange(1, 4)):
         cancels.insert(rng.randrange(len(cancels) + 1), CallScript(NEVER, Answer.NOT_CONFIGURED))
     return replace(plan, cancels=tuple(cancels))
+
+
+def _with_proposal(rng: random.Random, plan: Plan) -> Plan:
+    """Let an operator propose a resolution before the other actions at an abort: one retries, or two resolve."""
+    proposal = (Trigger(TriggerPoint.ABORT, rng.randrange(2)), Action.PROPOSE)
+    is_large = is_above(plan.amount, FOUR_EYES_ABOVE)
+    return replace(plan, actions=(proposal, *plan.actions)) if is_large and rng.random() < 0.5 else plan
 
 
 def _with_breaker(rng: random.Random, plan: Plan) -> Plan:

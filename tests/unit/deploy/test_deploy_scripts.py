@@ -19,12 +19,14 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from activities.adjust import Adjust
 from activities.bulkhead import Bulkhead
 from activities.call_admission import CallAdmission
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
 from tests.support.forks import PROGRAMS
+from tests.support.sagas import SIGNER
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
@@ -33,6 +35,7 @@ from workflows.runtime import (
     LEDGER_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
 )
+from workflows.sender_check import SenderCheck
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -150,19 +153,20 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
         server.service_client.config.target_host, namespace=NAMESPACE, data_converter=DATA_CONVERTER
     )
     assert (await health_check(server)).code == 1
-    systems = ExternalSystems()
+    systems, admission = ExternalSystems(), CallAdmission()
+    adjust = Adjust(systems, Bulkhead(5), admission)
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5), admission=CallAdmission()),
+        settlement_worker(client, adjust, SenderCheck(SIGNER, ui_acts=True), slots=5),
         reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
         await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
-            cancel_worker(client, systems, slots=5, admission=CallAdmission()),
+            cancel_worker(client, systems, slots=5, admission=admission),
             ledger_worker(client, Ledger(engine)),
-            batch_worker(client, Batches(engine)),
+            batch_worker(client, Batches(engine), SIGNER),
         ):
             await wait_for_health(server, ScriptResult(0, "polls every task queue"))
     await engine.dispose()
