@@ -17,7 +17,9 @@ from temporalio.worker import Worker
 from activities import metrics as call_metrics
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
+from activities.breaker_reports import BreakerReporter
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
 from activities.reconciliation.repair import Reconciler, WhyUnusable
@@ -32,8 +34,8 @@ from config.shared_secrets import load_update_key
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
 from config.watched_file import reload_on_sighup
-from connector import ExternalSystems, SystemsByName
-from ledger import Batches, Ledger, open_engine
+from connector import SystemsByName
+from ledger import Batches, BreakerReports, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
 from settlement.update_signature import UpdateSigner
 from worker_systems import WorkerSystems
@@ -79,16 +81,14 @@ worker is killed, its decisions are late by this time. With a shorter value, tas
 a burst, and their workflows would be replayed from the start."""
 
 
-def settlement_worker(
-    client: Client, systems: SystemsByName, sender_check: SenderCheck, *, slots: int, bulkhead: Bulkhead
-) -> Worker:
-    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
+def settlement_worker(client: Client, adjust: Adjust, sender_check: SenderCheck, slots: int) -> Worker:
+    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts."""
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[Adjust(systems, bulkhead).adjust],
+        activities=[adjust.adjust],
         interceptors=[sender_check],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
@@ -96,9 +96,9 @@ def settlement_worker(
     )
 
 
-def cancel_worker(client: Client, systems: SystemsByName, slots: int) -> Worker:
+def cancel_worker(client: Client, systems: SystemsByName, slots: int, admission: CallAdmission) -> Worker:
     """Return the worker for cancels, on separate slots (see `CANCEL_TASK_QUEUE`)."""
-    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems).cancel_adjust)
+    return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems, admission).cancel_adjust)
 
 
 def ledger_worker(client: Client, ledger: Ledger) -> Worker:
@@ -171,7 +171,9 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         reload_on_sighup(systems.watched)
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
-        running += _workers(client, engine, systems.clients, settings, UpdateSigner(update_key))
+        reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
+        stack.callback(reporting.cancel)
+        running += _workers(client, engine, systems, settings, UpdateSigner(update_key))
         for each in running:
             await stack.enter_async_context(each)
         log.info(
@@ -187,18 +189,19 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
 
 
 def _workers(
-    client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings, signer: UpdateSigner
+    client: Client, engine: AsyncEngine, systems: WorkerSystems, settings: Settings, signer: UpdateSigner
 ) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
+    adjust = Adjust(systems.clients, bulkhead, systems.admission)
     sender_check = SenderCheck(signer, ui_acts=settings.ui_acts == "on")
     return (
         ledger_worker(client, Ledger(engine)),
         batch_worker(client, Batches(engine), signer),
-        reconciliation_worker(client, engine, systems.why_unusable),
-        cancel_worker(client, systems, slots),
-        settlement_worker(client, systems, sender_check, slots=slots, bulkhead=bulkhead),
+        reconciliation_worker(client, engine, systems.clients.why_unusable),
+        cancel_worker(client, systems.clients, slots, systems.admission),
+        settlement_worker(client, adjust, sender_check, slots),
     )
 
 

@@ -7,6 +7,9 @@ from functools import partial
 import structlog
 from temporalio.common import MetricMeter
 
+from activities.breaker_reports import BreakerGauge
+from activities.call_admission import CallAdmission, CallLimits
+from activities.circuit_breaker import BreakerPolicy
 from config.configuration_file import InvalidFileError
 from config.external_systems import ExternalSystems
 from config.sampling import SampledLog
@@ -84,8 +87,17 @@ def connector_config(entry: SystemEntry, reader: SecretReader, connections_max: 
     )
 
 
+def call_limits(entry: SystemEntry) -> CallLimits:
+    """Return the limits of the calls to one external system."""
+    breaker = BreakerPolicy(**entry.breaker.model_dump()) if entry.breaker is not None else None
+    return CallLimits(entry.limits.calls_in_flight, entry.limits.calls_per_s, breaker)
+
+
 class WorkerSystems:
-    """The clients of the external systems in use. They follow the configuration file and the TLS files."""
+    """The clients of the external systems in use, and the admission of their calls.
+
+    They follow the configuration file and the TLS files.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Open the clients. If the configuration is invalid, print what is wrong and exit with 2."""
@@ -93,15 +105,18 @@ class WorkerSystems:
         self._path = settings.external_systems
         self._reader = SecretReader()
         self.clients = Clients(read_again=self._read_again)
+        self.admission = CallAdmission()
         self.watched = load_systems(settings, self._activate)
 
     async def watch(self, meter: MetricMeter) -> None:
-        """Follow the configuration until cancelled, and show in a metric whether its newest content is in use."""
+        """Follow the configuration until cancelled, and show it and the circuit breakers in metrics."""
         gauge = meter.create_gauge(FILE_CURRENT, FILE_CURRENT_HELP)
-        await self.watched.watch(partial(self._after_each_look, gauge.set))
+        show_breakers = BreakerGauge(self.admission, meter).show
+        await self.watched.watch(partial(self._after_each_look, gauge.set, show_breakers))
 
-    def _after_each_look(self, show: Callable[[int], None]) -> None:
+    def _after_each_look(self, show: Callable[[int], None], show_breakers: Callable[[], None]) -> None:
         show(int(self.watched.file.is_current))
+        show_breakers()
         self.clients.follow_tls_files()
 
     async def _read_again(self) -> None:
@@ -116,5 +131,6 @@ class WorkerSystems:
             self.clients.replace(configs)
         except UnusableSystemError as error:
             raise InvalidFileError(self._path, [f"systems.{error.name}: {error}"]) from error
+        self.admission.configure({name: call_limits(entry) for name, entry in systems.entries.items()})
         for name, why in self.clients.unusable().items():
             log.warning("external system cannot be called", system=name, reason=why)

@@ -7,6 +7,7 @@ import structlog
 from temporalio import activity
 
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from activities.metrics import observe_call
 from connector import DEADLINES, CallHeaders, SystemsByName
 from contract.operations import Operation
@@ -19,11 +20,12 @@ log = structlog.get_logger()
 
 
 class Adjust:
-    """The activity `adjust`, with its connector to the external systems and its bulkhead."""
+    """The activity `adjust`, with its connector to the external systems, their admission, and its bulkhead."""
 
-    def __init__(self, systems: SystemsByName, bulkhead: Bulkhead) -> None:
+    def __init__(self, systems: SystemsByName, bulkhead: Bulkhead, admission: CallAdmission) -> None:
         self._systems = systems
         self._bulkhead = bulkhead
+        self._admission = admission
 
     @activity.defn(name="adjust")
     async def adjust(self, settlement: SettlementInput) -> CallRecord:
@@ -60,13 +62,16 @@ class Adjust:
         if system is None:
             detail = f"no external system {settlement.system} is configured"
             return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED, detail=detail)
-        with self._bulkhead.slot(settlement.company_id) as has_slot:
-            if not has_slot:
-                limit = self._bulkhead.limit(settlement.company_id)
-                detail = f"this worker already has {limit} or more adjusts of this company in flight"
-                return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
-            headers = CallHeaders(settlement.trace, settlement.company_id)
-            return await system.adjust(settlement.adjust, headers, DEADLINES)
+        async with self._admission.of(settlement.system).call(is_cancel=False) as call:
+            if call.refusal is not None:
+                return call.refusal
+            with self._bulkhead.slot(settlement.company_id) as has_slot:
+                if not has_slot:
+                    limit = self._bulkhead.limit(settlement.company_id)
+                    detail = f"this worker already has {limit} or more adjusts of this company in flight"
+                    return Verdict(outcome=Outcome.NOT_SENT, rule=Rule.BULKHEAD_FULL, detail=detail)
+                headers = CallHeaders(settlement.trace, settlement.company_id)
+                return call.ended(await system.adjust(settlement.adjust, headers, DEADLINES))
 
 
 def _too_late(settlement: SettlementInput, now: datetime) -> Verdict | None:

@@ -7,6 +7,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.call_admission import CallAdmission
 from activities.metrics import observe_call
 from connector import DEADLINES, CallHeaders, ExternalSystem, SystemsByName
 from connector.classify import cancel_result
@@ -14,8 +15,9 @@ from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.operations import CancelOperation, Operation
 from settlement.calls import CallRecord, Rule, Verdict
+from settlement.external_systems import waiting_reason
 from settlement.states import Outcome
-from settlement.tasks import SYSTEM_NOT_CONFIGURED, CancelReport, CancelTask
+from settlement.tasks import SYSTEM_NOT_CALLABLE, CancelReport, CancelTask
 from settlement.unreported_calls import CALL_RECORDS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
@@ -35,28 +37,30 @@ class IncorrectCancelReplyError(ApplicationError):
         )
 
 
-class SystemNotConfiguredError(ApplicationError):
-    """The configuration lacks the external system, or a secret that it needs, so nothing was sent.
+class SystemNotCallableError(ApplicationError):
+    """The external system cannot be called now, so nothing was sent; the rule says why.
 
     Temporal does not retry it, because a retry would use up an attempt. The workflow waits and then tries again; until
     then the money is in doubt.
     """
 
-    def __init__(self, name: str, earlier: tuple[CallRecord, ...]) -> None:
+    def __init__(self, name: str, rule: Rule, earlier: tuple[CallRecord, ...]) -> None:
         super().__init__(
-            f"external system {name} is not configured, or a secret of it is missing; cancel adjust was not sent",
+            f"cancel adjust was not sent; {waiting_reason(name, rule)}",
             earlier,
-            type=SYSTEM_NOT_CONFIGURED,
+            rule,
+            type=SYSTEM_NOT_CALLABLE,
             non_retryable=True,
             category=ApplicationErrorCategory.BENIGN,
         )
 
 
 class CancelAdjust:
-    """The activity `cancel_adjust`, with its connector to the external systems."""
+    """The activity `cancel_adjust`, with its connector to the external systems and the admission of their calls."""
 
-    def __init__(self, systems: SystemsByName) -> None:
+    def __init__(self, systems: SystemsByName, admission: CallAdmission) -> None:
         self._systems = systems
+        self._admission = admission
 
     @activity.defn(name="cancel_adjust")
     async def cancel_adjust(self, task: CancelTask) -> CancelReport:
@@ -67,21 +71,24 @@ class CancelAdjust:
 
         Raises:
             IncorrectCancelReplyError: no correct reply. The external system may still hold the money; Temporal retries.
-            SystemNotConfiguredError: nothing was sent, and no attempt is used up.
+            SystemNotCallableError: nothing was sent, and no attempt is used up.
         """
         system = await self._systems.named(task.settlement.system)
         # Without a system, no operation is known; an unreported attempt then counts as CANCEL_ADJUST.
         operation = system.cancel_operation if system is not None else Operation.CANCEL_ADJUST
         earlier = _earlier_attempts(task, operation)
         if system is None:
-            raise SystemNotConfiguredError(task.settlement.system, earlier)
+            raise SystemNotCallableError(task.settlement.system, Rule.NOT_CONFIGURED, earlier)
         record = _in_flight(task, operation)
-        # Sent before the call, so that the audit has this attempt even if the worker is killed during the call.
-        activity.heartbeat((*earlier, record))
-        started = time.monotonic()
-        verdict = await _send(system, task)
+        async with self._admission.of(task.settlement.system).call(is_cancel=True) as call:
+            if call.refusal is not None:
+                raise SystemNotCallableError(task.settlement.system, call.refusal.rule, earlier)
+            # Sent before the call, so that the audit has this attempt even if the worker is killed during the call.
+            activity.heartbeat((*earlier, record))
+            started = time.monotonic()
+            verdict = call.ended(await _send(system, task))
         if verdict.rule is Rule.NOT_CONFIGURED:
-            raise SystemNotConfiguredError(task.settlement.system, earlier)
+            raise SystemNotCallableError(task.settlement.system, verdict.rule, earlier)
         result = cancel_result(verdict)
         duration_ms = round((time.monotonic() - started) * 1000)
         record = record.model_copy(update={"duration_ms": duration_ms, "verdict": verdict, "cancel_result": result})

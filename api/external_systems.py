@@ -1,24 +1,36 @@
 """/v1/external-systems: the external systems of the configuration in use; pausing and resuming one.
 
-A system serves several companies, so every route requires a key with the scope `all`.
+A system serves several companies, so pausing one requires a key with the scope `all`. A key with a narrower scope reads
+the systems that serve its companies, and of them only what concerns these companies.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import structlog
 from fastapi import APIRouter, Path, Response
 
-from api.http.access import InstallationActor, InstallationReader
+from api.http.access import InstallationActor, Reader
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
+from config.external_systems import ExternalSystems
 from config.system_entry import SystemEntry
 from config.watched_file import FileState
-from schemas.external_systems import ExternalSystem, ExternalSystemList, ExternalSystemSummary, FileStatus
+from schemas.external_systems import (
+    CallLimits,
+    ExternalSystem,
+    ExternalSystemList,
+    ExternalSystemSummary,
+    FileStatus,
+    ShownPause,
+)
 from schemas.problems import ErrorCode
+from settlement.circuit_breaker import BreakerStatus
 from settlement.external_systems import SystemActionRequest, SystemPause
 from settlement.policy import SettlementPolicy
+from settlement.scope import Scope
 
 log = structlog.get_logger()
 router = APIRouter(route_class=StrictJsonRoute)
@@ -36,23 +48,30 @@ def file_status(file: FileState) -> FileStatus | None:
 
 
 @router.get(EXTERNAL_SYSTEMS, responses=documented(ErrorCode.LEDGER_UNAVAILABLE))
-async def list_external_systems(services: Injected, _: InstallationReader) -> ExternalSystemList:
-    """List all external systems, and whether the newest content of their file is in use in this API process."""
+async def list_external_systems(services: Injected, caller: Reader) -> ExternalSystemList:
+    """List the external systems that serve the companies of the key.
+
+    A key with the scope `all` also reads whether the newest content of their file is in use in this API process.
+    """
     pauses = await services.pauses.listed()
-    entries, file = services.systems.active.entries, services.systems.file
-    policy = services.settings.policy
-    return ExternalSystemList(
-        items=tuple(_summary(name, entry, policy, pauses.get(name)) for name, entry in entries.items()),
-        file=file_status(file),
-        loaded_at=file.loaded_at,
-        problem=file.rejected,
+    breakers = await services.breakers.statuses(datetime.now(UTC))
+    file, policy = services.systems.file, services.settings.policy
+    items = tuple(
+        _visible(_summary(name, entry, policy, (pauses.get(name), breakers.get(name))), companies)
+        for name, entry, companies in _served(services.systems.active, caller.scope)
     )
+    if not caller.scope.is_everything:
+        return ExternalSystemList(items=items, file=None, loaded_at=file.loaded_at, problem=None)
+    return ExternalSystemList(items=items, file=file_status(file), loaded_at=file.loaded_at, problem=file.rejected)
 
 
 @router.get(f"{EXTERNAL_SYSTEMS}/{{name}}", responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE))
-async def get_external_system(name: NameInPath, services: Injected, _: InstallationReader) -> ExternalSystem:
-    """Read one external system, with the last operator actions on it."""
-    return await _system(services, name)
+async def get_external_system(name: NameInPath, services: Injected, caller: Reader) -> ExternalSystem:
+    """Read one external system. A key with the scope `all` also reads the last operator actions on it."""
+    served = {name: companies for name, _, companies in _served(services.systems.active, caller.scope)}
+    if name not in served:
+        raise _not_found(name)
+    return _visible(await _system(services, name), served[name])
 
 
 @router.post(
@@ -94,23 +113,61 @@ async def _answer(services: Services, response: Response, name: str, *, acted: b
     return await _system(services, name)
 
 
+async def breaker_status(services: Services, name: str) -> BreakerStatus | None:
+    """Return the circuit breaker of an external system, as its workers report it; None if it has none."""
+    entry = services.systems.active.entries.get(name)
+    if entry is None or entry.breaker is None:
+        return None
+    return await services.breakers.status(name, datetime.now(UTC))
+
+
 async def _system(services: Services, name: str) -> ExternalSystem:
     # Read once: a changed file replaces it at any time.
     entry = _entry_or_404(services, name)
-    summary = _summary(name, entry, services.settings.policy, await services.pauses.find(name))
+    state = await services.pauses.find(name), await breaker_status(services, name)
+    summary = _summary(name, entry, services.settings.policy, state)
     return ExternalSystem(**dict(summary), actions=await services.pauses.actions(name))
 
 
 def _entry_or_404(services: Services, name: str) -> SystemEntry:
     entry = services.systems.active.entries.get(name)
     if entry is None:
-        raise ProblemError(ErrorCode.NOT_FOUND, f"no external system has the name {name[:64]!r}")
+        raise _not_found(name)
     return entry
 
 
+def _not_found(name: str) -> ProblemError:
+    return ProblemError(ErrorCode.NOT_FOUND, f"no external system has the name {name[:64]!r}")
+
+
+def _served(systems: ExternalSystems, scope: Scope) -> Iterator[tuple[str, SystemEntry, tuple[int, ...] | None]]:
+    """Yield each system of which a scope may know, with the companies of the scope that it serves; None: all."""
+    if scope.companies is None:
+        yield from ((name, entry, None) for name, entry in systems.entries.items())
+        return
+    for name, entry in systems.entries.items():
+        companies = tuple(company for company in scope.companies if systems.serving(company) == name)
+        if companies:
+            yield name, entry, companies
+
+
+AnySystem = TypeVar("AnySystem", bound=ExternalSystemSummary)
+
+
+def _visible(system: AnySystem, companies: tuple[int, ...] | None) -> AnySystem:
+    """Return what a key may read of a system that serves these companies of its scope; None: everything."""
+    if companies is None:
+        return system
+    hidden = dict.fromkeys(("default", "address", "cancel_operation", "trace", "policy", "limits"))
+    paused = system.paused and system.paused.model_copy(update={"operator": None, "key_id": None})
+    actions = {"actions": ()} if isinstance(system, ExternalSystem) else {}
+    return system.model_copy(update={**hidden, **actions, "companies": companies, "paused": paused})
+
+
 def _summary(
-    name: str, entry: SystemEntry, policy: SettlementPolicy, paused: SystemPause | None
+    name: str, entry: SystemEntry, policy: SettlementPolicy, state: tuple[SystemPause | None, BreakerStatus | None]
 ) -> ExternalSystemSummary:
+    paused, breaker = state
     return ExternalSystemSummary(
         name=name,
         companies=entry.companies or (),
@@ -119,5 +176,7 @@ def _summary(
         cancel_operation=entry.cancel_protocol,
         trace=entry.trace,
         policy=entry.retry.policy(policy),
-        paused=paused,
+        limits=CallLimits(**entry.limits.model_dump()),
+        breaker=(breaker or BreakerStatus.of(())) if entry.breaker is not None else None,
+        paused=ShownPause(**paused.model_dump()) if paused is not None else None,
     )

@@ -12,7 +12,7 @@ from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from config.watched_file import WatchedFile
 from config.watched_systems import WatchedSystems
-from ledger import Batches, Ledger, SystemPauses
+from ledger import Batches, BreakerReports, Ledger, SystemPauses
 from settlement.order_limits import OrderLimits
 from settlement.update_signature import UpdateSigner
 
@@ -30,6 +30,11 @@ class Services:
     pauses: SystemPauses
     signer: UpdateSigner
     order_limits: WatchedFile[OrderLimits]
+
+    @cached_property
+    def breakers(self) -> BreakerReports:
+        """What the workers report of the circuit breakers of the external systems."""
+        return BreakerReports(self.ledger.engine)
 
     @cached_property
     def quotas(self) -> Quotas:

@@ -97,6 +97,25 @@ class RetryEntry(_Entry):
         return settings.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
+class BreakerEntry(_Entry):
+    """When the circuit breaker opens, and what it lets through. An empty table switches it on with these values."""
+
+    unknowns: int = Field(default=20, ge=2, le=1000)
+    """Consecutive UNKNOWN outcomes of adjusts and cancels, in one worker process, that open it."""
+    open_s: float = Field(default=30, ge=1, le=3600)
+    """Seconds from its opening until the first probe."""
+    cancels_per_min: int = Field(default=6, ge=1, le=600)
+    """Cancels per minute and worker process that are sent while it is not closed."""
+
+
+class LimitsEntry(_Entry):
+    """Limits of the calls, adjusts and cancels together, in each worker process. One that is missing does not apply."""
+
+    calls_in_flight: int | None = Field(default=None, ge=1, le=10_000)
+    calls_per_s: int | None = Field(default=None, ge=1, le=10_000)
+    """Maximum calls per second, and as many at once after a pause."""
+
+
 class SignatureEntry(_Entry):
     """How requests are signed (HTTP Message Signatures, RFC 9421)."""
 
@@ -130,6 +149,9 @@ class SystemEntry(_Entry):
     signature: SignatureEntry | None = None
     """How requests are signed; None: they are not."""
     retry: RetryEntry = RetryEntry()
+    limits: LimitsEntry = LimitsEntry()
+    breaker: BreakerEntry | None = None
+    """The circuit breaker; None: there is none."""
 
     @property
     def host(self) -> str:

@@ -5,6 +5,7 @@ SQLite or PostgreSQL. `migrate` brings a database to the current schema.
 """
 
 from ledger.batch_retry.batches import Batches
+from ledger.breaker_reports import BreakerReports
 from ledger.broker_statement.comparison import StatementComparison
 from ledger.broker_statement.statements import BrokerStatements, StatementRefusedError
 from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
@@ -22,6 +23,7 @@ from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
 __all__ = [
     "Batches",
+    "BreakerReports",
     "BrokerStatements",
     "DecisionConflictError",
     "Findings",

@@ -3,7 +3,8 @@
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.breaker_tables import breaker_reports as breaker_reports  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - as above
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, SettlementIdText, UtcDateTime, metadata, only
 from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX

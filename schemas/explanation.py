@@ -7,6 +7,7 @@ from contract.model import Model
 from contract.operations import Operation
 from schemas.settlement import filled_in, split_params
 from settlement.calls import CallRecord, Phase, Rule
+from settlement.circuit_breaker import BreakerState, BreakerStatus
 from settlement.states import CancelResult, Decision, Outcome, State
 
 
@@ -41,6 +42,8 @@ class Explanation(Model):
     """What the current state means for the money, in one sentence."""
     timeline: tuple[TimelineEntry, ...]
     next: NextStep
+    breaker: str | None = None
+    """The circuit breaker of its external system now, if it kept a call of this settlement from being sent."""
     temporal_ui_url: str | None
 
 
@@ -58,8 +61,25 @@ RULE_IN_WORDS: dict[Rule, str] = {
     Rule.NOT_CONNECTED: "no connection could be made, so the request was not sent",
     Rule.TOO_LATE: "it was too late to send the request, so it was not sent",
     Rule.NOT_CONFIGURED: "the external system, or a secret of it, was not configured, so the request was not sent",
+    Rule.IN_FLIGHT_LIMIT: "too many calls to this external system were already in flight, so the request was not sent",
+    Rule.RATE_LIMIT: "this external system already got its maximum of calls per second, so the request was not sent",
+    Rule.BREAKER_OPEN: "the circuit breaker of this external system was open, so the request was not sent",
     Rule.BULKHEAD_FULL: "too many adjusts of this company were already in flight, so the request was not sent",
 }
+
+
+def breaker_in_words(system: str, status: BreakerStatus | None) -> str:
+    """Describe the circuit breaker of an external system now; None: its configuration has none."""
+    breaker = f"The circuit breaker of the external system {system}"
+    if status is None:
+        return f"{breaker} has been switched off."
+    if status.state is None or status.since is None:
+        return f"{breaker}: no worker reports its state."
+    affected = {BreakerState.OPEN: status.workers_open, BreakerState.HALF_OPEN: status.workers_half_open}
+    workers = affected.get(status.state, status.workers)
+    since = status.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{breaker} is {status.state} now, since {since}, in {workers} of {status.workers} workers."
+
 
 PHASE_IN_WORDS: dict[Phase, str] = {
     Phase.QUEUE: "while waiting for a free connection",

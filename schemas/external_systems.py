@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from contract.model import Model
 from contract.operations import CancelOperation, TraceCheck
-from settlement.external_systems import SystemAction, SystemPause
+from settlement.circuit_breaker import BreakerStatus
+from settlement.external_systems import SystemAction
 from settlement.policy import SettlementPolicy
 
 
@@ -18,22 +19,45 @@ class FileStatus(StrEnum):
     """The newest content is invalid, so the previous content is still in use."""
 
 
+class CallLimits(Model):
+    """Limits of the calls to one external system in each worker process; null: no limit."""
+
+    calls_in_flight: int | None
+    calls_per_s: int | None
+
+
+class ShownPause(Model):
+    """The pause of an external system: since when, why, and for a key with the scope `all` who."""
+
+    operator: str | None
+    key_id: str | None
+    note: str
+    at: datetime
+
+
 class ExternalSystemSummary(Model):
-    """One external system of the configuration in use."""
+    """One external system of the configuration in use.
+
+    For a key whose scope is not `all`: `companies` are those of its scope, and what describes the system or
+    concerns other companies is null (`default`, `address`, `cancelOperation`, `trace`, `policy`, `limits`).
+    """
 
     name: str
     companies: tuple[int, ...]
     """The companies that it serves."""
-    default: bool
+    default: bool | None
     """Whether it serves every company that no other system serves, and orders without a company."""
-    address: str
+    address: str | None
     """Its base URL, without user and password."""
-    cancel_operation: CancelOperation
+    cancel_operation: CancelOperation | None
     """The operation with which it undoes an adjust."""
-    trace: TraceCheck
-    policy: SettlementPolicy
+    trace: TraceCheck | None
+    policy: SettlementPolicy | None
     """The policy of orders that are accepted for it now."""
-    paused: SystemPause | None
+    limits: CallLimits | None
+    breaker: BreakerStatus | None
+    """Its circuit breaker, as the workers report it; null if it has none."""
+    paused: ShownPause | None
     """Who paused it and why; null if it takes new orders."""
 
 
@@ -41,11 +65,14 @@ class ExternalSystem(ExternalSystemSummary):
     """One external system, with the operator actions on it."""
 
     actions: tuple[SystemAction, ...]
-    """The last operator actions on it, newest first."""
+    """The last operator actions on it, newest first; none for a key whose scope is not `all`."""
 
 
 class ExternalSystemList(Model):
-    """All external systems of the configuration in use, and the state of its file."""
+    """The external systems of the configuration in use that serve the companies of the key, and the state of its file.
+
+    For a key whose scope is not `all`, `file` and `problem` are null.
+    """
 
     items: tuple[ExternalSystemSummary, ...]
     file: FileStatus | None

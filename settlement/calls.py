@@ -41,6 +41,12 @@ class Rule(StrEnum):
     """NOT_SENT: the worker received the call too late to complete it in time, or the order had expired."""
     BULKHEAD_FULL = "BULKHEAD_FULL"
     """NOT_SENT: the maximum number of adjusts of this company was already in flight."""
+    IN_FLIGHT_LIMIT = "IN_FLIGHT_LIMIT"
+    """NOT_SENT: the maximum number of calls to this external system was already in flight. Such a cancel waits."""
+    RATE_LIMIT = "RATE_LIMIT"
+    """NOT_SENT: the external system already got its maximum number of calls per second. Such a cancel waits."""
+    BREAKER_OPEN = "BREAKER_OPEN"
+    """NOT_SENT: the circuit breaker of the external system is open, or half-open with a probe. Such a cancel waits."""
 
 
 class Phase(StrEnum):

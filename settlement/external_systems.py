@@ -2,16 +2,50 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from contract.model import Model
+from settlement.calls import Rule
+from settlement.limits import SYSTEM_WAIT_MAX_S
 from settlement.operator_rules import Note
 
 
-def waiting_reason(name: str) -> str:
-    """Return the reason of a settlement whose cancel waits for the configuration of its external system."""
-    return f"waiting: external system {name} is not configured, or a secret of it is missing"
+class _Wait(NamedTuple):
+    """How a cancel waits that cannot be sent now."""
+
+    reason: str
+    first_s: float
+    """Longest first wait; doubled before each next one up to `SYSTEM_WAIT_MAX_S`."""
+
+
+_WAITS: dict[Rule, _Wait] = {
+    Rule.NOT_CONFIGURED: _Wait("external system {} is not configured, or a secret of it is missing", 5.0),
+    Rule.BREAKER_OPEN: _Wait("the circuit breaker of external system {} is open", 1.0),
+    Rule.IN_FLIGHT_LIMIT: _Wait("external system {} has its maximum number of calls in flight", 1.0),
+    Rule.RATE_LIMIT: _Wait("external system {} gets its maximum number of calls per second", 1.0),
+}
+"""By the rule by which the cancel is not sent. It waits, and uses up no attempt."""
+
+
+def waiting_reason(name: str, rule: Rule) -> str:
+    """Return the reason of a settlement whose cancel waits because its external system cannot be called now."""
+    return f"waiting: {_WAITS[rule].reason.format(name)}"
+
+
+def waits_for(name: str, reason: str) -> Rule | None:
+    """Return the rule by which the cancel of a settlement with this reason waits; None if it does not wait."""
+    return next((rule for rule in _WAITS if waiting_reason(name, rule) == reason), None)
+
+
+def longest_wait_s(rule: Rule, waits: int) -> float:
+    """Return the longest duration of the next wait, in seconds, after `waits` waits of the same cancel.
+
+    The wait takes a random part of it, at least half. Otherwise cancels that were refused together would come again
+    together, and exceed the same limit again.
+    """
+    return min(_WAITS[rule].first_s * (1 << min(waits, 10)), SYSTEM_WAIT_MAX_S)
 
 
 class SystemActionKind(StrEnum):

@@ -25,10 +25,8 @@ ADJUST_START_TO_CLOSE = timedelta(seconds=PICKUP_DELAY_MAX_S + CONNECT_DEADLINE_
 CANCEL_START_TO_CLOSE = ADJUST_START_TO_CLOSE
 """A cancel has the same deadlines, but is sent even if it arrives late at the worker."""
 
-SYSTEM_WAIT_FIRST_S = 5.0
 SYSTEM_WAIT_MAX_S = 60.0
-"""Waits of a cancel whose external system is not configured: the first one, doubled before each next one up to the
-maximum."""
+"""Longest wait of a cancel whose external system cannot be called now (`settlement.external_systems`)."""
 
 RECORD_START_TO_CLOSE = timedelta(seconds=15)
 """Longer than the ledger's own statement and lock timeouts."""

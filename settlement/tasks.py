@@ -12,9 +12,9 @@ from settlement.snapshot import CancelIntent, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, State
 
-SYSTEM_NOT_CONFIGURED = "SystemNotConfigured"
-"""Type of the failure of `cancel_adjust` while the configuration lacks the external system, or a secret that it needs.
-Nothing was sent, and no attempt is used up. Its details are the records of the earlier attempts."""
+SYSTEM_NOT_CALLABLE = "SystemNotCallable"
+"""Type of the failure of `cancel_adjust` while its external system cannot be called. Nothing was sent, and no attempt
+is used up. Its details are the records of the earlier attempts, and the rule that says why it cannot be called."""
 
 
 class CancelTask(Model):
@@ -24,7 +24,7 @@ class CancelTask(Model):
     intent: CancelIntent
     round: int
     attempts_made: int = 0
-    """Attempts of this round that an earlier activity made, before the round had to wait for the configuration."""
+    """Attempts of this round that an earlier activity made, before the round had to wait for its external system."""
 
     @property
     def request_unique_no(self) -> str:

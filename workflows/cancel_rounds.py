@@ -1,19 +1,20 @@
-"""One round of one cancel: its attempts, and the wait while its external system is not configured."""
+"""One round of one cancel: its attempts, and the wait while its external system cannot be called."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cancel_adjust import CancelAdjust
-from settlement.calls import CallRecord
-from settlement.external_systems import waiting_reason
+from settlement.calls import CallRecord, Rule
+from settlement.external_systems import longest_wait_s, waiting_reason
 from settlement.ids import CancelKind
-from settlement.limits import CANCEL_START_TO_CLOSE, SYSTEM_WAIT_FIRST_S, SYSTEM_WAIT_MAX_S
+from settlement.limits import CANCEL_START_TO_CLOSE
 from settlement.snapshot import CancelIntent
 from settlement.start import SettlementStart, accepted_input
 from settlement.states import CancelResult, State
-from settlement.tasks import SYSTEM_NOT_CONFIGURED, CancelReport, CancelTask
+from settlement.tasks import SYSTEM_NOT_CALLABLE, CancelReport, CancelTask
 from settlement.unreported_calls import CALL_RECORDS
 from workflows.compensation import cancel_retry
 from workflows.journal import Journal
@@ -21,6 +22,14 @@ from workflows.lost_calls import calls_of_failed_cancel
 from workflows.runtime import CANCEL_TASK_QUEUE, fairness, history_is_long
 from workflows.saga_state import SagaState
 from workflows.visibility import money
+
+
+class _Wait(NamedTuple):
+    """The reason for a wait."""
+
+    rule: Rule
+    earlier: tuple[CallRecord, ...]
+    """The attempts that the activity made before the external system could not be called."""
 
 
 class CancelRounds:
@@ -36,8 +45,8 @@ class CancelRounds:
     async def send(self, intent: CancelIntent) -> CancelResult | None:
         """Send one cancel until it has a result, and return it; None if the attempts are used up: ABORTED.
 
-        While the external system is not configured, the round waits and uses up no attempt. That has no time limit:
-        reconciliation reports it, and an operator must correct the configuration.
+        While the external system cannot be called, the round waits and uses up no attempt. That has
+        no time limit: `SettlementCancellingTooOld` fires, and if the configuration lacks it, reconciliation reports it.
         """
         waits = 0
         while True:
@@ -48,14 +57,14 @@ class CancelRounds:
             try:
                 report = await self._cancel_round(task)
             except ActivityError as error:
-                earlier = _calls_before_the_wait(error)
-                if earlier is None:
+                wait = _why_it_waits(error)
+                if wait is None:
                     attempts_max = self._order.policy.cancel_max_attempts - task.attempts_made
                     calls = calls_of_failed_cancel(error, task, attempts_max, scheduled_at)
                     self._attempts_made = 0
                     self._saga.enter(State.ABORTED, f"{intent.kind} cancel adjust ran out of attempts", calls=calls)
                     return None
-                await self._wait_for_system(earlier, waits)
+                await self._wait_for_system(wait, waits)
                 waits += 1
             else:
                 self._attempts_made = 0
@@ -75,25 +84,23 @@ class CancelRounds:
             priority=fairness(self._order.company_id),
         )
 
-    async def _wait_for_system(self, earlier: tuple[CallRecord, ...], waits: int) -> None:
-        self._attempts_made += len(earlier)
-        reason = waiting_reason(self._order.system)
-        if earlier or reason != self._saga.snapshot.reason:
-            self._saga.record_calls(earlier, reason)
+    async def _wait_for_system(self, wait: _Wait, waits: int) -> None:
+        self._attempts_made += len(wait.earlier)
+        reason = waiting_reason(self._order.system, wait.rule)
+        if wait.earlier or reason != self._saga.snapshot.reason:
+            self._saga.record_calls(wait.earlier, reason)
             self._saga.show()
         if history_is_long():
             carried = self._journal.carry().model_copy(update={"attempts_made": self._attempts_made})
             workflow.continue_as_new(SettlementStart(**dict(self._order), carried=carried))
-        wait_s = min(SYSTEM_WAIT_FIRST_S * 2 ** min(waits, 10), SYSTEM_WAIT_MAX_S)
-        await workflow.sleep(timedelta(seconds=wait_s), summary="until the external system is configured")
+        wait_s = longest_wait_s(wait.rule, waits) * workflow.random().uniform(0.5, 1)
+        await workflow.sleep(timedelta(seconds=wait_s), summary="until the external system can be called")
 
 
-def _calls_before_the_wait(error: ActivityError) -> tuple[CallRecord, ...] | None:
-    """Return the attempts that were made before the configuration was found to lack the external system.
-
-    None if the activity failed for another reason.
-    """
+def _why_it_waits(error: ActivityError) -> _Wait | None:
+    """Return why the cancel waits; None if the activity failed for another reason."""
     cause = error.cause
-    if not isinstance(cause, ApplicationError) or cause.type != SYSTEM_NOT_CONFIGURED:
+    if not isinstance(cause, ApplicationError) or cause.type != SYSTEM_NOT_CALLABLE:
         return None
-    return CALL_RECORDS.validate_python(cause.details[0])
+    earlier, rule = cause.details
+    return _Wait(Rule(rule), CALL_RECORDS.validate_python(earlier))

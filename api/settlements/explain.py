@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter
 
+from api.external_systems import breaker_status
 from api.http.access import Reader
 from api.http.problems import documented
-from api.services import Injected
+from api.services import Injected, Services
 from api.settlements.explain_next import next_step
 from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, find_or_404, temporal_ui_url
-from schemas.explanation import MONEY_IN_WORDS, Explanation, TimelineEntry, call_in_words
+from schemas.explanation import MONEY_IN_WORDS, Explanation, TimelineEntry, breaker_in_words, call_in_words
 from schemas.problems import ErrorCode
+from settlement.calls import Rule
+from settlement.external_systems import waits_for
 from settlement.ids import workflow_id
 from settlement.snapshot import OperatorAction, Snapshot
 from settlement.start import SettlementInput
@@ -41,8 +44,17 @@ async def explain_settlement(named: SettlementInPath, services: Injected, caller
         money=MONEY_IN_WORDS[snapshot.state],
         timeline=tuple(timeline(settlement, snapshot)),
         next=next_step(settlement, snapshot),
+        breaker=await _breaker(services, settlement, snapshot),
         temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.settlement_id)),
     )
+
+
+async def _breaker(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> str | None:
+    """Describe the circuit breaker that has kept a call from being sent; None if none has."""
+    refused = any(call.verdict.rule is Rule.BREAKER_OPEN for call in snapshot.calls)
+    if not refused and waits_for(settlement.system, snapshot.reason) is not Rule.BREAKER_OPEN:
+        return None
+    return breaker_in_words(settlement.system, await breaker_status(services, settlement.system))
 
 
 def headline(settlement: SettlementInput, snapshot: Snapshot) -> str:

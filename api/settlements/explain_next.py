@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from schemas.explanation import NextStep, command_on
-from settlement.external_systems import waiting_reason
+from settlement.calls import Rule
+from settlement.external_systems import waits_for
 from settlement.ids import CancelKind
 from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, waits_s
@@ -43,14 +44,8 @@ def _decision(settlement: SettlementInput) -> NextStep:
 
 def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
     policy = settlement.policy
-    if snapshot.reason == waiting_reason(settlement.system):
-        return NextStep(
-            text=(
-                f"Unless it has been done, complete the configuration of the external system {settlement.system}. The "
-                "cancel waits for it, looks again at least every minute, and uses up no attempt."
-            ),
-            who=OPERATOR,
-        )
+    if (rule := waits_for(settlement.system, snapshot.reason)) is not None:
+        return _wait(settlement.system, rule)
     confirming = next((intent for intent in snapshot.cancel_intents if intent.kind is CancelKind.CONFIRMING), None)
     if confirming is not None and snapshot.calls[-1].cancel_result is not None:
         return NextStep(
@@ -66,6 +61,19 @@ def _compensation(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
         who=AUTOMATION,
         at=_round_started_at(snapshot, confirming) + round_lasts_at_most(policy),
     )
+
+
+def _wait(system: str, rule: Rule) -> NextStep:
+    looks_again = "The cancel waits for it, looks again at least every minute, and uses up no attempt."
+    match rule:
+        case Rule.NOT_CONFIGURED:
+            text = f"Unless it has been done, complete the configuration of the external system {system}. {looks_again}"
+            return NextStep(text=text, who=OPERATOR)
+        case Rule.BREAKER_OPEN:
+            text = f"The circuit breaker of the external system {system} must close, or let this cancel through first."
+        case _:
+            text = f"The external system {system} must have fewer calls than its limit."
+    return NextStep(text=f"{text} {looks_again}", who=AUTOMATION)
 
 
 def _round_started_at(snapshot: Snapshot, confirming: CancelIntent | None) -> datetime:

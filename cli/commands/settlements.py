@@ -74,7 +74,7 @@ def _explanation_view(explanation: Explanation) -> list[Block]:
     return [
         Lines([title, explanation.headline, explanation.money]),
         Table(("at", "what happened"), entries, "timeline"),
-        Lines([*next_lines, *filter(None, [explanation.temporal_ui_url])]),
+        Lines([*next_lines, *filter(None, [explanation.breaker, explanation.temporal_ui_url])]),
     ]
 
 

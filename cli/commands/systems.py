@@ -1,7 +1,8 @@
-"""`settlement systems`: list, check, pause and resume external systems."""
+"""`settlement systems`: list, show, check, pause and resume external systems."""
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,13 @@ from cli.session import session_of
 from config.check_systems import Check, check_systems
 from contract.path_segments import segment_of
 from schemas.external_systems import ExternalSystem, ExternalSystemList, ExternalSystemSummary, FileStatus
+from settlement.circuit_breaker import BreakerState, BreakerStatus
 
-app = typer.Typer(help="List, check, pause and resume external systems.", no_args_is_help=True)
+app = typer.Typer(help="List, show, check, pause and resume external systems.", no_args_is_help=True)
 
 EXTERNAL_SYSTEMS = "/v1/external-systems"
 FILE_VARIABLE = "SETTLEMENT_EXTERNAL_SYSTEMS"
-_COLUMNS = ("name", "companies", "address", "paused", "note")
+_COLUMNS = ("name", "companies", "address", "breaker", "since", "workers", "paused", "note")
 _CHECK_COLUMNS = ("result", "system", "check", "detail")
 
 SystemNameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the external system.")]
@@ -36,6 +38,14 @@ def list_systems(context: typer.Context) -> None:
     if listed.file is FileStatus.REJECTED:
         session.screen.notify(f"the newest file was rejected: {listed.problem}")
         raise typer.Exit(Exit.BAD_RESULT)
+
+
+@app.command()
+def show(context: typer.Context, name: SystemNameArgument) -> None:
+    """Show one external system: address, limits, circuit breaker, pause, and the last operator actions on it."""
+    session = session_of(context)
+    answer = session.api.get(f"{EXTERNAL_SYSTEMS}/{segment_of(name)}")
+    session.screen.show_response(answer, lambda: _view(answer.read(ExternalSystem)))
 
 
 @app.command()
@@ -86,14 +96,29 @@ def _act(context: typer.Context, name: str, action: str, note: str) -> None:
 
 def _row(system: ExternalSystemSummary) -> Row:
     companies = "all others" if system.default else ", ".join(map(str, system.companies))
-    paused = system.paused
-    return (system.name, companies, system.address, paused and paused.at, paused and paused.note)
+    paused, breaker = system.paused, system.breaker
+    state, since, workers = _breaker(breaker) if breaker is not None else ("off", None, None)
+    return (system.name, companies, system.address, state, since, workers, paused and paused.at, paused and paused.note)
+
+
+def _breaker(breaker: BreakerStatus) -> tuple[str, datetime | None, str]:
+    """Return the worst state of the workers' breakers, since when, and in how many of them."""
+    in_state = {BreakerState.OPEN: breaker.workers_open, BreakerState.HALF_OPEN: breaker.workers_half_open}
+    if breaker.state is None:
+        return "not reported", None, "0"
+    count = in_state.get(breaker.state, breaker.workers)
+    return breaker.state, breaker.since, f"{count} of {breaker.workers}"
 
 
 def _view(system: ExternalSystem) -> list[Block]:
     actions = [(each.at, each.kind, each.operator, each.key_id, each.note) for each in system.actions]
+    limits = system.limits
+    further = [
+        ("callsInFlight", limits and limits.calls_in_flight),
+        ("callsPerS", limits and limits.calls_per_s),
+    ]
     return [
-        Fields(list(zip(_COLUMNS, _row(system), strict=True))),
+        Fields([*zip(_COLUMNS, _row(system), strict=True), *further]),
         Table(("at", "act", "operator", "keyId", "note"), actions, "operator actions"),
     ]
 

@@ -1,7 +1,15 @@
 """All statements that read, change or delete rows of the ledger, registered in `QUERIES`. A test checks their plans."""
 
 from ledger.queries import batch_retry as batches
-from ledger.queries import broker_statement, external_systems, order_sums, reconciliation, settlements, temporal
+from ledger.queries import (
+    breaker_reports,
+    broker_statement,
+    external_systems,
+    order_sums,
+    reconciliation,
+    settlements,
+    temporal,
+)
 from ledger.queries import keys as api_keys
 from ledger.queries.table import QUERIES, QueryEntry
 
@@ -10,6 +18,7 @@ __all__ = [
     "QueryEntry",
     "api_keys",
     "batches",
+    "breaker_reports",
     "broker_statement",
     "external_systems",
     "order_sums",

@@ -100,12 +100,21 @@ def test_a_round_of_cancels_is_due_after_all_its_attempts_and_waits() -> None:
     assert "up to 3 times" in step.text
 
 
-def test_a_cancel_that_waits_for_its_system_needs_an_operator() -> None:
+@pytest.mark.parametrize(
+    ("rule", "who", "text"),
+    [
+        (Rule.NOT_CONFIGURED, "operator", "complete the configuration of the external system alpha"),
+        (Rule.BREAKER_OPEN, "automation", "The circuit breaker of the external system alpha must close"),
+        (Rule.IN_FLIGHT_LIMIT, "automation", "The external system alpha must have fewer calls than its limit"),
+        (Rule.RATE_LIMIT, "automation", "The external system alpha must have fewer calls than its limit"),
+    ],
+)
+def test_a_cancel_that_waits_for_its_system_says_what_for(rule: Rule, who: str, text: str) -> None:
     order = settlement(system="alpha")
-    waiting = snapshot_in(order, State.CANCELLING).model_copy(update={"reason": waiting_reason("alpha")})
+    waiting = snapshot_in(order, State.CANCELLING).model_copy(update={"reason": waiting_reason("alpha", rule)})
     step = next_step(order, waiting)
-    assert (step.who, step.at) == ("operator", None)
-    assert "complete the configuration of the external system alpha" in step.text
+    assert (step.who, step.at) == (who, None)
+    assert text in step.text
 
 
 def test_the_round_of_a_take_up_is_counted_from_the_take_up() -> None:

@@ -1,165 +1,38 @@
-"""Several external systems in one installation: one that hangs does not delay another, and secrets can be rotated."""
+"""Several external systems in one installation: one that hangs does not delay another, and secrets can be rotated.
+
+A circuit breaker opens and closes by itself.
+"""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
 from settlement.calls import Rule
+from settlement.circuit_breaker import BREAKER_LEVEL, BreakerState
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
-from stack.parts import ROOT
-from stack.ports import HOST, free_port
-from stack.process import Process
-from tests.e2e.conftest import System, e2e_settings, faulty, running
+from stack.ports import HOST
+from tests.e2e.conftest import System, faulty
+from tests.e2e.installation import ALPHA, BETA, DELTA, GAMMA, MARKER, Gatekeeper, Installation, installed
 from tests.support.cli import Ran, settlement
 from tests.support.orders import id_of, new_number, order
 from tests.support.polling import until
-from tests.unit.connector.raw_broker import SUCCESS, Peer, broker, reply
+from tests.unit.connector.raw_broker import broker
 
-MARKER = "Xk29-correct-horse-battery-staple"
-ENV_SECRET = f"{MARKER}-env"
-ALPHA, BETA, GAMMA = 7, 8, 9
-"""The company of each external system."""
 AT_ONCE = 10
 ROTATIONS = 4
 BROKER_IS_BACK = ("--reason", "BROKER_RECOVERED", "--note", "broker is back")
-
-
-class Gatekeeper:
-    """A broker that answers only requests with one of the valid tokens and the key from the environment."""
-
-    def __init__(self) -> None:
-        self.valid: set[str] = set()
-        self.seen: list[str] = []
-        self.refused = 0
-        self.broken = False
-
-    async def answer(self, peer: Peer) -> None:
-        """Answer one request."""
-        token = peer.request.headers.get("Authorization", "").removeprefix("Bearer ")
-        self.seen.append(token)
-        if token not in self.valid or peer.request.headers.get("X-Api-Key") != ENV_SECRET:
-            self.refused += 1
-            await peer.send(reply(b"", status="401 Unauthorized"))
-        elif self.broken:
-            await peer.send(reply(b"", status="500 Internal Server Error"))
-        else:
-            await peer.send(reply(SUCCESS))
-
-
-@dataclass
-class Installation:
-    """The stack with three external systems, and what the tests do to them."""
-
-    system: System
-    folder: Path
-    alpha_url: str
-    gatekeeper: Gatekeeper
-
-    @property
-    def systems_file(self) -> Path:
-        """The file that the settings name."""
-        return self.folder / "systems.toml"
-
-    async def hang(self, mode: str) -> None:
-        """Begin or end an outage of alpha."""
-        async with self.system.http.put(f"{self.alpha_url}/simulator/outage", json={"mode": mode}) as answer:
-            assert answer.status == 200
-
-    async def settle(self, company_id: int, count: int = 1) -> list[dict[str, Any]]:
-        """Post orders of a company at once, and return their settlements at the decision."""
-        return list(await asyncio.gather(*(self._decided(order(), company_id) for _ in range(count))))
-
-    async def _decided(self, body: dict[str, Any], company_id: int) -> dict[str, Any]:
-        posted = (await self.system.post(body, company_id=company_id)).body
-
-        async def decided() -> dict[str, Any] | None:
-            found = (await self.system.get(body["requestUniqueNo"])).body
-            return found if found["decision"] else None
-
-        return posted if posted["decision"] else await until(decided)
-
-    def rotate(self, number: int) -> None:
-        """Replace the token atomically, after the broker has accepted it. The last one stays valid for a moment."""
-        token = f"{MARKER}-{number}"
-        self.gatekeeper.valid = {token, f"{MARKER}-{number - 1}"}
-        written = self.folder / "token.new"
-        written.write_text(f"{token}\n")
-        written.replace(self.folder / "token")
-
-    def write(self, text: str) -> None:
-        """Replace the file of external systems."""
-        self.systems_file.write_text(text)
-
-    def files_with_a_secret(self) -> list[Path]:
-        """Return the logs and databases that contain a secret."""
-        state = self.system.stack.state_dir
-        return [path for path in state.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()]
-
-
-@asynccontextmanager
-async def simulator(folder: Path, name: str) -> AsyncIterator[str]:
-    """Run one simulator, and yield its address."""
-    url = f"http://{HOST}:{(port := free_port())}"
-    command = [sys.executable, "-m", "simulator", "--host", HOST, "--port", str(port), "--database", str(folder / name)]
-
-    async def ready() -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{url}/simulator/health") as answer:
-                return answer.ok
-        except aiohttp.ClientError:
-            return False
-
-    process = Process(name, command, {"PYTHONPATH": str(ROOT)}, folder, ready)
-    await process.start()
-    try:
-        yield url
-    finally:
-        await process.stop()
-
-
-def systems_file(alpha: str, beta: str, gamma: str, token_file: Path) -> str:
-    return f"""
-[systems.alpha]
-companies = [{ALPHA}]
-base_url = "{alpha}"
-[systems.beta]
-companies = [{BETA}]
-base_url = "{beta}"
-[systems.gamma]
-companies = [{GAMMA}]
-base_url = "{gamma}"
-[systems.gamma.headers]
-Authorization = {{ file = "{token_file}", prefix = "Bearer " }}
-X-Api-Key = {{ env = "GAMMA_KEY" }}
-"""
+OPENS_AFTER = 3
+"""Consecutive UNKNOWN outcomes that open the breaker of delta."""
 
 
 @pytest_asyncio.fixture(scope="module")
 async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    folder, gatekeeper = tmp_path_factory.mktemp("systems"), Gatekeeper()
-    async with AsyncExitStack() as parts:
-        alpha = await parts.enter_async_context(simulator(folder, "alpha"))
-        beta = await parts.enter_async_context(simulator(folder, "beta"))
-        gamma = await parts.enter_async_context(broker(gatekeeper.answer))
-        (folder / "systems.toml").write_text(systems_file(alpha, beta, gamma.url, folder / "token"))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("GAMMA_KEY", ENV_SECRET)
-            settings = e2e_settings(
-                folder / "state", external_systems=folder / "systems.toml", worker_slots=40, cancel_initial_interval_s=2
-            )
-            system = await parts.enter_async_context(running(settings))
-        made = Installation(system, folder, alpha, gatekeeper)
-        made.rotate(0)
+    async with installed(tmp_path_factory.mktemp("systems")) as made:
         yield made
 
 
@@ -189,10 +62,7 @@ async def test_rotated_secrets_fail_no_call_and_are_shown_nowhere(installation: 
         installation.rotate(number)
         settled += [*await before, *await installation.settle(GAMMA, AT_ONCE)]
     assert gatekeeper.refused == 0
-    # A busy machine may send an order too late, but no call that was sent may fail.
-    rules = [call["verdict"]["rule"] for each in settled for call in each["calls"]]
-    assert set(rules) <= {Rule.CODE_SUCCESS, Rule.TOO_LATE}
-    assert rules.count(Rule.CODE_SUCCESS) > len(settled) / 2
+    check_rules(settled, Rule.CODE_SUCCESS)
     assert set(gatekeeper.seen) >= {f"{MARKER}-{number}" for number in range(1, ROTATIONS + 1)}
 
     gatekeeper.broken = True
@@ -202,6 +72,13 @@ async def test_rotated_secrets_fail_no_call_and_are_shown_nowhere(installation: 
     await check_rejected_file(installation)
     await check_answers(installation, [settled[0]["requestUniqueNo"], void["requestUniqueNo"]])
     assert installation.files_with_a_secret() == []
+
+
+def check_rules(settled: list[dict[str, Any]], rule: Rule) -> None:
+    """Check the rule of all calls. A busy machine may send an order too late, but most orders must be sent in time."""
+    rules = [call["verdict"]["rule"] for each in settled for call in each["calls"]]
+    assert set(rules) <= {rule, Rule.TOO_LATE}
+    assert rules.count(rule) > len(settled) / 2
 
 
 async def check_rejected_file(installation: Installation) -> None:
@@ -253,9 +130,9 @@ async def metrics(system: System) -> list[str]:
     return texts
 
 
-def _gauge(text: str) -> float:
-    """Return the value of the gauge; -1 if it is missing."""
-    lines = (line for line in text.splitlines() if line.startswith("settlement_external_systems_current"))
+def _gauge(text: str, name: str = "settlement_external_systems_current", label: str = "") -> float:
+    """Return the value of a gauge; -1 if it is missing."""
+    lines = (line for line in text.splitlines() if line.startswith(name) and label in line)
     return next((float(line.rsplit(" ", 1)[1]) for line in lines), -1.0)
 
 
@@ -276,7 +153,7 @@ async def test_settlement_waits_for_a_removed_system_and_follows_a_moved_one(ins
 
         await until(waits)
         addresses = [line for line in good.splitlines() if line.startswith("base_url")]
-        installation.write(good.replace(addresses[2], f'base_url = "{there.url}"'))
+        installation.write(good.replace(addresses[-1], f'base_url = "{there.url}"'))
         ended = await system.ends(number)
     installation.gatekeeper.broken = False
     installation.write(good)
@@ -317,3 +194,62 @@ async def test_the_same_number_is_settled_independently_at_two_systems(installat
 
 async def run(system: System, *arguments: str) -> Ran:
     return await settlement(*arguments, url=system.stack.api_url)
+
+
+async def breaker_is(installation: Installation, state: BreakerState) -> bool:
+    """Return whether the metrics of the worker and the command `settlement systems` show this state for delta."""
+    _, worker = await metrics(installation.system)
+    if _gauge(worker, "settlement_breaker_state", 'system="delta"') != BREAKER_LEVEL[state]:
+        return False
+    rows = (await run(installation.system, "systems", "list")).rows()
+    shown = {row[0]: row[rows[0].index("breaker")] for row in rows[1:]}
+    assert {name: each for name, each in shown.items() if name != "delta"} == dict.fromkeys(
+        ("alpha", "beta", "gamma"), "off"
+    )
+    fields = (await run(installation.system, "systems", "show", "delta")).fields()
+    return shown["delta"] == state and fields["breaker"] == state
+
+
+async def test_breaker_opens_and_closes_by_itself(installation: Installation) -> None:
+    """While it is open, orders of its system are void without a call, those of others proceed, and cancels continue."""
+    await installation.hang("hang")
+    hanging = await installation.settle(DELTA, OPENS_AFTER)
+    assert {each["decision"] for each in hanging} == {"VOID"}
+    await until(lambda: breaker_is(installation, BreakerState.OPEN), what="the open breaker")
+
+    refused = await installation.settle(DELTA, AT_ONCE)
+    assert {(each["state"], each["decision"]) for each in refused} == {(State.EXPIRED, "VOID")}
+    check_rules(refused, Rule.BREAKER_OPEN)
+    check_rules(await installation.settle(BETA, AT_ONCE), Rule.CODE_SUCCESS)
+    assert [await installation.received(each["requestUniqueNo"]) for each in refused] == [0] * AT_ONCE
+    explained = await run(installation.system, "explain", refused[0]["requestUniqueNo"])
+    assert "The circuit breaker of the external system delta is OPEN now" in explained.out
+    await check_reload_keeps_the_breaker(installation)
+
+    await installation.hang("off")
+    for each in hanging:
+        ended = await installation.system.ends(each["requestUniqueNo"])
+        assert (ended["state"], ended["cancelResult"]) == (State.CANCELLED, CancelResult.NEVER_RECEIVED)
+    await until(lambda: closes_with_an_order(installation), what="the closed breaker")
+    await until(lambda: breaker_is(installation, BreakerState.CLOSED), what="the closed breaker in metrics and CLI")
+
+
+async def check_reload_keeps_the_breaker(installation: Installation) -> None:
+    """Change another value of the entry, and wait until the worker uses it: the breaker is still open."""
+    log = installation.system.stack.state_dir / "logs" / "worker.log"
+    before = log.read_text().count("configuration file loaded")
+    good = installation.systems_file.read_text()
+    installation.write(good.replace("open_s = 60", "open_s = 61"))
+
+    async def loaded() -> bool:
+        return log.read_text().count("configuration file loaded") > before
+
+    await until(loaded, what="the changed file")
+    check_rules(await installation.settle(DELTA, OPENS_AFTER), Rule.BREAKER_OPEN)
+    installation.write(good)
+
+
+async def closes_with_an_order(installation: Installation) -> bool:
+    """Return whether an order proceeds: as the probe, or because another call has closed the breaker."""
+    [settled] = await installation.settle(DELTA)
+    return bool(settled["decision"] == "PROCEED")

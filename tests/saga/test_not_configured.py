@@ -47,7 +47,7 @@ async def test_a_cancel_waits_for_its_system_and_continues_with_the_attempts_tha
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert [call.verdict for call in snapshot.calls] == [REJECTED, FAILED, FAILED, REVERSED]
     assert [(call.attempt, call.round) for call in snapshot.calls[1:]] == [(1, 0), (2, 0), (3, 0)]
-    assert waits_s == [5, 10, 20]
+    assert all(longest_s / 2 <= wait_s <= longest_s for wait_s, longest_s in zip(waits_s, (5, 10, 20), strict=True))
 
 
 async def test_after_a_wait_the_attempts_of_the_round_are_still_limited(

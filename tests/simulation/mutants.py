@@ -22,7 +22,7 @@ from connector.exchange import Reply
 from contract.cancel_adjust import CancelAdjustBody
 from contract.operations import Operation
 from settlement import tasks
-from settlement.calls import CallRecord, Verdict
+from settlement.calls import CallRecord, Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import CancelIntent
 from settlement.start import SettlementInput
@@ -84,6 +84,14 @@ async def _send_again_under_another_number(self: adjust_activity.Adjust, task: S
     if verdict.outcome is Outcome.UNKNOWN:
         renamed = task.adjust.model_copy(update={"requestUniqueNo": f"{task.adjust.requestUniqueNo}-again"})
         await _send_adjust(self, task.model_copy(update={"adjust": renamed}))
+    return verdict
+
+
+async def _send_although_refused(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
+    """Send an order although the circuit breaker is open, and report that it was not sent."""
+    verdict: Verdict = await _send_adjust(self, task)
+    if verdict.rule is Rule.BREAKER_OPEN:
+        await _send_adjust(self, task.model_copy(update={"system": "without-a-breaker"}))
     return verdict
 
 
@@ -182,6 +190,10 @@ MUTANTS: dict[str, Mutant] = {
     "forgets what a terminated workflow may have sent": Mutant(
         partial(patch.object, order_settlement, "calls_of_lost_round", _no_calls),
         frozenset({ViolationKind.UNAUDITED_CALL}),
+    ),
+    "sends an order although the circuit breaker is open": Mutant(
+        partial(patch.object, adjust_activity.Adjust, "_send", _send_although_refused),
+        frozenset({ViolationKind.EXPIRED_BUT_RECEIVED}),
     ),
     "accepts the reply of another call": Mutant(
         partial(patch.object, classify, "_classify_reply", _any_trace), frozenset({ViolationKind.SETTLED_NOT_HELD})

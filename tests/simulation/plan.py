@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from contract.operations import CancelOperation, Operation
+from settlement.circuit_breaker import BreakerState
 from settlement.policy import SettlementPolicy
 from tests.simulation.call_scripts import HONEST, CallScript
 
@@ -79,6 +80,8 @@ class Plan:
     """The first workflow is lost with the adjust in flight, and a second one continues."""
     stale: bool = False
     """The order is already expired when it starts."""
+    breaker: BreakerState | None = None
+    """State of the circuit breaker of its external system before it starts; None: the system has none."""
     amount: str = "12.50"
     policy: SettlementPolicy = POLICY
 
@@ -102,6 +105,7 @@ class Plan:
         acts = [f"{action} at {when.where} {when.n}" for when, action in self.actions]
         traits = {
             "refused": self.refuses,
+            f"circuit breaker {self.breaker}": self.breaker is not None,
             "numbers not burnt": not self.guarded,
             f"undone by {self.cancel_operation}": self.cancel_operation is not Operation.CANCEL_ADJUST,
             "taken up": self.taken_up,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from contract.operations import Operation
 from settlement.amounts import is_above
+from settlement.circuit_breaker import BreakerState
 from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, CallScript, Crash
 from tests.simulation.plan import FOUR_EYES_ABOVE, POLICY, Action, Plan, Trigger, TriggerPoint
 
@@ -35,7 +36,9 @@ def plans_of(seed: int) -> list[Plan]:
     configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_missing_system(configuration, plan) for plan in plans]
     proposals = random.Random(f"proposals of {seed}")  # noqa: S311 - repeatable is the point
-    return [_with_proposal(proposals, plan) for plan in plans]
+    plans = [_with_proposal(proposals, plan) for plan in plans]
+    breakers = random.Random(f"breakers of {seed}")  # noqa: S311 - repeatable is the point
+    return [_with_breaker(breakers, plan) for plan in plans]
 
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
@@ -94,6 +97,11 @@ def _with_proposal(rng: random.Random, plan: Plan) -> Plan:
     proposal = (Trigger(TriggerPoint.ABORT, rng.randrange(2)), Action.PROPOSE)
     is_large = is_above(plan.amount, FOUR_EYES_ABOVE)
     return replace(plan, actions=(proposal, *plan.actions)) if is_large and rng.random() < 0.5 else plan
+
+
+def _with_breaker(rng: random.Random, plan: Plan) -> Plan:
+    """Give the external system a circuit breaker, which other orders may have opened before."""
+    return replace(plan, breaker=rng.choice(tuple(BreakerState))) if rng.random() < 0.25 else plan
 
 
 def _perhaps_repeated(rng: random.Random, script: CallScript) -> CallScript:

@@ -88,9 +88,9 @@ STEPS = (
         triggers=(Trigger(TriggerPoint.CALL, 1),),
     ),
     Step(
-        "external system not configured",
+        "external system cannot be called",
         WaitSite(ROUNDS, "_wait_for_system", "sleep"),
-        command="timer: until the external system is configured",
+        command="timer: until the external system can be called",
         plan=Plan(adjust=LOST, cancels=(NOT_CONFIGURED, FAILS, NOT_CONFIGURED)),
         triggers=(Trigger(TriggerPoint.CALL, 1), Trigger(TriggerPoint.CALL, 3)),
     ),

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from settlement.circuit_breaker import BreakerState
 from tests.chaos import test_assessment
 from tests.simulation.call_scripts import AT_ONCE, LOST, Answer, CallScript, Crash
 from tests.simulation.mutants import MUTANTS
@@ -40,6 +41,7 @@ MUTANT_PLANS = (
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS, CallScript(crash=Crash.UNHEARD))),
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS), actions=((Trigger(TriggerPoint.CALL, 2), Action.LOSE),)),
     Plan(adjust=CallScript(AT_ONCE, Answer.CROSSED), refuses=True),
+    Plan(breaker=BreakerState.OPEN),
 )
 
 

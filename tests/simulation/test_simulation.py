@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from contract.operations import CancelOperation
+from settlement.circuit_breaker import BreakerState
 from tests.simulation.call_scripts import Answer, Crash
 from tests.simulation.plan import Action, TriggerPoint
 from tests.simulation.run import SEEDS_AT_ONCE, new_world, replay_line, run_seeds
@@ -62,5 +63,6 @@ def test_seeds_reach_every_kind_of_fault() -> None:
         assert any(getattr(plan, trait) for plan in plans), trait
     assert not all(plan.guarded for plan in plans)
     assert {plan.cancel_operation for plan in plans} == set(get_args(CancelOperation))
+    assert {plan.breaker for plan in plans} == {None, *BreakerState}
     lost_at = {when.where for plan in plans for when, action in plan.actions if action is Action.LOSE}
     assert lost_at == set(TriggerPoint)

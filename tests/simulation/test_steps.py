@@ -11,8 +11,9 @@ import pytest_asyncio
 from _pytest.mark import ParameterSet
 from temporalio.client import WorkflowHistory
 
+from settlement.circuit_breaker import BreakerState
 from settlement.states import State
-from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, TWICE, Answer, CallScript
+from tests.simulation.call_scripts import AT_ONCE, BROKEN, LOST, NEVER, REPEATED, TWICE, Answer, CallScript
 from tests.simulation.evidence import Evidence
 from tests.simulation.interleavings import Exploration
 from tests.simulation.model_state import Bounds
@@ -92,7 +93,10 @@ def writing() -> Iterator[tuple[str, Plan]]:
 
 
 def waiting() -> Iterator[tuple[str, Plan]]:
-    """A cancel whose external system is not configured for a while, and no action."""
+    """Calls that are not sent for a while, because the system is not configured or its breaker is open; no action."""
+    for state in BreakerState:
+        yield f"adjust: circuit breaker {state}", Plan(breaker=state)
+        yield f"adjust: circuit breaker {state}, never arrives", Plan(adjust=LOST, cancels=(LOST,), breaker=state)
     for step in STEPS:
         if any(script.answer is Answer.NOT_CONFIGURED for script in step.plan.cancels):
             yield f"{step.name}: no action", step.plan

@@ -15,7 +15,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from activities.cancel_adjust import IncorrectCancelReplyError, SystemNotConfiguredError
+from activities.cancel_adjust import IncorrectCancelReplyError, SystemNotCallableError
 from settlement.calls import CallRecord
 from settlement.start import SettlementInput
 from settlement.tasks import CancelReport, CancelTask
@@ -80,7 +80,7 @@ class _CrashingActivity(ActivityInboundInterceptor):
             await self._director.during_call(number)
             _crash_or_report(crash, report, error.details[0][-1])
             raise
-        except SystemNotConfiguredError:
+        except SystemNotCallableError:
             await self._director.during_call(number)
             self._director.withdraw(number, report)
             raise

@@ -60,14 +60,14 @@ async def world(
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD).adjust],
+                activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD, made.circuits.admission).adjust],
                 interceptors=[CrashingWorkers(made), SenderCheck(SIGNER, ui_acts=False)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
             PatientWorker(
                 environment.client,
                 task_queue=CANCEL_TASK_QUEUE,
-                activities=[CancelAdjust(OneSystem(made.broker)).cancel_adjust],
+                activities=[CancelAdjust(OneSystem(made.broker), made.circuits.admission).cancel_adjust],
                 interceptors=[CrashingWorkers(made)],
             ),
             PatientWorker(

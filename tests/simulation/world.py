@@ -15,11 +15,12 @@ from temporalio.testing import WorkflowEnvironment
 
 from connector import DEADLINES, CallHeaders
 from settlement.snapshot import Snapshot
-from settlement.start import SettlementInput, TakeUp, accepted_snapshot
+from settlement.start import DEFAULT_SYSTEM, SettlementInput, TakeUp, accepted_snapshot
 from settlement.states import State
 from tests.simulation.auditor import AttemptReport, contradictions
 from tests.simulation.broker import Broker
 from tests.simulation.call_scripts import CallScript, Crash
+from tests.simulation.circuits import Circuits
 from tests.simulation.evidence import Evidence, SettlementView
 from tests.simulation.invariant import sum_violations, violations
 from tests.simulation.operators import Operators
@@ -27,7 +28,7 @@ from tests.simulation.plan import FOUR_EYES_ABOVE, Action, Plan, Trigger, Trigge
 from tests.simulation.simulated_settlement import FaultyLedger, SimulatedSettlement
 from tests.simulation.violation import Violation, ViolationKind
 from tests.simulation.workflow_loss import WorkflowLosses
-from tests.support.orders import id_of, settlement
+from tests.support.orders import settlement
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
@@ -47,6 +48,7 @@ class World:
         self._environment = environment
         self._client: Client = environment.client
         self.broker = Broker()
+        self.circuits = Circuits()
         self.ledger = ledger
         self.settlements: dict[str, SimulatedSettlement] = {}
         self._losses = WorkflowLosses(environment, ledger, self.settlements)
@@ -124,7 +126,10 @@ class World:
     async def _begin(self, plan: Plan, number: str) -> SimulatedSettlement:
         now = await self._environment.get_current_time()
         age_s = plan.policy.expire_after_s if plan.stale or plan.taken_up else 0
+        # With a breaker it has an external system of its own: what happens must depend on its plan only.
+        name = f"s{len(self.settlements)}"
         accepted = settlement(
+            system=await self.circuits.prepared(name, plan.breaker, now) if plan.breaker else DEFAULT_SYSTEM,
             policy=plan.policy,
             accepted_at=now - timedelta(seconds=age_s),
             requestUniqueNo=number,
@@ -197,7 +202,7 @@ class World:
                         return await self._query(handle)
 
     async def _is_recorded(self, simulated: SimulatedSettlement) -> bool:
-        recorded = await self.ledger.find(id_of(simulated.number))
+        recorded = await self.ledger.find(simulated.settlement.settlement_id)
         return recorded is not None and recorded.snapshot == await self._snapshot_of(simulated)
 
     async def _snapshot_of(self, simulated: SimulatedSettlement) -> Snapshot:
@@ -269,7 +274,7 @@ class World:
 
     async def _evidence(self, simulated: SimulatedSettlement, listed: dict[str, frozenset[State]]) -> Evidence:
         snapshot = await self._snapshot_of(simulated)
-        recorded = await self.ledger.find(id_of(simulated.number))
+        recorded = await self.ledger.find(simulated.settlement.settlement_id)
         assert recorded is not None
         return Evidence(
             settlement=simulated.settlement,

@@ -9,12 +9,12 @@ from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.schema import metadata
-from ledger.tables import finding_counts, paused_systems, temporal_home
+from ledger.tables import breaker_reports, finding_counts, paused_systems, temporal_home
 
 Statement = Select[Any] | Insert | Update | Delete
 Plan = list[str] | dict[str, Any]
 
-SMALL = {finding_counts.name, paused_systems.name, temporal_home.name}
+SMALL = {breaker_reports.name, finding_counts.name, paused_systems.name, temporal_home.name}
 GROWING = {table.name for table in metadata.sorted_tables} - SMALL
 BOUNDED = {
     "ix_settlements_open",

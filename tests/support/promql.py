@@ -11,6 +11,7 @@ WORDS = frozenset(
         "min",
         "avg",
         "count",
+        "max_over_time",
         "rate",
         "increase",
         "histogram_quantile",

@@ -13,6 +13,7 @@ from temporalio.worker import WorkflowRunner
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from activities.cancel_adjust import CancelAdjust
 from activities.reconciliation.repair import Reconciler
 from activities.record_settlement import RecordSettlement
@@ -82,12 +83,14 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     batches: Batches | None = None,
     bulkhead: Bulkhead = NO_BULKHEAD,
     *,
+    admission: CallAdmission | None = None,
     cached: int = 0,
     ui_acts: bool = True,
     runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
     """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
     batches = batches or Batches(ledger.engine)
+    admission = admission or CallAdmission()
     reconciler = Reconciler(client, batches.engine, take_up)
     async with (
         PatientWorker(
@@ -95,12 +98,14 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
             workflow_runner=runner or workflow_runner(),
-            activities=[Adjust(OneSystem(external), bulkhead).adjust],
+            activities=[Adjust(OneSystem(external), bulkhead, admission).adjust],
             max_cached_workflows=cached,
             interceptors=[SenderCheck(SIGNER, ui_acts=ui_acts)],
         ),
         PatientWorker(
-            client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]
+            client,
+            task_queue=CANCEL_TASK_QUEUE,
+            activities=[CancelAdjust(OneSystem(external), admission).cancel_adjust],
         ),
         PatientWorker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
         PatientWorker(

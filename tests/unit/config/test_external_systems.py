@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from activities.call_admission import CallLimits
+from activities.circuit_breaker import BreakerPolicy
 from config.configuration_file import InvalidFileError
 from config.external_systems import ExternalSystems, read_systems
 from contract.operations import Operation, TraceCheck
 from settlement.policy import SettlementPolicy
+from worker_systems import call_limits
 
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
 SETTINGS = SettlementPolicy(
@@ -70,6 +73,16 @@ def test_entry_has_every_field_of_the_file(file: Path) -> None:
     assert (alpha.headers["Authorization"].prefix, alpha.headers["X-Client"].text) == ("Bearer ", "order-settlement")
 
 
+def test_breaker_is_off_without_its_table_and_has_defaults_with_an_empty_one(file: Path) -> None:
+    without, with_breaker = (
+        call_limits(read(file, text).entries["alpha"])
+        for text in (ENTRY, f"{ENTRY}[systems.alpha.breaker]\n[systems.alpha.limits]\ncalls_per_s = 9")
+    )
+    assert without == CallLimits(in_flight=None, per_s=None, breaker=None)
+    breaker = BreakerPolicy(unknowns=20, open_s=30, cancels_per_min=6)
+    assert with_breaker == CallLimits(in_flight=None, per_s=9, breaker=breaker)
+
+
 def test_policy_takes_from_the_settings_what_the_entry_does_not_say(file: Path) -> None:
     systems = read(file, TWO)
     own = SETTINGS.model_copy(update={"cancel_max_attempts": 3, "confirm_after_s": 0})
@@ -116,6 +129,18 @@ WRONG = [
     ),
     (ENTRY + "[systems.alpha.retry]\nmax_attempts = 21", "systems.alpha.retry.max_attempts: Input should be less tha"),
     (ENTRY + "[systems.alpha.retry]\nexpire_after_s = nan", "systems.alpha.retry.expire_after_s: Input should be"),
+    *(
+        (f"{ENTRY}[systems.alpha.{table}]\n{field} = {value}", f"systems.alpha.{table}.{field}: Input should be {rule}")
+        for table, field, value, rule in (
+            ("limits", "calls_in_flight", "0", "greater than or equal to 1"),
+            ("limits", "calls_per_s", "10001", "less than or equal to 10000"),
+            ("limits", "calls_per_s", "0.5", "a valid integer"),
+            ("breaker", "unknowns", "1", "greater than or equal to 2"),
+            ("breaker", "open_s", "nan", ""),
+            ("breaker", "open_s", "3601", "less than or equal to 3600"),
+            ("breaker", "cancels_per_min", "0", "greater than or equal to 1"),
+        )
+    ),
     (ENTRY.replace("alpha]", '"Al pha"]'), "systems.'Al pha': a name must be 1 to 32 lower-case letters, digits and"),
     (
         ENTRY + ENTRY.replace("alpha", "beta"),

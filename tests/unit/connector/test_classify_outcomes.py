@@ -30,7 +30,10 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
     "never connected": (NotSent("refused"), NOT_SENT, Rule.NOT_CONNECTED),
 }
 
-NOT_OF_CLASSIFY = {Rule.WORKER_LOST, Rule.NOT_CONFIGURED, Rule.TOO_LATE, Rule.BULKHEAD_FULL}
+NOT_OF_CLASSIFY = {
+    *(Rule.WORKER_LOST, Rule.NOT_CONFIGURED, Rule.TOO_LATE, Rule.BULKHEAD_FULL),
+    *(Rule.IN_FLIGHT_LIMIT, Rule.RATE_LIMIT, Rule.BREAKER_OPEN),
+}
 """Rules that only the activities can apply."""
 
 

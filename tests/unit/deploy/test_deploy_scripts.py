@@ -19,7 +19,9 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from activities.adjust import Adjust
 from activities.bulkhead import Bulkhead
+from activities.call_admission import CallAdmission
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
@@ -151,17 +153,18 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
         server.service_client.config.target_host, namespace=NAMESPACE, data_converter=DATA_CONVERTER
     )
     assert (await health_check(server)).code == 1
-    systems = ExternalSystems()
+    systems, admission = ExternalSystems(), CallAdmission()
+    adjust = Adjust(systems, Bulkhead(5), admission)
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, systems, SenderCheck(SIGNER, ui_acts=True), slots=5, bulkhead=Bulkhead(5)),
+        settlement_worker(client, adjust, SenderCheck(SIGNER, ui_acts=True), slots=5),
         reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
         idle = ", ".join(f"{queue} TASK_QUEUE_TYPE_ACTIVITY" for queue in without)
         await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
-            cancel_worker(client, systems, slots=5),
+            cancel_worker(client, systems, slots=5, admission=admission),
             ledger_worker(client, Ledger(engine)),
             batch_worker(client, Batches(engine), SIGNER),
         ):
