@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
 from settlement.states import State
-from tests.e2e.conftest import System, faulty
+from tests.e2e.conftest import System, faulty, restarted
 from tests.support.monitoring import ROOT, Question, questions
 from tests.support.orders import new_number, order
 from tests.support.polling import until
@@ -19,6 +19,9 @@ from workflows.runtime import SETTLEMENT_TASK_QUEUE
 
 PROMETHEUS_OWN = {"up": {"job", "instance"}}
 SDKS_LABELS = {"namespace", "task_queue", "workflow_type", "activity_type"}
+LIMITED_COMPANY = 31
+ORDER_LIMITS = f'[limits.one-company]\ncompany = {LIMITED_COMPANY}\nper_order = "1"\n'
+"""A limit for the one order that it refuses."""
 RETRY = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 
 
@@ -73,8 +76,19 @@ async def break_a_workflow_task(system: System) -> Client:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def scrape(system: System) -> AsyncIterator[Scrape]:
-    """Settle one order of each kind, and scrape until all metrics are there."""
+async def limited(system: System, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Return the shared stack with a limit of orders."""
+    file = tmp_path_factory.mktemp("limits") / "limits.toml"
+    file.write_text(ORDER_LIMITS)
+    async with restarted(system.stack.api, order_limits=file):
+        yield system
+
+
+@pytest_asyncio.fixture(scope="module")
+async def scrape(limited: System) -> AsyncIterator[Scrape]:
+    """Settle one order of each kind, have one refused, and scrape until all metrics are there."""
+    system = limited
+    assert (await system.post(order(), company_id=LIMITED_COMPANY)).body["code"] == "amount-limit"
     client = await break_a_workflow_task(system)
     doomed = faulty("hang_applied", cancel="fail", times=system.stack.settings.cancel_max_attempts)
     for body in (order(), faulty("reject"), faulty("html_page"), faulty("never_received"), doomed):

@@ -32,7 +32,7 @@ async def test_a_success_reply_settles(system: System) -> None:
     answer = await system.post(order(amount="0012.50".lstrip("0"), requestUniqueNo="N" + "x" * 47))
     assert (answer.status, answer.body["state"], answer.body["decision"]) == (201, "SETTLED", "PROCEED")
     number = answer.body["requestUniqueNo"]
-    assert answer.headers["Location"] == f"/v1/settlements/{number}"
+    assert answer.headers["Location"] == f"/v1/settlements/{number}?system=default"
     assert (await system.get(number)).body == answer.body
     assert (await system.books(number))["state"] == "APPLIED"
 
