@@ -15,9 +15,13 @@ SystemName = Annotated[str, Field(pattern=SYSTEM_NAME_PATTERN, max_length=SYSTEM
 """Name of an external system in the configuration: lower-case letters, digits and hyphens."""
 
 
+WAITING: Final = "waiting: "
+"""Begins the reason of a settlement whose cancel waits without using up an attempt."""
+
+
 def waiting_reason(name: str) -> str:
     """Return the reason of a settlement whose cancel waits for the configuration of its external system."""
-    return f"waiting: external system {name} is not configured, or a secret of it is missing"
+    return f"{WAITING}external system {name} is not configured, or a secret of it is missing"
 
 
 class SystemActionKind(StrEnum):

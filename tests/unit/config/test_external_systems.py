@@ -32,7 +32,7 @@ X-Api-Key = { env = "ALPHA_KEY" }
 X-Client = "order-settlement"
 [systems.alpha.retry]
 max_attempts = 3
-confirm_after_s = 0
+confirm_after_s = 7
 
 [systems.beta]
 default = true
@@ -71,7 +71,7 @@ def test_entry_has_every_field_of_the_file(file: Path) -> None:
 
 def test_policy_takes_from_the_settings_what_the_entry_does_not_say(file: Path) -> None:
     systems = read(file, TWO)
-    own = SETTINGS.model_copy(update={"cancel_max_attempts": 3, "confirm_after_s": 0})
+    own = SETTINGS.model_copy(update={"cancel_max_attempts": 3, "confirm_after_s": 7})
     assert systems.entries["alpha"].retry.policy(SETTINGS) == own
     assert systems.entries["beta"].retry.policy(SETTINGS) == SETTINGS
 

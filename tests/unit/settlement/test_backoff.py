@@ -18,7 +18,7 @@ policies = st.fixed_dictionaries(
         "cancel_max_attempts": st.integers(1, 100),
         "cancel_initial_interval_s": st.floats(0.001, 3_600),
         "cancel_max_interval_s": st.floats(0.001, 86_400),
-        "confirm_after_s": st.just(0),
+        "confirm_after_s": st.just(30),
         "expire_after_s": st.just(10),
     }
 ).map(SettlementPolicy.model_validate)
@@ -69,7 +69,7 @@ def test_no_attempt_is_counted_before_the_first_is_due() -> None:
         cancel_max_attempts=3,
         cancel_initial_interval_s=0.5,
         cancel_max_interval_s=60,
-        confirm_after_s=0,
+        confirm_after_s=30,
         expire_after_s=10,
     )
     assert waits_s(policy) == (1.0, 2.0)
@@ -82,7 +82,7 @@ def test_a_maximum_wait_below_the_first_is_raised_to_the_first() -> None:
         cancel_max_attempts=3,
         cancel_initial_interval_s=10,
         cancel_max_interval_s=5,
-        confirm_after_s=0,
+        confirm_after_s=30,
         expire_after_s=10,
     )
     assert waits_s(policy) == (10.0, 10.0)
