@@ -20,7 +20,7 @@ from tests.simulation.model_state import Bounds
 from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
 from tests.simulation.seeds import CRASHES
 from tests.simulation.simulated_settlement import SimulatedSettlement
-from tests.simulation.steps import CALLS, COMPENSATIONS, CONTRADICTORY, STEPS, commands, sites
+from tests.simulation.steps import CALLS, COMPENSATIONS, CONTRADICTORY, ROUNDS, STEPS, commands, sites
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
 from tests.support.histories import HISTORIES
@@ -93,9 +93,9 @@ def writing() -> Iterator[tuple[str, Plan]]:
 
 
 def waiting() -> Iterator[tuple[str, Plan]]:
-    """A cancel whose external system is not configured for a while, and no action."""
+    """Every wait of a round, and no action."""
     for step in STEPS:
-        if any(script.answer is Answer.NOT_CONFIGURED for script in step.plan.cancels):
+        if step.site.module == ROUNDS and step.attempt is None:
             yield f"{step.name}: no action", step.plan
 
 
