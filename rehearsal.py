@@ -19,7 +19,7 @@ from config.logging import configure_logging
 from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from settlement.ids import request_unique_no_of
+from settlement.ids import settlement_of
 from workflows.replaying import ReplayResult, replay_open
 from workflows.runtime import DATA_CONVERTER
 
@@ -68,9 +68,9 @@ async def _rehearse(client: Client, quiet: Runtime, limit: int | None) -> int:
 
 
 def label(replayed: ReplayResult) -> str:
-    """Return the name of a workflow for an operator: its settlement number if it has one, and its run."""
-    number = request_unique_no_of(replayed.workflow_id)
-    name = replayed.workflow_id if number is None else f"settlement {number}"
+    """Return the name of a workflow for an operator: its settlement if it has one, and its run."""
+    settlement = settlement_of(replayed.workflow_id)
+    name = replayed.workflow_id if settlement is None else f"settlement {settlement}"
     return f"{name} (run {replayed.run_id})"
 
 

@@ -46,7 +46,7 @@ class Adjust:
         observe_call(record)
         log.info(
             "adjust",
-            settlement=settlement.adjust.requestUniqueNo,
+            settlement=str(settlement.settlement_id),
             trace=settlement.trace,
             system=settlement.system,
             outcome=verdict.outcome,

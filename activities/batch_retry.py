@@ -56,7 +56,9 @@ class RetrySettlements:
         await asyncio.sleep(delay_s)
         outcome, detail = await self._outcome(batch, item)
         await self._batches.write_outcome(batch.batch_id, item.position, outcome, detail, datetime.now(UTC))
-        log.info("batch retry", batch=batch.batch_id, settlement=item.number, outcome=outcome, detail=detail)
+        log.info(
+            "batch retry", batch=batch.batch_id, settlement=str(item.settlement_id), outcome=outcome, detail=detail
+        )
 
     async def _outcome(self, batch: BatchInput, item: PendingItem) -> ItemResult:
         if item.retried:
@@ -82,10 +84,10 @@ class RetrySettlements:
         )
         try:
             async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
-                await self._temporal.get_workflow_handle(workflow_id(item.number)).execute_update(
+                await self._temporal.get_workflow_handle(workflow_id(item.settlement_id)).execute_update(
                     RETRY_UPDATE,
                     request,
-                    id=batch_update_id(batch.batch_id, item.number),
+                    id=batch_update_id(batch.batch_id, item.settlement_id.number),
                     rpc_timeout=rpc_timeout(limits.BATCH_ITEM_LIMIT_S),
                 )
         except WorkflowUpdateFailedError as error:
@@ -102,7 +104,7 @@ class RetrySettlements:
             return _no_open_workflow(item.state)
         try:
             async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
-                examined = await self._reconciler.restart_aborted(item.number)
+                examined = await self._reconciler.restart_aborted(item.settlement_id)
         except TemporalCallError:
             return None
         return None if examined.repaired or examined.kind is None else _no_open_workflow(item.state)

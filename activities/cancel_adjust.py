@@ -161,7 +161,7 @@ async def _send(system: ExternalSystem, task: CancelTask) -> Verdict:
         return await system.cancel_adjust(_body(task, system.cancel_operation), headers, DEADLINES)
     except Exception as error:
         # The connector never raises for a reply, so this is our bug. It counts as an attempt and is in the audit.
-        log.exception("cancel adjust failed", settlement=task.settlement.adjust.requestUniqueNo)
+        log.exception("cancel adjust failed", settlement=str(task.settlement.settlement_id))
         return Verdict(outcome=Outcome.UNKNOWN, rule=Rule.WORKER_LOST, detail=type(error).__name__)
 
 
@@ -196,7 +196,7 @@ def _body(task: CancelTask, operation: CancelOperation) -> CancelAdjustBody | Ca
 def _log(task: CancelTask, record: CallRecord) -> None:
     log.info(
         "cancel adjust",
-        settlement=task.settlement.adjust.requestUniqueNo,
+        settlement=str(task.settlement.settlement_id),
         trace=task.settlement.trace,
         system=task.settlement.system,
         kind=task.intent.kind,

@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.metrics import count_ledger_write
 from ledger import DecisionConflictError, Findings, Ledger
+from settlement.ids import SettlementId
 from settlement.reconciliation import FindingKind
 from settlement.tasks import RecordResult, RecordTask
 
@@ -27,6 +28,8 @@ class RecordSettlement:
         If the ledger has the opposite decision, nothing is written: the conflict becomes an open finding, and the
         result is DECISION_CONFLICT. Raises any database error. Temporal then retries until the database is available.
         An outage delays the row, but neither the decision nor the compensation.
+
+        Raises NumberConflictError, which retries do not end. Reconciliation reports it as the finding LEDGER_MISSING.
         """
         try:
             result = await self._record(task)
@@ -39,15 +42,17 @@ class RecordSettlement:
     async def _record(self, task: RecordTask) -> RecordResult:
         try:
             if task.settlement is None:
-                return await self._ledger.record_since(task.request_unique_no, task.since_version, task.snapshot)
+                return await self._ledger.record_since(task.settlement_id, task.since_version, task.snapshot)
             written = await self._ledger.record(task.settlement, task.snapshot)
         except DecisionConflictError as error:
-            await self._report(task.request_unique_no, error)
+            await self._report(task.settlement_id, error)
             return RecordResult.DECISION_CONFLICT
         return RecordResult.RECORDED if written else RecordResult.NOT_NEWER
 
-    async def _report(self, number: str, error: DecisionConflictError) -> None:
+    async def _report(self, settlement_id: SettlementId, error: DecisionConflictError) -> None:
         """Record the conflict as a finding, unless an operator has closed the finding of the same conflict."""
         kind, detail = FindingKind.DECISION_CONFLICT, error.detail
-        if await self._findings.report(kind, number, detail, round_started_at=datetime.now(UTC)) is not None:
-            log.error("an operator must act: decision conflict", settlement=number, finding=kind, detail=detail)
+        if await self._findings.report(kind, settlement_id, detail, round_started_at=datetime.now(UTC)) is not None:
+            log.error(
+                "an operator must act: decision conflict", settlement=str(settlement_id), finding=kind, detail=detail
+            )

@@ -93,7 +93,9 @@ class Api:
 
     def get(self, path: str, params: Params | None = None) -> ApiResponse:
         """Send a GET. After a 503 it is repeated at most `RETRIES_MAX` times."""
-        return self._with_retries(lambda: self._send("GET", path, params=_without_none(params)))
+        # None, not an empty mapping, which would replace the query that the path may have.
+        query = _without_none(params) or None
+        return self._with_retries(lambda: self._send("GET", path, params=query))
 
     def post(
         self,

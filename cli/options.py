@@ -12,6 +12,7 @@ from cli.rendering import clean
 from contract.fields import is_unique_no
 from settlement.calls import Rule
 from settlement.operator_rules import RetryReason
+from settlement.system_names import is_system_name
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]{0,127}")
 _LOST_PLUS = re.compile(r"(?: |%2[Bb])[0-9]{2}(?::?[0-9]{2})?$")
@@ -72,6 +73,13 @@ def _number(value: str) -> str:
     return value
 
 
+def _system(value: str | None) -> str | None:
+    if value is not None and not is_system_name(value):
+        message = "must be the name of an external system: 1 to 32 lower-case letters, digits and hyphens"
+        raise typer.BadParameter(message)
+    return value
+
+
 def _id(value: str) -> str:
     if not _ID.fullmatch(value):
         message = "is not a valid id"
@@ -94,6 +102,14 @@ def parse_time(text: str) -> datetime:
 
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", callback=_number, help="The settlement's requestUniqueNo.")]
+System = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        callback=_system,
+        help="The settlement's external system; needed only if several settlements have this number.",
+    ),
+]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The batch's id.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, without its secret.")]
 Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="The companyId of the order.")]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from cli.exits import CliError, NoAnswerError, RefusedError
 from cli.rendering import clean
+from schemas.problems import ErrorCode
 
 RETRY_AFTER_DEFAULT_S = 1.0
 
@@ -49,6 +50,7 @@ def error_from_response(
 def _described(problem: _Problem, status: int) -> str:
     lines = [f"{problem.title}: {problem.detail} [{problem.code}, HTTP {status}]"]
     lines += [f"  {each.field}: {each.rule}" for each in problem.errors or ()]
+    lines += ["  name it with --system"] if problem.code == ErrorCode.NUMBER_AMBIGUOUS else []
     return "\n".join(clean(line) for line in lines)
 
 

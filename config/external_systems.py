@@ -5,7 +5,6 @@ whole: either every entry is valid, or none is used. Reading it needs no secret 
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.system_entry import SystemEntry, broken_rules
-from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX, SYSTEM_NAME_PATTERN
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX, is_system_name
 
 SYSTEMS_MAX = 200
 FILE_BYTES_MAX = 1_000_000
@@ -95,7 +94,7 @@ def _problem(loc: tuple[int | str, ...], message: str) -> str:
 
 def _wrong_names(entries: Mapping[str, SystemEntry]) -> Iterator[str]:
     for name in entries:
-        if len(name) > SYSTEM_NAME_LENGTH_MAX or not re.search(SYSTEM_NAME_PATTERN, name):
+        if not is_system_name(name):
             rule = f"a name must be 1 to {SYSTEM_NAME_LENGTH_MAX} lower-case letters, digits and hyphens"
             yield f"systems.{name[:64]!r}: {rule}"
 

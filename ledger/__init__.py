@@ -7,6 +7,7 @@ SQLite or PostgreSQL. `migrate` brings a database to the current schema.
 from ledger.batch_retry.batches import Batches
 from ledger.broker_statement.comparison import StatementComparison
 from ledger.broker_statement.statements import BrokerStatements, StatementRefusedError
+from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
 from ledger.engine import open_engine
 from ledger.external_systems import SystemPauses
 from ledger.filters import SettlementFilter
@@ -14,7 +15,8 @@ from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
 from ledger.reconciliation.take_ups import Permit, TakeUps
-from ledger.settlements import DecisionConflictError, Ledger, NumberReusedError, Page, SettlementRecord
+from ledger.records import SettlementRecord
+from ledger.settlements import Ledger, Page
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_binding import TemporalBinding, TemporalIdentity
 
@@ -26,6 +28,7 @@ __all__ = [
     "Gauges",
     "KeyRing",
     "Ledger",
+    "NumberConflictError",
     "NumberReusedError",
     "Page",
     "Permit",

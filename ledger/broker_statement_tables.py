@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, T
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.schema import UNFINISHED, UtcDateTime, metadata, only
-from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import queries
+from settlement.ids import SettlementId
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import SettlementEvent
 from settlement.states import END_STATES, State, decision_of
@@ -38,32 +39,44 @@ class Events:
     ended: bool
 
 
-async def read_events(connection: AsyncConnection, number: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
-    """Return the events of a settlement with an id above `after` (-1 for all); None if the scope has none with it."""
-    row = (await connection.execute(queries.settlements.last_change(number, scope))).first()
+async def read_events(
+    connection: AsyncConnection, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING
+) -> Events | None:
+    """Return the events of a settlement with an id above `after` (-1 for all); None if the scope does not have it."""
+    row = (await connection.execute(queries.settlements.last_change(settlement_id, scope))).first()
     if row is None:
         return None
-    changes = await connection.execute(queries.settlements.changes(number, after, EVENTS_MAX))
-    found = [_event(number, change.position, State(change.state), change.at, change.reason) for change in changes.all()]
+    changes = await connection.execute(queries.settlements.changes(settlement_id, after, EVENTS_MAX))
+    found = [
+        _event(settlement_id, change.position, State(change.state), change.at, change.reason)
+        for change in changes.all()
+    ]
     if after < 0:
-        found.insert(0, _event(number, 0, State.ADJUSTING, row.accepted_at, "accepted"))
+        found.insert(0, _event(settlement_id, 0, State.ADJUSTING, row.accepted_at, "accepted"))
     return Events(tuple(found), ended=State(row.state) in END_STATES)
 
 
-async def read_versions(connection: AsyncConnection, numbers: Sequence[str]) -> dict[str, int]:
-    """Return the versions of settlements by number. Unknown numbers are left out.
+async def read_versions(connection: AsyncConnection, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
+    """Return the versions of settlements by id. Unknown ids are left out.
 
-    Raises ValueError for more than `VERSIONS_MAX` numbers.
+    Raises ValueError for more than `VERSIONS_MAX` settlements.
     """
-    if len(numbers) > VERSIONS_MAX:
+    if len(settlement_ids) > VERSIONS_MAX:
         message = f"at most {VERSIONS_MAX} settlements at once"
         raise ValueError(message)
-    found = await connection.execute(queries.settlements.versions(numbers))
-    return {row.request_unique_no: row.version for row in found.all()}
+    found = await connection.execute(queries.settlements.versions(settlement_ids))
+    return {row.settlement_id: row.version for row in found.all()}
 
 
-def _event(number: str, event_id: int, state: State, at: object, reason: str) -> NumberedEvent:
+def _event(settlement_id: SettlementId, event_id: int, state: State, at: object, reason: str) -> NumberedEvent:
     event = SettlementEvent.model_validate(
-        {"request_unique_no": number, "state": state, "decision": decision_of(state), "at": at, "reason": reason}
+        {
+            "system": settlement_id.system,
+            "request_unique_no": settlement_id.number,
+            "state": state,
+            "decision": decision_of(state),
+            "at": at,
+            "reason": reason,
+        }
     )
     return NumberedEvent(event_id, event)

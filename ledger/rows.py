@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from settlement.calls import CallRecord, Verdict
+from settlement.ids import SettlementId
 from settlement.reply_record import ReplyRecord
 from settlement.snapshot import LeftOut, OperatorAction, Snapshot, StateChange
 from settlement.start import SettlementInput
@@ -29,6 +30,7 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
     """Return the row of a settlement as of one snapshot."""
     adjust = settlement.adjust
     return {
+        "settlement_id": settlement.settlement_id,
         "request_unique_no": adjust.requestUniqueNo,
         "input": settlement.model_dump(mode="json"),
         "order_id": adjust.orderId,
@@ -75,12 +77,12 @@ def is_in_doubt(snapshot: Snapshot) -> bool:
     return snapshot.state is State.CANCELLING and not rejected
 
 
-def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+def call_values(settlement_id: SettlementId, snapshot: Snapshot) -> list[Values]:
     """Return a row for each call in a snapshot. Positions count from 0 in the whole audit."""
     return [
         _storable(
             {
-                "settlement_no": settlement_no,
+                "settlement_id": settlement_id,
                 "position": position,
                 **call.model_dump(exclude={"verdict"}, by_alias=False),
                 **call.verdict.model_dump(exclude={"reply"}, by_alias=False),
@@ -91,18 +93,18 @@ def call_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
     ]
 
 
-def action_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+def action_values(settlement_id: SettlementId, snapshot: Snapshot) -> list[Values]:
     """Return a row for each operator action in a snapshot. Positions count from 0 in the whole audit."""
     return [
-        _storable({"settlement_no": settlement_no, "position": position, **action.model_dump(by_alias=False)})
+        _storable({"settlement_id": settlement_id, "position": position, **action.model_dump(by_alias=False)})
         for position, action in enumerate(snapshot.actions, start=snapshot.left_out.actions)
     ]
 
 
-def state_change_values(settlement_no: str, snapshot: Snapshot) -> list[Values]:
+def state_change_values(settlement_id: SettlementId, snapshot: Snapshot) -> list[Values]:
     """Return a row for each state change in a snapshot. Positions count from 1 and are the event ids."""
     return [
-        _storable({"settlement_no": settlement_no, "position": position, **change.model_dump(by_alias=False)})
+        _storable({"settlement_id": settlement_id, "position": position, **change.model_dump(by_alias=False)})
         for position, change in enumerate(snapshot.state_changes, start=snapshot.left_out.state_changes + 1)
     ]
 

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, TextClause, TypeDecorator, text
+from sqlalchemy import DateTime, Dialect, MetaData, String, TextClause, TypeDecorator, text
+
+from settlement.ids import SETTLEMENT_ID_LENGTH_MAX, SettlementId
 
 metadata = MetaData(
     naming_convention={
@@ -35,6 +37,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class SettlementIdText(TypeDecorator[SettlementId]):
+    """The id of a settlement as text, such as `alpha:ORD-1`.
+
+    None is stored as the empty text, because nulls are never equal. A condition takes the empty text for None.
+    """
+
+    impl = String(SETTLEMENT_ID_LENGTH_MAX)
+    cache_ok = True
+
+    def process_bind_param(self, value: SettlementId | str | None, dialect: Dialect) -> str:  # noqa: ARG002 - SQLAlchemy's own signature
+        """Return the text."""
+        return "" if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> SettlementId | None:  # noqa: ARG002 - SQLAlchemy's own signature
+        """Return the id. It is not validated, so that one invalid row does not make a whole page unreadable."""
+        if not value:
+            return None
+        system, _, number = value.partition(":")
+        return SettlementId(system, number)
 
 
 OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")

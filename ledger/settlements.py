@@ -4,27 +4,27 @@ Every writing transaction begins with a write, so that SQLite takes its write lo
 with a read, it would fail immediately whenever another transaction wrote in between.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, Table, and_, literal, or_
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, String, Table, and_, literal, or_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contract.same_request import Identity, adjust_identity, differences
 from ledger import queries, rows
+from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
 from ledger.filters import NO_FILTER, SettlementFilter
 from ledger.gauges import Gauges, read_gauges
+from ledger.records import SettlementRecord, read_conflicting, read_record, with_audit
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
-from settlement.reconciliation import conflict_detail
+from settlement.ids import SettlementId
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
@@ -32,44 +32,10 @@ from settlement.states import State
 from settlement.tasks import RecordResult
 
 PAGE_LIMIT_MAX = 200
+SAME_NUMBER_MAX = 20
+"""Maximum settlements with one number that are named to a caller. There can be one for each external system."""
 ROWS_PER_STATEMENT = 500
 """Maximum rows in one INSERT, because databases limit the parameters of a statement. A long audit needs several."""
-
-
-class DecisionConflictError(SQLAlchemyError):
-    """Ledger and workflow have opposite decisions on one settlement. Nothing was written; an operator must act.
-
-    Either two Temporal clusters have processed the settlement, or the data of one was restored from a backup.
-    """
-
-    def __init__(self, number: str, in_ledger: State, in_workflow: State) -> None:
-        self.detail = conflict_detail(in_ledger, in_workflow)
-        """Detail of the finding."""
-        super().__init__(f"settlement {number}: {self.detail}")
-
-
-@dataclass(frozen=True)
-class SettlementRecord:
-    """A settlement as the ledger has it."""
-
-    settlement: SettlementInput
-    snapshot: Snapshot
-
-    @property
-    def number(self) -> str:
-        """Its requestUniqueNo."""
-        return self.settlement.adjust.requestUniqueNo
-
-
-class NumberReusedError(Exception):
-    """The number belongs to another order. Nothing was written: that order and its settlement are unchanged."""
-
-    def __init__(self, accepted: SettlementRecord, fields: Sequence[str]) -> None:
-        super().__init__(f"{accepted.number} belongs to an order that differs in {', '.join(fields)}")
-        self.accepted = accepted
-        """The settlement that has the number."""
-        self.fields = tuple(fields)
-        """Names of the fields that differ, as in the request."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +43,7 @@ class Page:
     """One page of settlements, newest first. `after` is the cursor of the next page; None on the last page."""
 
     settlements: tuple[SettlementRecord, ...]
-    after: tuple[datetime, str] | None
+    after: tuple[datetime, SettlementId] | None
 
 
 class Ledger:
@@ -107,29 +73,29 @@ class Ledger:
 
     @shielded_transaction
     async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
-        """Write a new settlement, unless its requestUniqueNo exists. Return the settlement, and whether it is new.
+        """Write a new settlement, unless its requestUniqueNo is in use. Return the settlement, and whether it is new.
 
-        Of concurrent calls with one number, the unique key lets exactly one be new. So acceptance stays idempotent
-        beyond Temporal's retention.
+        A number is in use if its external system has it, or if the same company has it at any external system: the
+        company may have moved, and the order must not be settled twice. Of concurrent calls with one number, the unique
+        keys let exactly one be new. So acceptance stays idempotent beyond Temporal's retention.
 
         Raises:
             NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
                 Nothing is written.
         """
-        number = settlement.adjust.requestUniqueNo
         async with self._engine.begin() as connection:
             inserted = await connection.execute(
                 insert(self._engine, settlements)
                 .values(rows.settlement_values(settlement, snapshot))
-                .on_conflict_do_nothing(index_elements=[settlements.c.request_unique_no])
+                .on_conflict_do_nothing()
                 .returning(settlements.c.version)
             )
             if inserted.first() is not None:
                 return SettlementRecord(settlement, snapshot), True
         async with reader(self._engine).connect() as connection:
-            accepted = await _read(connection, number)
+            accepted = await read_conflicting(connection, settlement)
         if accepted is None:
-            message = f"settlement {number} is missing after a conflict on its number; rows are never deleted"
+            message = f"{settlement.settlement_id} is missing after a conflict on its number; rows are never deleted"
             raise RuntimeError(message)
         if different := differences(_identity(accepted.settlement), _identity(settlement)):
             raise NumberReusedError(accepted, different)
@@ -143,14 +109,24 @@ class Ledger:
 
         Raises:
             DecisionConflictError: the ledger has the opposite decision. Nothing is written.
+            NumberConflictError: the order has another settlement, at another external system. Nothing is written.
         """
-        number = settlement.adjust.requestUniqueNo
+        try:
+            return await self._record(settlement, snapshot)
+        except IntegrityError:
+            known = await self._find_of_company(settlement.adjust.requestUniqueNo, settlement.company_id)
+            if known is None or known.settlement_id == settlement.settlement_id:
+                raise
+            raise NumberConflictError(settlement.settlement_id, known.settlement_id) from None
+
+    async def _record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
+        settlement_id = settlement.settlement_id
         async with self._engine.begin() as connection:
             written = await connection.execute(
                 insert(self._engine, settlements)
                 .values(rows.settlement_values(settlement, snapshot))
                 .on_conflict_do_update(
-                    index_elements=[settlements.c.request_unique_no],
+                    index_elements=[settlements.c.settlement_id],
                     set_=rows.snapshot_values(snapshot),
                     where=and_(settlements.c.version < snapshot.version, _same_decision(snapshot)),
                 )
@@ -158,13 +134,13 @@ class Ledger:
                 .returning(settlements.c.version)
             )
             if written.first() is None:
-                await self._raise_on_conflict(connection, number, snapshot)
+                await self._raise_on_conflict(connection, settlement_id, snapshot)
                 return False
-            await self._upsert_audit(connection, number, snapshot)
+            await self._upsert_audit(connection, settlement_id, snapshot)
         return True
 
     @shielded_transaction
-    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+    async def record_since(self, settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> RecordResult:
         """Write a snapshot that contains only the audit entries since the recorded version `since_version`.
 
         Repeating it, or writing an older snapshot, changes nothing. Returns LEDGER_BEHIND, without writing, if the row
@@ -177,25 +153,41 @@ class Ledger:
         newer = and_(columns.version >= since_version, columns.version < snapshot.version, _same_decision(snapshot))
         async with self._engine.begin() as connection:
             written = await connection.execute(
-                queries.settlements.record(request_unique_no, newer, rows.snapshot_values(snapshot))
+                queries.settlements.record(settlement_id, newer, rows.snapshot_values(snapshot))
             )
             if written.first() is None:
-                await self._raise_on_conflict(connection, request_unique_no, snapshot)
-                known = queries.settlements.version_since(request_unique_no, since_version)
+                await self._raise_on_conflict(connection, settlement_id, snapshot)
+                known = queries.settlements.version_since(settlement_id, since_version)
                 is_current = (await connection.execute(known)).first() is not None
                 return RecordResult.NOT_NEWER if is_current else RecordResult.LEDGER_BEHIND
-            await self._upsert_audit(connection, request_unique_no, snapshot)
+            await self._upsert_audit(connection, settlement_id, snapshot)
         return RecordResult.RECORDED
 
     @shielded_transaction
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
-        """Return a settlement; None if this number was never accepted, or not for a company of the scope."""
+    async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:
+        """Return a settlement; None if it was never accepted, or not for a company of the scope."""
         async with self._reader.connect() as connection:
-            return await _read(connection, request_unique_no, scope)
+            return await read_record(connection, queries.settlements.settlement(settlement_id, scope))
+
+    @shielded_transaction
+    async def with_number(self, number: str, scope: Scope = EVERYTHING) -> list[SettlementId]:
+        """Return the settlements in the scope with a number, in order of system: at most `SAME_NUMBER_MAX`."""
+        async with self._reader.connect() as connection:
+            found = await connection.execute(queries.settlements.with_number(number, SAME_NUMBER_MAX, scope))
+        return sorted(found.scalars())
+
+    @shielded_transaction
+    async def find_of_company(self, number: str, company_id: int | None) -> SettlementRecord | None:
+        """Return the settlement with a number of a company, whatever its external system; None if there is none."""
+        return await self._find_of_company(number, company_id)
+
+    async def _find_of_company(self, number: str, company_id: int | None) -> SettlementRecord | None:
+        async with self._reader.connect() as connection:
+            return await read_record(connection, queries.settlements.of_company(number, company_id))
 
     @shielded_transaction
     async def page(
-        self, where: SettlementFilter = NO_FILTER, *, after: tuple[datetime, str] | None = None, limit: int
+        self, where: SettlementFilter = NO_FILTER, *, after: tuple[datetime, SettlementId] | None = None, limit: int
     ) -> Page:
         """Return up to `limit` settlements (at most `PAGE_LIMIT_MAX`), newest first, after the cursor `after`."""
         limit = min(limit, PAGE_LIMIT_MAX)
@@ -203,22 +195,22 @@ class Ledger:
             return Page((), None)
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.settlements.page(where, after, limit + 1))).all()
-            listed = await _with_audit(connection, found[:limit])
+            listed = await with_audit(connection, found[:limit])
         more = len(found) > limit
         last = found[limit - 1] if more else None
-        return Page(tuple(listed), (last.accepted_at, last.request_unique_no) if last else None)
+        return Page(tuple(listed), (last.accepted_at, last.settlement_id) if last else None)
 
     @shielded_transaction
-    async def events(self, request_unique_no: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
+    async def events(self, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING) -> Events | None:
         """Return the events with an id above `after` (-1 for all); None if `find` would return None."""
         async with self._reader.connect() as connection:
-            return await read_events(connection, request_unique_no, after, scope)
+            return await read_events(connection, settlement_id, after, scope)
 
     @shielded_transaction
-    async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
+    async def versions(self, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
         """Return the versions of at most `ledger.events.VERSIONS_MAX` settlements; they grow with every change."""
         async with self._reader.connect() as connection:
-            return await read_versions(connection, numbers)
+            return await read_versions(connection, settlement_ids)
 
     @shielded_transaction
     async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE, scope: Scope = EVERYTHING) -> Exposure:
@@ -238,15 +230,17 @@ class Ledger:
         async with self._engine.connect() as connection:
             await connection.execute(queries.settlements.check())
 
-    async def _raise_on_conflict(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
-        query = queries.settlements.conflicting_decision(number, snapshot.decision)
+    async def _raise_on_conflict(
+        self, connection: AsyncConnection, settlement_id: SettlementId, snapshot: Snapshot
+    ) -> None:
+        query = queries.settlements.conflicting_decision(settlement_id, snapshot.decision)
         if (known := (await connection.execute(query)).first()) is not None:
-            raise DecisionConflictError(number, State(known.state), snapshot.state)
+            raise DecisionConflictError(settlement_id, State(known.state), snapshot.state)
 
-    async def _upsert_audit(self, connection: AsyncConnection, number: str, snapshot: Snapshot) -> None:
-        await self._upsert(connection, external_calls, rows.call_values(number, snapshot))
-        await self._upsert(connection, operator_actions, rows.action_values(number, snapshot))
-        await self._upsert(connection, state_changes, rows.state_change_values(number, snapshot))
+    async def _upsert_audit(self, connection: AsyncConnection, settlement_id: SettlementId, snapshot: Snapshot) -> None:
+        await self._upsert(connection, external_calls, rows.call_values(settlement_id, snapshot))
+        await self._upsert(connection, operator_actions, rows.action_values(settlement_id, snapshot))
+        await self._upsert(connection, state_changes, rows.state_change_values(settlement_id, snapshot))
 
     async def _upsert(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
         """Insert rows, or replace rows with the same primary key by the same or more complete content."""
@@ -265,30 +259,3 @@ def _identity(settlement: SettlementInput) -> Identity:
 def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
     """Return the condition that a row has no decision yet, or the snapshot's. A decision never changes."""
     return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))
-
-
-async def _read(connection: AsyncConnection, number: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
-    row = await connection.execute(queries.settlements.settlement(number, scope))
-    found = await _with_audit(connection, row.all())
-    return found[0] if found else None
-
-
-async def _with_audit(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[SettlementRecord]:
-    """Return the settlements of these rows, with their audit. Each table of the audit is read by one statement."""
-    numbers = [row.request_unique_no for row in found]
-    calls = await _audit_rows(connection, external_calls, numbers)
-    actions = await _audit_rows(connection, operator_actions, numbers)
-    changes = await _audit_rows(connection, state_changes, numbers)
-    return [
-        SettlementRecord(rows.to_input(row), rows.to_snapshot(row, calls[number], actions[number], changes[number]))
-        for number, row in zip(numbers, found, strict=True)
-    ]
-
-
-async def _audit_rows(
-    connection: AsyncConnection, table: Table, numbers: list[str]
-) -> defaultdict[str, list[Row[Any]]]:
-    by_settlement: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    for row in (await connection.execute(queries.settlements.audit_rows(table, numbers))).all():
-        by_settlement[row.settlement_no].append(row)
-    return by_settlement

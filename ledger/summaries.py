@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.transactions import shielded_transaction
-from settlement.start import DEFAULT_SYSTEM, SettlementInput
+from settlement.ids import SettlementId
+from settlement.start import SettlementInput
 from settlement.states import State
 
 
@@ -18,14 +19,12 @@ from settlement.states import State
 class SettlementSummary:
     """State and version of one settlement in the ledger."""
 
-    number: str
+    settlement_id: SettlementId
     state: State
     version: int
     accepted_at: datetime
     updated_at: datetime
     input: Mapping[str, Any]
-    system: str = DEFAULT_SYSTEM
-    """Name of its external system."""
 
     @property
     def expires_at(self) -> datetime:
@@ -42,15 +41,15 @@ class SettlementSummaries:
 
     @shielded_transaction
     async def open_settlements(
-        self, unchanged_since: datetime, limit: int, after: tuple[datetime, str] | None = None
+        self, unchanged_since: datetime, limit: int, after: tuple[datetime, SettlementId] | None = None
     ) -> list[SettlementSummary]:
         """Return open settlements last written before `unchanged_since`, oldest first, after the cursor `after`."""
         return await self._read(queries.settlements.open_summaries(unchanged_since, after, limit))
 
     @shielded_transaction
-    async def by_number(self, numbers: Collection[str]) -> dict[str, SettlementSummary]:
-        """Return the summaries of those of these settlements that the ledger has, by number. At most one page."""
-        return {each.number: each for each in await self._read(queries.settlements.summaries(numbers))}
+    async def by_id(self, settlement_ids: Collection[SettlementId]) -> dict[SettlementId, SettlementSummary]:
+        """Return the summaries of those of these settlements that the ledger has, by id. At most one page."""
+        return {each.settlement_id: each for each in await self._read(queries.settlements.summaries(settlement_ids))}
 
     async def _read(self, query: Select[Any]) -> list[SettlementSummary]:
         async with self._engine.connect() as connection:
@@ -59,11 +58,10 @@ class SettlementSummaries:
 
 def _to_summary(row: Row[Any]) -> SettlementSummary:
     return SettlementSummary(
-        number=row.request_unique_no,
+        settlement_id=row.settlement_id,
         state=State(row.state),
         version=row.version,
         accepted_at=row.accepted_at,
         updated_at=row.updated_at,
         input=row.input,
-        system=row.system,
     )

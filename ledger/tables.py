@@ -4,8 +4,8 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Ind
 
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
-from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, UtcDateTime, metadata, only
-from settlement.external_systems import SYSTEM_NAME_LENGTH_MAX
+from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, SettlementIdText, UtcDateTime, metadata, only
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
 _SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
@@ -13,7 +13,9 @@ _SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
 settlements = Table(
     "settlements",
     metadata,
-    Column("request_unique_no", _NO, primary_key=True),
+    # External system and requestUniqueNo as one text, so that every reference to a settlement is one column.
+    Column("settlement_id", SettlementIdText, primary_key=True),
+    Column("request_unique_no", _NO, nullable=False),
     Column("input", JSON, nullable=False),
     Column("order_id", BigInteger, nullable=False),
     Column("user_name", String(48), nullable=False),
@@ -39,14 +41,23 @@ settlements = Table(
     # The rule of the last external call; for an ABORTED settlement, the cause.
     Column("last_rule", String(32)),
     Column("cancel_intents", JSON, nullable=False),
-    # Lists are ordered by acceptance time, then by number. Each filter needs its own index.
-    Index(None, "accepted_at", "request_unique_no"),
+    # A company may move to another external system. Its numbers stay unique, so that a repeated order is not settled
+    # twice. Two indexes, because nulls are never equal. The first one also finds the settlements with a number.
+    Index("uq_settlements_number_of_company", "request_unique_no", "company_id", unique=True),
+    Index(
+        "uq_settlements_number_without_company",
+        "request_unique_no",
+        unique=True,
+        **only(text("company_id IS NULL")),
+    ),
+    # Lists are ordered by acceptance time, then by id. Each filter needs its own index.
+    Index(None, "accepted_at", "settlement_id"),
     Index(None, "state", "accepted_at"),
     Index(None, "order_id"),
     Index(None, "user_name", "accepted_at"),
-    # With the number, because lists of several companies and the comparison with a statement read in this order.
-    Index(None, "company_id", "accepted_at", "request_unique_no"),
-    Index(None, "system", "accepted_at", "request_unique_no"),
+    # With the id, because lists of several companies and the comparison with a statement read in this order.
+    Index(None, "company_id", "accepted_at", "settlement_id"),
+    Index(None, "system", "accepted_at", "settlement_id"),
     Index(None, "currency", "accepted_at"),
     Index("ix_settlements_cause", "last_rule", "accepted_at", **only(OPEN)),
     Index(
@@ -63,13 +74,13 @@ settlements = Table(
         postgresql_where=text("in_doubt"),
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
-    Index("ix_settlements_open", "accepted_at", "request_unique_no", **only(OPEN)),
+    Index("ix_settlements_open", "accepted_at", "settlement_id", **only(OPEN)),
 )
 
 external_calls = Table(
     "external_calls",
     metadata,
-    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
+    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("operation", String(32), nullable=False),
     Column("kind", String(16)),
@@ -102,7 +113,7 @@ external_calls = Table(
 operator_actions = Table(
     "operator_actions",
     metadata,
-    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
+    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("operator", String(64), nullable=False),
@@ -116,7 +127,7 @@ operator_actions = Table(
     Index(
         "ix_operator_actions_batch",
         "batch_id",
-        "settlement_no",
+        "settlement_id",
         **only(text("batch_id IS NOT NULL")),
     ),
 )
@@ -124,7 +135,7 @@ operator_actions = Table(
 state_changes = Table(
     "state_changes",
     metadata,
-    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), primary_key=True),
+    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
     # From 1: event 0 is the acceptance, which is in the settlement's own row.
     Column("position", Integer, primary_key=True),
     Column("state", String(16), nullable=False),
@@ -188,7 +199,7 @@ batch_items = Table(
     metadata,
     Column("batch_id", String(36), ForeignKey(batches.c.batch_id), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("settlement_no", _NO, ForeignKey(settlements.c.request_unique_no), nullable=False),
+    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime),
@@ -204,7 +215,7 @@ findings = Table(
     Column("finding_id", Integer, primary_key=True, autoincrement=True),
     Column("kind", String(32), nullable=False),
     # No foreign key: a finding can be about a settlement that the ledger does not have.
-    Column("settlement_no", _NO, nullable=False),
+    Column("settlement_id", SettlementIdText, nullable=False),
     # The company of the settlement; null if it has none, or if the ledger did not have the settlement.
     Column("company_id", BigInteger),
     Column("status", String(16), nullable=False),
@@ -222,8 +233,8 @@ findings = Table(
     Index(None, "status", "finding_id"),
     Index(None, "company_id", "finding_id"),
     Index(None, "company_id", "status", "finding_id"),
-    Index("uq_findings_open", "settlement_no", "kind", unique=True, **only(OPEN_FINDING)),
-    Index("ix_findings_closed", "settlement_no", "kind", "finding_id", **only(CLOSED_FINDING)),
+    Index("uq_findings_open", "settlement_id", "kind", unique=True, **only(OPEN_FINDING)),
+    Index("ix_findings_closed", "settlement_id", "kind", "finding_id", **only(CLOSED_FINDING)),
 )
 
 # Incremented when a finding is inserted. Counting the findings themselves would read all of them.

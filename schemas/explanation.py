@@ -33,6 +33,7 @@ class NextStep(Model):
 class Explanation(Model):
     """The complete history of one settlement, and its next step."""
 
+    system: str
     request_unique_no: str
     state: State
     decision: Decision | None
@@ -169,9 +170,13 @@ def _meaning(call: CallRecord) -> str:
     return _UNSETTLED_IN_WORDS.get(call.verdict.rule, "this does not settle the cancel")
 
 
-def command_on(number: str, verb: str, *options: str) -> str:
-    """Return the CLI command that applies `verb` to a settlement; the number is quoted for a POSIX shell."""
+def command_on(number: str, verb: str, *options: str, system: str | None) -> str:
+    """Return the CLI command that applies `verb` to a settlement; the number is quoted for a POSIX shell.
+
+    `system` is its external system; None if it is not known, and the number alone may be ambiguous.
+    """
     quoted = shlex.quote(number)
+    named = options if system is None else (f"--system {system}", *options)
     # Without `--` a number that starts with a dash would be read as an option.
-    parts = [verb, *options, "--", quoted] if number.startswith("-") else [verb, quoted, *options]
+    parts = [verb, *named, "--", quoted] if number.startswith("-") else [verb, quoted, *named]
     return " ".join(["settlement", *parts])

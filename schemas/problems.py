@@ -46,7 +46,9 @@ class ErrorCode(StrEnum):
     NUMBER_REUSED = "number-reused"
     """This request was not accepted. The settlement that has the number is not affected."""
     NUMBER_TAKEN = "number-taken"
-    """This request was not accepted. The number is in use outside the scope of the key; use another one."""
+    """This request was not accepted. The number is in use at the external system, outside the scope of the key."""
+    NUMBER_AMBIGUOUS = "number-ambiguous"
+    """Nothing was done. Settlements at several external systems have this number; the request must name the system."""
     NOT_FOUND = "not-found"
     """The resource does not exist. For a settlement: none was accepted under this number."""
     METHOD_NOT_ALLOWED = "method-not-allowed"
@@ -84,6 +86,7 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.EXTERNAL_SYSTEM_PAUSED: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.NUMBER_REUSED: HTTPStatus.CONFLICT,
     ErrorCode.NUMBER_TAKEN: HTTPStatus.CONFLICT,
+    ErrorCode.NUMBER_AMBIGUOUS: HTTPStatus.CONFLICT,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorCode.WRONG_STATE: HTTPStatus.CONFLICT,

@@ -126,6 +126,7 @@ class BatchItem(Model):
     """One settlement of a batch: the outcome of its retry, and its state now."""
 
     position: int
+    system: str
     request_unique_no: str
     outcome: ItemOutcome
     detail: str

@@ -9,8 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from contract.fields import Amount, Currency, EpochMs, Moment, UniqueNo
 from contract.model import Model
-from settlement.external_systems import SystemName
 from settlement.start import DEFAULT_SYSTEM
+from settlement.system_names import SystemName
 
 LINES_MAX = 10_000_000
 """Maximum lines of one statement."""

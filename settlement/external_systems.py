@@ -2,20 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from contract.model import Model
 from settlement.operator_rules import Note
 
-SYSTEM_NAME_LENGTH_MAX: Final = 32
-SYSTEM_NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
-SystemName = Annotated[str, Field(pattern=SYSTEM_NAME_PATTERN, max_length=SYSTEM_NAME_LENGTH_MAX, examples=["alpha"])]
-"""Name of an external system in the configuration: lower-case letters, digits and hyphens."""
-
-
-WAITING: Final = "waiting: "
+WAITING = "waiting: "
 """Begins the reason of a settlement whose cancel waits without using up an attempt."""
 
 

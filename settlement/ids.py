@@ -1,4 +1,4 @@
-"""Identifiers of workflows, cancels and Updates, derived from a settlement's requestUniqueNo or a batch's id.
+"""The identity of a settlement, and the ids of workflows, cancels and Updates that are derived from it or from a batch.
 
 Because they are derived, a replay, a retried activity and an operator's retry produce exactly the same ids. Only a
 batch's own id is random.
@@ -7,12 +7,21 @@ batch's own id is random.
 import hashlib
 import re
 import uuid
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Self
 
-_WORKFLOW = "settlement"
+from contract.fields import UNIQUE_NO_LENGTH_MAX, is_unique_no
+from settlement.system_names import SYSTEM_NAME_LENGTH_MAX, SYSTEM_NAME_PATTERN, is_system_name
+
+SETTLEMENT_ID_LENGTH_MAX: Final = SYSTEM_NAME_LENGTH_MAX + 1 + UNIQUE_NO_LENGTH_MAX
+"""Maximum characters of a settlement's id as text."""
+_WORKFLOW = "settlement:"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+=-]*")
 _UNSAFE = re.compile(r"(?![A-Za-z0-9._-])[\x00-\x7f]")
 _ESCAPE = re.compile("~([0-9A-F]{2})")
+_PARTS = re.compile(rf"{_WORKFLOW}({SYSTEM_NAME_PATTERN[1:-1]})([:~])(.+)", re.DOTALL)
+"""System, sign and number of a workflow id. A system name contains neither sign, so the parts are unambiguous."""
 _BATCH_WORKFLOW_ID_PREFIX = "batch-retry-"
 RETRY_UPDATE = "retry_cancel_adjust"
 """Name of the Update that takes an ABORTED settlement back to CANCELLING."""
@@ -36,26 +45,54 @@ class CancelKind(StrEnum):
     """Repeats the cancel after the quarantine, in case the adjust arrived late."""
 
 
-def workflow_id(request_unique_no: str) -> str:
-    """Return the id of the settlement's workflow. Two different numbers never have the same id."""
-    return _WORKFLOW + _id_part(request_unique_no)
+@dataclass(frozen=True, order=True, slots=True)
+class SettlementId:
+    """The identity of a settlement: a requestUniqueNo is unique only within its external system."""
+
+    system: str
+    """Name of the external system that the order was accepted for."""
+    number: str
+    """The platform's requestUniqueNo, unchanged."""
+
+    def __str__(self) -> str:
+        """Return the id as text, such as `alpha:ORD-1`. Two different ids never have the same text."""
+        return f"{self.system}:{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the id of a text: the inverse of `str`. Raises ValueError if it is not the text of a valid id."""
+        system, _, number = text.partition(":")
+        if not is_system_name(system) or not is_unique_no(number):
+            message = "must be the name of an external system, a colon and a requestUniqueNo"
+            raise ValueError(message)
+        return cls(system, number)
 
 
-def request_unique_no_of(workflow_id_: str) -> str | None:
-    """Return the requestUniqueNo from which `workflow_id` made this id; None if it is not the id of a settlement."""
-    part = workflow_id_.removeprefix(_WORKFLOW)
-    number = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), part[1:]) if part[:1] == "~" else part[1:]
-    return number if workflow_id_ == workflow_id(number) else None
+def workflow_id(settlement: SettlementId) -> str:
+    """Return the id of the settlement's workflow, such as `settlement:alpha:ORD-1`. Different ids never become equal.
 
-
-def _id_part(number: str) -> str:
-    """Return a requestUniqueNo as part of an id: `-ORD-1` if no character needs escaping, else escaped as in `~a~2Fb`.
-
-    Each character of the number takes at most 3 characters of the id: Temporal allows ids of up to 255. The result
+    Each character of the number takes at most 3 characters, so the result has at most 188: Temporal allows 255. It
     needs no quoting in Temporal's UI and command line.
     """
+    return f"{_WORKFLOW}{settlement.system}{_id_part(settlement.number, ':')}"
+
+
+def settlement_of(workflow_id_: str) -> SettlementId | None:
+    """Return the settlement from which `workflow_id` made this id; None if it is not the id of a settlement."""
+    found = _PARTS.fullmatch(workflow_id_)
+    if found is None:
+        return None
+    system, sign, part = found.groups()
+    number = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), part) if sign == "~" else part
+    settlement = SettlementId(system, number)
+    is_valid = is_system_name(system) and is_unique_no(number)
+    return settlement if is_valid and workflow_id_ == workflow_id(settlement) else None
+
+
+def _id_part(number: str, sign: str) -> str:
+    """Return a requestUniqueNo as part of an id, after `sign` if no character needs escaping, else as in `~a~2Fb`."""
     if _PLAIN.fullmatch(number):
-        return f"-{number}"
+        return f"{sign}{number}"
     return "~" + _UNSAFE.sub(lambda character: f"~{ord(character[0]):02X}", number)
 
 
@@ -90,4 +127,4 @@ def batch_workflow_id(batch: str) -> str:
 
 def batch_update_id(batch: str, request_unique_no: str) -> str:
     """Return the id of the Update with which a batch retries a settlement. Temporal runs an Update id only once."""
-    return f"batch-{batch}{_id_part(request_unique_no)}"
+    return f"batch-{batch}{_id_part(request_unique_no, '-')}"

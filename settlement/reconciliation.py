@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from contract.model import Model
+from settlement.ids import SettlementId
 from settlement.operator_rules import Note
 from settlement.states import State, decision_of
 
@@ -94,6 +95,8 @@ class Finding(Model):
 
     finding_id: int
     kind: FindingKind
+    system: str | None
+    """External system of the settlement; null if the finding is not about a single settlement."""
     request_unique_no: str | None
     """Null if the finding is not about a single settlement."""
     company_id: int | None = None
@@ -111,6 +114,13 @@ class Finding(Model):
     action: str = ""
     """What an operator should do."""
     closed_at: datetime | None = None
+
+    @property
+    def settlement_id(self) -> SettlementId | None:
+        """The settlement that it is about; None if it is not about a single one."""
+        if self.system is None or self.request_unique_no is None:
+            return None
+        return SettlementId(self.system, self.request_unique_no)
 
 
 class FindingPage(Model):

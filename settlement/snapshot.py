@@ -153,6 +153,7 @@ class Snapshot(Model):
 class SettlementEvent(Model):
     """One state change in the event stream. Event ids count from 0, the acceptance (ADJUSTING)."""
 
+    system: str
     request_unique_no: str
     state: State
     decision: Decision | None

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from contract.adjust import AdjustBody
 from contract.model import Model
+from settlement.ids import SettlementId
 from settlement.policy import SettlementPolicy
 from settlement.snapshot import AuditCounts, Snapshot
 from settlement.states import State
@@ -37,6 +38,11 @@ class SettlementInput(Model):
     policy: SettlementPolicy
     submitted_by: SubmittedBy | None = None
     """None only for an order that was not submitted through the API."""
+
+    @property
+    def settlement_id(self) -> SettlementId:
+        """Its identity: external system and requestUniqueNo."""
+        return SettlementId(self.system, self.adjust.requestUniqueNo)
 
     @property
     def expires_at(self) -> datetime:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from contract.model import Model
 from settlement.calls import CallRecord
-from settlement.ids import cancel_unique_no
+from settlement.ids import SettlementId, cancel_unique_no
 from settlement.snapshot import CancelIntent, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, State
@@ -62,7 +62,7 @@ class UpdateResult(Model):
 class RecordTask(Model):
     """Input of the activity `record_settlement`: the changes since the last recorded write."""
 
-    request_unique_no: str
+    settlement_id: SettlementId
     since_version: int
     """Version that the workflow knows to be in the ledger; 0 if none."""
     snapshot: Snapshot

@@ -1,14 +1,20 @@
 """Chooses the ports of the parts: the configured ones, or free ones instead of defaults that are in use."""
 
 import os
+import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from config.settings import ENV_PREFIX, Settings
 from stack.process import StackError
 
 HOST = "127.0.0.1"
 PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_port", "worker_metrics_port")
+
+_EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_PORT = 10_000
+_CHOICES = 100
 
 
 def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:
@@ -22,10 +28,26 @@ def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> 
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
+    """Return a port that was free a moment ago.
+
+    On Linux it is below the range from which the kernel takes the ports of outgoing connections. Otherwise a connection
+    could take the port of a part while that part restarts.
+    """
+    for port in _candidates():
+        if is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _candidates() -> Iterator[int]:
+    try:
+        ephemeral_from = int(_EPHEMERAL_RANGE.read_text().split()[0])
+    except OSError:
+        return
+    for _ in range(_CHOICES):
+        yield _FIRST_PORT + secrets.randbelow(max(1, ephemeral_from - _FIRST_PORT))
 
 
 def is_free(port: int) -> bool:

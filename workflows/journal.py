@@ -87,7 +87,7 @@ class Journal:
         return await workflow.execute_activity_method(
             RecordSettlement.record_settlement,
             RecordTask(
-                request_unique_no=self._settlement.adjust.requestUniqueNo,
+                settlement_id=self._settlement.settlement_id,
                 since_version=self._recorded_version,
                 snapshot=leave_out(snapshot, self._recorded),
                 settlement=None if self._recorded_version else accepted_input(self._settlement),

@@ -31,9 +31,10 @@ ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 
 @workflow.defn
 class OrderSettlement:
-    """The settlement of one order. Its workflow id is derived from requestUniqueNo; it has no execution or run timeout.
+    """The settlement of one order. Its workflow id is derived from its system and number.
 
-    It ends only in an end state of `settlement.states`. A request to stop leads to the compensation.
+    It has no execution or run timeout. It ends only in an end state of `settlement.states`. A request to stop leads to
+    the compensation.
     """
 
     @workflow.init

@@ -75,7 +75,7 @@ class SagaState:
         if state is State.ABORTED:
             workflow.logger.error(
                 "aborted: an operator must act",
-                extra={"settlement": self._settlement.adjust.requestUniqueNo, "money": money(self._settlement)},
+                extra={"settlement": str(self._settlement.settlement_id), "money": money(self._settlement)},
             )
 
     def show(self) -> None:

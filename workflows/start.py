@@ -23,12 +23,12 @@ def _options(
     taken_up: TakeUp | None,
     reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
 ) -> dict[str, Any]:
-    """Return start options that allow one workflow per requestUniqueNo: a running one is joined, a closed one rejected.
+    """Return start options that allow one workflow per settlement: a running one is joined, a closed one rejected.
 
     There is no execution or run timeout, because a timeout would close a settlement while money is in doubt.
     """
     return {
-        "id": workflow_id(settlement.adjust.requestUniqueNo),
+        "id": workflow_id(settlement.settlement_id),
         "task_queue": SETTLEMENT_TASK_QUEUE,
         "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
         "id_reuse_policy": reuse,

@@ -11,6 +11,7 @@ from activities.reconciliation.repair import ExamineResult, Reconciler
 from activities.reconciliation.temporal_workflows import WorkflowPage
 from ledger import Findings, SettlementSummary
 from settlement import limits
+from settlement.ids import SettlementId
 from settlement.reconciliation import (
     CLOSED_BY_OPERATOR,
     Finding,
@@ -42,19 +43,19 @@ class CheckTemporal:
         closed_since = since - limits.RECONCILE_LIST_SLACK
         listed = await self._reconciler.workflows.page(limits.RECONCILE_LIST_PAGE, closed_since, task.after)
         suspects = await self._suspects(listed)
-        scanned = await bounded_gather(suspects, lambda number: self._reconciler.examine(number, task.round_started_at))
+        scanned = await bounded_gather(suspects, lambda each: self._reconciler.examine(each, task.round_started_at))
         not_examined = len(suspects) - scanned.checked
         checked = len(listed.running | listed.closed) - not_examined
         return scanned.model_copy(
             update={"checked": checked, "failed": scanned.failed + not_examined, "after": listed.after}
         )
 
-    async def _suspects(self, listed: WorkflowPage) -> list[str]:
+    async def _suspects(self, listed: WorkflowPage) -> list[SettlementId]:
         """Return the settlements whose row is missing, or has ended while the workflow is open. Usually few."""
-        known = await self._reconciler.summaries.by_number(listed.running | listed.closed)
+        known = await self._reconciler.summaries.by_id(listed.running | listed.closed)
         now = datetime.now(UTC)
         missing = (listed.running | listed.closed) - known.keys()
-        ahead = {number for number in listed.running & known.keys() if may_be_ahead(known[number], now)}
+        ahead = {each for each in listed.running & known.keys() if may_be_ahead(known[each], now)}
         return sorted(missing | ahead)
 
 
@@ -76,20 +77,20 @@ class CheckLedger:
         after = _parse_cursor(task.after) if task.after else None
         found = await self._reconciler.summaries.open_settlements(unchanged_since, limits.RECONCILE_PAGE, after)
         scanned = await bounded_gather(
-            [each.number for each in found],
-            lambda number: self._reconciler.examine(number, task.round_started_at),
+            [each.settlement_id for each in found],
+            lambda each: self._reconciler.examine(each, task.round_started_at),
         )
         is_last_page = scanned.checked == len(found) < limits.RECONCILE_PAGE
         return scanned if is_last_page else scanned.model_copy(update={"after": _cursor(found[scanned.checked - 1])})
 
 
 def _cursor(last: SettlementSummary) -> str:
-    return f"{last.accepted_at.isoformat()} {last.number}"
+    return f"{last.accepted_at.isoformat()} {last.settlement_id}"
 
 
-def _parse_cursor(after: str) -> tuple[datetime, str]:
-    accepted_at, _, number = after.partition(" ")
-    return datetime.fromisoformat(accepted_at), number
+def _parse_cursor(after: str) -> tuple[datetime, SettlementId]:
+    accepted_at, _, settlement_id = after.partition(" ")
+    return datetime.fromisoformat(accepted_at), SettlementId.parse(settlement_id)
 
 
 NO_MISMATCH = "a later round found no mismatch"
@@ -112,21 +113,20 @@ class ReviewFindings:
         await self._reconciler.check_temporal_identity(task)
         after = int(task.after or 0)
         found = await self._reconciler.findings.open_not_seen_since(task.round_started_at, limits.RECONCILE_PAGE, after)
-        numbers = [each.request_unique_no for each in found if each.request_unique_no is not None]
-        general = (each for each in found if each.request_unique_no is None)
+        general = (each for each in found if each.settlement_id is None)
         await self._clear(
             each for each in general if task.all_open_examined or each.kind is not FindingKind.TAKE_UP_LIMIT
         )
 
-        async def examine_again(number: str) -> ExamineResult:
-            examined = await self._reconciler.examine(number, task.round_started_at)
-            about_it = (each for each in found if each.request_unique_no == number)
+        async def examine_again(settlement_id: SettlementId) -> ExamineResult:
+            examined = await self._reconciler.examine(settlement_id, task.round_started_at)
+            about_it = (each for each in found if each.settlement_id == settlement_id)
             await self._clear(
                 each for each in about_it if each.kind is not examined.kind and each.kind not in CLOSED_BY_OPERATOR
             )
             return examined
 
-        settlements = list(dict.fromkeys(numbers))
+        settlements = list(dict.fromkeys(each.settlement_id for each in found if each.settlement_id is not None))
         scanned = await bounded_gather(settlements, examine_again)
         not_examined = len(settlements) - scanned.checked
         following = str(found[-1].finding_id) if len(found) == limits.RECONCILE_PAGE else None

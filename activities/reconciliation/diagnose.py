@@ -129,7 +129,8 @@ def _with_closed_workflow(execution: Execution) -> Diagnosis:
 def _without_system(row: SettlementSummary, unusable: str | None) -> Diagnosis | None:
     if unusable is None:
         return None
-    detail = f"its external system {row.system} cannot be called: {unusable}. A cancel waits and uses up no attempt"
+    system = row.settlement_id.system
+    detail = f"its external system {system} cannot be called: {unusable}. A cancel waits and uses up no attempt"
     return Diagnosis(FindingKind.SYSTEM_NOT_CONFIGURED, detail, Repair.NONE)
 
 

@@ -19,10 +19,19 @@ from activities.reconciliation.snapshot_merge import (
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
 from activities.temporal_calls import calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
-from ledger import Findings, Ledger, Permit, SettlementRecord, SettlementSummaries, TakeUps
-from ledger.settlements import DecisionConflictError
+from ledger import (
+    DecisionConflictError,
+    Findings,
+    Ledger,
+    NumberConflictError,
+    Permit,
+    SettlementRecord,
+    SettlementSummaries,
+    TakeUps,
+)
 from settlement import limits
 from settlement.audit_window import audit_counts, within_window
+from settlement.ids import SettlementId
 from settlement.reconciliation import FindingKind, FindingStatus, ScanTask
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp, accepted_input, known_at_start
@@ -62,7 +71,7 @@ class ExamineResult:
 class _Mismatch:
     """A settlement with a mismatch."""
 
-    number: str
+    settlement_id: SettlementId
     execution: Execution | None
     workflow_snapshot: Snapshot | None
     """The workflow's snapshot; None if it was not queried or did not answer."""
@@ -119,41 +128,41 @@ class Reconciler:
             log.error("reconciliation round refused", error=str(wrong))  # noqa: TRY400 - the message is enough
             raise ApplicationError(str(wrong), type=FindingKind.WRONG_TEMPORAL, non_retryable=True) from wrong
 
-    async def examine(self, number: str, round_started_at: datetime) -> ExamineResult:
+    async def examine(self, settlement_id: SettlementId, round_started_at: datetime) -> ExamineResult:
         """Compare one settlement's row with its workflow, and repair a mismatch if that is safe. Repeating it is safe.
 
         After a mismatch the row is read again. If it has changed, the settlement is in progress, and nothing is done.
         """
-        row = (await self.summaries.by_number([number])).get(number)
-        execution = await self.workflows.execution(number)
-        unusable = await self._why_unusable(row.system) if row is not None else None
+        row = (await self.summaries.by_id([settlement_id])).get(settlement_id)
+        execution = await self.workflows.execution(settlement_id)
+        unusable = await self._why_unusable(settlement_id.system) if row is not None else None
         diagnosis = diagnose(row, execution, datetime.now(UTC), unusable)
         if diagnosis is None:
             return ExamineResult()
         snapshot = None
         if execution is not None and diagnosis.repair is not Repair.NONE:
-            snapshot = await self.workflows.snapshot(number, execution)
+            snapshot = await self.workflows.snapshot(settlement_id, execution)
         if diagnosis.kind is FindingKind.LEDGER_BEHIND and snapshot is not None and _may_still_arrive(snapshot):
             return ExamineResult()
-        if (await self.summaries.by_number([number])).get(number) != row:
+        if (await self.summaries.by_id([settlement_id])).get(settlement_id) != row:
             return ExamineResult()
-        return await self._handle_in_round(_Mismatch(number, execution, snapshot, diagnosis), round_started_at)
+        return await self._handle_in_round(_Mismatch(settlement_id, execution, snapshot, diagnosis), round_started_at)
 
-    async def restart_aborted(self, number: str) -> ExamineResult:
+    async def restart_aborted(self, settlement_id: SettlementId) -> ExamineResult:
         """Restart the lost workflow of an ABORTED settlement. Repeating it joins the running workflow.
 
         Used for an operator's action, so that it need not wait for the next round. Nothing else works on an ABORTED
         settlement, so the delays of `diagnose` are not needed. A finding is recorded as in `examine`.
         """
-        row = (await self.summaries.by_number([number])).get(number)
-        execution = await self.workflows.execution(number)
+        row = (await self.summaries.by_id([settlement_id])).get(settlement_id)
+        execution = await self.workflows.execution(settlement_id)
         if row is None or row.state is not State.ABORTED or (execution is not None and execution.is_open):
             return ExamineResult()
         diagnosis = diagnose(row, execution, AFTER_ALL_DELAYS)
         if diagnosis is None or diagnosis.repair is not Repair.TAKE_UP:
             return ExamineResult()
-        snapshot = await self.workflows.snapshot(number, execution) if execution is not None else None
-        return await self._handle(_Mismatch(number, execution, snapshot, diagnosis), datetime.now(UTC))
+        snapshot = await self.workflows.snapshot(settlement_id, execution) if execution is not None else None
+        return await self._handle(_Mismatch(settlement_id, execution, snapshot, diagnosis), datetime.now(UTC))
 
     async def _handle_in_round(self, mismatch: _Mismatch, round_started_at: datetime) -> ExamineResult:
         """Repair a mismatch within the limits of a round: starting a workflow needs a permit.
@@ -177,16 +186,24 @@ class Reconciler:
     ) -> ExamineResult:
         kind, detail = mismatch.diagnosis.kind, mismatch.diagnosis.detail
         # Recorded before the repair: if this worker is lost during the repair, the next round examines it again.
-        finding = await self.findings.report(kind, mismatch.number, detail, round_started_at=round_started_at)
+        finding = await self.findings.report(kind, mismatch.settlement_id, detail, round_started_at=round_started_at)
         if finding is None:
             return ExamineResult()
         repair, reason = await self._try(mismatch, take_up)
         if repair is None:
             await self.findings.update_detail(finding, f"{detail}; {reason}" if reason else detail)
-            log.error("an operator must act", settlement=mismatch.number, finding=kind, detail=detail, reason=reason)
+            log.error(
+                "an operator must act",
+                settlement=str(mismatch.settlement_id),
+                finding=kind,
+                detail=detail,
+                reason=reason,
+            )
             return ExamineResult(kind)
         await self.findings.close(finding, FindingStatus.REPAIRED, repair, datetime.now(UTC))
-        log.warning("mismatch repaired", settlement=mismatch.number, finding=kind, detail=detail, repair=repair)
+        log.warning(
+            "mismatch repaired", settlement=str(mismatch.settlement_id), finding=kind, detail=detail, repair=repair
+        )
         return ExamineResult(kind, repaired=True)
 
     async def _permit(self, round_started_at: datetime) -> Permit | None:
@@ -210,7 +227,7 @@ class Reconciler:
                     return await self._write_row(mismatch), ""
                 case Repair.NONE:
                     return None, ""
-        except (NotRepairedError, DecisionConflictError) as error:
+        except (NotRepairedError, DecisionConflictError, NumberConflictError) as error:
             return None, str(error)
 
     async def _planned(self, mismatch: _Mismatch) -> _TakeUp | None:
@@ -224,7 +241,7 @@ class Reconciler:
 
     async def _plan(self, mismatch: _Mismatch) -> _TakeUp:
         """Return the snapshot from which a new workflow continues. Raises NotRepairedError if that may be wrong."""
-        if await self.findings.is_open(FindingKind.DECISION_CONFLICT, mismatch.number):
+        if await self.findings.is_open(FindingKind.DECISION_CONFLICT, mismatch.settlement_id):
             message = "ledger and workflow had opposite decisions, so a cancel could reverse a settled order"
             raise NotRepairedError(message)
         accepted = await self._accepted(mismatch)
@@ -266,12 +283,12 @@ class Reconciler:
 
     async def _write_row(self, mismatch: _Mismatch) -> str:
         start = (
-            await self.workflows.start_of(mismatch.number, mismatch.execution)
+            await self.workflows.start_of(mismatch.settlement_id, mismatch.execution)
             if mismatch.execution is not None
             else None
         )
-        if start is None or start.adjust.requestUniqueNo != mismatch.number:
-            message = "its workflow's input is not an order with this number"
+        if start is None or start.settlement_id != mismatch.settlement_id:
+            message = "its workflow's input is not an order with this number for this external system"
             raise NotRepairedError(message)
         settlement = accepted_input(start)
         snapshot = mismatch.workflow_snapshot or known_at_start(start)
@@ -280,7 +297,7 @@ class Reconciler:
         return f"the row was inserted from its workflow's {source}"
 
     async def _accepted(self, mismatch: _Mismatch) -> SettlementRecord:
-        accepted = await self._ledger.find(mismatch.number)
+        accepted = await self._ledger.find(mismatch.settlement_id)
         if accepted is None or accepted.snapshot.state in END_STATES:
             message = "the ledger's row has changed in the meantime; the next round examines it again"
             raise NotRepairedError(message)

@@ -20,9 +20,15 @@ from temporalio.common import SearchAttributeKey
 
 from activities.reconciliation.diagnose import Execution
 from activities.temporal_calls import TemporalArgumentError, TemporalCallError, TemporalNotFoundError, calling_temporal
-from contract.fields import is_unique_no
 from settlement import limits
-from settlement.ids import SETTLEMENT_WORKFLOW, SNAPSHOT_QUERY, STATE_ATTRIBUTE, request_unique_no_of, workflow_id
+from settlement.ids import (
+    SETTLEMENT_WORKFLOW,
+    SNAPSHOT_QUERY,
+    STATE_ATTRIBUTE,
+    SettlementId,
+    settlement_of,
+    workflow_id,
+)
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
 from settlement.states import State
@@ -35,10 +41,10 @@ _RPC = timedelta(seconds=limits.RECONCILE_RPC_S)
 
 @dataclass(frozen=True)
 class WorkflowPage:
-    """The requestUniqueNos of one page of workflows in Temporal's list."""
+    """The settlements of one page of workflows in Temporal's list."""
 
-    running: frozenset[str]
-    closed: frozenset[str]
+    running: frozenset[SettlementId]
+    closed: frozenset[SettlementId]
     """Settlements with a closed workflow. A newer workflow of the same settlement may be open."""
     after: str | None
 
@@ -49,21 +55,23 @@ class SettlementWorkflows:
     def __init__(self, temporal: Client) -> None:
         self._temporal = temporal
 
-    async def execution(self, number: str) -> Execution | None:
+    async def execution(self, settlement_id: SettlementId) -> Execution | None:
         """Return a settlement's newest workflow; None if Temporal has none."""
         try:
             async with calling_temporal():
-                found = await self._temporal.get_workflow_handle(workflow_id(number)).describe(rpc_timeout=_RPC)
+                found = await self._temporal.get_workflow_handle(workflow_id(settlement_id)).describe(rpc_timeout=_RPC)
         except TemporalNotFoundError:
             return None
         return _to_execution(found)
 
-    async def snapshot(self, number: str, execution: Execution) -> Snapshot | None:
+    async def snapshot(self, settlement_id: SettlementId, execution: Execution) -> Snapshot | None:
         """Return the last snapshot of a workflow, open or closed; None if it does not answer.
 
         A completed workflow returns its last snapshot as its result. Any other is queried, which needs a worker.
         """
-        handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id, result_type=Snapshot)
+        handle = self._temporal.get_workflow_handle(
+            workflow_id(settlement_id), run_id=execution.run_id, result_type=Snapshot
+        )
         try:
             async with calling_temporal():
                 if execution.completed:
@@ -78,13 +86,15 @@ class SettlementWorkflows:
             WorkflowQueryRejectedError,
             ValidationError,
         ) as error:
-            log.warning("the snapshot of a workflow cannot be read", settlement=number, error=type(error).__name__)
+            log.warning(
+                "the snapshot of a workflow cannot be read", settlement=str(settlement_id), error=type(error).__name__
+            )
             return None
         return answer
 
-    async def start_of(self, number: str, execution: Execution) -> SettlementStart | None:
+    async def start_of(self, settlement_id: SettlementId, execution: Execution) -> SettlementStart | None:
         """Return a workflow's input from its history; None if it cannot be read."""
-        handle = self._temporal.get_workflow_handle(workflow_id(number), run_id=execution.run_id)
+        handle = self._temporal.get_workflow_handle(workflow_id(settlement_id), run_id=execution.run_id)
         async with calling_temporal():
             first = await anext(handle.fetch_history_events(page_size=1, rpc_timeout=_RPC), None)
         if first is None:
@@ -93,7 +103,9 @@ class SettlementWorkflows:
         try:
             (start,) = await self._temporal.data_converter.decode(given, [SettlementStart])
         except (ValueError, RuntimeError) as error:
-            log.warning("the input of a workflow cannot be read", settlement=number, error=type(error).__name__)
+            log.warning(
+                "the input of a workflow cannot be read", settlement=str(settlement_id), error=type(error).__name__
+            )
             return None
         return start if isinstance(start, SettlementStart) else None
 
@@ -120,8 +132,8 @@ class SettlementWorkflows:
         found = pages.current_page or ()
         following = pages.next_page_token
         return WorkflowPage(
-            running=_numbers(found, is_open=True),
-            closed=_numbers(found, is_open=False),
+            running=_settlements(found, is_open=True),
+            closed=_settlements(found, is_open=False),
             after=base64.urlsafe_b64encode(following).decode() if following else None,
         )
 
@@ -137,9 +149,9 @@ def _to_execution(found: WorkflowExecutionDescription) -> Execution:
     )
 
 
-def _numbers(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[str]:
-    numbers = (request_unique_no_of(each.id) for each in found if (each.close_time is None) is is_open)
-    return frozenset(number for number in numbers if number is not None and is_unique_no(number))
+def _settlements(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[SettlementId]:
+    settlements = (settlement_of(each.id) for each in found if (each.close_time is None) is is_open)
+    return frozenset(each for each in settlements if each is not None)
 
 
 def _token(after: str | None) -> bytes | None:

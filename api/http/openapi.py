@@ -11,8 +11,7 @@ from api.http.problems import CONTENT_TYPE, documented
 from contract.fields import restore_integer_bounds
 from schemas.problems import ErrorCode
 
-_NUMBER = {"requestUniqueNo": "$response.body#/requestUniqueNo"}
-_NUMBER_FROM_PATH = {"requestUniqueNo": "$request.path.requestUniqueNo"}
+_SETTLEMENT = {"requestUniqueNo": "$response.body#/requestUniqueNo", "system": "$response.body#/system"}
 _BATCH = {"batchId": "$response.body#/batchId"}
 _KEY = {"keyId": "$response.body#/keyId"}
 _STATEMENT = {"statementId": "$response.body#/statementId"}
@@ -21,11 +20,11 @@ _READ = ("get_settlement", "get_settlement_events", "explain_settlement")
 _ACT = ("post_cancel_adjust_retry", "post_resolution")
 
 _LINKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "post_settlement": ((*_READ, *_ACT), _NUMBER),
-    "get_settlement": (("get_settlement_events", "explain_settlement", *_ACT), _NUMBER),
-    "explain_settlement": (_ACT, _NUMBER_FROM_PATH),
-    "post_cancel_adjust_retry": ((*_READ, "post_resolution"), _NUMBER),
-    "post_resolution": (_READ, _NUMBER),
+    "post_settlement": ((*_READ, *_ACT), _SETTLEMENT),
+    "get_settlement": (("get_settlement_events", "explain_settlement", *_ACT), _SETTLEMENT),
+    "explain_settlement": (_ACT, _SETTLEMENT),
+    "post_cancel_adjust_retry": ((*_READ, "post_resolution"), _SETTLEMENT),
+    "post_resolution": (_READ, _SETTLEMENT),
     "list_settlements": (("list_settlements",), {"cursor": "$response.body#/nextCursor"}),
     "list_findings": (("list_findings",), {"before": "$response.body#/nextBefore"}),
     "post_batch_retry": (("get_batch_retry", "list_batch_items", "stop_batch_retry"), _BATCH),

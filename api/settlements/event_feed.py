@@ -9,6 +9,7 @@ import structlog
 
 from api.services import Services
 from config.sampling import SampledLog
+from settlement.ids import SettlementId
 
 log = SampledLog(structlog.get_logger())
 
@@ -29,14 +30,14 @@ class EventFeed:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._followed: dict[str, Followed] = {}
+        self._followed: dict[SettlementId, Followed] = {}
         self._polled = asyncio.Event()
         self._polling: asyncio.Task[None] | None = None
 
     @contextmanager
-    def follow(self, number: str) -> Iterator[Followed]:
+    def follow(self, settlement_id: SettlementId) -> Iterator[Followed]:
         """Follow a settlement while the context is open."""
-        followed = self._followed.setdefault(number, Followed())
+        followed = self._followed.setdefault(settlement_id, Followed())
         followed.streams += 1
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
@@ -45,7 +46,7 @@ class EventFeed:
         finally:
             followed.streams -= 1
             if not followed.streams:
-                del self._followed[number]
+                del self._followed[settlement_id]
 
     async def next_poll(self) -> None:
         """Return after the next query, or after twice `POLL_S` if the ledger does not respond."""
@@ -60,8 +61,8 @@ class EventFeed:
             except Exception as error:  # noqa: BLE001 - after any error the next query catches up
                 log.warning("events not read", error=type(error).__name__)
                 continue
-            for number, version in versions.items():
-                if number in self._followed:
-                    self._followed[number].version = version
+            for settlement_id, version in versions.items():
+                if settlement_id in self._followed:
+                    self._followed[settlement_id].version = version
             self._polled.set()
             self._polled = asyncio.Event()

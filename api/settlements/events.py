@@ -22,11 +22,12 @@ from api.http.problems import documented
 from api.http.strict_requests import Plain
 from api.services import services_of
 from api.settlements.event_streams import Streams
-from api.settlements.resource import SETTLEMENTS, NumberInPath, not_found
+from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, identify, not_found
 from config.sampling import SampledLog
 from ledger import Ledger
 from ledger.events import EVENTS_MAX, Events, NumberedEvent
 from schemas.problems import ErrorCode
+from settlement.ids import SettlementId
 from settlement.keys import Permission
 
 log = SampledLog(structlog.get_logger())
@@ -45,7 +46,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The events, as they happen", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
     204: {"description": "The settlement has ended, and there is no event after the given one"},
     **documented(
-        ErrorCode.NOT_FOUND,
+        *NOT_IDENTIFIED,
         ErrorCode.VALIDATION_FAILED,
         ErrorCode.LEDGER_UNAVAILABLE,
         ErrorCode.TOO_MANY_STREAMS_OF_CLIENT,
@@ -57,7 +58,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.get(SETTLEMENTS + "/{requestUniqueNo}/events", responses=RESPONSES, response_class=Response)
 async def get_settlement_events(
     request: Request,
-    number: NumberInPath,
+    named: SettlementInPath,
     caller: Reader,
     last_event_id: Annotated[EventId | None, Header(description="The id of the last event received.")] = None,
     after: Annotated[EventId | None, Query(description="The same, for clients that cannot set the header.")] = None,
@@ -74,13 +75,14 @@ async def get_settlement_events(
     streams: Streams = request.app.state.streams
     with ExitStack() as held:
         held.enter_context(streams.place(request, caller))
-        events = await services.ledger.events(number, after_id, caller.scope)
+        settlement_id = await identify(services, named, caller)
+        events = await services.ledger.events(settlement_id, after_id, caller.scope)
         if events is None:
-            raise not_found(number)
+            raise not_found(named.number)
         if events.ended and not events.events:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         is_authorized = partial(is_still_authorized, request, Permission.READ)
-        stream = _Stream(services.ledger, streams, number, after_id, is_authorized)
+        stream = _Stream(services.ledger, streams, settlement_id, after_id, is_authorized)
         return _StreamResponse(stream.lines(events), held.pop_all())
 
 
@@ -107,11 +109,16 @@ class _Stream:
     """One client following one settlement."""
 
     def __init__(
-        self, ledger: Ledger, streams: Streams, number: str, after_id: int, is_authorized: Callable[[], Awaitable[bool]]
+        self,
+        ledger: Ledger,
+        streams: Streams,
+        settlement_id: SettlementId,
+        after_id: int,
+        is_authorized: Callable[[], Awaitable[bool]],
     ) -> None:
         self._ledger = ledger
         self._streams = streams
-        self._number = number
+        self._settlement_id = settlement_id
         self._last_id = after_id
         self._is_authorized = is_authorized
         self._read_version: int | None = None
@@ -123,7 +130,7 @@ class _Stream:
         ends_at, sent_at = clock() + LIFETIME_S, clock()
         yield f"retry: {_RETRY_MS}\n\n"
         events: Events | None = first
-        with self._streams.feed.follow(self._number) as followed:
+        with self._streams.feed.follow(self._settlement_id) as followed:
             while True:
                 for numbered in events.events if events else ():
                     self._last_id, sent_at = numbered.event_id, clock()
@@ -153,7 +160,7 @@ class _Stream:
         if version == self._read_version:
             return None
         try:
-            events = await self._ledger.events(self._number, self._last_id)
+            events = await self._ledger.events(self._settlement_id, self._last_id)
         except (SQLAlchemyError, OSError) as error:
             log.warning("events not read", error=type(error).__name__)
             return None

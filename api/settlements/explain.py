@@ -9,7 +9,7 @@ from api.http.access import Reader
 from api.http.problems import documented
 from api.services import Injected
 from api.settlements.explain_next import next_step
-from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, temporal_ui_url
+from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, find_or_404, temporal_ui_url
 from schemas.explanation import MONEY_IN_WORDS, Explanation, TimelineEntry, call_in_words
 from schemas.problems import ErrorCode
 from settlement.ids import workflow_id
@@ -22,25 +22,26 @@ router = APIRouter()
 
 @router.get(
     SETTLEMENTS + "/{requestUniqueNo}/explain",
-    responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
+    responses=documented(*NOT_IDENTIFIED, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def explain_settlement(number: NumberInPath, services: Injected, caller: Reader) -> Explanation:
+async def explain_settlement(named: SettlementInPath, services: Injected, caller: Reader) -> Explanation:
     """Explain one settlement: what was sent, what came back, which rule applied, what happens next and when.
 
     It works without a worker and without Temporal. The attempts of a running round of cancels appear when the round
     ends.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     settlement, snapshot = found.settlement, found.snapshot
     return Explanation(
-        request_unique_no=number,
+        system=settlement.system,
+        request_unique_no=settlement.adjust.requestUniqueNo,
         state=snapshot.state,
         decision=snapshot.decision,
         headline=headline(settlement, snapshot),
         money=MONEY_IN_WORDS[snapshot.state],
         timeline=tuple(timeline(settlement, snapshot)),
         next=next_step(settlement, snapshot),
-        temporal_ui_url=temporal_ui_url(services, workflow_id(number)),
+        temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.settlement_id)),
     )
 
 

@@ -86,7 +86,7 @@ def _attempts(policy: SettlementPolicy, snapshot: Snapshot, position: RoundPosit
             "timeline shows these attempts when the band ends; until then the Temporal UI shows them."
         )
     else:
-        left = f"up to {policy.cancel_max_attempts} times" if made == 0 else f"up to {len(due)} times more"
+        left = f"up to {len(due)} times" if made == 0 else f"up to {len(due)} times more"
         sparse = _sparse_attempts(policy, due)
         text = f"cancel adjust is sent {left} in this round, {sparse}until a reply settles it. {aborted}"
     if snapshot.calls[-1].verdict.rule is not Rule.CODE_MEANS_IN_PROCESS:
@@ -115,13 +115,20 @@ def _reversed_twice(snapshot: Snapshot) -> str:
 
 
 def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
-    number = settlement.adjust.requestUniqueNo
+    number, system = settlement.adjust.requestUniqueNo, settlement.system
     return NextStep(
         text=_question_to_broker(snapshot),
         who=OPERATOR,
         commands=(
-            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"'),
-            command_on(number, "resolve", "--reason REVERSED_BY_BROKER", '--note "why"', '--reference "their ticket"'),
+            command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"', system=system),
+            command_on(
+                number,
+                "resolve",
+                "--reason REVERSED_BY_BROKER",
+                '--note "why"',
+                '--reference "their ticket"',
+                system=system,
+            ),
         ),
     )
 

@@ -21,8 +21,8 @@ class SystemOfOrder(NamedTuple):
 async def system_of_order(services: Services, number: str, company_id: int | None) -> SystemOfOrder:
     """Return the external system that serves the company of an order.
 
-    Raises ProblemError COMPANY_NOT_SERVED or EXTERNAL_SYSTEM_PAUSED, unless the number was accepted before: a repeated
-    order gets the answer of its settlement, whatever the configuration says now.
+    Raises ProblemError COMPANY_NOT_SERVED or EXTERNAL_SYSTEM_PAUSED, unless the company has a settlement with this
+    number: a repeated order gets the answer of its settlement, whatever the configuration says now.
     """
     policy = services.settings.policy
     # Read once: a changed file replaces it at any time.
@@ -31,7 +31,7 @@ async def system_of_order(services: Services, number: str, company_id: int | Non
     problem = _not_served(company_id) if name is None else await _paused(services, name)
     if name is not None and problem is None:
         return SystemOfOrder(name, systems.entries[name].retry.policy(policy))
-    accepted = await services.ledger.find(number)
+    accepted = await services.ledger.find_of_company(number, company_id)
     if accepted is None:
         assert problem is not None  # noqa: S101 - without a problem there is a name
         raise problem

@@ -21,12 +21,12 @@ from api.http.access import Actor, Caller
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
-from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, location, resource
+from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, find_or_404, location, resource
 from api.temporal_access import unconfirmed
 from ledger import SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
-from settlement.ids import workflow_id
+from settlement.ids import SettlementId, workflow_id
 from settlement.operator_rules import ResolveRequest, RetryRequest, operator_request
 from settlement.snapshot import ActionKind, OperatorRequest, Snapshot
 from settlement.states import END_STATES, State
@@ -42,14 +42,14 @@ READ_LIMIT_S = 2.0
 """How long a confirmed action may take to appear in the ledger."""
 READ_PAUSE_S = 0.02
 
-_RESTARTS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-"""By number: of concurrent requests for a settlement whose workflow was lost, one restarts it and the others wait."""
+_RESTARTS: WeakValueDictionary[SettlementId, asyncio.Lock] = WeakValueDictionary()
+"""Of concurrent requests for a settlement whose workflow was lost, one restarts it and the others wait."""
 
 KIND_OF = {"retry_cancel_adjust": ActionKind.RETRY_CANCEL_ADJUST, "resolve": ActionKind.RESOLVE}
 """The kind in the audit, by the name of the Update."""
 
 RESPONSES = documented(
-    ErrorCode.NOT_FOUND,
+    *NOT_IDENTIFIED,
     ErrorCode.WRONG_STATE,
     *BODY_ERRORS,
     ErrorCode.LEDGER_UNAVAILABLE,
@@ -64,14 +64,14 @@ RESPONSES = documented(
     responses=RESPONSES,
 )
 async def post_cancel_adjust_retry(
-    number: NumberInPath, body: RetryRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: RetryRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Retry cancel adjust of an ABORTED settlement, with the same number and a full round of attempts.
 
     Repeating the request after the settlement has left ABORTED does nothing and returns its current state.
     """
-    response.headers["Location"] = location(number)
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
+    response.headers["Location"] = location(found.settlement_id)
     return await _perform_once(services, found, "retry_cancel_adjust", _request(caller, body), response)
 
 
@@ -81,13 +81,13 @@ async def post_cancel_adjust_retry(
     responses=RESPONSES,
 )
 async def post_resolution(
-    number: NumberInPath, body: ResolveRequest, services: Injected, response: Response, caller: Actor
+    named: SettlementInPath, body: ResolveRequest, services: Injected, response: Response, caller: Actor
 ) -> Settlement:
     """Close an ABORTED settlement manually, with the evidence that the broker's books are correct.
 
     Repeating the request does nothing and returns the current state.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     return await _perform_once(services, found, "resolve", _request(caller, body), response)
 
 
@@ -118,7 +118,13 @@ def _is_performed(snapshot: Snapshot, update: str, body: OperatorRequest) -> boo
 
 async def _perform(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> Settlement:
     result = await _execute(services, found, update, body)
-    log.info("operator action", settlement=found.number, action=update, operator=body.operator, key_id=body.key_id)
+    log.info(
+        "operator action",
+        settlement=str(found.settlement_id),
+        action=update,
+        operator=body.operator,
+        key_id=body.key_id,
+    )
     snapshot = await _read_back(services, found, result)
     return resource(services, found.settlement, snapshot)
 
@@ -132,12 +138,16 @@ async def _read_back(services: Services, found: SettlementRecord, result: Update
     try:
         async with asyncio.timeout(READ_LIMIT_S):
             while True:
-                written = await services.ledger.find(found.number)
+                written = await services.ledger.find(found.settlement_id)
                 if written is not None and written.snapshot.version >= result.version:
                     return written.snapshot
                 await asyncio.sleep(READ_PAUSE_S)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("operator action performed, but not read back", settlement=found.number, error=type(error).__name__)
+        log.warning(
+            "operator action performed, but not read back",
+            settlement=str(found.settlement_id),
+            error=type(error).__name__,
+        )
     return found.snapshot.model_copy(update={"state": result.state, "version": result.version})
 
 
@@ -175,7 +185,7 @@ async def _execute(services: Services, found: SettlementRecord, update: str, bod
 async def _send(services: Services, found: SettlementRecord, update: str, body: OperatorRequest) -> UpdateResult:
     update_id = _update_id(update, found.snapshot, body)
     async with calling_temporal():
-        handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.number))
+        handle = (await services.temporal.client()).get_workflow_handle(workflow_id(found.settlement_id))
         result: UpdateResult = await handle.execute_update(update, body, id=update_id, result_type=UpdateResult)
     return result
 
@@ -194,9 +204,9 @@ async def _restart(services: Services, found: SettlementRecord, update: str) -> 
         detail = f"{update} needs state ABORTED; {lost}; settlement reconcile restarts it"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)
     reconciler = Reconciler(await services.temporal.client(), services.ledger.engine, take_up)
-    async with _RESTARTS.setdefault(found.number, asyncio.Lock()):
-        examined = await reconciler.restart_aborted(found.number)
-    log.warning("workflow restarted for an operator", settlement=found.number, repaired=examined.repaired)
+    async with _RESTARTS.setdefault(found.settlement_id, asyncio.Lock()):
+        examined = await reconciler.restart_aborted(found.settlement_id)
+    log.warning("workflow restarted for an operator", settlement=str(found.settlement_id), repaired=examined.repaired)
     if examined.kind is not None and not examined.repaired:
         detail = f"{lost}; it was not restarted: settlement findings shows why; then run settlement reconcile and retry"
         raise ProblemError(ErrorCode.WRONG_STATE, detail)

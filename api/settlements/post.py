@@ -25,6 +25,7 @@ from contract.adjust import AdjustRequest
 from ledger import NumberReusedError, SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
+from settlement.ids import SettlementId
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from workflows.start import take_up_if_stale
@@ -92,6 +93,9 @@ async def post_settlement(
 ) -> Settlement:
     """Settle one order. `requestUniqueNo` is its idempotency key: a repeated order returns the same settlement.
 
+    The number is unique at its external system, and among the orders of its company at all external systems. Another
+    company may use it at another external system.
+
     A repeated order may differ in requestTime, ip, trace and the spelling of the amount. An order that differs in
     customer, user, currency, bizType, operationType, amount, orderId or companyId is rejected (409); the accepted order
     is unchanged. If that order is outside the scope of the key, the answer does not describe it (409 `number-taken`).
@@ -123,7 +127,7 @@ async def post_settlement(
     if is_new and snapshot.decision is not None:
         DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
         DECISIONS.labels(snapshot.decision).inc()
-    _describe(response, accepted.number, snapshot, is_new=is_new, wait_s=wait_s)
+    _describe(response, accepted.settlement_id, snapshot, is_new=is_new, wait_s=wait_s)
     return resource(services, accepted.settlement, snapshot)
 
 
@@ -141,7 +145,7 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
         ACCEPTED.inc()
         log.info(
             "accepted",
-            settlement=accepted.number,
+            settlement=str(accepted.settlement_id),
             trace=settlement.trace,
             order_id=settlement.adjust.orderId,
             client=caller.client,
@@ -160,14 +164,14 @@ def _number_reused(reused: NumberReusedError) -> ProblemError:
     errors = [
         FieldError(field=field, rule="differs from the order accepted under this number") for field in reused.fields
     ]
-    headers = {"Location": location(reused.accepted.number)}
+    headers = {"Location": location(reused.accepted.settlement_id)}
     return ProblemError(ErrorCode.NUMBER_REUSED, detail, errors=errors, headers=headers)
 
 
 def _number_taken() -> ProblemError:
     """Return the error for a number that belongs to an order outside the scope of the caller.
 
-    Numbers are unique in the whole installation, so the caller must learn that this one is taken, but nothing else.
+    Numbers are unique at each external system, so the caller must learn that this one is taken, but nothing else.
     """
     detail = "this requestUniqueNo is taken; nothing was accepted; post the order under another number"
     rule = "must not be in use"
@@ -191,9 +195,9 @@ async def _read_again(services: Services, accepted: SettlementRecord) -> Snapsho
     """Return the newest snapshot. The settlement has started, so an unreachable ledger is not an error."""
     try:
         async with asyncio.timeout(LEDGER_LIMIT_S):
-            found = await services.ledger.find(accepted.number)
+            found = await services.ledger.find(accepted.settlement_id)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("newest state not read", settlement=accepted.number, error=type(error).__name__)
+        log.warning("newest state not read", settlement=str(accepted.settlement_id), error=type(error).__name__)
         return accepted.snapshot
     return found.snapshot if found is not None else accepted.snapshot
 
@@ -207,13 +211,14 @@ async def _write_through(services: Services, settlement: SettlementInput, snapsh
         async with asyncio.timeout(LEDGER_LIMIT_S):
             await services.ledger.record(settlement, snapshot)
     except (SQLAlchemyError, OSError) as error:
-        log.warning(
-            "decision not written through", settlement=settlement.adjust.requestUniqueNo, error=type(error).__name__
-        )
+        settlement_id, failure = str(settlement.settlement_id), type(error).__name__
+        log.warning("decision not written through", settlement=settlement_id, error=failure)
 
 
-def _describe(response: Response, number: str, snapshot: Snapshot, *, is_new: bool, wait_s: int) -> None:
-    response.headers["Location"] = location(number)
+def _describe(
+    response: Response, settlement_id: SettlementId, snapshot: Snapshot, *, is_new: bool, wait_s: int
+) -> None:
+    response.headers["Location"] = location(settlement_id)
     if wait_s:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
     if snapshot.decision is None:

@@ -13,8 +13,8 @@ from api.http.access import Reader
 from api.http.problems import FieldError, ProblemError, documented
 from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected
-from api.settlements.resource import SETTLEMENTS, NumberInPath, find_or_404, resource
-from contract.fields import Moment, UniqueNo, UserName, is_unique_no
+from api.settlements.resource import NOT_IDENTIFIED, SETTLEMENTS, SettlementInPath, find_or_404, resource
+from contract.fields import Moment, UniqueNo, UserName
 from contract.model import Model
 from ledger import SettlementFilter
 from ledger.settlements import PAGE_LIMIT_MAX
@@ -22,14 +22,15 @@ from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.calls import Rule
 from settlement.exposure import Exposure, ExposureBy
-from settlement.external_systems import SystemName
+from settlement.ids import SettlementId
 from settlement.scope import Scope
 from settlement.states import CancelResult, State
+from settlement.system_names import SystemName
 
 router = APIRouter()
 
 CURSOR_LENGTH_MAX = 400
-"""Enough for a time and a `requestUniqueNo` of 48 characters with 4 bytes each, in base64."""
+"""Enough for a time, a system, and a `requestUniqueNo` of 48 characters with 4 bytes each, in base64."""
 
 
 class SettlementListQuery(BaseModel):
@@ -90,14 +91,14 @@ class ExposureQuery(BaseModel):
 
 @router.get(
     SETTLEMENTS + "/{requestUniqueNo}",
-    responses=documented(ErrorCode.NOT_FOUND, ErrorCode.LEDGER_UNAVAILABLE),
+    responses=documented(*NOT_IDENTIFIED, ErrorCode.LEDGER_UNAVAILABLE),
 )
-async def get_settlement(number: NumberInPath, services: Injected, caller: Reader) -> Settlement:
+async def get_settlement(named: SettlementInPath, services: Injected, caller: Reader) -> Settlement:
     """Read one settlement with its complete audit, at any time: it does not depend on Temporal's retention.
 
     The answer may lag behind the workflow by one ledger write. It always shows a decision that a POST has returned.
     """
-    found = await find_or_404(services, number, caller)
+    found = await find_or_404(services, named, caller)
     return resource(services, found.settlement, found.snapshot)
 
 
@@ -130,27 +131,25 @@ async def get_exposure(services: Injected, query: Annotated[ExposureQuery, Query
     return await services.ledger.exposure(datetime.now(UTC), query.by, caller.scope)
 
 
-def _encode(after: tuple[datetime, str] | None) -> str | None:
+def _encode(after: tuple[datetime, SettlementId] | None) -> str | None:
     if after is None:
         return None
-    accepted_at, number = after
-    return base64.urlsafe_b64encode(json.dumps([accepted_at.isoformat(), number], ensure_ascii=False).encode()).decode()
+    accepted_at, settlement_id = after
+    position = json.dumps([accepted_at.isoformat(), str(settlement_id)], ensure_ascii=False)
+    return base64.urlsafe_b64encode(position.encode()).decode()
 
 
-def _decode(cursor: str | None) -> tuple[datetime, str] | None:
+def _decode(cursor: str | None) -> tuple[datetime, SettlementId] | None:
     if cursor is None:
         return None
     try:
-        accepted_at, number = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        accepted_at, text = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         moment = datetime.fromisoformat(accepted_at)
         if moment.tzinfo is None:
             raise _invalid_cursor()
-        moment = moment.astimezone(UTC)
-    except (binascii.Error, ValueError, TypeError, OverflowError):
+        return moment.astimezone(UTC), SettlementId.parse(text)
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
         raise _invalid_cursor() from None
-    if not is_unique_no(number):
-        raise _invalid_cursor()
-    return moment, number
 
 
 def _invalid_cursor() -> ProblemError:

@@ -7,7 +7,7 @@ from settlement.batch_retry import Batch, BatchItem, BatchPreview, BatchState, I
 from settlement.states import State
 
 BATCH_COLUMNS = ("batchId", "state", "count", "retried", "operator", "reasonCode", "createdAt", "endedAt", "note")
-ITEM_COLUMNS = ("position", "requestUniqueNo", "outcome", "state", "cancelResult", "at", "detail")
+ITEM_COLUMNS = ("position", "requestUniqueNo", "system", "outcome", "state", "cancelResult", "at", "detail")
 
 
 def preview_view(preview: BatchPreview) -> list[Block]:
@@ -64,6 +64,7 @@ def item_row(item: BatchItem) -> Row:
     return (
         item.position,
         item.request_unique_no,
+        item.system,
         item.outcome,
         item.state,
         item.cancel_result,

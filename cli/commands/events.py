@@ -8,7 +8,7 @@ import typer
 
 from cli.commands.settlement_views import path_of
 from cli.exits import CliError, Exit, NoAnswerError
-from cli.options import Number
+from cli.options import Number, System
 from cli.retry_policy import RetryPolicy
 from cli.screen import OutputFormat
 from cli.session import Session, session_of
@@ -23,6 +23,7 @@ def events(
     context: typer.Context,
     number: Number,
     *,
+    system: System = None,
     after: Annotated[int | None, typer.Option(min=0, help="Show only the events after this event id.")] = None,
 ) -> None:
     """Follow one settlement until its end. After a broken connection it continues with the next event.
@@ -30,7 +31,7 @@ def events(
     An ABORTED settlement has not ended: it waits for an operator, and this command waits too. Ctrl-C ends it.
     """
     session = session_of(context)
-    follower = _Follower(session, number, after)
+    follower = _Follower(session, number, system, after)
     retry_policy = RetryPolicy(session.screen.notify)
     while not follower.ended:
         try:
@@ -42,9 +43,10 @@ def events(
 class _Follower:
     """Reads event streams and prints each event once, even if a stream repeats it."""
 
-    def __init__(self, session: Session, number: str, after: int | None) -> None:
+    def __init__(self, session: Session, number: str, system: str | None, after: int | None) -> None:
         self._session = session
         self._number = number
+        self._system = system
         self._last_id = -1 if after is None else after
         self._is_header_printed = False
         self._had_ended = False
@@ -53,7 +55,7 @@ class _Follower:
     def follow(self, retry_policy: RetryPolicy) -> None:
         """Read one stream until the settlement or the stream ends. Raises NoAnswerError if the connection breaks."""
         last_event_id = str(self._last_id) if self._last_id >= 0 else None
-        with self._session.api.events(path_of(self._number, "events"), last_event_id) as stream:
+        with self._session.api.events(path_of(self._number, "events", system=self._system), last_event_id) as stream:
             retry_policy.end_outage()
             self._print_header()
             for event in stream:
@@ -69,7 +71,7 @@ class _Follower:
     def _check_state(self) -> None:
         """End after a complete stream that started after the settlement's end: `--after` has named the last event."""
         self.ended = self._had_ended
-        settlement = self._session.api.get(path_of(self._number)).json()
+        settlement = self._session.api.get(path_of(self._number, system=self._system)).json()
         self._had_ended = isinstance(settlement, dict) and settlement.get("state") in END_STATES
 
     def _print_header(self) -> None:

@@ -10,7 +10,7 @@ import typer
 from cli.api import ApiResponse
 from cli.commands.settlement_views import path_of, summary
 from cli.exits import Exit, NoAnswerError
-from cli.options import Note, Number, RetryReasonOption, choice
+from cli.options import Note, Number, RetryReasonOption, System, choice
 from cli.retry_policy import POLL_INTERVAL_S, RetryPolicy
 from cli.session import Session, session_of
 from schemas.explanation import command_on
@@ -27,6 +27,7 @@ def retry(
     *,
     reason: RetryReasonOption,
     note: Note,
+    system: System = None,
     reference: Annotated[str | None, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")] = None,
     wait: Annotated[
         float, typer.Option(min=0, max=WAIT_MAX_S, metavar="SECONDS", help="Maximum wait for the result; 0: no wait.")
@@ -38,13 +39,15 @@ def retry(
     """
     body = {"reasonCode": reason, "note": note, **({} if reference is None else {"brokerReference": reference})}
     session = session_of(context)
-    answer = _send(session, number, "cancel-adjust-retries", body)
+    answer = _send(session, number, system, "cancel-adjust-retries", body)
     code = Exit.OK
     if wait:
-        answer, code = _wait_for_result(session, number, answer, wait)
+        answer, code = _wait_for_result(session, answer, wait)
     session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
     if code is Exit.NO_RESULT:
-        session.screen.notify(f"no result after {wait:g} s; check later with: {command_on(number, 'show')}")
+        shown = answer.read(Settlement)
+        show = command_on(shown.request_unique_no, "show", system=shown.system)
+        session.screen.notify(f"no result after {wait:g} s; check later with: {show}")
     raise typer.Exit(code)
 
 
@@ -55,30 +58,34 @@ def resolve(
     reason: Annotated[ResolveReason, choice(ResolveReason, "REASON")],
     note: Note,
     reference: Annotated[str, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")],
+    system: System = None,
 ) -> None:
     """Close an aborted settlement. Nothing is sent to the broker. It cannot be undone."""
     body = {"reasonCode": reason, "note": note, "brokerReference": reference}
     session = session_of(context)
-    answer = _send(session, number, "resolution", body)
+    answer = _send(session, number, system, "resolution", body)
     session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
 
 
-def _send(session: Session, number: str, action: str, body: Mapping[str, str]) -> ApiResponse:
+def _send(session: Session, number: str, system: str | None, action: str, body: Mapping[str, str]) -> ApiResponse:
     """Send the action once. After a 503 it may have been done; the state of the settlement shows it."""
     try:
-        return session.api.post(path_of(number, action), json.dumps(body).encode())
+        return session.api.post(path_of(number, action, system=system), json.dumps(body).encode())
     except NoAnswerError as error:
         if not error.never_sent:
-            session.screen.notify(f"it may have been done; check with: {command_on(number, 'show')}")
+            show = command_on(number, "show", system=system)
+            session.screen.notify(f"it may have been done; check with: {show}")
         raise
 
 
-def _wait_for_result(session: Session, number: str, answer: ApiResponse, wait_s: float) -> tuple[ApiResponse, Exit]:
+def _wait_for_result(session: Session, answer: ApiResponse, wait_s: float) -> tuple[ApiResponse, Exit]:
     """Poll the settlement until it has ended or is ABORTED again, or until the wait is over.
 
     An ABORTED record with fewer operator actions than `answer` is from before the retry, and is ignored.
     """
-    action_count = len(answer.read(Settlement).operator_actions)
+    retried = answer.read(Settlement)
+    path = path_of(retried.request_unique_no, system=retried.system)
+    action_count = len(retried.operator_actions)
     retry_policy = RetryPolicy(session.screen.notify)
     deadline = time.monotonic() + wait_s
     while True:
@@ -90,4 +97,4 @@ def _wait_for_result(session: Session, number: str, answer: ApiResponse, wait_s:
         if time.monotonic() >= deadline:
             return answer, Exit.NO_RESULT
         time.sleep(POLL_INTERVAL_S)
-        answer = retry_policy.call(lambda: session.api.get(path_of(number)))
+        answer = retry_policy.call(lambda: session.api.get(path))

@@ -12,6 +12,7 @@ PREFIX = "/v1/settlements"
 
 LIST_COLUMNS = (
     "requestUniqueNo",
+    "system",
     "state",
     "decision",
     "cancelResult",
@@ -40,9 +41,10 @@ _CALL_COLUMNS = (
 _REPLY_COLUMNS = ("sentAt", "operation", "bizCode", "code", "msg", "msgParams", "tm", "trace", "ok", "fail", "data")
 
 
-def path_of(number: str, *further: str) -> str:
-    """Return the path of a settlement, or of one of its sub-resources."""
-    return "/".join([PREFIX, segment_of(number), *further])
+def path_of(number: str, *further: str, system: str | None) -> str:
+    """Return the path of a settlement, or of one of its sub-resources, with the system in its query if it is known."""
+    path = "/".join([PREFIX, segment_of(number), *further])
+    return path if system is None else f"{path}?system={system}"
 
 
 def list_row(settlement: Settlement) -> list[object]:
@@ -50,6 +52,7 @@ def list_row(settlement: Settlement) -> list[object]:
     order = settlement.order
     return [
         settlement.request_unique_no,
+        settlement.system,
         settlement.state,
         settlement.decision,
         settlement.cancel_result,

@@ -6,7 +6,7 @@ import typer
 
 from cli.api import as_model
 from cli.commands.settlement_views import LIST_COLUMNS, full_view, list_row, path_of
-from cli.options import Cause, Company, From, Number, To, choice, iso
+from cli.options import Cause, Company, From, Number, System, To, choice, iso
 from cli.pages import SETTLEMENTS, Pages
 from cli.rendering import Block, Lines, Table, timestamp
 from cli.session import session_of
@@ -15,17 +15,17 @@ from schemas.settlement import Settlement
 from settlement.states import CancelResult, State
 
 
-def show(context: typer.Context, number: Number) -> None:
+def show(context: typer.Context, number: Number, *, system: System = None) -> None:
     """Show one settlement: its state, all external calls and all operator actions."""
     session = session_of(context)
-    answer = session.api.get(path_of(number))
+    answer = session.api.get(path_of(number, system=system))
     session.screen.show_response(answer, lambda: full_view(answer.read(Settlement)))
 
 
-def explain(context: typer.Context, number: Number) -> None:
+def explain(context: typer.Context, number: Number, *, system: System = None) -> None:
     """Explain one settlement: what was sent, what came back, which rule applied, and what happens next."""
     session = session_of(context)
-    answer = session.api.get(path_of(number, "explain"))
+    answer = session.api.get(path_of(number, "explain", system=system))
     session.screen.show_response(answer, lambda: _explanation_view(answer.read(Explanation)))
 
 

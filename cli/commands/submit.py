@@ -158,7 +158,7 @@ def _how_to_check(content: bytes) -> str:
     """Return how to find out the state of an order that is in doubt."""
     try:
         order = json.loads(content)
-        show = command_on(order["requestUniqueNo"], "show")
+        show = command_on(order["requestUniqueNo"], "show", system=None)
     except (ValueError, TypeError, KeyError, RecursionError):
         return "send the same order again, which is safe"
     return clean(f"send the same order again, which is safe, or check with: {show}")
@@ -177,6 +177,6 @@ def _show_result(session: Session, response: ApiResponse, wait_s: int) -> Exit:
         screen.notify("VOID: the order must not proceed")
         return Exit.BAD_RESULT
     after = f" after {wait_s} s" if wait_s else ""
-    show = command_on(settlement.request_unique_no, "show")
+    show = command_on(settlement.request_unique_no, "show", system=settlement.system)
     screen.notify(f"no decision yet{after}: the order must not proceed; check with: {show}")
     return Exit.NO_RESULT

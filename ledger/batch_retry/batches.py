@@ -23,7 +23,7 @@ from settlement.batch_retry import (
     BatchState,
     ItemOutcome,
 )
-from settlement.ids import new_batch_id
+from settlement.ids import SettlementId, new_batch_id
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
@@ -63,7 +63,7 @@ class PendingItem:
     """An item of a batch that has no outcome yet."""
 
     position: int
-    number: str
+    settlement_id: SettlementId
     state: State
     """State of the settlement in the ledger."""
     retried: bool
@@ -140,7 +140,7 @@ class Batches:
         """Return the next items without an outcome, in order; none if the batch is STOPPED or DONE."""
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.batches.pending_items(batch_id, limit))).all()
-        return [PendingItem(position, number, State(state), retried) for position, number, state, retried in found]
+        return [PendingItem(position, each, State(state), retried) for position, each, state, retried in found]
 
     @shielded_transaction
     async def write_outcome(

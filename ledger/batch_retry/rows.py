@@ -81,4 +81,5 @@ def to_batch(row: Row[Any], counts: Iterable[Row[Any]]) -> Batch:
 
 def to_item(row: Row[Any]) -> BatchItem:
     """Return an item from its row, which also has the settlement's state and cancel result."""
-    return BatchItem(**dict(row._mapping), request_unique_no=row.settlement_no)  # noqa: SLF001 - SQLAlchemy's documented name
+    settlement = row.settlement_id
+    return BatchItem(**dict(row._mapping), system=settlement.system, request_unique_no=settlement.number)  # noqa: SLF001 - SQLAlchemy's documented name

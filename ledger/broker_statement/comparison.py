@@ -20,6 +20,7 @@ from ledger.engine import reader
 from ledger.reconciliation.findings import Findings
 from ledger.transactions import insert, shielded_transaction
 from settlement.broker_statement import BrokerStatement, LineKind, StatementState
+from settlement.ids import SettlementId
 from settlement.reconciliation import FindingKind
 from settlement.statement_differences import (
     Booking,
@@ -117,12 +118,13 @@ class StatementComparison:
     @shielded_transaction
     async def _entries(self, row: Row[Any], numbers: Sequence[str]) -> dict[str, LedgerEntry]:
         async with self._reader.connect() as connection:
-            found = (await connection.execute(queries.broker_statement.entries(numbers, row.system))).all()
-            resolved = [each.request_unique_no for each in found if each.state == State.RESOLVED]
+            ids = [SettlementId(row.system, number) for number in numbers]
+            found = (await connection.execute(queries.broker_statement.entries(ids))).all()
+            resolved = [each.settlement_id for each in found if each.state == State.RESOLVED]
             query = queries.broker_statement.resolutions(resolved)
             # Of several resolutions, which a restored backup can leave, the last one counts.
-            reasons = {each.settlement_no: each.reason_code for each in (await connection.execute(query)).all()}
-        return {each.request_unique_no: _to_entry(each, reasons.get(each.request_unique_no)) for each in found}
+            reasons = {each.settlement_id: each.reason_code for each in (await connection.execute(query)).all()}
+        return {each.settlement_id.number: _to_entry(each, reasons.get(each.settlement_id)) for each in found}
 
     async def _compare_ledger(self, row: Row[Any]) -> None:
         """Look up the next settlements of the period in the statement."""
@@ -133,19 +135,19 @@ class StatementComparison:
         if len(rows) < SETTLEMENTS_PER_PAGE:
             changes["state"] = StatementState.DELETING.value
         else:
-            changes |= {"accepted_after": rows[-1].accepted_at, "number_after": rows[-1].request_unique_no}
+            changes |= {"accepted_after": rows[-1].accepted_at, "number_after": rows[-1].settlement_id.number}
         await self._write(row, changes, found)
 
     @shielded_transaction
     async def _accepted(self, row: Row[Any]) -> tuple[Sequence[Row[Any]], list[str]]:
         """Return the next settlements of the period, and those of their numbers that the statement does not have."""
         # An empty number sorts before every number, so the period includes its begin.
-        after = (row.accepted_after or row.starts_at, row.number_after)
+        after = (row.accepted_after or row.starts_at, SettlementId(row.system, row.number_after))
         query = queries.broker_statement
-        settlements = query.accepted(row.system, after, row.ends_at, SETTLEMENTS_PER_PAGE)
+        settlements = query.accepted(after, row.ends_at, SETTLEMENTS_PER_PAGE)
         async with self._reader.connect() as connection:
             found = (await connection.execute(settlements)).all()
-            numbers = [each.request_unique_no for each in found]
+            numbers = [each.settlement_id.number for each in found]
             listed = set((await connection.execute(query.listed(row.statement_id, numbers))).scalars())
         return found, [number for number in numbers if number not in listed]
 
@@ -202,11 +204,11 @@ class StatementComparison:
         await self._end_report(row, changes, differences)
 
     async def _report_one(self, row: Row[Any], difference: Row[Any]) -> str:
-        kind = FindingKind(difference.kind)
-        was_open = await self._findings.is_open(kind, difference.number)
+        kind, about = FindingKind(difference.kind), SettlementId(row.system, difference.number)
+        was_open = await self._findings.is_open(kind, about)
         finding = await self._findings.report(
             kind,
-            difference.number,
+            about,
             difference.detail,
             round_started_at=row.created_at,
             amount=difference.amount,
@@ -248,7 +250,7 @@ def _to_booking(row: Row[Any]) -> Booking:
 
 def _to_entry(row: Row[Any], resolve_reason: str | None) -> LedgerEntry:
     return LedgerEntry(
-        number=row.request_unique_no,
+        number=row.settlement_id.number,
         state=State(row.state),
         cancel_result=row.cancel_result and CancelResult(row.cancel_result),
         amount=row.amount,

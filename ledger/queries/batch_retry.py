@@ -45,13 +45,13 @@ def preview(selection: BatchSelection, scope: Scope = EVERYTHING) -> Select[Any]
 def add_items(batch_id: str, selection: BatchSelection) -> Insert:
     """Insert an item for every selected ABORTED settlement; at most one more than `BATCH_ITEMS_MAX`."""
     columns = settlements.c
-    position = func.row_number().over(order_by=(columns.accepted_at, columns.request_unique_no))
+    position = func.row_number().over(order_by=(columns.accepted_at, columns.settlement_id))
     pending = literal(ItemOutcome.PENDING.value)
-    selected = select(literal(batch_id), position, columns.request_unique_no, pending, literal("")).where(
+    selected = select(literal(batch_id), position, columns.settlement_id, pending, literal("")).where(
         _selected(selection)
     )
     return insert(batch_items).from_select(
-        ["batch_id", "position", "settlement_no", "outcome", "detail"], selected.limit(BATCH_ITEMS_MAX + 1)
+        ["batch_id", "position", "settlement_id", "outcome", "detail"], selected.limit(BATCH_ITEMS_MAX + 1)
     )
 
 
@@ -65,16 +65,16 @@ def item_count(batch_id: str) -> Select[Any]:
 def pending_items(batch_id: str, limit: int) -> Select[Any]:
     """Return the next pending items of a RUNNING batch, and whether the audit of each has this batch's retry."""
     action, columns = operator_actions.c, batch_items.c
-    same_action = and_(action.batch_id == batch_id, action.settlement_no == columns.settlement_no)
+    same_action = and_(action.batch_id == batch_id, action.settlement_id == columns.settlement_id)
     return (
         select(
             columns.position,
-            columns.settlement_no,
+            columns.settlement_id,
             settlements.c.state,
             select(action.position).where(same_action).exists(),
         )
         .join(batches, batches.c.batch_id == columns.batch_id)
-        .join(settlements, settlements.c.request_unique_no == columns.settlement_no)
+        .join(settlements, settlements.c.settlement_id == columns.settlement_id)
         .where(columns.batch_id == batch_id, PENDING, batches.c.state == BatchState.RUNNING.value)
         .order_by(columns.position)
         .limit(limit)
@@ -147,7 +147,7 @@ def item_counts(batch_ids: Sequence[str]) -> Select[Any]:
     group_columns = (items.batch_id, items.outcome, columns.state, columns.currency, columns.amount)
     return (
         select(*group_columns, func.count().label("row_count"))
-        .join(settlements, columns.request_unique_no == items.settlement_no)
+        .join(settlements, columns.settlement_id == items.settlement_id)
         .where(items.batch_id.in_(batch_ids))
         .group_by(*group_columns)
     )
@@ -159,7 +159,7 @@ def item_page(batch_id: str, after: int, limit: int) -> Select[Any]:
     items, columns = batch_items.c, settlements.c
     return (
         select(batch_items, columns.state, columns.cancel_result)
-        .join(settlements, columns.request_unique_no == items.settlement_no)
+        .join(settlements, columns.settlement_id == items.settlement_id)
         .where(items.batch_id == batch_id, items.position > after)
         .order_by(items.position)
         .limit(limit)

@@ -11,6 +11,7 @@ from ledger.queries.table import registered
 from ledger.schema import UNFINISHED
 from ledger.tables import operator_actions, settlements
 from settlement.broker_statement import StatementRequest
+from settlement.ids import SettlementId
 from settlement.snapshot import ActionKind
 from settlement.start import DEFAULT_SYSTEM
 
@@ -18,10 +19,11 @@ _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _SAMPLE_REQUEST = StatementRequest(
     digest="a" * 64, starts_at=_SAMPLE_TIME, ends_at=datetime(2026, 1, 6, tzinfo=UTC), line_count=17
 )
+_SAMPLE_IDS = (SettlementId("alpha", "N-1"), SettlementId("alpha", "N-2"))
 ENTRY_COLUMNS = tuple(
     settlements.c[name]
     for name in (
-        *("request_unique_no", "state", "cancel_result", "amount", "currency"),
+        *("settlement_id", "state", "cancel_result", "amount", "currency"),
         *("accepted_at", "updated_at"),
     )
 )
@@ -89,35 +91,34 @@ def lines_after(statement_id: int, number: str, limit: int) -> Select[Any]:
     return query.order_by(columns.statement_id, columns.number, columns.position).limit(limit)
 
 
-@registered((["N-1", "N-2"], DEFAULT_SYSTEM))
-def entries(numbers: Collection[str], system: str) -> Select[Any]:
-    """Return what a comparison needs of those of these settlements that belong to an external system."""
-    columns = settlements.c
-    return select(*ENTRY_COLUMNS).where(columns.request_unique_no.in_(numbers), columns.system == system)
+@registered((_SAMPLE_IDS,))
+def entries(settlement_ids: Collection[SettlementId]) -> Select[Any]:
+    """Return what a comparison needs of these settlements."""
+    return select(*ENTRY_COLUMNS).where(settlements.c.settlement_id.in_(settlement_ids))
 
 
-@registered((["N-1", "N-2"],))
-def resolutions(numbers: Sequence[str]) -> Select[Any]:
-    """Return number and reason code of the resolutions of these settlements, in order of position."""
+@registered((_SAMPLE_IDS,))
+def resolutions(settlement_ids: Sequence[SettlementId]) -> Select[Any]:
+    """Return id and reason code of the resolutions of these settlements, in order of position."""
     columns = operator_actions.c
-    query = select(columns.settlement_no, columns.reason_code)
-    query = query.where(columns.settlement_no.in_(numbers), columns.kind == ActionKind.RESOLVE.value)
-    return query.order_by(columns.settlement_no, columns.position)
+    query = select(columns.settlement_id, columns.reason_code)
+    query = query.where(columns.settlement_id.in_(settlement_ids), columns.kind == ActionKind.RESOLVE.value)
+    return query.order_by(columns.settlement_id, columns.position)
 
 
-@registered((DEFAULT_SYSTEM, (_SAMPLE_TIME, ""), _SAMPLE_TIME.replace(hour=13), 1000))
-def accepted(system: str, after: tuple[datetime, str], before: datetime, limit: int) -> Select[Any]:
-    """Return time and number of settlements of an external system, in this order.
+@registered(((_SAMPLE_TIME, SettlementId(DEFAULT_SYSTEM, "")), _SAMPLE_TIME.replace(hour=13), 1000))
+def accepted(after: tuple[datetime, SettlementId], before: datetime, limit: int) -> Select[Any]:
+    """Return time and id of settlements of the external system of the cursor `after`, in this order.
 
-    They were accepted after the cursor `after` and before a time.
+    They were accepted after the cursor and before a time.
     """
     columns = settlements.c
-    query = select(columns.accepted_at, columns.request_unique_no).where(
-        columns.system == system,
-        tuple_(columns.accepted_at, columns.request_unique_no) > after,
+    query = select(columns.accepted_at, columns.settlement_id).where(
+        columns.system == after[1].system,
+        tuple_(columns.accepted_at, columns.settlement_id) > after,
         columns.accepted_at < before,
     )
-    return query.order_by(columns.accepted_at, columns.request_unique_no).limit(limit)
+    return query.order_by(columns.accepted_at, columns.settlement_id).limit(limit)
 
 
 @registered((17, ["N-1", "N-2"]))

@@ -9,11 +9,13 @@ from ledger.filters import in_scope
 from ledger.queries.table import merged, registered
 from ledger.schema import CLOSED_FINDING, OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds, settlements
+from settlement.ids import SettlementId
 from settlement.reconciliation import STATEMENT_KINDS, FindingKind, FindingStatus
 from settlement.scope import EVERYTHING, Scope
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _SAMPLE_SCOPE = Scope((1, 17))
+_SAMPLE_ID = SettlementId("alpha", "N-17")
 
 
 @registered((_SAMPLE_TIME, 0, 100), (_SAMPLE_TIME, 17, 100))
@@ -65,24 +67,26 @@ def finding(finding_id: int, scope: Scope = EVERYTHING) -> Select[Any]:
     return select(findings).where(columns.finding_id == finding_id, *in_scope(columns.company_id, scope))
 
 
-@registered(("N-17",))
-def company_of(number: str) -> Select[Any]:
-    """Return the company of a settlement."""
-    return select(settlements.c.company_id).where(settlements.c.request_unique_no == number)
+@registered((_SAMPLE_ID,), (None,))
+def company_of(settlement_id: SettlementId | None) -> Select[Any]:
+    """Return the company of a settlement; no row for None."""
+    return select(settlements.c.company_id).where(settlements.c.settlement_id == (settlement_id or ""))
 
 
-@registered((FindingKind.TAKE_UP_LIMIT, ""))
-def open_finding(kind: FindingKind, number: str) -> Select[Any]:
-    """Return the id of the open finding of a kind about a settlement; an empty number means not about a settlement."""
+@registered((FindingKind.TAKE_UP_LIMIT, None), (FindingKind.LEDGER_BEHIND, _SAMPLE_ID))
+def open_finding(kind: FindingKind, settlement_id: SettlementId | None) -> Select[Any]:
+    """Return the id of the open finding of a kind about a settlement; None means not about a settlement."""
     columns = findings.c
-    return select(columns.finding_id).where(columns.settlement_no == number, columns.kind == kind.value, OPEN_FINDING)
+    about = columns.settlement_id == (settlement_id or "")
+    return select(columns.finding_id).where(about, columns.kind == kind.value, OPEN_FINDING)
 
 
-@registered((FindingKind.DECISION_CONFLICT, "N-17"))
-def last_closed_detail(kind: FindingKind, number: str) -> Select[Any]:
+@registered((FindingKind.DECISION_CONFLICT, _SAMPLE_ID))
+def last_closed_detail(kind: FindingKind, settlement_id: SettlementId | None) -> Select[Any]:
     """Return the detail of the newest finding of a kind about a settlement that an operator has closed."""
     columns = findings.c
-    closed = select(columns.detail).where(columns.settlement_no == number, columns.kind == kind.value, CLOSED_FINDING)
+    about = columns.settlement_id == (settlement_id or "")
+    closed = select(columns.detail).where(about, columns.kind == kind.value, CLOSED_FINDING)
     return closed.order_by(columns.finding_id.desc()).limit(1)
 
 

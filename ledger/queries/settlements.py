@@ -28,13 +28,16 @@ from ledger.schema import OPEN
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from settlement.calls import Rule
 from settlement.exposure import AGE_LIMITS_S, Age, ExposureBy
+from settlement.ids import SettlementId
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import END_STATES, CancelResult, State
 
-PageEnd = tuple[datetime, str]
-"""Cursor of a page: acceptance time and requestUniqueNo of its last settlement."""
+PageEnd = tuple[datetime, SettlementId]
+"""Cursor of a page: acceptance time and id of its last settlement."""
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_SAMPLE_IDS = (SettlementId("alpha", "N-1"), SettlementId("alpha", "N-2"))
+_SAMPLE_ID = _SAMPLE_IDS[0]
 _SAMPLE_VALUES: dict[str, Any] = {
     "request_unique_no": "N-17",
     "order_id": 17,
@@ -72,38 +75,54 @@ def _sample_filters() -> Iterator[SettlementFilter]:
         (where, after, 51)
         for where in _sample_filters()
         if where.by_company()
-        for after in (None, (_SAMPLE_TIME + timedelta(hours=1), "N-1"))
+        for after in (None, (_SAMPLE_TIME + timedelta(hours=1), _SAMPLE_ID))
     )
 )
 def page(where: SettlementFilter, after: PageEnd | None, limit: int) -> Select[Any]:
     """Return the settlements that match a filter, newest first, after the cursor `after`. Something must match it."""
 
     def order(columns: Any) -> tuple[ColumnElement[Any], ...]:  # noqa: ANN401 - SQLAlchemy's collection of columns
-        return columns.accepted_at.desc(), columns.request_unique_no.desc()
+        return columns.accepted_at.desc(), columns.settlement_id.desc()
 
     def branch(part: SettlementFilter) -> Select[Any]:
         columns = settlements.c
         query = select(settlements).order_by(*order(columns)).where(*part.conditions())
         if after is not None:
             # A row-value comparison: with OR instead, no index could be used to seek to a deep page.
-            query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) < after)
+            query = query.where(tuple_(columns.accepted_at, columns.settlement_id) < after)
         return query.limit(limit)
 
     return merged([branch(part) for part in where.by_company()], order, limit)
 
 
-@registered(("N-1",), ("N-1", Scope((1, 17))))
-def settlement(number: str, scope: Scope = EVERYTHING) -> Select[Any]:
+@registered((_SAMPLE_ID,), (_SAMPLE_ID, Scope((1, 17))))
+def settlement(settlement_id: SettlementId, scope: Scope = EVERYTHING) -> Select[Any]:
     """Return one settlement, if it is in the scope."""
     columns = settlements.c
-    return select(settlements).where(columns.request_unique_no == number, *in_scope(columns.company_id, scope))
+    return select(settlements).where(columns.settlement_id == settlement_id, *in_scope(columns.company_id, scope))
 
 
-@registered(*((table, ["N-1", "N-2"]) for table in (external_calls, operator_actions, state_changes)))
-def audit_rows(table: Table, numbers: Sequence[str]) -> Select[Any]:
+@registered(("N-1", 20), ("N-1", 20, Scope((1, 17))))
+def with_number(number: str, limit: int, scope: Scope = EVERYTHING) -> Select[Any]:
+    """Return the ids of the settlements in the scope that have a number; each belongs to another external system."""
+    columns = settlements.c
+    found = select(columns.settlement_id).where(columns.request_unique_no == number)
+    return found.where(*in_scope(columns.company_id, scope)).limit(limit)
+
+
+@registered(("N-1", 17), ("N-1", None))
+def of_company(number: str, company_id: int | None) -> Select[Any]:
+    """Return the settlement that has this number of this company, whatever its external system; at most one."""
+    columns = settlements.c
+    return select(settlements).where(columns.request_unique_no == number, columns.company_id == company_id)
+
+
+@registered(*((table, _SAMPLE_IDS) for table in (external_calls, operator_actions, state_changes)))
+def audit_rows(table: Table, settlement_ids: Sequence[SettlementId]) -> Select[Any]:
     """Return the rows of settlements in one table of the audit, in order of position."""
     columns = table.c
-    return select(table).where(columns.settlement_no.in_(numbers)).order_by(columns.settlement_no, columns.position)
+    found = select(table).where(columns.settlement_id.in_(settlement_ids))
+    return found.order_by(columns.settlement_id, columns.position)
 
 
 @registered(())
@@ -112,73 +131,71 @@ def check() -> Select[Any]:
     return select(settlements.c.version).where(settlements.c.request_unique_no == "")
 
 
-@registered(("N-1", "PROCEED"))
-def conflicting_decision(number: str, decision: str | None) -> Select[Any]:
+@registered((_SAMPLE_ID, "PROCEED"))
+def conflicting_decision(settlement_id: SettlementId, decision: str | None) -> Select[Any]:
     """Return decision and state of a settlement if its decision differs from this one; else no row."""
     columns = settlements.c
     differs = columns.decision != literal(decision, String)
-    return select(columns.decision, columns.state).where(columns.request_unique_no == number, differs)
+    return select(columns.decision, columns.state).where(columns.settlement_id == settlement_id, differs)
 
 
-@registered(("N-1", settlements.c.version < 3, {"reason": ""}))  # noqa: PLR2004 - any version
-def record(number: str, newer: ColumnElement[bool], values: dict[str, Any]) -> Update:
+@registered((_SAMPLE_ID, settlements.c.version < 3, {"reason": ""}))  # noqa: PLR2004 - any version
+def record(settlement_id: SettlementId, newer: ColumnElement[bool], values: dict[str, Any]) -> Update:
     """Update a settlement with a snapshot if the condition `newer` holds."""
     columns = settlements.c
-    return (
-        update(settlements).where(columns.request_unique_no == number, newer).values(values).returning(columns.version)
-    )
+    newer_only = update(settlements).where(columns.settlement_id == settlement_id, newer)
+    return newer_only.values(values).returning(columns.version)
 
 
-@registered((["N-1", "N-2"],))
-def versions(numbers: Sequence[str]) -> Select[Any]:
-    """Return number and version of settlements."""
+@registered((_SAMPLE_IDS,))
+def versions(settlement_ids: Sequence[SettlementId]) -> Select[Any]:
+    """Return id and version of settlements."""
     columns = settlements.c
-    return select(columns.request_unique_no, columns.version).where(columns.request_unique_no.in_(numbers))
+    return select(columns.settlement_id, columns.version).where(columns.settlement_id.in_(settlement_ids))
 
 
-@registered(("N-1", 2))
-def version_since(number: str, since_version: int) -> Select[Any]:
+@registered((_SAMPLE_ID, 2))
+def version_since(settlement_id: SettlementId, since_version: int) -> Select[Any]:
     """Return the version of a settlement if it is at least this one."""
     columns = settlements.c
-    return select(columns.version).where(columns.request_unique_no == number, columns.version >= since_version)
+    return select(columns.version).where(columns.settlement_id == settlement_id, columns.version >= since_version)
 
 
-@registered(("N-1",), ("N-1", Scope((1, 17))))
-def last_change(number: str, scope: Scope = EVERYTHING) -> Select[Any]:
+@registered((_SAMPLE_ID,), (_SAMPLE_ID, Scope((1, 17))))
+def last_change(settlement_id: SettlementId, scope: Scope = EVERYTHING) -> Select[Any]:
     """Return the acceptance time and the state of a settlement, if it is in the scope."""
     columns = settlements.c
-    found = select(columns.accepted_at, columns.state).where(columns.request_unique_no == number)
+    found = select(columns.accepted_at, columns.state).where(columns.settlement_id == settlement_id)
     return found.where(*in_scope(columns.company_id, scope))
 
 
-@registered(("N-1", -1, 500), ("N-1", 3, 500))
-def changes(number: str, after: int, limit: int) -> Select[Any]:
+@registered((_SAMPLE_ID, -1, 500), (_SAMPLE_ID, 3, 500))
+def changes(settlement_id: SettlementId, after: int, limit: int) -> Select[Any]:
     """Return the state changes of a settlement with a position above `after`, in order."""
     columns = state_changes.c
-    query = select(state_changes).where(columns.settlement_no == number, columns.position > after)
+    query = select(state_changes).where(columns.settlement_id == settlement_id, columns.position > after)
     return query.order_by(columns.position).limit(limit)
 
 
 _SUMMARY_COLUMNS = tuple(
-    settlements.c[name]
-    for name in ("request_unique_no", "state", "version", "accepted_at", "updated_at", "input", "system")
+    settlements.c[name] for name in ("settlement_id", "state", "version", "accepted_at", "updated_at", "input")
 )
 
 
-@registered((_SAMPLE_TIME, None, 100), (_SAMPLE_TIME, (_SAMPLE_TIME, "N-1"), 100))
+@registered((_SAMPLE_TIME, None, 100), (_SAMPLE_TIME, (_SAMPLE_TIME, _SAMPLE_ID), 100))
 def open_summaries(unchanged_since: datetime, after: PageEnd | None, limit: int) -> Select[Any]:
     """Return summaries of open settlements that were last written before `unchanged_since`, oldest first."""
     columns = settlements.c
     query = select(*_SUMMARY_COLUMNS).where(OPEN, columns.updated_at < unchanged_since)
     if after is not None:
-        query = query.where(tuple_(columns.accepted_at, columns.request_unique_no) > after)
-    return query.order_by(columns.accepted_at, columns.request_unique_no).limit(limit)
+        query = query.where(tuple_(columns.accepted_at, columns.settlement_id) > after)
+    return query.order_by(columns.accepted_at, columns.settlement_id).limit(limit)
 
 
-@registered((["N-1", "N-2"],))
-def summaries(numbers: Collection[str]) -> Select[Any]:
+@registered((_SAMPLE_IDS,))
+def summaries(settlement_ids: Collection[SettlementId]) -> Select[Any]:
     """Return summaries of these settlements."""
-    return select(*_SUMMARY_COLUMNS).where(settlements.c.request_unique_no.in_(numbers))
+    return select(*_SUMMARY_COLUMNS).where(settlements.c.settlement_id.in_(settlement_ids))
 
 
 @registered(())

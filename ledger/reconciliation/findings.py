@@ -11,6 +11,7 @@ from ledger.schema import OPEN_FINDING
 from ledger.tables import finding_counts, findings, reconciliation_rounds
 from ledger.transactions import insert, shielded_transaction
 from settlement.finding_actions import ACTIONS
+from settlement.ids import SettlementId
 from settlement.reconciliation import (
     CLOSED_BY_OPERATOR,
     Finding,
@@ -39,14 +40,16 @@ class Findings:
     async def report(  # noqa: PLR0913 - the fields of a finding
         self,
         kind: FindingKind,
-        number: str | None,
+        settlement_id: SettlementId | None,
         detail: str,
         *,
         round_started_at: datetime,
         amount: str | None = None,
         currency: str | None = None,
     ) -> int | None:
-        """Record a mismatch and return the id of its open finding. `number` is None if it is not about a settlement.
+        """Record a mismatch and return the id of its open finding.
+
+        `settlement_id` is None if the mismatch is not about a settlement.
 
         Returns None, without writing, if an operator has closed the last finding of this kind about this settlement
         with the same detail, because nothing new was found.
@@ -56,8 +59,8 @@ class Findings:
         would not be examined again until that time.
         """
         columns = findings.c
-        first = {"kind": kind.value, "settlement_no": number or "", "status": FindingStatus.OPEN.value, "repair": ""}
-        company_id = queries.reconciliation.company_of(number or "").scalar_subquery()
+        first = {"kind": kind.value, "settlement_id": settlement_id, "status": FindingStatus.OPEN.value, "repair": ""}
+        company_id = queries.reconciliation.company_of(settlement_id).scalar_subquery()
         about = {"company_id": company_id, "amount": amount, "currency": currency}
         now = {**about, "detail": detail, "last_seen_at": round_started_at}
         seen_before = case((columns.last_seen_at < round_started_at, columns.rounds + 1), else_=columns.rounds)
@@ -65,7 +68,7 @@ class Findings:
             insert(self._engine, findings)
             .values(**first, **now, found_at=round_started_at, rounds=1, sightings=1)
             .on_conflict_do_update(
-                index_elements=[columns.settlement_no, columns.kind],
+                index_elements=[columns.settlement_id, columns.kind],
                 index_where=OPEN_FINDING,
                 set_={**now, "rounds": seen_before, "sightings": columns.sightings + 1},
             )
@@ -75,16 +78,18 @@ class Findings:
             # The first statement is a write, so that SQLite takes its write lock first.
             seen = (await connection.execute(statement)).one()
             if seen.sightings == 1:
-                if await self._operator_closed(connection, kind, number or "", detail):
+                if await self._operator_closed(connection, kind, settlement_id, detail):
                     await connection.rollback()
                     return None
                 await connection.execute(self._increment_total(kind))
         return int(seen.finding_id)
 
-    async def _operator_closed(self, connection: AsyncConnection, kind: FindingKind, number: str, detail: str) -> bool:
+    async def _operator_closed(
+        self, connection: AsyncConnection, kind: FindingKind, settlement_id: SettlementId | None, detail: str
+    ) -> bool:
         if kind not in CLOSED_BY_OPERATOR:
             return False
-        closed = await connection.execute(queries.reconciliation.last_closed_detail(kind, number))
+        closed = await connection.execute(queries.reconciliation.last_closed_detail(kind, settlement_id))
         return bool(closed.scalar_one_or_none() == detail)
 
     @shielded_transaction
@@ -98,10 +103,12 @@ class Findings:
         return await self._change(finding_id, status=status.value, repair=repair, closed_at=at)
 
     @shielded_transaction
-    async def is_open(self, kind: FindingKind, number: str) -> bool:
+    async def is_open(self, kind: FindingKind, settlement_id: SettlementId) -> bool:
         """Return whether a finding of this kind about a settlement is open."""
         async with self._engine.connect() as connection:
-            return (await connection.execute(queries.reconciliation.open_finding(kind, number))).first() is not None
+            return (
+                await connection.execute(queries.reconciliation.open_finding(kind, settlement_id))
+            ).first() is not None
 
     @shielded_transaction
     async def find(self, finding_id: int, scope: Scope = EVERYTHING) -> Finding | None:
@@ -189,4 +196,6 @@ class Findings:
 def _to_finding(row: Row[Any]) -> Finding:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     action = ACTIONS[FindingKind(values["kind"])]
-    return Finding.model_validate({**values, "request_unique_no": values["settlement_no"] or None, "action": action})
+    about = values.pop("settlement_id")
+    named = {"system": about and about.system, "request_unique_no": about and about.number}
+    return Finding.model_validate({**values, **named, "action": action})

@@ -46,7 +46,7 @@ class TakeUps:
             # The first statement is a write, so that SQLite takes its write lock first.
             counted = (await connection.execute(self._count(round_started_at, per_round))).first() is not None
             if counted:
-                limit_reached = queries.reconciliation.open_finding(FindingKind.TAKE_UP_LIMIT, "")
+                limit_reached = queries.reconciliation.open_finding(FindingKind.TAKE_UP_LIMIT, None)
                 if (await connection.execute(limit_reached)).first() is None:
                     return Permit(round_started_at, allowance_id=None)
                 await connection.execute(queries.temporal.return_to_round(round_started_at))

@@ -31,6 +31,7 @@ from settlement.start import SettlementInput
 from settlement.states import State
 from tests.api.openapi_checker import OpenApiChecker
 from tests.support.ledgers import FlakyLedger
+from tests.support.orders import id_of
 from tests.support.polling import until
 from tests.support.sagas import workers
 
@@ -92,7 +93,7 @@ class ApiHarness:
     async def accepted_numbers(self) -> list[str]:
         """Return the numbers of all settlements in the ledger, newest first."""
         page = await self.ledger.page(limit=200)
-        return [each.number for each in page.settlements]
+        return [each.settlement_id.number for each in page.settlements]
 
     def workers(self, external: ExternalSystem) -> AbstractAsyncContextManager[None]:
         """Run both workers against an external system."""
@@ -174,7 +175,7 @@ async def accept(ledger: Ledger, settlement: SettlementInput, snapshot: Snapshot
 async def terminate(temporal: Client, number: str) -> None:
     """Terminate a workflow that a test left open, so that the workers of later tests do not run it."""
     try:
-        await temporal.get_workflow_handle(workflow_id(number)).terminate(reason="the test is over")
+        await temporal.get_workflow_handle(workflow_id(id_of(number))).terminate(reason="the test is over")
     except RPCError:
         return
 

@@ -19,7 +19,7 @@ from settlement.snapshot import Snapshot
 from settlement.start import DEFAULT_SYSTEM
 from settlement.states import Decision, State
 from tests.api.api_harness import PEPPER, ApiHarness, accept
-from tests.support.orders import order, settlement
+from tests.support.orders import id_of, order, settlement
 
 COMPANY, OTHER_COMPANY = 1, 2
 NO_EFFECT = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
@@ -138,7 +138,7 @@ async def stock(api: ApiHarness) -> dict[str, str]:
     request = BatchRetryRequest.model_validate(BATCH | {"reasonCode": RetryReason.BROKER_RECOVERED})
     batch = await api.app.state.services.batches.create(request, "the test", now)
     finding = await Findings(api.ledger.engine).report(
-        FindingKind.DECISION_CONFLICT, numbers[0], "they differ", round_started_at=now
+        FindingKind.DECISION_CONFLICT, id_of(numbers[0]), "they differ", round_started_at=now
     )
     # Of other lines than the import that the table begins.
     to_import = StatementRequest.model_validate(STATEMENT | {"digest": "b" * 64})

@@ -16,6 +16,7 @@ from config.settings import Settings
 from config.watched_systems import WatchedSystems
 from ledger import Batches, KeyRing, SystemPauses
 from ledger.events import Events
+from settlement.ids import SettlementId
 from settlement.keys import Role
 from settlement.scope import EVERYTHING, Scope
 from settlement.start import SettlementInput, accepted_snapshot
@@ -47,15 +48,15 @@ class CountingLedger(FlakyLedger):
     polls = 0
     reads = 0
 
-    async def versions(self, numbers: Sequence[str]) -> dict[str, int]:
+    async def versions(self, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
         """Count and query."""
         self.polls += 1
-        return await super().versions(numbers)
+        return await super().versions(settlement_ids)
 
-    async def events(self, request_unique_no: str, after: int, scope: Scope = EVERYTHING) -> Events | None:
+    async def events(self, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING) -> Events | None:
         """Count and query."""
         self.reads += 1
-        return await super().events(request_unique_no, after, scope)
+        return await super().events(settlement_id, after, scope)
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_before_the_sparse_band_both_bands_are_announced() -> None:
     snapshot = lost.cancelling(order)
     step = next_step(order, snapshot)
     sparse_at = utc_text(snapshot.updated_at + timedelta(seconds=1 + 2 + 20))
-    assert f"up to 3 times in this round, the last 3 of them in the sparse band from about {sparse_at} on" in step.text
+    assert f"up to 6 times in this round, the last 3 of them in the sparse band from about {sparse_at} on" in step.text
     assert step.at == snapshot.updated_at + round_lasts_at_most(SPARSE_POLICY)
 
 

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from settlement.keys import Role
 from tests.api.api_harness import WITH_KEYS, ApiHarness, bearer, open_api
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import order
+from tests.support.orders import id_of, order
 
 SYSTEMS = "/v1/external-systems"
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
@@ -89,7 +89,7 @@ async def test_order_gets_the_system_of_its_company_and_its_policy(
     api: ApiHarness, company: int, system: str, attempts: int
 ) -> None:
     await post(api, company=company)
-    found = await api.ledger.find("N-1")
+    found = await api.ledger.find(id_of("N-1", system))
     assert found is not None
     assert (found.settlement.system, found.settlement.policy.cancel_max_attempts) == (system, attempts)
     answer = await api.http.get("/v1/settlements/N-1", headers=await key(api, Role.VIEWER))
@@ -117,7 +117,7 @@ async def test_repeated_order_gets_its_settlement_whatever_the_file_says_now(api
     await load(api, file, TWO.replace("companies = [7]", "companies = []"))
     assert problem(await post(api)) == (503, "temporal-unavailable")
     assert problem(await post(api, "N-2")) == (422, "company-not-served")
-    found = await api.ledger.find("N-1")
+    found = await api.ledger.find(id_of("N-1", "alpha"))
     assert found is not None
     assert found.settlement.system == "alpha"
 
@@ -126,7 +126,7 @@ async def test_changed_file_applies_to_the_next_order(api: ApiHarness, file: Pat
     assert problem(await post(api, company=10)) == (422, "company-not-served")
     await load(api, file, DEFAULT)
     await post(api, company=10)
-    found = await api.ledger.find("N-1")
+    found = await api.ledger.find(id_of("N-1", "other"))
     assert found is not None
     assert found.settlement.system == "other"
 

@@ -122,7 +122,7 @@ async def test_the_resource_shows_the_complete_audit(api_without_temporal: ApiHa
             {"state": "ABORTED", "at": moment(2), "reason": "FIRST cancel adjust ran out of attempts"},
         ],
         "auditComplete": True,
-        "temporalUiUrl": f"http://ui.example:8233/namespaces/default/workflows/settlement-{number}",
+        "temporalUiUrl": f"http://ui.example:8233/namespaces/default/workflows/settlement:default:{number}",
     }
 
 
@@ -200,12 +200,12 @@ async def test_an_empty_number_is_not_found_and_never_returns_the_list(api_witho
 
 @pytest.mark.parametrize(
     ("number", "encoded"),
-    [("A._~:@+=-", "A._~%3A%40%2B%3D-"), ("N-1", "N-1"), ("7", "7")],
+    [("A._~:@+=-", "A._~:%40%2B%3D-"), ("N-1", "N-1"), ("7", "7")],
 )
 async def test_link_to_the_temporal_ui_is_encoded(api_without_temporal: ApiHarness, number: str, encoded: str) -> None:
     await api_without_temporal.post(order(requestUniqueNo=number))
     link = (await api_without_temporal.get(number)).json()["temporalUiUrl"]
-    assert link == f"http://ui.example:8233/namespaces/default/workflows/settlement-{encoded}"
+    assert link == f"http://ui.example:8233/namespaces/default/workflows/settlement:default:{encoded}"
 
 
 async def test_link_is_null_where_no_ui_is_configured(ledger: FlakyLedger, dead_temporal: Client) -> None:

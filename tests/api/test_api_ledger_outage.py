@@ -14,6 +14,7 @@ from temporalio.client import Client
 from ledger import Page, SettlementRecord, open_engine
 from ledger import engine as ledger_engine
 from ledger.transactions import shielded_transaction
+from settlement.ids import SettlementId
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
@@ -50,7 +51,11 @@ class UnreachableLedger(FlakyLedger):
         """Fail."""
         raise self._lost
 
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+    async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+        """Fail."""
+        raise self._lost
+
+    async def with_number(self, number: str, scope: Scope = EVERYTHING) -> list[SettlementId]:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise self._lost
 
@@ -72,7 +77,12 @@ class SilentLedger(FlakyLedger):
         return await hang()
 
     @shielded_transaction
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+    async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+        """Hang as long as the real ledger would."""
+        return await hang()
+
+    @shielded_transaction
+    async def with_number(self, number: str, scope: Scope = EVERYTHING) -> list[SettlementId]:  # noqa: ARG002 - a double has its original's parameters
         """Hang as long as the real ledger would."""
         return await hang()
 
@@ -86,7 +96,7 @@ class HalfSilentLedger(FlakyLedger):
     """Accepts, and then does not respond."""
 
     @shielded_transaction
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+    async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Hang as long as the real ledger would."""
         return await hang()
 
@@ -104,15 +114,15 @@ class LateLedger(FlakyLedger):
 class BrokenLedger(FlakyLedger):
     """Has a defect."""
 
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+    async def with_number(self, number: str, scope: Scope = EVERYTHING) -> list[SettlementId]:  # noqa: ARG002 - a double has its original's parameters
         """Raise an error that no database raises."""
-        raise ZeroDivisionError(PASSWORD, request_unique_no)
+        raise ZeroDivisionError(PASSWORD, number)
 
 
 class ForgetfulLedger(FlakyLedger):
     """Accepts, and then cannot be read: the database failed while the caller waited."""
 
-    async def find(self, request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
+    async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:  # noqa: ARG002 - a double has its original's parameters
         """Fail."""
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 

@@ -129,7 +129,10 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
             | {"ledger-unavailable", "temporal-unavailable", "internal"},
         ),
         (("get", "/v1/settlements"), {"validation-failed", "ledger-unavailable", "internal"}),
-        (("get", "/v1/settlements/{requestUniqueNo}"), {"not-found", "ledger-unavailable", "internal"}),
+        (
+            ("get", "/v1/settlements/{requestUniqueNo}"),
+            {"not-found", "number-ambiguous", "ledger-unavailable", "internal"},
+        ),
         (
             ("post", "/v1/api-keys"),
             {"key-limit-reached", "validation-failed", "malformed-request", "body-too-large"}
@@ -147,10 +150,13 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
         (("get", "/v1/batch-retries/{batchId}/items"), {"not-found", "validation-failed", "internal"}),
         (("post", "/v1/batch-retries/{batchId}/stop"), {"not-found", "internal"}),
         (("get", "/v1/exposure"), {"validation-failed", "ledger-unavailable", "internal"}),
-        (("get", "/v1/settlements/{requestUniqueNo}/explain"), {"not-found", "ledger-unavailable", "internal"}),
+        (
+            ("get", "/v1/settlements/{requestUniqueNo}/explain"),
+            {"not-found", "number-ambiguous", "ledger-unavailable", "internal"},
+        ),
         (
             ("get", "/v1/settlements/{requestUniqueNo}/events"),
-            {"not-found", "validation-failed", "ledger-unavailable", "internal"}
+            {"not-found", "number-ambiguous", "validation-failed", "ledger-unavailable", "internal"}
             | {"too-many-streams", "too-many-streams-of-client"},
         ),
         (("post", "/v1/api-keys/{keyId}/revocation"), {"not-found", "internal"}),
@@ -158,7 +164,7 @@ def test_problem_is_rfc_9457_with_our_codes(document: Schema) -> None:
             (
                 ("post", f"/v1/settlements/{{requestUniqueNo}}/{act}"),
                 {"not-found", "wrong-state", "validation-failed", "malformed-request", "body-too-large"}
-                | {"unsupported-media-type"}
+                | {"unsupported-media-type", "number-ambiguous"}
                 | {"ledger-unavailable", "temporal-unavailable", "workers-unavailable", "internal"},
             )
             for act in ("cancel-adjust-retries", "resolution")

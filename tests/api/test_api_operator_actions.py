@@ -40,7 +40,7 @@ async def test_a_retry_is_accepted_audited_and_executed(api: ApiHarness) -> None
         await api.wait_for_state(number, State.CANCELLED)
     after = datetime.now(UTC)
     assert (answer.status_code, answer.json()["state"]) == (202, "CANCELLING")
-    assert answer.headers["location"] == f"{SETTLEMENTS}/{number}"
+    assert answer.headers["location"] == f"{SETTLEMENTS}/{number}?system=default"
     assert answer.json() == shown
     (act,) = answer.json()["operatorActions"]
     assert before <= datetime.fromisoformat(act.pop("at")) <= after

@@ -12,7 +12,7 @@ from ledger.reconciliation.findings import FINDING_PAGE_MAX
 from settlement.ids import RECONCILIATION_SCHEDULE
 from settlement.reconciliation import CLOSED_BY_OPERATOR, FindingKind, FindingStatus, ReconciliationRound
 from tests.api.api_harness import ApiHarness
-from tests.support.orders import new_number
+from tests.support.orders import id_of, new_number
 from tests.support.polling import until
 from tests.support.rounds import Parts, looking_at
 from workflows.reconciliation.schedule import ensure_schedule
@@ -34,7 +34,7 @@ ROUND = ReconciliationRound(
 
 async def record_finding(api: ApiHarness, number: str, kind: FindingKind = FindingKind.WORKFLOW_STUCK) -> int:
     """Record a finding."""
-    finding = await Findings(api.ledger.engine).report(kind, number, "it does not fit", round_started_at=NOON)
+    finding = await Findings(api.ledger.engine).report(kind, id_of(number), "it does not fit", round_started_at=NOON)
     assert finding is not None
     return finding
 
@@ -78,6 +78,7 @@ async def test_findings_are_listed_with_all_fields(api_without_temporal: ApiHarn
     assert item == {
         "findingId": finding_id,
         "kind": "WORKFLOW_STUCK",
+        "system": "default",
         "requestUniqueNo": "N-1",
         "companyId": None,
         "amount": None,
@@ -217,7 +218,7 @@ async def test_a_broken_rule_of_an_allowance_is_reported_at_its_field(
 
 async def a_finding(api: ApiHarness, kind: FindingKind) -> int:
     record, now = Findings(api.ledger.engine), datetime.now(UTC)
-    finding = await record.report(kind, new_number(), "they differ", round_started_at=now)
+    finding = await record.report(kind, id_of(new_number()), "they differ", round_started_at=now)
     assert finding is not None
     return finding
 

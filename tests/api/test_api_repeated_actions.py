@@ -6,13 +6,14 @@ import pytest
 from temporalio.client import Client
 
 from ledger import SettlementRecord
-from settlement.ids import workflow_id
+from settlement.ids import SettlementId, workflow_id
 from settlement.keys import Role
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 from tests.api.aborted_settlements import BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, calls_of
 from tests.api.api_harness import WITH_KEYS, ApiHarness, bearer, open_api_with_temporal
 from tests.support.ledgers import FlakyLedger
+from tests.support.orders import id_of
 from tests.support.scripted import REVERSED, Gate
 from tests.support.stories import FAILED
 
@@ -108,14 +109,14 @@ async def test_a_repeated_action_gets_the_same_response_if_the_workflow_has_clos
 ) -> None:
     """It read the ledger before the action was written, and reached Temporal after the workflow had completed."""
     async with aborted(api) as number:
-        before = await api.ledger.find(number)
+        before = await api.ledger.find(id_of(number))
         await api.act(number, RESOLUTION, EVIDENCE)
         await workflow_closes(api, number)
     reads = iter([before])
     find = api.ledger.find
 
-    async def late_reader(request_unique_no: str, scope: Scope = EVERYTHING) -> SettlementRecord | None:
-        return next(reads, None) or await find(request_unique_no, scope)
+    async def late_reader(settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:
+        return next(reads, None) or await find(settlement_id, scope)
 
     monkeypatch.setattr(api.ledger, "find", late_reader)
     answer = await api.act(number, RESOLUTION, EVIDENCE)
@@ -125,7 +126,7 @@ async def test_a_repeated_action_gets_the_same_response_if_the_workflow_has_clos
 
 async def workflow_closes(api: ApiHarness, number: str) -> None:
     """Wait until the workflow has completed."""
-    await api.temporal.get_workflow_handle(workflow_id(number)).result()
+    await api.temporal.get_workflow_handle(workflow_id(id_of(number))).result()
 
 
 async def test_an_action_is_audited_under_client_and_key_and_only_that_client_can_repeat_it(

@@ -56,7 +56,7 @@ async def test_repeat_is_answered_from_the_ledger_without_temporal(
     answer = await api_without_temporal.post(body, **COMPANY)
     assert answer.status_code == 200
     assert answer.headers["idempotent-replayed"] == "true"
-    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}"
+    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}?system=default"
     assert "retry-after" not in answer.headers
     assert answer.json() == (await api_without_temporal.get(body["requestUniqueNo"])).json()
     assert len(await api_without_temporal.accepted_numbers()) == 1
@@ -70,7 +70,7 @@ async def test_another_order_under_the_number_is_rejected_with_its_differences(
     before = (await api_without_temporal.get(body["requestUniqueNo"])).json()
     answer = await api_without_temporal.post(body | {changed: ANOTHER[changed]}, **COMPANY)
     assert (answer.status_code, answer.json()["code"]) == (409, "number-reused")
-    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}"
+    assert answer.headers["location"] == f"/v1/settlements/{body['requestUniqueNo']}?system=default"
     assert (await api_without_temporal.get(body["requestUniqueNo"])).json() == before
     assert [each["field"] for each in answer.json()["errors"]] == [changed]
     assert "at Location, is the valid one" in answer.json()["detail"]

@@ -15,7 +15,7 @@ from settlement.snapshot import Snapshot
 from settlement.states import Decision, State
 from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, bearer
 from tests.api.route_permissions import STATEMENT
-from tests.support.orders import new_number, order, settlement
+from tests.support.orders import id_of, new_number, order, settlement
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 FINDINGS = "/v1/reconciliation/findings"
@@ -158,7 +158,8 @@ async def test_findings_are_those_of_the_scope(api_with_keys: ApiHarness, number
     record = Findings(api_with_keys.ledger.engine)
     about = [numbers[1][0], numbers[2][0], numbers[None][0], new_number(), None]
     for number in about:
-        await record.report(FindingKind.WORKFLOW_STUCK, number, "it does not fit", round_started_at=NOON)
+        it = None if number is None else id_of(number)
+        await record.report(FindingKind.WORKFLOW_STUCK, it, "it does not fit", round_started_at=NOON)
     seen: dict[Companies, list[str | None]] = {
         (2,): [numbers[2][0]],
         (1, 2): [numbers[2][0], numbers[1][0]],
@@ -219,7 +220,7 @@ async def test_who_submitted_an_order_is_recorded_and_stays(
     assert f"submitted by shop-1 with key {first.key_id}" in timeline[0]["text"]
     [logged] = [each for each in logs if each["event"] == "accepted"]
     assert (logged["client"], logged["key_id"]) == ("shop-1", first.key_id)
-    found = await api_with_keys.ledger.find(number)
+    found = await api_with_keys.ledger.find(id_of(number))
     assert found is not None
     assert found.settlement.submitted_by is not None
     assert found.settlement.submitted_by.client == "shop-1"
@@ -232,7 +233,7 @@ async def test_findings_of_a_statement_are_limited_to_the_scope(api_with_keys: A
     reported = Findings(api_with_keys.ledger.engine)
     for each in (number, "unknown-1"):
         kind = FindingKind.STATEMENT_UNKNOWN_NUMBER
-        await reported.report(kind, each, "as planted", round_started_at=NOON, amount="12.50", currency="USD")
+        await reported.report(kind, id_of(each), "as planted", round_started_at=NOON, amount="12.50", currency="USD")
     seen = [
         [each["requestUniqueNo"] for each in (await caller.get(FINDINGS)).json()["items"]]
         for caller in (of_all, of_one, of_two)

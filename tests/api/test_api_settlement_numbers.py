@@ -43,13 +43,16 @@ async def test_number_is_accepted_and_found_on_every_route(api_without_temporal:
     repeat = await api_without_temporal.post(body, companyId="7")
     assert repeat.status_code == 200
     at = repeat.headers["location"]
-    assert at == f"{SETTLEMENTS}/{segment_of(number)}"
-    for path in (at, f"{at}/explain"):
+    resource = f"{SETTLEMENTS}/{segment_of(number)}"
+    assert at == f"{resource}?system=default"
+    for path in (at, resource, f"{resource}/explain"):
         answer = await api_without_temporal.http.get(path)
         assert (answer.status_code, answer.json()["requestUniqueNo"]) == (200, number)
-    assert (await api_without_temporal.http.get(f"{at}/events", headers={"last-event-id": "9"})).status_code == 204
+    assert (
+        await api_without_temporal.http.get(f"{resource}/events", headers={"last-event-id": "9"})
+    ).status_code == 204
     act = {"reasonCode": "OTHER", "note": "n", "brokerReference": "r"}
-    refused = await api_without_temporal.http.post(f"{at}/resolution", json=act)
+    refused = await api_without_temporal.http.post(f"{resource}/resolution", json=act)
     assert refused.json()["code"] in {"wrong-state", "temporal-unavailable"}
 
 

@@ -99,7 +99,7 @@ async def test_without_a_worker_the_answer_is_202_within_the_wait(api: ApiHarnes
     body = order()
     answer, took_s = await timed(api.post(body, prefer="wait=2"))
     assert (answer.status_code, answer.json()["state"]) == (202, "ADJUSTING")
-    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}"
+    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}?system=default"
     assert int(answer.headers["retry-after"]) > 0
     assert took_s < 5
     await check_settles(api, api.temporal, body)

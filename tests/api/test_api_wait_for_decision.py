@@ -93,7 +93,7 @@ async def test_decision_within_the_wait_is_201_at_once(
             await api.wait_for_state(body["requestUniqueNo"], State.CANCELLED)
     assert answer.status_code == 201
     assert (answer.json()["state"], answer.json()["decision"]) == (state, decision)
-    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}"
+    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}?system=default"
     assert answer.headers["preference-applied"] == "wait=30"
     assert not {"retry-after", "idempotent-replayed"} & set(answer.headers)
     assert took_s < 15
@@ -110,7 +110,7 @@ async def test_no_decision_within_the_wait_is_202_and_the_settlement_goes_on(api
         await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["decision"]) == ("ADJUSTING", None)
-    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}"
+    assert answer.headers["location"] == f"{SETTLEMENTS}/{body['requestUniqueNo']}?system=default"
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["preference-applied"] == "wait=2"
     assert (repeat.status_code, repeat.headers["idempotent-replayed"]) == (200, "true")

@@ -18,6 +18,7 @@ from simulator.call_journal import CallView
 from tests.chaos.callers import PlacedOrder
 from tests.e2e.conftest import System
 from tests.simulation.evidence import Evidence, SettlementView
+from tests.support.orders import id_of
 from workflows.order_settlement import OrderSettlement
 
 AT_ONCE = 16
@@ -69,7 +70,7 @@ class EvidenceCollector:
     ) -> Evidence | tuple[PlacedOrder, NumberView]:
         number = placed.order.number
         books = NumberView.model_validate(await self._system.books(number))
-        accepted = await self._ledger.find(number)
+        accepted = await self._ledger.find(id_of(number))
         if accepted is None:
             return placed, books
         return Evidence(
@@ -93,7 +94,7 @@ class EvidenceCollector:
 
     async def _snapshot(self, number: str) -> Snapshot | None:
         handle: WorkflowHandle[OrderSettlement, Snapshot] = self._temporal.get_workflow_handle(
-            workflow_id(number), result_type=Snapshot
+            workflow_id(id_of(number)), result_type=Snapshot
         )
         try:
             described = await handle.describe()

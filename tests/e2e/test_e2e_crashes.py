@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, Decision, State
 from tests.e2e.conftest import Answer, System, faulty
-from tests.support.orders import order
+from tests.support.orders import id_of, order
 from tests.support.polling import until
 
 
@@ -116,16 +116,18 @@ async def test_a_number_stays_taken_after_its_workflow_was_deleted(breakable: Sy
     body, first = await settled(breakable)
     number = body["requestUniqueNo"]
     client = await Client.connect(breakable.stack.temporal_address)
-    await client.get_workflow_handle(workflow_id(number)).result()  # the server deletes a closed workflow at once
+    await client.get_workflow_handle(
+        workflow_id(id_of(number))
+    ).result()  # the server deletes a closed workflow at once
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
-            namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id(number))
+            namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=workflow_id(id_of(number)))
         )
     )
 
     async def forgotten() -> bool:
         try:
-            await client.get_workflow_handle(workflow_id(number)).describe()
+            await client.get_workflow_handle(workflow_id(id_of(number))).describe()
         except RPCError:
             return True
         return False

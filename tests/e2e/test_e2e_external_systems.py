@@ -13,13 +13,15 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from settlement.calls import Rule
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
 from stack.parts import ROOT
 from stack.ports import HOST, free_port
 from stack.process import Process
-from tests.e2e.conftest import System, e2e_settings, running
-from tests.support.orders import new_number, order
+from tests.e2e.conftest import System, e2e_settings, faulty, running
+from tests.support.cli import Ran, settlement
+from tests.support.orders import id_of, new_number, order
 from tests.support.polling import until
 from tests.unit.connector.raw_broker import SUCCESS, Peer, broker, reply
 
@@ -29,6 +31,7 @@ ALPHA, BETA, GAMMA = 7, 8, 9
 """The company of each external system."""
 AT_ONCE = 10
 ROTATIONS = 4
+BROKER_IS_BACK = ("--reason", "BROKER_RECOVERED", "--note", "broker is back")
 
 
 class Gatekeeper:
@@ -74,8 +77,16 @@ class Installation:
 
     async def settle(self, company_id: int, count: int = 1) -> list[dict[str, Any]]:
         """Post orders of a company at once, and return their settlements at the decision."""
-        posts = (self.system.post(order(), company_id=company_id) for _ in range(count))
-        return [each.body for each in await asyncio.gather(*posts)]
+        return list(await asyncio.gather(*(self._decided(order(), company_id) for _ in range(count))))
+
+    async def _decided(self, body: dict[str, Any], company_id: int) -> dict[str, Any]:
+        posted = (await self.system.post(body, company_id=company_id)).body
+
+        async def decided() -> dict[str, Any] | None:
+            found = (await self.system.get(body["requestUniqueNo"])).body
+            return found if found["decision"] else None
+
+        return posted if posted["decision"] else await until(decided)
 
     def rotate(self, number: int) -> None:
         """Replace the token atomically, after the broker has accepted it. The last one stays valid for a moment."""
@@ -177,8 +188,11 @@ async def test_rotated_secrets_fail_no_call_and_are_shown_nowhere(installation: 
         before = asyncio.create_task(installation.settle(GAMMA, AT_ONCE))
         installation.rotate(number)
         settled += [*await before, *await installation.settle(GAMMA, AT_ONCE)]
-    assert {each["decision"] for each in settled} == {"PROCEED"}
     assert gatekeeper.refused == 0
+    # A busy machine may send an order too late, but no call that was sent may fail.
+    rules = [call["verdict"]["rule"] for each in settled for call in each["calls"]]
+    assert set(rules) <= {Rule.CODE_SUCCESS, Rule.TOO_LATE}
+    assert rules.count(Rule.CODE_SUCCESS) > len(settled) / 2
     assert set(gatekeeper.seen) >= {f"{MARKER}-{number}" for number in range(1, ROTATIONS + 1)}
 
     gatekeeper.broken = True
@@ -221,7 +235,7 @@ async def check_answers(installation: Installation, numbers: list[str]) -> None:
     system = installation.system
     temporal = await Client.connect(system.stack.temporal_address)
     for number in numbers:
-        history = await temporal.get_workflow_handle(workflow_id(number)).fetch_history()
+        history = await temporal.get_workflow_handle(workflow_id(id_of(number, "gamma"))).fetch_history()
         assert all(MARKER.encode() not in event.SerializeToString() for event in history.events)
         for path in (f"/v1/settlements/{number}", f"/v1/settlements/{number}/explain"):
             assert MARKER not in str((await system.ask("GET", path)).body)
@@ -270,3 +284,36 @@ async def test_settlement_waits_for_a_removed_system_and_follows_a_moved_one(ins
     assert len(moved.seen) >= 1
     cancels = [call for call in ended["calls"] if call["kind"] == "FIRST"]
     assert len(cancels) <= system.stack.settings.cancel_max_attempts
+
+
+async def test_the_same_number_is_settled_independently_at_two_systems(installation: Installation) -> None:
+    """Each order is sent to its own broker; reconciliation, batch and command line never mix the two."""
+    system, number = installation.system, new_number()
+    attempts = system.stack.settings.cancel_max_attempts
+    bad = faulty("http_500_applied", cancel="fail", times=attempts) | {"requestUniqueNo": number, "amount": "99.00"}
+    good = order(requestUniqueNo=number)
+    posted = [await system.post(body, company_id=each) for body, each in ((bad, ALPHA), (good, BETA))]
+    assert [(each.body["system"], each.body["decision"]) for each in posted] == [("alpha", "VOID"), ("beta", "PROCEED")]
+    ambiguous = await system.get(number)
+    assert (ambiguous.status, ambiguous.body["code"]) == (409, "number-ambiguous")
+    aborted = await system.ends(f"{number}?system=alpha")
+    assert (aborted["state"], aborted["order"]["amount"]) == (State.ABORTED, "99.00")
+
+    temporal = await Client.connect(system.stack.temporal_address)
+    await temporal.get_workflow_handle(workflow_id(id_of(number, "alpha"))).terminate()
+    await run(system, "reconcile")
+    shown = await run(system, "show", number)
+    assert (shown.code, "name it with --system" in shown.err) == (1, True)
+    started = await run(
+        system, "batch-retry", "start", "--company", str(ALPHA), "--cause", "HTTP_STATUS", *BROKER_IS_BACK, "--yes"
+    )
+    assert (started.code, started.fields()["states"]) == (0, "CANCELLED 1"), started.err
+    [item] = (await run(system, "batch-retry", "report", started.fields()["batchId"], "--json")).lines()
+    assert (item["requestUniqueNo"], item["system"], item["outcome"]) == (number, "alpha", "RETRIED")
+    states = [(await run(system, "show", number, "--system", each, "--json")).json() for each in ("alpha", "beta")]
+    assert [(each["state"], each["cancelResult"]) for each in states] == [("CANCELLED", "REVERSED"), ("SETTLED", None)]
+    assert [len(each["calls"]) for each in states] == [1 + attempts + 1, 1]
+
+
+async def run(system: System, *arguments: str) -> Ran:
+    return await settlement(*arguments, url=system.stack.api_url)

@@ -14,6 +14,7 @@ from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
 from tests.e2e.conftest import System, faulty, restarted
 from tests.support.binaries import beside_python
+from tests.support.orders import id_of
 from tests.support.polling import until
 
 ROUND_S = 5
@@ -28,7 +29,7 @@ async def reconciled(system: System) -> AsyncIterator[System]:
 
 async def terminate(system: System, number: str) -> None:
     """Terminate a workflow with Temporal's command line, as by mistake."""
-    command = ["workflow", "terminate", "--workflow-id", workflow_id(number), "--reason", "by mistake"]
+    command = ["workflow", "terminate", "--workflow-id", workflow_id(id_of(number)), "--reason", "by mistake"]
     process = await asyncio.create_subprocess_exec(
         beside_python("temporal"), *command, "--address", system.stack.temporal_address, stdout=asyncio.subprocess.PIPE
     )
@@ -39,7 +40,7 @@ async def terminate(system: System, number: str) -> None:
 async def delete(system: System, number: str) -> None:
     """Delete a workflow from Temporal with its history."""
     client = await Client.connect(system.stack.temporal_address)
-    execution = WorkflowExecution(workflow_id=workflow_id(number))
+    execution = WorkflowExecution(workflow_id=workflow_id(id_of(number)))
     await client.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
     )
@@ -114,7 +115,7 @@ async def test_a_row_that_a_restored_backup_lacks_is_written_again(reconciled: S
     assert before["state"] == State.ABORTED
     with sqlite3.connect(reconciled.stack.state_dir / "ledger.db", timeout=30) as database:
         for table in ("external_calls", "operator_actions", "state_changes"):
-            database.execute(f"DELETE FROM {table} WHERE settlement_no = ?", (number,))  # noqa: S608 - fixed names
+            database.execute(f"DELETE FROM {table} WHERE settlement_id = ?", (str(id_of(number)),))  # noqa: S608 - fixed names
         database.execute("DELETE FROM settlements WHERE request_unique_no = ?", (number,))
     database.close()
     assert (await reconciled.get(number)).status == 404

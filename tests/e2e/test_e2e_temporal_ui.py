@@ -17,7 +17,7 @@ from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
 from stack.ui import ui_app
 from tests.e2e.conftest import System, faulty
-from tests.support.orders import order
+from tests.support.orders import id_of, order
 from tests.support.polling import until
 
 CHROMIUM = shutil.which("chromium")
@@ -62,11 +62,11 @@ async def find_by_query(page: Page, system: System, number: str) -> None:
     """Go from the list of aborted settlements to the page of the settlement."""
     query = urlencode({"query": f'SettlementState = "{State.ABORTED}" AND OrderId = "4711"'})
     await page.goto(f"{system.stack.ui_url}/namespaces/default/workflows?{query}", wait_until="load")
-    row = page.get_by_role("row").filter(has_text=f"settlement-{number}")
+    row = page.get_by_role("row").filter(has_text=f"settlement:default:{number}")
     await expect(row).to_contain_text(State.ABORTED)
     await expect(row).to_contain_text("USD")
     await keep(page, "aborted-list")
-    await row.get_by_role("link", name=f"settlement-{number}").click()
+    await row.get_by_role("link", name=f"settlement:default:{number}").click()
 
 
 async def read_what_to_do(page: Page, number: str) -> None:
@@ -127,7 +127,7 @@ async def shown_in_the_list(page: Page, system: System, query: str) -> list[str]
     """Return the texts of OrderId and CompanyId in the only row of a list."""
     address = f"{system.stack.ui_url}/namespaces/default/workflows?{urlencode({'query': query})}"
     await page.goto(address, wait_until="load")
-    row = page.get_by_role("row").filter(has_text="settlement-")
+    row = page.get_by_role("row").filter(has_text="settlement:")
     await expect(row).to_have_count(1)
     cells = row.get_by_role("cell")
     offset = await cells.count() - len(COLUMNS)
@@ -139,7 +139,7 @@ async def test_ids_above_2_to_the_53_are_shown_exactly_and_found_by_the_shown_te
     """The UI reads numbers as doubles, which are exact only up to 2^53. So these ids are texts."""
     order_id, company_id = 9007199254740993, 9007199254740995
     number = (await system.post(order(orderId=order_id), company_id=company_id)).body["requestUniqueNo"]
-    shown = await shown_in_the_list(page, system, f"WorkflowId = 'settlement-{number}'")
+    shown = await shown_in_the_list(page, system, f"WorkflowId = 'settlement:default:{number}'")
     assert shown == [str(order_id), str(company_id)]
     query = f"OrderId = '{shown[0]}' AND CompanyId = '{shown[1]}'"
     assert await shown_in_the_list(page, system, query) == shown
@@ -152,7 +152,7 @@ async def _ended(system: System, number: str) -> dict[str, Any] | None:
 
 async def offered_actions(page: Page, ui_url: str, number: str) -> set[str]:
     """Return the actions in the menu of the page of a running workflow."""
-    await page.goto(f"{ui_url}/namespaces/default/workflows/{workflow_id(number)}", wait_until="load")
+    await page.goto(f"{ui_url}/namespaces/default/workflows/{workflow_id(id_of(number))}", wait_until="load")
     await page.get_by_role("button", name="More Actions").click()
     await expect(page.get_by_role("menuitem", name="Send an Update")).to_be_visible()
     items = await page.get_by_role("menuitem").all_inner_texts()

@@ -19,7 +19,7 @@ async def test_accepting_a_number_again_returns_the_same_settlement(ledger: Ledg
     again, is_new_again = await ledger.accept(order, accepted())
     assert (is_new, is_new_again) == (True, False)
     assert first == again
-    assert first.number == order.adjust.requestUniqueNo
+    assert first.settlement_id == order.settlement_id
     assert (first.settlement, first.snapshot) == (order, accepted())
 
 
@@ -42,7 +42,7 @@ async def test_another_order_under_a_taken_number_is_refused_and_changes_nothing
     with pytest.raises(NumberReusedError) as refused:
         await ledger.accept(other, accepted(reason="other"))
     assert refused.value.fields == fields
-    assert refused.value.accepted == await ledger.find(first.number)
+    assert refused.value.accepted == await ledger.find(first.settlement_id)
     assert (refused.value.accepted.settlement, refused.value.accepted.snapshot) == (order, growing(3))
 
 
@@ -129,7 +129,7 @@ async def test_similar_numbers_are_different_settlements(ledger: Ledger, alike: 
     answers = [await ledger.accept(order, accepted()) for order in orders]
     assert [is_new for _, is_new in answers] == [True, True]
     for order in orders:
-        found = await ledger.find(order.adjust.requestUniqueNo)
+        found = await ledger.find(order.settlement_id)
         assert found is not None
         assert found.settlement == order
         page = await ledger.page(SettlementFilter(request_unique_no=order.adjust.requestUniqueNo), limit=9)
@@ -139,6 +139,6 @@ async def test_similar_numbers_are_different_settlements(ledger: Ledger, alike: 
 async def test_the_longest_number_of_4_byte_characters_is_stored(ledger: Ledger) -> None:
     order = settlement(requestUniqueNo="\U0001f4b6" * 48)
     await ledger.accept(order, accepted())
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.settlement == order

@@ -14,6 +14,6 @@ from tests.support.orders import settlement
 async def test_any_snapshot_is_read_back_unchanged(ledger: Ledger, snapshot: Snapshot) -> None:
     order = settlement()
     assert await ledger.record(order, snapshot)
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert (found.settlement, found.snapshot) == (order, snapshot)

@@ -47,11 +47,11 @@ async def test_pending_items_are_in_order_of_acceptance(batches: Batches, engine
     third, first, second = await insert_rows(engine, [settlement_row(3), settlement_row(1), settlement_row(2)])
     batch = await created_batch(batches, 3)
     pending = await batches.pending(batch, 2)
-    assert [(each.position, each.number, each.state, each.retried) for each in pending] == [
+    assert [(each.position, each.settlement_id.number, each.state, each.retried) for each in pending] == [
         (1, first, State.ABORTED, False),
         (2, second, State.ABORTED, False),
     ]
-    assert [each.number for each in await batches.pending(batch, 10)] == [first, second, third]
+    assert [each.settlement_id.number for each in await batches.pending(batch, 10)] == [first, second, third]
 
 
 async def test_the_first_outcome_of_an_item_stays(batches: Batches, engine: AsyncEngine) -> None:

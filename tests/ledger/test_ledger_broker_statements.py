@@ -249,18 +249,23 @@ async def test_rounds_of_reconciliation_never_look_at_these_findings(engine: Asy
 
 
 async def test_a_statement_is_compared_with_the_settlements_of_its_system_only(engine: AsyncEngine) -> None:
-    """Settlements of another system are not missing; a number of another system is unknown."""
-    alpha, beta = {"system": "alpha"}, {"system": "beta"}
+    """Settlements of another system are not missing; a number of another system is unknown; equal numbers differ."""
+    cancelled = row("S-1", State.CANCELLED, CancelResult.REVERSED, system="beta") | {"company_id": 8}
     cases = [
-        *(Case(f"A-{each}", row(f"A-{each}") | alpha, (line(f"A-{each}", APPLIED),)) for each in range(6)),
-        *(Case(f"B-{each}", row(f"B-{each}") | beta, ()) for each in range(6)),
-        Case("A-7", row("A-7") | alpha, ()),
-        Case("B-7", row("B-7") | beta, (line("B-7", APPLIED),)),
+        *(Case(f"A-{each}", row(f"A-{each}", system="alpha"), (line(f"A-{each}", APPLIED),)) for each in range(6)),
+        *(Case(f"B-{each}", row(f"B-{each}", system="beta"), ()) for each in range(6)),
+        Case("A-7", row("A-7", system="alpha"), ()),
+        Case("B-7", row("B-7", system="beta"), (line("B-7", APPLIED),)),
+        Case("S-1", row("S-1", system="alpha"), (line("S-1", APPLIED),)),
+        Case("S-1", cancelled, ()),
     ]
     await fill(engine, cases)
     compared = await compare(engine, lines_of(cases), system="alpha")
-    assert (compared.system, compared.settlements_compared) == ("alpha", 7)
+    assert (compared.system, compared.settlements_compared) == ("alpha", 8)
     assert await found(engine) == {("A-7", "STATEMENT_MISSING_BUT_SETTLED"), ("B-7", "STATEMENT_UNKNOWN_NUMBER")}
+    assert {each.system for each in (await Findings(engine).page(status=None, before=None, limit=50)).items} == {
+        "alpha"
+    }
 
 
 async def test_the_same_lines_of_two_systems_are_two_imports(engine: AsyncEngine) -> None:

@@ -18,7 +18,7 @@ from ledger.migrate import migrate
 from tests.ledger.conftest import OpenEngine, all_connections_free
 from tests.ledger.racer import Racer
 from tests.ledger.samples import accepted, growing
-from tests.support.orders import new_number, settlement
+from tests.support.orders import id_of, new_number, settlement
 from tests.support.polling import until
 from tests.support.postgres import Postgres, running_postgres
 
@@ -50,7 +50,7 @@ async def test_a_stopped_server_is_an_error_and_the_engine_reconnects_after_a_re
     mortal_postgres.stop()
     for call in (
         ledger.check(),
-        ledger.find("N-1"),
+        ledger.find(id_of("N-1")),
         ledger.accept(order, accepted()),
         ledger.record(order, growing(2)),
     ):
@@ -59,7 +59,7 @@ async def test_a_stopped_server_is_an_error_and_the_engine_reconnects_after_a_re
                 await call
     mortal_postgres.start()
     assert all(await asyncio.gather(*(ledger.record(settlement(), growing(1)) for _ in range(WRITERS))))
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == growing(1)
 
@@ -101,10 +101,10 @@ async def test_a_server_that_stops_responding_is_a_timeout(
         with suspended(mortal_postgres, str(engine.url.database)):
             async with asyncio.timeout(8):
                 with pytest.raises((SQLAlchemyError, OSError)):
-                    await ledger.find("N-1")
+                    await ledger.find(id_of("N-1"))
     finally:
         await until(lambda: all_connections_free(engine))
-    assert await ledger.find("N-1") is None
+    assert await ledger.find(id_of("N-1")) is None
 
 
 async def test_writes_acknowledged_by_a_killed_postgresql_survive(ledger: Ledger, mortal_postgres: Postgres) -> None:
@@ -130,7 +130,7 @@ async def test_writes_acknowledged_by_a_killed_postgresql_survive(ledger: Ledger
     assert all(isinstance(end, SQLAlchemyError | OSError) for end in ends), ends
     mortal_postgres.start()
     for number in acknowledged:
-        found = await ledger.find(number)
+        found = await ledger.find(id_of(number))
         assert found is not None, number
         assert found.snapshot == growing(2)
 
@@ -145,7 +145,7 @@ async def test_writes_acknowledged_to_a_killed_process_are_in_its_database_file(
     ledger = Ledger(open_one(sqlite_url))
     assert told == [(f"{prefix}-{index}", True) for index in range(len(told))]
     for index in range(len(told)):
-        assert await ledger.find(f"{prefix}-{index}") is not None
+        assert await ledger.find(id_of(f"{prefix}-{index}")) is not None
     _, is_new = await ledger.accept(settlement(requestUniqueNo=f"{prefix}-{len(told) + 1}"), accepted())
     assert is_new
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ledger import Ledger
-from ledger.settlements import DecisionConflictError
+from ledger.conflicts import DecisionConflictError
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Decision, State
@@ -17,7 +17,7 @@ PROCEED = Snapshot(version=5, state=State.SETTLED, decision=Decision.PROCEED, de
 
 async def recorded(ledger: Ledger, order: SettlementInput) -> Snapshot:
     """Return the ledger's snapshot."""
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     return found.snapshot
 

@@ -8,7 +8,7 @@ from ledger import Ledger
 from settlement.snapshot import StateChange
 from settlement.states import Decision, State
 from tests.ledger.samples import NOON, accepted, resolved
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 CHANGES = tuple(
     StateChange(state=state, at=NOON + timedelta(seconds=index), reason=f"reason {index}")
@@ -17,7 +17,7 @@ CHANGES = tuple(
 
 
 async def events_after(ledger: Ledger, number: str, after: int) -> list[tuple[int, State, Decision | None]]:
-    events = await ledger.events(number, after)
+    events = await ledger.events(id_of(number), after)
     assert events is not None
     return [(each.event_id, each.event.state, each.event.decision) for each in events.events]
 
@@ -25,7 +25,7 @@ async def events_after(ledger: Ledger, number: str, after: int) -> list[tuple[in
 async def test_the_acceptance_is_the_first_event(ledger: Ledger) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.accept(order, accepted())
-    events = await ledger.events(order.adjust.requestUniqueNo, -1)
+    events = await ledger.events(order.settlement_id, -1)
     assert events is not None
     (first,) = events.events
     assert (first.event_id, first.event.state, first.event.at, first.event.reason) == (0, "ADJUSTING", NOON, "accepted")
@@ -58,4 +58,4 @@ async def test_several_changes_in_one_write_are_all_events(ledger: Ledger) -> No
 
 
 async def test_an_unknown_number_has_no_events(ledger: Ledger) -> None:
-    assert await ledger.events("N-1", -1) is None
+    assert await ledger.events(id_of("N-1"), -1) is None

@@ -107,7 +107,7 @@ async def numbers_on_all_pages(ledger: Ledger, chosen: SettlementFilter, limit: 
     after = None
     while True:
         page = await ledger.page(chosen, after=after, limit=limit)
-        numbers += (each.number for each in page.settlements)
+        numbers += (each.settlement_id.number for each in page.settlements)
         after = page.after
         if after is None:
             return numbers

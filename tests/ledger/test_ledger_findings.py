@@ -11,6 +11,7 @@ from ledger.reconciliation.findings import FINDING_PAGE_MAX, ROUNDS_KEPT
 from settlement.reconciliation import FindingKind, FindingStatus, ReconciliationRound
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import EAST, NOON
+from tests.support.orders import id_of
 
 MISSING, STUCK = FindingKind.WORKFLOW_MISSING, FindingKind.WORKFLOW_STUCK
 MINUTE = timedelta(minutes=1)
@@ -26,7 +27,7 @@ async def report(
     findings: Findings, number: str = "N-1", kind: FindingKind = MISSING, in_round: int = 0, detail: str = "it is gone"
 ) -> int:
     """Report a mismatch in a round; rounds are one minute apart."""
-    finding = await findings.report(kind, number, detail, round_started_at=NOON + in_round * MINUTE)
+    finding = await findings.report(kind, id_of(number), detail, round_started_at=NOON + in_round * MINUTE)
     assert finding is not None
     return finding
 
@@ -40,7 +41,7 @@ async def all_findings(
 
 
 async def test_a_new_finding_is_open_with_its_detail(findings: Findings) -> None:
-    finding_id = await findings.report(STUCK, "N" * 48, "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
+    finding_id = await findings.report(STUCK, id_of("N" * 48), "Ünï ☂ 'quoted'", round_started_at=NOON.astimezone(EAST))
     (found,) = (await findings.page(status=None, before=None, limit=10)).items
     assert (found.finding_id, found.kind, found.request_unique_no) == (finding_id, STUCK, "N" * 48)
     assert (found.status, found.detail, found.repair, found.rounds) == (OPEN, "Ünï ☂ 'quoted'", "", 1)
@@ -102,7 +103,7 @@ async def test_what_an_operator_has_closed_stays_closed_while_the_same_is_found(
     await findings.close(await report(findings, kind=CONFLICT), CLOSED, BY_HAND, NOON + MINUTE)
     for in_round in (1, 2):
         at = NOON + in_round * MINUTE
-        assert await findings.report(CONFLICT, "N-1", "it is gone", round_started_at=at) is None
+        assert await findings.report(CONFLICT, id_of("N-1"), "it is gone", round_started_at=at) is None
     assert await all_findings(findings) == [("N-1", CLOSED, 1)]
     assert (await ledger.gauges()).findings == {CONFLICT: 1}
     await report(findings, "N-2", CONFLICT)
@@ -122,7 +123,7 @@ async def test_a_closing_beside_those_who_see_the_same_is_not_undone(database_ur
         finding = await report(records[0], number, CONFLICT)
 
         async def see_again(record: Findings, number: str = number) -> None:
-            await record.report(CONFLICT, number, "it is gone", round_started_at=NOON + MINUTE)
+            await record.report(CONFLICT, id_of(number), "it is gone", round_started_at=NOON + MINUTE)
 
         closing = records[0].close(finding, CLOSED, BY_HAND, NOON)
         await asyncio.gather(*(see_again(each) for each in records[1:]), closing, *map(see_again, records[1:]))

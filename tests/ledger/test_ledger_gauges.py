@@ -15,7 +15,7 @@ from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.snapshot import Snapshot
 from settlement.states import END_STATES, Outcome, State
 from tests.ledger.samples import NOON, accepted, call
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 NOTHING = Gauges(
     open_by_state={},
@@ -83,7 +83,7 @@ async def test_money_in_doubt_is_the_sum_of_absolute_amounts_by_currency(ledger:
 async def test_only_open_findings_are_counted_by_kind(ledger: Ledger, engine: AsyncEngine) -> None:
     record, stuck, missing = Findings(engine), FindingKind.WORKFLOW_STUCK, FindingKind.WORKFLOW_MISSING
     seen_ones = [(stuck, "N-1"), (stuck, "N-2"), (stuck, "N-3"), (missing, "N-1"), (missing, "N-4")]
-    ids = [await record.report(kind, number, "", round_started_at=NOON) for kind, number in seen_ones]
+    ids = [await record.report(kind, id_of(number), "", round_started_at=NOON) for kind, number in seen_ones]
     for finding, status in ((ids[2], FindingStatus.REPAIRED), (ids[4], FindingStatus.CLEARED)):
         assert finding is not None
         await record.close(finding, status, "put right, or gone", NOON)
@@ -98,13 +98,13 @@ async def test_a_finding_counts_once_even_if_reported_repeatedly(
     """Repeated in one round or several, by one worker or several. A new finding after it was closed counts again."""
     stuck = FindingKind.WORKFLOW_STUCK
     records = [Findings(each.engine) for each in ledgers]
-    found = await asyncio.gather(*(each.report(stuck, "N-1", "", round_started_at=NOON) for each in records * 3))
+    found = await asyncio.gather(*(each.report(stuck, id_of("N-1"), "", round_started_at=NOON) for each in records * 3))
     (finding,) = set(found)
     assert finding is not None
-    await records[0].report(stuck, "N-1", "", round_started_at=NOON + timedelta(minutes=1))
+    await records[0].report(stuck, id_of("N-1"), "", round_started_at=NOON + timedelta(minutes=1))
     assert (await ledger.gauges()).findings == {stuck: 1}
     await records[0].close(finding, FindingStatus.CLEARED, "gone", NOON)
-    await Findings(engine).report(stuck, "N-1", "", round_started_at=NOON)
+    await Findings(engine).report(stuck, id_of("N-1"), "", round_started_at=NOON)
     assert (await ledger.gauges()).findings == {stuck: 2}
 
 

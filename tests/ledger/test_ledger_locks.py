@@ -56,7 +56,7 @@ async def test_a_writer_waits_for_another_and_succeeds(ledger: Ledger, database_
     with write_lock(database_url) as release:
         release_later(release)
         assert await ledger.record(order, growing(2))
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert is_new
     assert found is not None
     assert found.snapshot == growing(2)
@@ -75,9 +75,9 @@ async def test_readers_do_not_wait_for_writers(ledger: Ledger, database_url: str
     first, _ = await ledger.accept(order, accepted())
     with write_lock(database_url):
         async with asyncio.timeout(PROMPT_S):
-            assert await ledger.find(first.number) == first
+            assert await ledger.find(first.settlement_id) == first
             assert (await ledger.page(limit=10)).settlements == (first,)
-            assert await SettlementSummaries(ledger.engine).by_number([first.number])
+            assert await SettlementSummaries(ledger.engine).by_id([first.settlement_id])
             assert await Findings(ledger.engine).last_round() is None
             await ledger.check()
 
@@ -104,7 +104,7 @@ async def test_a_wait_beyond_the_limit_is_an_error_and_nothing_is_written(
     assert isinstance(accepting, OperationalError)
     assert isinstance(recording, OperationalError)
     assert 0.9 < waited_s < 4
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == accepted()
     assert await ledger.record(order, growing(2))
@@ -130,7 +130,7 @@ async def test_a_cancelled_caller_returns_at_once_and_its_write_completes(
             await start_and_cancel(engine, order)
         assert await connections_in_use(engine)
     await until(lambda: all_connections_free(engine))
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == growing(2)
     assert await ledger.record(order, growing(3))
@@ -143,7 +143,7 @@ async def test_a_write_that_fails_after_its_caller_was_cancelled_leaves_nothing_
     with write_lock(database_url):
         await start_and_cancel(short_timeout, order)
         await until(lambda: all_connections_free(short_timeout))
-    assert await ledger.find(order.adjust.requestUniqueNo) is None
+    assert await ledger.find(order.settlement_id) is None
     assert await ledger.record(order, growing(2))
 
 

@@ -90,7 +90,7 @@ async def test_migrating_again_changes_nothing(engine: AsyncEngine, ledger: Ledg
     await ledger.record(order, growing(3))
     await migrate(engine)
     await migrate(engine)
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == growing(3)
 

@@ -21,10 +21,11 @@ from ledger import Batches, Findings, Ledger, SettlementSummaries
 from settlement.batch_retry import BatchRetryRequest, BatchSelection, BatchState
 from settlement.operator_rules import RetryReason
 from settlement.reconciliation import FindingKind
+from stack.ports import free_port
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
-from tests.support.orders import settlement
-from tests.support.postgres import HOST, Postgres, account, free_port, public_folder
+from tests.support.orders import id_of, settlement
+from tests.support.postgres import HOST, Postgres, account, public_folder
 
 AT_ONCE_S = 3.0
 SELECTION = BatchSelection(company_id=7)
@@ -33,11 +34,11 @@ BATCH = BatchRetryRequest(
 )
 
 READS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
-    "find": lambda ledger: ledger.find("N-1"),
+    "find": lambda ledger: ledger.find(id_of("N-1")),
     "page": lambda ledger: ledger.page(limit=10),
     "gauges": lambda ledger: ledger.gauges(),
     "open_settlements": lambda ledger: SettlementSummaries(ledger.engine).open_settlements(NOON, 10),
-    "by_number": lambda ledger: SettlementSummaries(ledger.engine).by_number(["N-1"]),
+    "by_id": lambda ledger: SettlementSummaries(ledger.engine).by_id([id_of("N-1")]),
     "findings": lambda ledger: Findings(ledger.engine).page(status=None, before=None, limit=10),
     "last_round": lambda ledger: Findings(ledger.engine).last_round(),
     "check": lambda ledger: ledger.check(),
@@ -50,7 +51,7 @@ WRITES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "create": lambda ledger: Batches(ledger.engine).create(BATCH, "ops-1", NOON),
     "end": lambda ledger: Batches(ledger.engine).end("b-1", BatchState.DONE, NOON),
     "report": lambda ledger: Findings(ledger.engine).report(
-        FindingKind.LEDGER_AHEAD, "N-1", "it is", round_started_at=NOON
+        FindingKind.LEDGER_AHEAD, id_of("N-1"), "it is", round_started_at=NOON
     ),
 }
 METHODS = READS | WRITES
@@ -84,7 +85,7 @@ async def test_a_read_only_file_can_be_read_and_not_written(sqlite_url: str, ope
     await Ledger(open_one(sqlite_url)).record(order, growing(2))
     reading = sqlite_url.replace("sqlite:///", "sqlite:///file:")
     ledger = Ledger(open_one(f"{reading}?mode=ro&uri=true"))
-    assert await ledger.find(order.adjust.requestUniqueNo) is not None
+    assert await ledger.find(order.settlement_id) is not None
     await check_refused(ledger, WRITES, "attempt to write a readonly database")
 
 
@@ -138,7 +139,7 @@ async def test_a_full_disk_is_an_error_until_there_is_space_again(sqlite_url: st
         await ledger.record(order, resolved(2, calls=growing(100).calls))
     event.remove(engine.sync_engine, "connect", limit)
     await engine.dispose()
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == growing(1)
     assert await ledger.record(order, growing(2))

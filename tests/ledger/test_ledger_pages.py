@@ -1,6 +1,6 @@
 """Lists are paged newest first, each settlement once, even if others are accepted between the pages."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,13 +30,12 @@ async def insert_orders(engine: AsyncEngine, orders: list[SettlementInput]) -> N
 async def numbers_on_all_pages(ledger: Ledger, *, limit: int, state: State | None = None) -> list[str]:
     """Return the numbers on all pages, in order."""
     numbers: list[str] = []
-    after: tuple[datetime, str] | None = None
+    page = Page((), None)
     for _ in range(PAGES_MAX):
-        page = await ledger.page(SettlementFilter(state=state), after=after, limit=limit)
+        page = await ledger.page(SettlementFilter(state=state), after=page.after, limit=limit)
         assert len(page.settlements) <= limit
-        numbers += (each.number for each in page.settlements)
-        after = page.after
-        if after is None:
+        numbers += (each.settlement_id.number for each in page.settlements)
+        if page.after is None:
             return numbers
     raise AssertionError(f"no end after {PAGES_MAX} pages")
 
@@ -67,7 +66,7 @@ async def test_a_page_contains_complete_settlements(ledger: Ledger) -> None:
         (newer, growing(2)),
         (older, resolved(9)),
     ]
-    assert list(page.settlements) == [await ledger.find(each.adjust.requestUniqueNo) for each in (newer, older)]
+    assert list(page.settlements) == [await ledger.find(each.settlement_id) for each in (newer, older)]
 
 
 async def test_only_the_last_page_has_no_cursor(ledger: Ledger, engine: AsyncEngine) -> None:
@@ -76,7 +75,7 @@ async def test_only_the_last_page_has_no_cursor(ledger: Ledger, engine: AsyncEng
     exactly_all = await ledger.page(limit=4)
     all_but_one = await ledger.page(limit=3)
     assert exactly_all.after is None
-    assert all_but_one.after == (orders[1].accepted_at, orders[1].adjust.requestUniqueNo)
+    assert all_but_one.after == (orders[1].accepted_at, orders[1].settlement_id)
 
 
 async def test_equal_times_are_ordered_by_number(ledger: Ledger, engine: AsyncEngine) -> None:
@@ -108,7 +107,7 @@ async def test_settlements_accepted_between_pages_neither_move_nor_repeat_others
     there = [accepted_after(second, f"M-{second}") for second in range(10)]
     await insert_orders(engine, there)
     page = await ledger.page(limit=2)
-    seen = [each.number for each in page.settlements]
+    seen = [each.settlement_id.number for each in page.settlements]
     while page.after is not None and len(seen) < PAGES_MAX:
         moment, turn = (page.after[0] - NOON).total_seconds(), len(seen)
         newcomers = [
@@ -118,7 +117,7 @@ async def test_settlements_accepted_between_pages_neither_move_nor_repeat_others
         ]
         await insert_orders(engine, [*newcomers, accepted_after(-turn, f"old-{turn}")] if moment > 0 else newcomers)
         page = await ledger.page(after=page.after, limit=2)
-        seen += (each.number for each in page.settlements)
+        seen += (each.settlement_id.number for each in page.settlements)
     assert len(seen) == len(set(seen))
     assert [number for number in seen if number.startswith("M-")] == numbers_of(there[::-1])
     assert not [number for number in seen if number.startswith("new-")]
@@ -131,7 +130,7 @@ async def test_a_cursor_is_independent_of_the_time_zone(ledger: Ledger, engine: 
     assert first.after is not None
     moment, number = first.after
     rest = await ledger.page(after=(moment.astimezone(EAST), number), limit=10)
-    assert [each.number for each in rest.settlements] == numbers_of(orders[3::-1])
+    assert [each.settlement_id.number for each in rest.settlements] == numbers_of(orders[3::-1])
 
 
 async def test_a_change_between_pages_does_not_move_a_settlement(ledger: Ledger, engine: AsyncEngine) -> None:
@@ -141,7 +140,7 @@ async def test_a_change_between_pages_does_not_move_a_settlement(ledger: Ledger,
     for order in orders:
         await ledger.record(order, growing(3))
     second = await ledger.page(after=first.after, limit=2)
-    assert [each.number for each in (*first.settlements, *second.settlements)] == numbers_of(orders[::-1])
+    assert [each.settlement_id.number for each in (*first.settlements, *second.settlements)] == numbers_of(orders[::-1])
 
 
 async def test_a_state_filter_lists_exactly_its_settlements(ledger: Ledger) -> None:

@@ -35,7 +35,7 @@ from settlement.calls import Rule
 from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.states import CancelResult, State
 from tests.ledger.samples import NOON, accepted, resolved
-from tests.support.orders import new_number, settlement
+from tests.support.orders import id_of, new_number, settlement
 from tests.support.plans import faults, plan_of
 
 COMMON = {
@@ -77,15 +77,19 @@ def settled(many: int) -> Iterable[dict[str, Any]]:
     row, rare = settlement_values(settlement(), accepted()) | COMMON, list(RARE) * 3
     for index in range(many):
         strange = rare[index // 200] if index % 200 == 0 and index // 200 < len(rare) else {}
-        yield row | {"request_unique_no": f"N-{index}", "accepted_at": at(index)} | strange
+        yield (
+            row
+            | {"settlement_id": id_of(f"N-{index}"), "request_unique_no": f"N-{index}", "accepted_at": at(index)}
+            | strange
+        )
 
 
 def parts_of_settlements(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
-    numbers, whole = [{"settlement_no": f"N-{index}"} for index in range(many // 2)], resolved(1)
+    numbers, whole = [{"settlement_id": id_of(f"N-{index}")} for index in range(many // 2)], resolved(1)
     for table, rows in (
-        (external_calls, call_values("N", whole)),
-        (operator_actions, action_values("N", whole)),
-        (state_changes, state_change_values("N", whole)),
+        (external_calls, call_values(id_of("N"), whole)),
+        (operator_actions, action_values(id_of("N"), whole)),
+        (state_changes, state_change_values(id_of("N"), whole)),
     ):
         yield table, [row | number for number in numbers for row in rows]
 
@@ -123,7 +127,7 @@ def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]
         batch_items,
         (
             item
-            | {"batch_id": each, "position": position, "settlement_no": f"N-{position}"}
+            | {"batch_id": each, "position": position, "settlement_id": id_of(f"N-{position}")}
             | ({"outcome": ItemOutcome.PENDING.value} if each == BATCH and position > 40 else {})
             for each in ids[:200]
             for position in range(1, 61)
@@ -138,7 +142,11 @@ def reconciliation_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, A
         findings,
         (
             finding
-            | {"kind": kinds[i % len(kinds)].value, "settlement_no": f"N-{i}", "company_id": 1 if i % 400 else 17}
+            | {
+                "kind": kinds[i % len(kinds)].value,
+                "settlement_id": id_of(f"N-{i}"),
+                "company_id": 1 if i % 400 else 17,
+            }
             | {"status": (FindingStatus.OPEN if i % 500 == 0 else FindingStatus.REPAIRED).value}
             for i in range(many)
         ),
@@ -270,11 +278,11 @@ async def test_sqlite_begins_with_the_most_selective_filter(full: AsyncEngine) -
         "order_id": SettlementFilter(order_id=17, state=State.ABORTED, **everything),
         "state_accepted_at": SettlementFilter(state=State.ABORTED, **everything),
         "user_name_accepted_at": SettlementFilter(state=State.SETTLED, **everything),
-        "company_id_accepted_at_request_unique_no": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
+        "company_id_accepted_at_settlement_id": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
         "currency_accepted_at": SettlementFilter(state=State.SETTLED, currency="USD"),
     }
     async with full.connect() as connection:
         for index, where in expected.items():
-            for after in (None, (NOON, "N-1")):
+            for after in (None, (NOON, id_of("N-1"))):
                 plan = await plan_of(connection, page(where, after, 51))
                 assert any(f"USING INDEX ix_settlements_{index} " in line for line in plan), (index, plan)

@@ -11,7 +11,7 @@ from ledger import Ledger
 from settlement.start import accepted_snapshot
 from settlement.states import State
 from tests.ledger.conftest import OpenEngine
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 AT_ONCE_S = 4.0
 """Below the time that a pool lets a caller wait for a connection."""
@@ -44,7 +44,7 @@ async def test_versions_of_the_requested_settlements_are_returned(ledger: Ledger
     orders = [settlement() for _ in range(3)]
     for order in orders:
         await ledger.accept(order, accepted_snapshot(order))
-    numbers = [order.adjust.requestUniqueNo for order in orders]
+    ids = [order.settlement_id for order in orders]
     await ledger.record(orders[0], accepted_snapshot(orders[0]).model_copy(update={"version": 3}))
-    assert await ledger.versions([*numbers[:2], "unknown"]) == {numbers[0]: 3, numbers[1]: 0}
+    assert await ledger.versions([*ids[:2], id_of("unknown")]) == {ids[0]: 3, ids[1]: 0}
     assert await ledger.versions([]) == {}

@@ -13,14 +13,14 @@ from sqlalchemy.util import await_only
 from ledger import Ledger
 from settlement.snapshot import Snapshot
 from tests.ledger.samples import accepted, growing, resolved
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 VERSIONS = tuple(growing(version) for version in range(1, 13))
 
 
 async def recorded(ledger: Ledger, number: str) -> Snapshot:
     """Return the ledger's snapshot of a settlement."""
-    found = await ledger.find(number)
+    found = await ledger.find(id_of(number))
     assert found is not None
     return found.snapshot
 
@@ -61,7 +61,7 @@ async def test_recording_does_not_change_the_accepted_order(ledger: Ledger) -> N
     order = settlement()
     first, _ = await ledger.accept(order, accepted())
     await ledger.record(order.model_copy(update={"trace": "another", "company_id": 8}), growing(1))
-    found = await ledger.find(first.number)
+    found = await ledger.find(first.settlement_id)
     assert found is not None
     assert found.settlement == first.settlement
 
@@ -70,7 +70,7 @@ async def test_recording_does_not_change_the_accepted_order(ledger: Ledger) -> N
 async def test_a_lost_row_is_inserted_again(ledger: Ledger, snapshot: Snapshot) -> None:
     order = settlement()
     assert await ledger.record(order, snapshot)
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert (found.settlement, found.snapshot) == (order, snapshot)
     again, is_new = await ledger.accept(order, accepted())

@@ -27,7 +27,7 @@ async def written_and_read(
 ) -> tuple[SettlementInput, Snapshot]:
     """Record a snapshot and read it."""
     await ledger.record(order, snapshot)
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     return found.settlement, found.snapshot
 
@@ -103,7 +103,7 @@ async def test_the_order_of_calls_and_actions_is_kept(ledger: Ledger, engine: As
         for table in ("external_calls", "operator_actions"):
             await connection.execute(text(f"UPDATE {table} SET position = position WHERE position < 7"))  # noqa: S608 - fixed names
         await connection.execute(text("ANALYZE"))
-    found = await ledger.find(order.adjust.requestUniqueNo)
+    found = await ledger.find(order.settlement_id)
     assert found is not None
     assert found.snapshot == snapshot
 
@@ -119,7 +119,7 @@ async def test_a_time_without_a_zone_is_rejected_and_nothing_is_written(ledger: 
     for order, snapshot in naive:
         with pytest.raises(StatementError, match="the time has no time zone"):
             await ledger.record(order, snapshot)
-        assert await ledger.find(order.adjust.requestUniqueNo) is None
+        assert await ledger.find(order.settlement_id) is None
 
 
 async def test_a_nul_character_in_a_text_is_replaced(ledger: Ledger) -> None:

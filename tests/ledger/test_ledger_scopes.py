@@ -13,7 +13,7 @@ from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import Decision, State
 from tests.ledger.samples import NOON, accepted
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 TWO = Scope((1, 2))
 ABORTED = accepted(version=1, state=State.ABORTED, decision=Decision.VOID, decided_at=NOON)
@@ -37,7 +37,7 @@ async def listed(ledger: Ledger, where: SettlementFilter) -> list[str]:
     found, after = [], None
     while True:
         page = await ledger.page(where, after=after, limit=2)
-        found += [each.number for each in page.settlements]
+        found += [each.settlement_id.number for each in page.settlements]
         after = page.after
         if after is None:
             return found
@@ -51,9 +51,9 @@ async def test_settlements_are_those_of_the_scope(ledger: Ledger, numbers: dict[
         assert await listed(ledger, SettlementFilter(**where)) == list(numbers)
         assert await listed(ledger, SettlementFilter(scope=TWO, company_id=3, **where)) == []
     for number, company in numbers.items():
-        found, events = await ledger.find(number, TWO), await ledger.events(number, -1, TWO)
+        found, events = await ledger.find(id_of(number), TWO), await ledger.events(id_of(number), -1, TWO)
         assert (found is not None, events is not None) == (company in {1, 2},) * 2
-        assert await ledger.find(number, EVERYTHING) is not None
+        assert await ledger.find(id_of(number), EVERYTHING) is not None
 
 
 @pytest.mark.usefixtures("numbers")
@@ -88,8 +88,9 @@ async def test_findings_are_those_about_settlements_of_the_scope(
     """A repeated finding keeps its company. One about no settlement, or an unknown one, has none."""
     record = Findings(engine)
     for number in (*numbers, "lost", None):
+        about = None if number is None else id_of(number)
         for round_at in (NOON, NOON + timedelta(minutes=1)):
-            await record.report(FindingKind.WORKFLOW_STUCK, number, "", round_started_at=round_at)
+            await record.report(FindingKind.WORKFLOW_STUCK, about, "", round_started_at=round_at)
     of_two = [number for number, company in numbers.items() if company in {1, 2}]
     for status in (None, FindingStatus.OPEN):
         page = await record.page(status=status, before=None, limit=50, scope=TWO)

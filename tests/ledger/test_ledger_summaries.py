@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger, SettlementSummaries
 from ledger.tables import settlements
+from settlement.ids import SettlementId
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import END_STATES, State
 from tests.ledger.samples import EAST, NOON, accepted, growing
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 NAIVE = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - the point of the test
 SECOND = timedelta(seconds=1)
@@ -25,9 +26,9 @@ def summaries(engine: AsyncEngine) -> SettlementSummaries:
     return SettlementSummaries(engine)
 
 
-def cursor(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, str] | None:
+def cursor(found: list[str], orders: dict[str, SettlementInput]) -> tuple[datetime, SettlementId] | None:
     """Return the cursor of the next page, in another time zone."""
-    return (orders[found[-1]].accepted_at.astimezone(EAST), found[-1]) if found else None
+    return (orders[found[-1]].accepted_at.astimezone(EAST), id_of(found[-1])) if found else None
 
 
 async def test_pages_contain_each_open_settlement_once_oldest_first(
@@ -43,7 +44,7 @@ async def test_pages_contain_each_open_settlement_once_oldest_first(
     for limit in (1, 2, 4, 9, 10):
         found: list[str] = []
         while part := await summaries.open_settlements(LATER, limit, cursor(found, orders)):
-            found += [each.number for each in part]
+            found += [each.settlement_id.number for each in part]
             assert len(found) <= len(orders)
         assert found == list(orders)
 
@@ -63,11 +64,11 @@ async def test_recently_written_settlements_are_not_listed(ledger: Ledger, summa
 async def test_a_summary_has_state_version_and_expiry(ledger: Ledger, summaries: SettlementSummaries) -> None:
     order = settlement(accepted_at=NOON)
     await ledger.record(order, growing(3))
-    (found,) = (await summaries.by_number([order.adjust.requestUniqueNo, "N-unknown"])).values()
-    assert (found.number, found.state, found.version) == (order.adjust.requestUniqueNo, State.CANCELLING, 3)
+    (found,) = (await summaries.by_id([order.settlement_id, id_of("N-unknown")])).values()
+    assert (found.settlement_id, found.state, found.version) == (order.settlement_id, State.CANCELLING, 3)
     assert (found.accepted_at, found.updated_at) == (NOON, growing(3).updated_at)
     assert found.expires_at == NOON + order.policy.expire_after_s * SECOND
-    assert await summaries.by_number([]) == {}
+    assert await summaries.by_id([]) == {}
 
 
 async def test_an_unreadable_row_does_not_hide_others(
@@ -80,7 +81,7 @@ async def test_an_unreadable_row_does_not_hide_others(
     async with engine.begin() as connection:
         statement = update(settlements).where(by.request_unique_no == broken.adjust.requestUniqueNo)
         await connection.execute(statement.values(input={"what": "is this"}))
-    found = {each.number: each for each in await summaries.open_settlements(LATER, 10)}
+    found = {each.settlement_id.number: each for each in await summaries.open_settlements(LATER, 10)}
     assert found[whole.adjust.requestUniqueNo].expires_at > NOON
     with pytest.raises(ValueError, match="validation error"):
         _ = found[broken.adjust.requestUniqueNo].expires_at
@@ -90,4 +91,4 @@ async def test_a_time_in_a_query_needs_a_zone(summaries: SettlementSummaries) ->
     with pytest.raises(StatementError, match="the time has no time zone"):
         await summaries.open_settlements(NAIVE, 100)
     with pytest.raises(StatementError, match="the time has no time zone"):
-        await summaries.open_settlements(NOON, 100, after=(NAIVE, "N-1"))
+        await summaries.open_settlements(NOON, 100, after=(NAIVE, id_of("N-1")))

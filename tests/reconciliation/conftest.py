@@ -83,11 +83,11 @@ class Sides:
 
     def handle(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
         """Return the handle of a settlement's newest workflow."""
-        return self.temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(accepted.adjust.requestUniqueNo))
+        return self.temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(accepted.settlement_id))
 
     async def recorded(self, accepted: SettlementInput) -> Snapshot | None:
         """Return what the ledger has of a settlement."""
-        found = await self.ledger.find(accepted.adjust.requestUniqueNo)
+        found = await self.ledger.find(accepted.settlement_id)
         return found.snapshot if found else None
 
     async def records(self, accepted: SettlementInput, state: State) -> Snapshot:
@@ -110,7 +110,7 @@ class Sides:
 
     async def forget(self, accepted: SettlementInput) -> None:
         """Lose a settlement's rows, as a restored backup does."""
-        await forget(self.engine, accepted.adjust.requestUniqueNo)
+        await forget(self.engine, accepted.settlement_id)
 
     async def restore_older(self, accepted: SettlementInput, to: Snapshot) -> Snapshot:
         """Have the ledger know what it knew before, and not just now; return that."""
@@ -121,7 +121,7 @@ class Sides:
 
     async def is_known(self, accepted: SettlementInput) -> bool:
         """Tell whether Temporal lists a settlement; its list trails what it knows."""
-        listed = self.temporal.list_workflows(f"WorkflowId = '{workflow_id(accepted.adjust.requestUniqueNo)}'")
+        listed = self.temporal.list_workflows(f"WorkflowId = '{workflow_id(accepted.settlement_id)}'")
         return bool([each async for each in listed])
 
     async def wait_until_listed(self, status: str = "Running") -> None:

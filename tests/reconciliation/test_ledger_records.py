@@ -64,12 +64,12 @@ async def test_a_row_lost_by_a_restored_backup_is_inserted_completely(sides: Sid
     async with sides.working(ScriptedExternalSystem(adjust=UNKNOWN, cancels=[FAILED])):
         await sides.start(accepted)
         aborted = await sides.records(accepted, State.ABORTED)
-        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        before = await sides.ledger.find(accepted.settlement_id)
         await sides.forget(accepted)
         await sides.wait_until_listed()
         ended = await sides.round()
     assert await sides.recorded(accepted) == aborted
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
     assert (ended.temporal_checked, ended.repaired) == (1, 1)
     assert await sides.found() == [(GONE, REPAIRED)]
 
@@ -100,11 +100,11 @@ async def test_a_lost_row_of_a_terminated_workflow_is_inserted_and_taken_up_in_o
 async def test_without_a_worker_a_lost_row_is_inserted_as_accepted(sides: Sides) -> None:
     accepted = settlement()
     await sides.start(accepted)
-    before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+    before = await sides.ledger.find(accepted.settlement_id)
     await sides.forget(accepted)
     await sides.wait_until_listed()
     await sides.round()
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
 
 
 async def test_settlements_ended_since_a_restored_backup_are_inserted_completely(
@@ -120,10 +120,41 @@ async def test_settlements_ended_since_a_restored_backup_are_inserted_completely
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         ended = await (await sides.start(accepted)).result()
-        before = await sides.ledger.find(accepted.adjust.requestUniqueNo)
+        before = await sides.ledger.find(accepted.settlement_id)
         await sides.forget(accepted)
         await sides.wait_until_listed("Completed")
         await sides.round()
     assert await sides.recorded(accepted) == ended
-    assert await sides.ledger.find(accepted.adjust.requestUniqueNo) == before
+    assert await sides.ledger.find(accepted.settlement_id) == before
     assert await sides.found() == [(GONE, REPAIRED)]
+
+
+async def test_a_second_settlement_of_an_order_stays_missing_and_the_finding_says_why(sides: Sides) -> None:
+    """The backup lacked it, its company had moved, and the order was repeated: both brokers may hold the amount."""
+    accepted = settlement(system="alpha")
+    moved = accepted.model_copy(update={"system": "beta"})
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await (await sides.start(accepted)).result()
+    await sides.forget(accepted)
+    await sides.ledger.accept(moved, accepted_snapshot(moved))
+    await sides.wait_until_listed("Completed")
+    await sides.round()
+    [finding] = await sides.findings()
+    assert (finding.kind, finding.status, finding.system) == (GONE, FindingStatus.OPEN, "alpha")
+    assert f"the ledger has {moved.settlement_id} with the same requestUniqueNo and company" in finding.detail
+    assert await sides.ledger.with_number(accepted.adjust.requestUniqueNo) == [moved.settlement_id]
+
+
+async def test_a_lost_row_is_written_again_although_another_system_has_its_number(sides: Sides) -> None:
+    lost_one = settlement(system="alpha", company_id=7)
+    other = settlement(system="beta", company_id=8, requestUniqueNo=lost_one.adjust.requestUniqueNo)
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        ended = await (await sides.start(lost_one)).result()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        other_ended = await (await sides.start(other)).result()
+    await sides.forget(lost_one)
+    await sides.wait_until_listed("Completed")
+    await sides.round()
+    assert await sides.recorded(lost_one) == ended
+    assert await sides.recorded(other) == other_ended
+    assert [(each.kind, each.status, each.system) for each in await sides.findings()] == [(GONE, REPAIRED, "alpha")]

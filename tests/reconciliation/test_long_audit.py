@@ -16,7 +16,7 @@ from settlement.states import State
 from tests.reconciliation.conftest import Sides
 from tests.support.history_sizes import Sizes, sizes_of
 from tests.support.longest import LONGEST_RETRY, LONGEST_SETTLEMENT, LONGEST_VERDICT
-from tests.support.orders import QUICK_POLICY, new_number, settlement
+from tests.support.orders import QUICK_POLICY, id_of, new_number, settlement
 from tests.support.polling import until
 from tests.support.scripted import REVERSED, Answer, ScriptedExternalSystem
 from workflows.order_settlement import OrderSettlement
@@ -66,7 +66,7 @@ async def aborted_in_round(sides: Sides, accepted: SettlementInput, round_: int)
     changes = 2 * (round_ + 1)
 
     async def probe() -> bool:
-        events = await sides.ledger.events(number, changes - 1)
+        events = await sides.ledger.events(id_of(number), changes - 1)
         return events is not None and bool(events.events)
 
     await until(probe, limit_s=300, what=f"the end of round {round_}")

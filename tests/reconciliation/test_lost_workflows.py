@@ -119,7 +119,7 @@ async def test_a_settlement_deleted_from_temporal_continues_from_the_ledger(side
         await sides.start(accepted)
         await gate.reached.wait()
         await sides.catches_up(accepted)
-        await delete_workflow(sides.temporal, workflow_id(accepted.adjust.requestUniqueNo))
+        await delete_workflow(sides.temporal, workflow_id(accepted.settlement_id))
 
         async def taken_up() -> bool:
             await sides.round()

@@ -6,6 +6,7 @@ import pytest
 
 from activities.reconciliation.diagnose import Execution
 from activities.reconciliation.temporal_workflows import SettlementWorkflows
+from settlement.ids import SettlementId
 from settlement.snapshot import Snapshot
 from settlement.start import accepted_snapshot
 from tests.reconciliation.conftest import Sides
@@ -25,7 +26,7 @@ async def test_an_end_on_both_sides_is_no_mismatch(sides: Sides) -> None:
 async def test_a_workflow_with_a_foreign_id_is_no_finding(sides: Sides) -> None:
     """A workflow of this type with an id that no number produces, for example from a manual test."""
     start = settlement(accepted_at=datetime.now(UTC) - timedelta(hours=1))
-    for stranger in ("tried-out", "settlement-with/slash"):
+    for stranger in ("tried-out", "settlement:alpha:with/slash"):
         await sides.temporal.start_workflow(
             "OrderSettlement", start, id=stranger, task_queue="nobody", static_summary="tried out"
         )
@@ -45,10 +46,10 @@ async def test_a_settlement_that_ends_while_it_is_examined_is_no_finding(
     ask = SettlementWorkflows.snapshot
 
     async def ask_while_the_write_arrives(
-        workflows: SettlementWorkflows, number: str, execution: Execution
+        workflows: SettlementWorkflows, settlement_id: SettlementId, execution: Execution
     ) -> Snapshot | None:
         await sides.ledger.record(accepted, ended)
-        return await ask(workflows, number, execution)
+        return await ask(workflows, settlement_id, execution)
 
     monkeypatch.setattr(SettlementWorkflows, "snapshot", ask_while_the_write_arrives)
     await sides.round()

@@ -16,7 +16,7 @@ from settlement.reconciliation import FindingKind, FindingStatus, ScanTask
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
 from tests.reconciliation.conftest import Sides
-from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.orders import QUICK_POLICY, id_of, settlement
 from tests.support.polling import until
 from tests.support.scripted import REVERSED, UNKNOWN, ScriptedExternalSystem
 from workflows.start import take_up
@@ -133,7 +133,9 @@ async def test_nothing_is_taken_up_while_a_decision_conflict_is_open(sides: Side
     [order] = await lost(sides, 1)
     number = order.adjust.requestUniqueNo
     at = datetime.now(UTC)
-    conflict = await sides.record.report(FindingKind.DECISION_CONFLICT, number, "they differ", round_started_at=at)
+    conflict = await sides.record.report(
+        FindingKind.DECISION_CONFLICT, id_of(number), "they differ", round_started_at=at
+    )
     assert conflict is not None
     await sides.round()
     assert not await sides.is_known(order)

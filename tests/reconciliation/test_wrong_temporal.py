@@ -125,7 +125,7 @@ async def test_one_round_takes_up_no_more_than_its_limit(sides: Sides, monkeypat
 async def opposed(sides: Sides, order: SettlementInput) -> None:
     """Have opposite decisions of a settlement wait for an operator: it must not be taken up."""
     conflict, at = FindingKind.DECISION_CONFLICT, datetime.now(UTC)
-    await sides.record.report(conflict, order.adjust.requestUniqueNo, "they differ", round_started_at=at)
+    await sides.record.report(conflict, order.settlement_id, "they differ", round_started_at=at)
 
 
 @pytest.mark.parametrize("allowed", [False, True], ids=["of the round", "of a person"])
@@ -164,5 +164,5 @@ async def test_a_permit_comes_back_only_where_nothing_can_have_been_started(
     (order,) = await lost(sides, 1)
     at = datetime.now(UTC)
     with suppress(TemporalCallError):
-        await Reconciler(sides.temporal, sides.engine, start).examine(order.adjust.requestUniqueNo, at)
+        await Reconciler(sides.temporal, sides.engine, start).examine(order.settlement_id, at)
     assert (await TakeUps(sides.engine).permit(at, 1) is not None) is is_left

@@ -10,11 +10,12 @@ from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from settlement.ids import workflow_id
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
 from tests.support.dev_server import dev_server
 from tests.support.forks import PROGRAMS
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE, workflow_runner
@@ -78,13 +79,13 @@ async def test_the_command_names_exactly_the_workflows_that_would_fail(temporal:
     code, out, _ = await run_command(temporal.service_client.config.target_host)
     *broken, last = out.splitlines()
     assert (code, last) == (1, "open workflows of namespace default: 4 replayed, 2 would break")
-    assert {line.split(" (run ")[0] for line in broken} == {f"settlement {number}" for number in CHANGED}
+    assert {line.split(" (run ")[0] for line in broken} == {f"settlement {id_of(number)}" for number in CHANGED}
     assert all("would break: this code takes other steps than the history contains: " in line for line in broken)
 
 
 async def test_it_changes_nothing(temporal: Client) -> None:
     async def lengths() -> dict[str, int]:
-        handles = [temporal.get_workflow_handle(f"settlement-{number}") for number in (*SAME, *CHANGED)]
+        handles = [temporal.get_workflow_handle(workflow_id(id_of(number))) for number in (*SAME, *CHANGED)]
         return {handle.id: (await handle.describe()).history_length for handle in handles}
 
     before = await lengths()

@@ -14,6 +14,7 @@ from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
 from tests.support.batch_stories import batch_stories
 from tests.support.histories import HISTORIES, RELEASE
+from tests.support.orders import id_of
 from tests.support.rounds import round_stories
 from tests.support.stories import stories
 from workflows.batch_retry.workflow import BatchRetry
@@ -25,9 +26,9 @@ RECORDED = sorted(HISTORIES.glob("*/*.json"))
 
 
 def history(path: Path) -> WorkflowHistory:
-    is_batch = path.stem.startswith("batch-")
+    is_batch, name = path.stem.startswith("batch-"), f"story-{path.stem}"
     return WorkflowHistory.from_json(
-        (batch_workflow_id if is_batch else workflow_id)(f"story-{path.stem}"), path.read_text()
+        batch_workflow_id(name) if is_batch else workflow_id(id_of(name)), path.read_text()
     )
 
 

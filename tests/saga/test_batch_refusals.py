@@ -12,7 +12,7 @@ from settlement.start import SettlementStart
 from settlement.states import State
 from tests.support.batches import Bench, running_bench
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import new_number, settlement
+from tests.support.orders import id_of, new_number, settlement
 from tests.support.polling import until
 from tests.support.stories import RETRY
 from workflows.order_settlement import OrderSettlement
@@ -27,7 +27,9 @@ async def test_a_settlement_that_is_no_longer_aborted_is_refused_with_its_state(
     batch = await bench.begin(2)
     bench.external.away = False
     for number in (first, second):
-        await environment.client.get_workflow_handle(workflow_id(number)).execute_update("retry_cancel_adjust", RETRY)
+        await environment.client.get_workflow_handle(workflow_id(id_of(number))).execute_update(
+            "retry_cancel_adjust", RETRY
+        )
     await bench.wait_for_state(first, State.CANCELLED)
     await bench.wait_for_state(second, State.CANCELLED)
     assert await (await bench.run(batch)).result() == BatchProgress(state=BatchState.DONE, refused=2)
@@ -40,7 +42,7 @@ async def test_a_settlement_with_a_terminated_workflow_is_restarted_and_retried(
     bench: Bench, environment: WorkflowEnvironment
 ) -> None:
     gone, there = await bench.abort(2, await environment.get_current_time())
-    await environment.client.get_workflow_handle(workflow_id(gone)).terminate()
+    await environment.client.get_workflow_handle(workflow_id(id_of(gone))).terminate()
     batch = await bench.begin(2)
     assert await (await bench.run(batch)).result() == BatchProgress(state=BatchState.DONE, retried=2)
     assert [(each.request_unique_no, each.outcome) for each in await bench.report(batch)] == [
@@ -86,8 +88,8 @@ async def test_a_worker_that_shuts_down_leaves_an_unanswered_retry_to_the_next_w
 
 async def replace_by_unanswering_workflow(client: Client, number: str) -> None:
     """Replace a settlement's workflow by one without a worker, as if the worker's code were broken."""
-    await client.get_workflow_handle(workflow_id(number)).terminate()
+    await client.get_workflow_handle(workflow_id(id_of(number))).terminate()
     stuck = SettlementStart(**dict(settlement(requestUniqueNo=number)))
     await client.start_workflow(
-        OrderSettlement.run, stuck, id=workflow_id(number), task_queue=new_number("nobody-polls")
+        OrderSettlement.run, stuck, id=workflow_id(id_of(number)), task_queue=new_number("nobody-polls")
     )

@@ -11,7 +11,7 @@ from settlement.start import TakeUp
 from settlement.states import State
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, has_pending, running_bench
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import new_number
+from tests.support.orders import id_of, new_number
 from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
 from workflows import runtime as history
@@ -50,7 +50,7 @@ async def test_a_settlement_that_aborts_again_is_not_retried_twice_by_one_batch(
     handle = await bench.run(batch)
 
     async def repeated() -> bool:
-        found = await bench.ledger.find(number)
+        found = await bench.ledger.find(id_of(number))
         return bench.batches.refused >= 3 and found is not None and len(found.snapshot.calls) == 3
 
     await until(repeated)
@@ -71,11 +71,11 @@ async def test_a_settlement_taken_up_by_a_new_workflow_is_not_retried_twice_by_o
         handle = await bench.run(batch)
 
         async def aborted_again() -> SettlementRecord | None:
-            found = await ledger.find(number)
+            found = await ledger.find(id_of(number))
             return found if found and found.snapshot.state is State.ABORTED and found.snapshot.actions else None
 
         found = await until(aborted_again)
-        await bench.client.get_workflow_handle(workflow_id(number)).terminate()
+        await bench.client.get_workflow_handle(workflow_id(id_of(number))).terminate()
         await take_up(bench.client, found.settlement, TakeUp(snapshot=found.snapshot, reason="it was lost"))
         repeats = bench.batches.refused + 2
 

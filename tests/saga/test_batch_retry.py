@@ -10,6 +10,7 @@ from settlement.batch_retry import BatchProgress, BatchState, ItemOutcome
 from settlement.ids import batch_update_id, workflow_id
 from settlement.states import State
 from tests.support.batches import ONE_IN_TEN_SECONDS, Bench, has_pending
+from tests.support.orders import id_of
 from tests.support.polling import until
 from workflows.batch_retry.workflow import BatchRetry
 
@@ -18,7 +19,7 @@ RETRIED, PENDING = ItemOutcome.RETRIED, ItemOutcome.PENDING
 
 async def update_ids(client: Client, number: str) -> list[str]:
     """Return the ids of the Updates that a settlement has accepted."""
-    history = await client.get_workflow_handle(workflow_id(number)).fetch_history()
+    history = await client.get_workflow_handle(workflow_id(id_of(number))).fetch_history()
     taken = [event.workflow_execution_update_accepted_event_attributes for event in history.events]
     return [each.protocol_instance_id for each in taken if each.protocol_instance_id]
 

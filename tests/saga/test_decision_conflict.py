@@ -77,6 +77,6 @@ async def test_a_restored_ledger_gets_the_whole_snapshot_again(
             return recorded is not None and len(recorded.cancel_intents) == 2
 
         await until(in_quarantine)
-        await forget(ledger.engine, order.adjust.requestUniqueNo)
+        await forget(ledger.engine, order.settlement_id)
         snapshot = await saga.result()
     assert (snapshot.state, len(snapshot.calls)) == (State.CANCELLED, 3)

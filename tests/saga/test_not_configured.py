@@ -94,7 +94,7 @@ async def test_a_long_wait_continues_as_new_and_counts_the_attempts_that_were_ma
         first = await start_workflow(environment.client, start)
 
         async def is_aborted() -> Snapshot | None:
-            found = await ledger.find(start.adjust.requestUniqueNo)
+            found = await ledger.find(start.settlement_id)
             return found.snapshot if found and found.snapshot.state is State.ABORTED else None
 
         snapshot = await until(is_aborted, what="ABORTED in the ledger")

@@ -16,7 +16,7 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.adjust import AdjustRequest
 from contract.operations import CancelOperation, Operation
 from settlement.calls import Verdict
-from settlement.ids import request_unique_no_of
+from settlement.ids import settlement_of
 from simulator import replies
 from simulator.book_records import NumberView, ReceivedAdjust
 from simulator.call_journal import CallView, ConnectionEnding, Request
@@ -62,9 +62,9 @@ class Broker(ExternalSystem):
     @property
     def cancel_operation(self) -> CancelOperation:
         """The cancel operation of the settlement of the current activity: one world has both kinds."""
-        number = request_unique_no_of(activity.info().workflow_id or "")
-        assert number is not None
-        return self.line(number).cancel_operation
+        settlement = settlement_of(activity.info().workflow_id or "")
+        assert settlement is not None
+        return self.line(settlement.number).cancel_operation
 
     def line(self, number: str) -> Line:
         """Return the line of one settlement."""

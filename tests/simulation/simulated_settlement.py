@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHandle
 
 from ledger import Ledger, SettlementFilter
 from settlement.calls import Rule
+from settlement.ids import SettlementId
 from settlement.snapshot import ActionKind, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Decision, State
@@ -78,10 +79,10 @@ class FaultyLedger(Ledger):
         async with self._planned_write(settlement.adjust.requestUniqueNo, snapshot):
             return await super().record(settlement, snapshot)
 
-    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+    async def record_since(self, settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> RecordResult:
         """Write the changes, or fail as an unreachable database does."""
-        async with self._planned_write(request_unique_no, snapshot):
-            return await super().record_since(request_unique_no, since_version, snapshot)
+        async with self._planned_write(settlement_id.number, snapshot):
+            return await super().record_since(settlement_id, since_version, snapshot)
 
     @asynccontextmanager
     async def _planned_write(self, number: str, snapshot: Snapshot) -> AsyncIterator[None]:
@@ -106,7 +107,7 @@ class FaultyLedger(Ledger):
             while True:
                 page = await self.page(SettlementFilter(state=state), after=after, limit=200)
                 for each in page.settlements:
-                    found[each.number].add(state)
+                    found[each.settlement_id.number].add(state)
                 after = page.after
                 if after is None:
                     break

@@ -21,6 +21,7 @@ from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
 from settlement.states import END_STATES
 from tests.simulation.simulated_settlement import SimulatedSettlement
+from tests.support.orders import id_of
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
 from workflows.start import take_up
@@ -85,9 +86,9 @@ class WorkflowLosses:
         # After an error the next probe tries again.
         with suppress(RPCError, SQLAlchemyError):
             if simulated.handle is lost:
-                await self._reconciler.examine(simulated.number, datetime.now(UTC))
+                await self._reconciler.examine(id_of(simulated.number), datetime.now(UTC))
             if simulated.handle is None or simulated.handle is lost:
-                found = await self._ledger.find(simulated.number)
+                found = await self._ledger.find(id_of(simulated.number))
                 return found is not None and found.snapshot.state in END_STATES
             return _has_begun(await simulated.handle.fetch_history())
         return False

@@ -26,7 +26,7 @@ from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
 from tests.simulation.simulated_settlement import FaultyLedger, SimulatedSettlement
 from tests.simulation.violation import Violation, ViolationKind
 from tests.simulation.workflow_loss import WorkflowLosses
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 from tests.support.polling import until
 from tests.support.stories import RESOLVE, RETRY
 from workflows.order_settlement import OrderSettlement
@@ -197,7 +197,7 @@ class World:
                         return await self._query(handle)
 
     async def _is_recorded(self, simulated: SimulatedSettlement) -> bool:
-        recorded = await self.ledger.find(simulated.number)
+        recorded = await self.ledger.find(id_of(simulated.number))
         return recorded is not None and recorded.snapshot == await self._snapshot_of(simulated)
 
     async def _snapshot_of(self, simulated: SimulatedSettlement) -> Snapshot:
@@ -271,7 +271,7 @@ class World:
 
     async def _evidence(self, simulated: SimulatedSettlement, listed: dict[str, frozenset[State]]) -> Evidence:
         snapshot = await self._snapshot_of(simulated)
-        recorded = await self.ledger.find(simulated.number)
+        recorded = await self.ledger.find(id_of(simulated.number))
         assert recorded is not None
         return Evidence(
             settlement=simulated.settlement,

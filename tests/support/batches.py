@@ -21,7 +21,7 @@ from settlement.operator_rules import RetryReason
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, Outcome, State
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import ONE_ATTEMPT, new_number, settlement
+from tests.support.orders import ONE_ATTEMPT, id_of, new_number, settlement
 from tests.support.polling import until
 from tests.support.sagas import workers
 from tests.support.scripted import REVERSED, UNKNOWN
@@ -113,7 +113,7 @@ class Bench:
         """Wait until the ledger has a settlement in a state."""
 
         async def probe() -> SettlementRecord | None:
-            found = await self.ledger.find(number)
+            found = await self.ledger.find(id_of(number))
             return found if found and found.snapshot.state is state else None
 
         return await until(probe, what=f"{number} in {state}")
@@ -155,7 +155,7 @@ class Bench:
 
     async def actions(self, number: str) -> list[tuple[str, str | None, str, str | None]]:
         """Return operator, reason, note and batch of every act on a settlement."""
-        found = await self.ledger.find(number)
+        found = await self.ledger.find(id_of(number))
         assert found is not None
         return [(act.operator, act.reason_code, act.note, act.batch_id) for act in found.snapshot.actions]
 

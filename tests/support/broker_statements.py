@@ -25,11 +25,13 @@ from settlement.broker_statement import (
     StatementRequest,
     StatementState,
 )
+from settlement.ids import SettlementId
 from settlement.reconciliation import STATEMENT_KINDS, FindingKind
 from settlement.snapshot import ActionKind, OperatorAction, Snapshot
+from settlement.start import DEFAULT_SYSTEM
 from settlement.states import CancelResult, State, decision_of
 from simulator.statement import COLUMNS
-from tests.support.orders import settlement
+from tests.support.orders import id_of, settlement
 
 STARTS_AT = datetime(2026, 1, 5, tzinfo=UTC)
 ENDS_AT = STARTS_AT + timedelta(days=1)
@@ -63,17 +65,20 @@ _ROW = settlement_values(
 )
 
 
-def row(
+def row(  # noqa: PLR0913, PLR0917 - a test says only what it wants otherwise
     number: str,
     state: State = State.SETTLED,
     cancel_result: CancelResult | None = None,
     accepted_at: datetime = NOON,
     updated_at: datetime | None = None,
+    system: str = DEFAULT_SYSTEM,
 ) -> dict[str, Any]:
     """Return the row of a settlement."""
     decision = decision_of(state)
     return _ROW | {
+        "settlement_id": id_of(number, system),
         "request_unique_no": number,
+        "system": system,
         "state": state.value,
         "decision": decision and decision.value,
         "cancel_result": cancel_result and cancel_result.value,
@@ -141,7 +146,16 @@ async def fill(engine: AsyncEngine, cases: Iterable[Case]) -> None:
 
 async def fill_many(engine: AsyncEngine, path: Path, cases: Iterable[Case]) -> None:
     """Insert the rows of very many cases into a ledger on SQLite; faster than `fill`."""
-    names = ("request_unique_no", "state", "decision", "cancel_result", "accepted_at", "decided_at", "updated_at")
+    names = (
+        "settlement_id",
+        "request_unique_no",
+        "state",
+        "decision",
+        "cancel_result",
+        "accepted_at",
+        "decided_at",
+        "updated_at",
+    )
     await fill(engine, [Case("template", row("template", accepted_at=ENDS_AT + MARGIN), ())])
     copied = ", ".join(f":{each.name}" if each.name in names else each.name for each in settlements.columns)
     insert_copy = f"INSERT INTO settlements SELECT {copied} FROM settlements WHERE request_unique_no = 'template'"  # noqa: S608 - fixed names
@@ -162,7 +176,9 @@ async def fill_many(engine: AsyncEngine, path: Path, cases: Iterable[Case]) -> N
 
 
 def _sqlite_value(value: object) -> object:
-    """Return a time as SQLAlchemy stores it on SQLite; another value unchanged."""
+    """Return a time or an id as SQLAlchemy stores it on SQLite; another value unchanged."""
+    if isinstance(value, SettlementId):
+        return str(value)
     return value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value
 
 
@@ -177,7 +193,7 @@ async def resolve(engine: AsyncEngine, number: str, reason: str) -> None:
     act = OperatorAction(kind=ActionKind.RESOLVE, operator="ops-1", reason_code=reason, note="by hand", at=NOON)
     snapshot = Snapshot(version=2, state=State.RESOLVED, updated_at=NOON, actions=(act,))
     async with engine.begin() as connection:
-        await connection.execute(insert(operator_actions), action_values(number, snapshot))
+        await connection.execute(insert(operator_actions), action_values(id_of(number), snapshot))
 
 
 def write_csv(path: Path, cases: Iterable[Case]) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import Ledger, open_engine
 from ledger.migrate import migrate_url
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
+from settlement.ids import SettlementId
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.tasks import RecordResult
@@ -58,10 +59,10 @@ class FlakyLedger(Ledger):
         self._fail_if_down()
         return await super().record(settlement, snapshot)
 
-    async def record_since(self, request_unique_no: str, since_version: int, snapshot: Snapshot) -> RecordResult:
+    async def record_since(self, settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> RecordResult:
         """Write, or fail as a database that is away does."""
         self._fail_if_down()
-        return await super().record_since(request_unique_no, since_version, snapshot)
+        return await super().record_since(settlement_id, since_version, snapshot)
 
     def _fail_if_down(self) -> None:
         if self.down:
@@ -69,9 +70,9 @@ class FlakyLedger(Ledger):
             raise OSError(message)
 
 
-async def forget(engine: AsyncEngine, number: str) -> None:
+async def forget(engine: AsyncEngine, settlement_id: SettlementId) -> None:
     """Lose a settlement's rows, as a restored backup does."""
     async with engine.begin() as connection:
         for part in (external_calls, operator_actions, state_changes):
-            await connection.execute(part.delete().where(part.c.settlement_no == number))
-        await connection.execute(settlements.delete().where(settlements.c.request_unique_no == number))
+            await connection.execute(part.delete().where(part.c.settlement_id == settlement_id))
+        await connection.execute(settlements.delete().where(settlements.c.settlement_id == settlement_id))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contract.adjust import AdjustBody
+from settlement.ids import SettlementId
 from settlement.policy import ConfirmMode, SettlementPolicy
 from settlement.start import DEFAULT_SYSTEM, SettlementInput, SubmittedBy
 
@@ -39,6 +40,11 @@ def new_number(prefix: str = "T") -> str:
     return f"{prefix}-{_RUN}-{next(_numbers)}"
 
 
+def id_of(number: str, system: str = DEFAULT_SYSTEM) -> SettlementId:
+    """Return the id of the settlement with a number."""
+    return SettlementId(system, number)
+
+
 def order(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field, with any value that a test wants refused
     """Return the JSON of a valid order with some fields replaced; a field set to None is left out."""
     whole = {
@@ -62,7 +68,7 @@ def settlement(
     *,
     policy: SettlementPolicy = QUICK_POLICY,
     accepted_at: datetime | None = None,
-    company_id: int = 7,
+    company_id: int | None = 7,
     system: str = DEFAULT_SYSTEM,
     **fields: Any,  # noqa: ANN401 - passed on as it is
 ) -> SettlementInput:

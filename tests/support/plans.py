@@ -41,8 +41,10 @@ async def plan_of(connection: AsyncConnection, statement: Statement) -> Plan:
     compiled = statement.compile(connection.sync_connection, compile_kwargs={"render_postcompile": True})
     if connection.dialect.name == "sqlite":
         values = [compiled.construct_params()[name] for name in compiled.positiontup or ()]
+        processors = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy has no other name for it
         bound = [
-            processor(value) if callable(processor := compiled._bind_processors.get(name)) else value  # noqa: SLF001 - SQLAlchemy has no other name for it
+            # A list in a condition has one processor; its elements have the name of the list and their position.
+            processor(value) if callable(processor := processors.get(name, processors.get(name[:-2]))) else value
             for name, value in zip(compiled.positiontup or (), values, strict=True)
         ]
         lines = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(bound))
@@ -82,7 +84,8 @@ def _reads_too_much(line: str, statement: Statement) -> bool:
 
 
 def _sorts_few(statement: Statement) -> bool:
-    return "order_id" in str(getattr(statement, "whereclause", ""))
+    where = str(getattr(statement, "whereclause", ""))
+    return "order_id" in where or "request_unique_no" in where
 
 
 def _nodes(node: dict[str, Any], *, limited: bool) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+
+from stack.ports import free_port
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -95,13 +96,6 @@ def public_folder() -> Path:
             return Path(folder)
     message = "no folder for temporary files is open to the account that must run PostgreSQL; set TMPDIR"
     raise PostgresError(message)
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Postgres:

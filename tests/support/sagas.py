@@ -122,7 +122,7 @@ class Saga:
 
     async def recorded(self) -> Snapshot | None:
         """Return what the ledger has of it."""
-        found = await self.ledger.find(self.settlement.adjust.requestUniqueNo)
+        found = await self.ledger.find(self.settlement.settlement_id)
         return found.snapshot if found else None
 
     async def snapshot(self) -> Snapshot:
@@ -157,7 +157,7 @@ async def settling(
                 handle = await client.start_workflow(
                     OrderSettlement.run,
                     SettlementStart(**dict(start), carried=before),
-                    id=workflow_id(start.adjust.requestUniqueNo),
+                    id=workflow_id(start.settlement_id),
                     task_queue=SETTLEMENT_TASK_QUEUE,
                 )
             case _:

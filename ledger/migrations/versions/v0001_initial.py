@@ -49,6 +49,7 @@ def _required(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any
 def _create_settlements() -> None:
     op.create_table(
         "settlements",
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("request_unique_no", sa.String(length=48), nullable=False),
         sa.Column("input", sa.JSON(), nullable=False),
         sa.Column("order_id", sa.BigInteger(), nullable=False),
@@ -70,19 +71,22 @@ def _create_settlements() -> None:
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
         sa.Column("last_rule", sa.String(length=32), nullable=True),
         sa.Column("cancel_intents", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("request_unique_no", name=op.f("pk_settlements")),
+        sa.PrimaryKeyConstraint("settlement_id", name=op.f("pk_settlements")),
     )
 
 
 def _index_settlements() -> None:
+    number = ["request_unique_no"]
+    op.create_index("uq_settlements_number_of_company", "settlements", [*number, "company_id"], unique=True)
+    _index("uq_settlements_number_without_company", "settlements", number, "company_id IS NULL", unique=True)
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
     for column in ("state", "user_name", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
-    in_order = ["accepted_at", "request_unique_no"]
+    in_order = ["accepted_at", "settlement_id"]
     for columns in (in_order, ["company_id", *in_order], ["system", *in_order]):
         op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
     _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
-    _index("ix_settlements_open", "settlements", ["accepted_at", "request_unique_no"], OPEN)
+    _index("ix_settlements_open", "settlements", ["accepted_at", "settlement_id"], OPEN)
     result = "cancel_result IS NOT NULL"
     _index("ix_settlements_cancel_result", "settlements", ["cancel_result", "accepted_at"], result)
     op.create_index(
@@ -97,7 +101,7 @@ def _index_settlements() -> None:
 def _create_external_calls() -> None:
     op.create_table(
         "external_calls",
-        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("operation", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=True),
@@ -122,16 +126,16 @@ def _create_external_calls() -> None:
         sa.Column("phase", sa.String(length=16), nullable=True),
         sa.Column("cancel_result", sa.String(length=16), nullable=True),
         sa.ForeignKeyConstraint(
-            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_external_calls_settlement_no")
+            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_external_calls_settlement_id")
         ),
-        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_external_calls")),
+        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_external_calls")),
     )
 
 
 def _create_operator_actions() -> None:
     op.create_table(
         "operator_actions",
-        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("operator", sa.String(length=64), nullable=False),
@@ -142,25 +146,25 @@ def _create_operator_actions() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("batch_id", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(
-            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_operator_actions_settlement_no")
+            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_operator_actions_settlement_id")
         ),
-        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_operator_actions")),
+        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_operator_actions")),
     )
-    _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_no"], "batch_id IS NOT NULL")
+    _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_id"], "batch_id IS NOT NULL")
 
 
 def _create_state_changes() -> None:
     op.create_table(
         "state_changes",
-        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_state_changes_settlement_no")
+            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_state_changes_settlement_id")
         ),
-        sa.PrimaryKeyConstraint("settlement_no", "position", name=op.f("pk_state_changes")),
+        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_state_changes")),
     )
 
 
@@ -212,13 +216,13 @@ def _create_batches() -> None:
         "batch_items",
         sa.Column("batch_id", sa.String(length=36), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.batch_id"], name=op.f("fk_batch_items_batch_id")),
         sa.ForeignKeyConstraint(
-            ["settlement_no"], ["settlements.request_unique_no"], name=op.f("fk_batch_items_settlement_no")
+            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_batch_items_settlement_id")
         ),
         sa.PrimaryKeyConstraint("batch_id", "position", name=op.f("pk_batch_items")),
     )
@@ -230,7 +234,7 @@ def _create_findings() -> None:
         "findings",
         sa.Column("finding_id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("settlement_no", sa.String(length=48), nullable=False),
+        sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("company_id", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         *_required(sa.Text(), "detail", "repair"),
@@ -244,8 +248,8 @@ def _create_findings() -> None:
     for columns in (["status"], ["company_id"], ["company_id", "status"]):
         name = op.f(f"ix_findings_{'_'.join(columns)}_finding_id")
         op.create_index(name, "findings", [*columns, "finding_id"])
-    _index("uq_findings_open", "findings", ["settlement_no", "kind"], "status = 'OPEN'", unique=True)
-    _index("ix_findings_closed", "findings", ["settlement_no", "kind", "finding_id"], "status = 'CLOSED'")
+    _index("uq_findings_open", "findings", ["settlement_id", "kind"], "status = 'OPEN'", unique=True)
+    _index("ix_findings_closed", "findings", ["settlement_id", "kind", "finding_id"], "status = 'CLOSED'")
     op.create_table(
         "finding_counts",
         sa.Column("kind", sa.String(length=32), nullable=False),

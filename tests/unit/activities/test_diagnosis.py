@@ -26,7 +26,7 @@ def row(state: State, *, age: timedelta = LONG_AGO, untouched: timedelta | None 
     """Return a row that was accepted and last written this long ago."""
     order = settlement(accepted_at=NOW - age)
     return SettlementSummary(
-        number=order.adjust.requestUniqueNo,
+        settlement_id=order.settlement_id,
         state=state,
         version=1,
         accepted_at=NOW - age,

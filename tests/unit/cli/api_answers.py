@@ -52,7 +52,9 @@ EXPOSURE = Exposure(
     ),
 )
 EVENTS = [
-    SettlementEvent(request_unique_no=ENDED, state=state, decision=decision, at=at(second), reason=reason)
+    SettlementEvent(
+        system="default", request_unique_no=ENDED, state=state, decision=decision, at=at(second), reason=reason
+    )
     for second, (state, decision, reason) in enumerate(
         [
             (State.ADJUSTING, None, "accepted"),
@@ -65,6 +67,7 @@ FINDINGS = [
     Finding(
         finding_id=number,
         kind=FindingKind.WORKFLOW_STUCK,
+        system="default",
         request_unique_no=f"ORD-{number}",
         status=FindingStatus.OPEN if number % 2 else FindingStatus.REPAIRED,
         detail="its workflow task fails",

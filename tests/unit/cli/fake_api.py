@@ -139,6 +139,7 @@ def explain(number: str) -> Response:
     timeline = tuple(TimelineEntry(at=event.at, text=f"{event.state}: {event.reason}") for event in EVENTS)
     return model_response(
         Explanation(
+            system="default",
             request_unique_no=number,
             state=State.CANCELLED,
             decision=Decision.VOID,
@@ -185,6 +186,7 @@ def batch_items(fake_api: FakeApi, after: int, limit: int) -> Response:
     all_items = [
         BatchItem(
             position=position,
+            system="default",
             request_unique_no=number,
             outcome=ItemOutcome.RETRIED,
             detail="",

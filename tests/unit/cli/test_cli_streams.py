@@ -15,7 +15,7 @@ GOOD = EXPOSURE.model_dump_json()
 WHY = ["--reason", "OTHER", "--note", "n"]
 LONG = f'{{"items":[{",".join([json.dumps({"x": "y" * 1000})] * 2000)}],"nextCursor":null}}'
 EVENT = (
-    'data: {"requestUniqueNo":"ORD-1","state":"CANCELLING","decision":"VOID",'
+    'data: {"system":"default","requestUniqueNo":"ORD-1","state":"CANCELLING","decision":"VOID",'
     '"at":"2026-01-05T03:10:00Z","reason":"' + "x" * 500 + '"}\n\n'
 )
 

@@ -45,6 +45,7 @@ from tests.support.orders import settlement
 WIDTHS = [60, 80, 120]
 T0 = datetime(2026, 1, 5, 3, 10, tzinfo=UTC)
 NUMBER = "N" * 48
+SYSTEM = "s" * 32
 WIDE = "\u7ed3\u7b97" * 24
 AMOUNT = "9" * 20 + "." + "9" * 19
 CANCEL = "CA1-" + "f" * 40
@@ -109,21 +110,22 @@ BATCH = Batch(
     totals=TOTALS, outcomes={ItemOutcome.RETRIED: 10_000}, states={STATE: 10_000},
 )  # fmt: skip
 ITEM = BatchItem(
-    position=10_000, request_unique_no=NUMBER, outcome=max(ItemOutcome, key=len), detail=PROSE, at=T0, state=STATE,
-    cancel_result=max(CancelResult, key=len),
+    position=10_000, system=SYSTEM, request_unique_no=NUMBER, outcome=max(ItemOutcome, key=len), detail=PROSE, at=T0,
+    state=STATE, cancel_result=max(CancelResult, key=len),
 )  # fmt: skip
 LINE = BatchPreviewLine(company_id=BIG, cause=RULE, currency="USD", count=10_000, amount=AMOUNT)
 PREVIEW = BatchPreview(count=10_000, totals=TOTALS, lines=(LINE,), oldest_accepted_at=T0, newest_accepted_at=T0)
 FINDING = Finding(
-    finding_id=BIG, kind=max(FindingKind, key=len), request_unique_no=NUMBER, status=FindingStatus.REPAIRED,
-    detail=PROSE, repair=PROSE, found_at=T0, last_seen_at=T0, closed_at=T0, rounds=10_000,
+    finding_id=BIG, kind=max(FindingKind, key=len), system=SYSTEM, request_unique_no=NUMBER,
+    status=FindingStatus.REPAIRED, detail=PROSE, repair=PROSE, found_at=T0, last_seen_at=T0, closed_at=T0,
+    rounds=10_000,
 )  # fmt: skip
 KEY = ApiKey(
     key_id="0123456789abcdef", client="o" * 64, role=Role.OPERATOR, companies=tuple(range(100)), expires_at=T0,
     last_used_at=T0, created_at=T0, created_by="c" * 64, revoked_at=T0, revoked_by="r" * 64,
 )  # fmt: skip
 EXPLANATION = Explanation(
-    request_unique_no=NUMBER, state=STATE, decision=Decision.VOID, headline="h", money="m",
+    system=SYSTEM, request_unique_no=NUMBER, state=STATE, decision=Decision.VOID, headline="h", money="m",
     timeline=(TimelineEntry(at=T0, text=PROSE),), next=NextStep(text="t", who="operator"), temporal_ui_url=None,
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ def test_codes_and_statuses_are_stable() -> None:
         "external-system-paused": 503,
         "number-reused": 409,
         "number-taken": 409,
+        "number-ambiguous": 409,
         "not-found": 404,
         "method-not-allowed": 405,
         "wrong-state": 409,

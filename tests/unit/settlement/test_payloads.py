@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from contract.adjust import AdjustBody
 from contract.operations import Operation
 from settlement.calls import CallRecord, Rule, Verdict
-from settlement.ids import CancelKind
+from settlement.ids import CancelKind, SettlementId
 from settlement.operator_rules import ResolveRequest, ResolveRules, RetryRequest, RetryRules
 from settlement.policy import SettlementPolicy
 from settlement.reply_record import ReplyRecord
@@ -41,7 +41,7 @@ CALL = CallRecord(
     cancel_result=CancelResult.NOT_APPLIED,
 )
 RECORD = RecordTask(
-    request_unique_no="n-1",
+    settlement_id=SettlementId("alpha", "n-1"),
     since_version=0,
     settlement=SettlementInput(
         adjust=AdjustBody.model_validate({**ADJUST, "amount": "12.50", "orderId": 2**63 - 1}),

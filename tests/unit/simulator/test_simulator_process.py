@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from stack.ports import free_port
 from tests.unit.simulator.conftest import LIMIT_S, Maker
 
 ROOT = Path(__file__).parents[3]
@@ -29,9 +30,7 @@ Process = subprocess.Popen[bytes]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[], tuple[Process, httpx2.Client]]]:
     """Return a function that starts a simulator on one shared database file; all are killed after the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started: list[tuple[Process, httpx2.Client]] = []
 
     def start() -> tuple[Process, httpx2.Client]:

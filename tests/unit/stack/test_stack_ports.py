@@ -1,6 +1,7 @@
-"""A port in use stops `make up` only if one of its parts needs it."""
+"""The ports of the parts: a port in use stops `make up` only if one of its parts needs it."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from config.settings import Settings
 from stack.parts import Stack
-from stack.ports import HOST, PORT_SETTINGS, free_port, with_free_ports
+from stack.ports import HOST, PORT_SETTINGS, free_port, is_free, with_free_ports
 from stack.process import StackError
 from stack.up import starting
 
@@ -41,6 +42,14 @@ def test_configured_port_in_use_is_an_error(taken: int) -> None:
 def test_default_port_in_use_is_replaced(taken: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert with_free_ports(settings(simulator_port=taken), {}).simulator_port != taken
     assert f"port {taken} is already in use" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the range is read from /proc")
+def test_free_port_is_never_one_that_an_outgoing_connection_can_get() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = [free_port() for _ in range(50)]
+    assert all(1024 < port < lowest for port in found)
+    assert all(is_free(port) for port in found)
 
 
 @pytest.mark.parametrize(("external", "named"), [(None, True), ("https://broker.example", False)])
