@@ -118,6 +118,8 @@ def _summary(
         address=entry.address,
         cancel_operation=entry.cancel_protocol,
         trace=entry.trace,
+        codes=entry.codes,
+        business_statuses=entry.business_statuses,
         policy=entry.retry.policy(policy),
         paused=paused,
     )

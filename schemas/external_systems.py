@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from contract.model import Model
 from contract.operations import CancelOperation, TraceCheck
+from settlement.code_meanings import CodeMeaning
 from settlement.external_systems import SystemAction, SystemPause
 from settlement.policy import SettlementPolicy
 
@@ -31,6 +32,10 @@ class ExternalSystemSummary(Model):
     cancel_operation: CancelOperation
     """The operation with which it undoes an adjust."""
     trace: TraceCheck
+    codes: dict[str, CodeMeaning]
+    """The meanings of its codes in replies to cancels, beyond those of the contract."""
+    business_statuses: tuple[int, ...]
+    """The HTTP statuses under which its replies of failure count."""
     policy: SettlementPolicy
     """The policy of orders that are accepted for it now."""
     paused: SystemPause | None
