@@ -36,6 +36,7 @@ def longest_order(attempts: int) -> SettlementInput:
             "cancel_max_attempts": attempts,
             "cancel_initial_interval_s": 0.001,
             "cancel_max_interval_s": 0.001,
+            "cancel_retry_after_max_s": 0,  # the longest verdict has one
             "confirm": ConfirmMode.NEVER,
         }
     )
