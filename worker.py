@@ -28,11 +28,14 @@ from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.logging import configure_logging
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
+from config.shared_secrets import load_update_key
 from config.temporal import connect, prometheus_runtime, register_search_attributes
 from config.tracing import open_tracing
+from config.watched_file import reload_on_sighup
 from connector import ExternalSystems, SystemsByName
 from ledger import Batches, Ledger, open_engine
 from settlement.limits import ADJUST_START_TO_CLOSE
+from settlement.update_signature import UpdateSigner
 from worker_systems import WorkerSystems
 from workflows import metrics as saga_metrics
 from workflows.batch_retry.start import start_batch
@@ -49,6 +52,7 @@ from workflows.runtime import (
     SETTLEMENT_TASK_QUEUE,
     workflow_runner,
 )
+from workflows.sender_check import SenderCheck
 from workflows.start import take_up
 from workflows.visibility import SEARCH_ATTRIBUTES
 
@@ -75,7 +79,9 @@ worker is killed, its decisions are late by this time. With a shorter value, tas
 a burst, and their workflows would be replayed from the start."""
 
 
-def settlement_worker(client: Client, systems: SystemsByName, *, slots: int, bulkhead: Bulkhead) -> Worker:
+def settlement_worker(
+    client: Client, systems: SystemsByName, sender_check: SenderCheck, *, slots: int, bulkhead: Bulkhead
+) -> Worker:
     """Return the worker for workflows and adjusts, with `slots` concurrent adjusts; `bulkhead` limits each company."""
     return Worker(
         client,
@@ -83,6 +89,7 @@ def settlement_worker(client: Client, systems: SystemsByName, *, slots: int, bul
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
         activities=[Adjust(systems, bulkhead).adjust],
+        interceptors=[sender_check],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -99,10 +106,10 @@ def ledger_worker(client: Client, ledger: Ledger) -> Worker:
     return _activity_worker(client, LEDGER_TASK_QUEUE, LEDGER_SLOTS, RecordSettlement(ledger).record_settlement)
 
 
-def batch_worker(client: Client, batches: Batches) -> Worker:
+def batch_worker(client: Client, batches: Batches, signer: UpdateSigner) -> Worker:
     """Return the worker for chunks of batches (see `BATCH_TASK_QUEUE`)."""
     reconciler = Reconciler(client, batches.engine, take_up)
-    chunks = RetrySettlements(client, batches, reconciler).retry_settlements
+    chunks = RetrySettlements(client, batches, reconciler, signer).retry_settlements
     ends = EndBatch(batches).end_batch
     return _activity_worker(client, BATCH_TASK_QUEUE, BATCH_SLOTS, chunks, ends)
 
@@ -143,6 +150,7 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
     runtime = prometheus_runtime(
         settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
     )
+    update_key = load_update_key(settings)
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.ledger_url)
         stack.push_async_callback(engine.dispose)
@@ -160,10 +168,10 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await check_at_start(guard)
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
-        systems.watched.reload_on_sighup()
+        reload_on_sighup(systems.watched)
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
-        running += _workers(client, engine, systems.clients, settings)
+        running += _workers(client, engine, systems.clients, settings, UpdateSigner(update_key))
         for each in running:
             await stack.enter_async_context(each)
         log.info(
@@ -178,16 +186,19 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-def _workers(client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings) -> tuple[Worker, ...]:
+def _workers(
+    client: Client, engine: AsyncEngine, systems: ExternalSystems, settings: Settings, signer: UpdateSigner
+) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
+    sender_check = SenderCheck(signer, ui_acts=settings.ui_acts == "on")
     return (
         ledger_worker(client, Ledger(engine)),
-        batch_worker(client, Batches(engine)),
+        batch_worker(client, Batches(engine), signer),
         reconciliation_worker(client, engine, systems.why_unusable),
         cancel_worker(client, systems, slots),
-        settlement_worker(client, systems, slots=slots, bulkhead=bulkhead),
+        settlement_worker(client, systems, sender_check, slots=slots, bulkhead=bulkhead),
     )
 
 

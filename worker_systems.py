@@ -7,7 +7,8 @@ from functools import partial
 import structlog
 from temporalio.common import MetricMeter
 
-from config.external_systems import ExternalSystems, InvalidSystemsFileError
+from config.configuration_file import InvalidFileError
+from config.external_systems import ExternalSystems
 from config.sampling import SampledLog
 from config.secret_references import SecretReader, SecretReference, SecretUnavailableError
 from config.settings import Settings
@@ -116,6 +117,6 @@ class WorkerSystems:
         try:
             self.clients.replace(configs)
         except UnusableSystemError as error:
-            raise InvalidSystemsFileError(self._path, [f"systems.{error.name}: {error}"]) from error
+            raise InvalidFileError(self._path, [f"systems.{error.name}: {error}"]) from error
         for name, why in self.clients.unusable().items():
             log.warning("external system cannot be called", system=name, reason=why)

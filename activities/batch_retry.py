@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.heartbeats import heartbeats
 from activities.reconciliation.repair import Reconciler
+from activities.stale_updates import actions_if_stale
 from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal, rpc_timeout
 from ledger import Batches
 from ledger.batch_retry.batches import PendingItem
@@ -18,6 +19,8 @@ from settlement.batch_retry import BatchChunk, BatchEnd, BatchInput, BatchProgre
 from settlement.ids import RETRY_UPDATE, batch_update_id, workflow_id
 from settlement.snapshot import OperatorRequest
 from settlement.states import State
+from settlement.tasks import UpdateRefusal
+from settlement.update_signature import UpdateSigner
 
 log = structlog.get_logger()
 
@@ -27,10 +30,11 @@ ItemResult = tuple[ItemOutcome, str]
 class RetrySettlements:
     """The activity `retry_settlements`, with its Temporal client, the record of batches, and the reconciler."""
 
-    def __init__(self, temporal: Client, batches: Batches, reconciler: Reconciler) -> None:
+    def __init__(self, temporal: Client, batches: Batches, reconciler: Reconciler, signer: UpdateSigner) -> None:
         self._temporal = temporal
         self._batches = batches
         self._reconciler = reconciler
+        self._signer = signer
 
     @activity.defn(name="retry_settlements")
     async def retry_settlements(self, chunk: BatchChunk) -> BatchProgress:
@@ -63,9 +67,13 @@ class RetrySettlements:
     async def _outcome(self, batch: BatchInput, item: PendingItem) -> ItemResult:
         if item.retried:
             return ItemOutcome.RETRIED, "its audit already has the retry of this batch"
+        earlier_actions = item.actions
         for attempt in range(limits.BATCH_ITEM_ATTEMPTS):
             await asyncio.sleep(limits.BATCH_ITEM_PAUSE_S if attempt else 0)
-            result = await self._send_update(batch, item)
+            result = await self._send_update(batch, item, earlier_actions)
+            if isinstance(result, int):
+                earlier_actions = result
+                continue
             if result is not None:
                 return result
             if activity.is_cancelled():
@@ -73,8 +81,12 @@ class RetrySettlements:
                 raise asyncio.CancelledError
         return ItemOutcome.FAILED, "its workflow did not answer; the retry may still have reached it, see its state"
 
-    async def _send_update(self, batch: BatchInput, item: PendingItem) -> ItemResult | None:
-        """Send the retry Update to the settlement's workflow. Return None if it did not answer (result unknown)."""
+    async def _send_update(self, batch: BatchInput, item: PendingItem, earlier_actions: int) -> ItemResult | int | None:
+        """Send the retry Update, signed for this number of earlier actions, to the settlement's workflow.
+
+        Return None if it did not answer (result unknown), or the number of actions if there are others than the
+        ledger has: it is behind, or the workflow has just been restarted.
+        """
         request = OperatorRequest(
             operator=batch.operator,
             reason_code=batch.reason_code,
@@ -82,16 +94,18 @@ class RetrySettlements:
             batch_id=batch.batch_id,
             key_id=batch.key_id,
         )
+        workflow = workflow_id(item.settlement_id)
         try:
             async with calling_temporal(limits.BATCH_ITEM_LIMIT_S):
-                await self._temporal.get_workflow_handle(workflow_id(item.settlement_id)).execute_update(
+                await self._temporal.get_workflow_handle(workflow).execute_update(
                     RETRY_UPDATE,
-                    request,
+                    self._signer.sign(workflow, RETRY_UPDATE, earlier_actions, request),
                     id=batch_update_id(batch.batch_id, item.settlement_id.number),
                     rpc_timeout=rpc_timeout(limits.BATCH_ITEM_LIMIT_S),
                 )
         except WorkflowUpdateFailedError as error:
-            return ItemOutcome.REFUSED, _reason(error)
+            actions = actions_if_stale(error)
+            return (ItemOutcome.REFUSED, _reason(error)) if actions is None else actions
         except TemporalNotFoundError:
             return await self._restart(item)
         except TemporalCallError:
@@ -111,9 +125,9 @@ class RetrySettlements:
 
 
 def _reason(error: WorkflowUpdateFailedError) -> str:
-    """Return the settlement's message if it names its state, else a general one."""
+    """Return the settlement's message if it says what an operator must know, else a general one."""
     cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.type == "WRONG_STATE":
+    if isinstance(cause, ApplicationError) and cause.type in {UpdateRefusal.WRONG_STATE, UpdateRefusal.FORGED}:
         return cause.message
     return "the settlement rejected the request"
 

@@ -19,13 +19,16 @@ from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.logging import configure_logging
-from config.pepper import load_pepper
+from config.order_limits import load_order_limits
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_api_settings
+from config.shared_secrets import load_pepper, load_update_key
 from config.temporal import connect
 from config.tracing import open_tracing
+from config.watched_file import reload_on_sighup
 from config.watched_systems import load_systems
 from ledger import Batches, KeyRing, Ledger, SystemPauses, open_engine
+from settlement.update_signature import UpdateSigner
 from workflows.runtime import DATA_CONVERTER
 
 DRAIN_S = 65
@@ -59,8 +62,8 @@ async def main() -> int:
     """
     keep_files_private()
     settings = load_api_settings()
-    pepper = load_pepper(settings)
-    systems = load_systems(settings)
+    pepper, signer = load_pepper(settings), UpdateSigner(load_update_key(settings))
+    systems, order_limits = load_systems(settings), load_order_limits(settings)
     configure_logging(settings.log_format, settings.log_level)
     async with AsyncExitStack() as resources:
         # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
@@ -79,9 +82,17 @@ async def main() -> int:
             return 1
         keys = Keys(KeyRing(engine), pepper)
         resources.push_async_callback(keys.last_use.written)
-        systems.reload_on_sighup()
+        reload_on_sighup(systems, order_limits)
         services = Services(
-            settings, Ledger(engine, readers), access, keys, Batches(readers), systems, SystemPauses(engine)
+            settings,
+            Ledger(engine, readers),
+            access,
+            keys,
+            Batches(readers),
+            systems,
+            SystemPauses(engine),
+            signer,
+            order_limits,
         )
         await _serve(create_app(services, tracing.provider), settings)
     return 0

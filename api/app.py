@@ -75,7 +75,8 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         provided: Services = running.state.services
-        watches = [asyncio.create_task(provided.temporal.watch()), asyncio.create_task(provided.systems.watch())]
+        watched = (provided.temporal, provided.systems, provided.order_limits)
+        watches = [asyncio.create_task(each.watch()) for each in watched]
         yield
         for each in watches:
             each.cancel()

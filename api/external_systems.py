@@ -14,7 +14,7 @@ from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.services import Injected, Services
 from config.system_entry import SystemEntry
-from config.watched_systems import FileState
+from config.watched_file import FileState
 from schemas.external_systems import ExternalSystem, ExternalSystemList, ExternalSystemSummary, FileStatus
 from schemas.problems import ErrorCode
 from settlement.external_systems import SystemActionRequest, SystemPause

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.keys.verification import Keys
 from config.logging import configure_logging
-from config.pepper import load_pepper
 from config.process import keep_files_private
 from config.settings import Settings, load_settings
+from config.shared_secrets import load_pepper
 from ledger import KeyRing, open_engine
 from schemas.keys import ApiKeyRequest
 from settlement.keys import ACTIVE_KEYS_MAX, Role

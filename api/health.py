@@ -38,6 +38,8 @@ class Health(BaseModel):
     external_systems: FileStatus | None = None
     """Whether the newest content of the file of external systems is in use; null without a file, and in the answer of
     /healthz. With REJECTED the previous content is in use, so orders are still accepted."""
+    order_limits: FileStatus | None = None
+    """The same for the file of order limits."""
 
 
 @router.get("/healthz", responses=documented())
@@ -72,6 +74,7 @@ class Readiness:
             temporal=temporal,
             temporal_identity=identity,
             external_systems=file_status(self._services.systems.file),
+            order_limits=file_status(self._services.order_limits.file),
         )
 
 

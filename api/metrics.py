@@ -33,6 +33,11 @@ CHECK_LIMIT_S = 1.0
 """How long the scrape then waits for the ledger to respond at all."""
 
 SYSTEMS_CURRENT = Gauge(FILE_CURRENT, FILE_CURRENT_HELP)
+ORDER_LIMITS_CURRENT = Gauge(
+    "settlement_order_limits_current",
+    "1 if the newest content of the file of order limits is in use, 0 if it was rejected.",
+)
+AMOUNT_LIMITED = Counter("settlement_amount_limited_total", "Orders refused because of an order limit.", ["limit"])
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions returned by a POST.", ["decision"])
 DECISION_LATENCY = Histogram(
@@ -46,6 +51,7 @@ DECISION_LATENCY = Histogram(
 async def metrics(services: Injected, _: InstallationReader) -> Response:
     """Return the metrics of this process and the gauges of the ledger."""
     SYSTEMS_CURRENT.set(services.systems.file.is_current)
+    ORDER_LIMITS_CURRENT.set(services.order_limits.file.is_current)
     gauges, ledger_is_up = await _read(services.ledger)
     exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)
     return Response(exposed, media_type=CONTENT_TYPE_LATEST)

@@ -11,6 +11,7 @@ from temporalio.client import ScheduleOverlapPolicy
 
 from activities.temporal_calls import TemporalCallError, TemporalNotFoundError, calling_temporal
 from api.http.access import Actor, InstallationActor, InstallationReader, Reader
+from api.http.page_cost import count_page
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
@@ -139,6 +140,7 @@ async def list_findings(services: Injected, query: Annotated[FindingQuery, Query
 
     A key whose scope is not `all` sees the findings about settlements of its companies.
     """
+    await count_page(services, caller, query.limit)
     return await _findings(services).page(
         status=query.status, before=query.before, limit=query.limit, scope=caller.scope
     )

@@ -10,8 +10,11 @@ from api.http.quotas import Quotas
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
+from config.watched_file import WatchedFile
 from config.watched_systems import WatchedSystems
 from ledger import Batches, Ledger, SystemPauses
+from settlement.order_limits import OrderLimits
+from settlement.update_signature import UpdateSigner
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Services:
     batches: Batches
     systems: WatchedSystems
     pauses: SystemPauses
+    signer: UpdateSigner
+    order_limits: WatchedFile[OrderLimits]
 
     @cached_property
     def quotas(self) -> Quotas:

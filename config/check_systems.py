@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from config.external_systems import InvalidSystemsFileError, read_systems
+from config.configuration_file import InvalidFileError
+from config.external_systems import read_systems
 from config.secret_references import SecretUnavailableError, read_secret
 from config.system_entry import SystemEntry
 
@@ -35,7 +36,7 @@ def check_systems(path: Path) -> Iterator[Check]:
     """Yield the result of every check of the file and of each of its entries. It raises no error."""
     try:
         systems = read_systems(path)
-    except InvalidSystemsFileError as error:
+    except InvalidFileError as error:
         yield from (Check(None, "file", False, problem) for problem in error.problems)
         return
     yield Check(None, "file", True, f"external systems: {', '.join(systems.entries)}")

@@ -4,30 +4,16 @@
 whole: either every entry is valid, or none is used. Reading it needs no secret and makes no connection.
 """
 
-import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from config.configuration_file import InvalidFileError, parse_toml, read_content
 from config.system_entry import SystemEntry, broken_rules
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX, is_system_name
 
 SYSTEMS_MAX = 200
-FILE_BYTES_MAX = 1_000_000
-PROBLEMS_MAX = 20
-"""Broken rules named in one error."""
-
-
-class InvalidSystemsFileError(ValueError):
-    """The file cannot be used. The text names the file, and each entry and field with its rule, but no value."""
-
-    def __init__(self, path: Path | None, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems[:PROBLEMS_MAX])
-        more = len(problems) - len(self.problems)
-        where = f"{path}: " if path is not None else ""
-        super().__init__(f"{where}{'; '.join(self.problems)}" + (f"; and {more} more" if more else ""))
 
 
 class ExternalSystems:
@@ -52,44 +38,17 @@ class _File(BaseModel):
 
 
 def read_systems(path: Path) -> ExternalSystems:
-    """Read and validate the file. Raises InvalidSystemsFileError."""
+    """Read and validate the file. Raises InvalidFileError."""
     return parse_systems(path, read_content(path))
 
 
-def read_content(path: Path) -> bytes:
-    """Return the content of the file. Raises InvalidSystemsFileError if it cannot be read or is too large."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise InvalidSystemsFileError(path, [f"cannot be read ({error.strerror or type(error).__name__})"]) from None
-    if len(content) > FILE_BYTES_MAX:
-        raise InvalidSystemsFileError(path, [f"has more than {FILE_BYTES_MAX} bytes"])
-    return content
-
-
 def parse_systems(path: Path, content: bytes) -> ExternalSystems:
-    """Validate the content of the file as a whole. Raises InvalidSystemsFileError, which names the file `path`."""
-    try:
-        table = tomllib.loads(content.decode())
-    except UnicodeDecodeError:
-        raise InvalidSystemsFileError(path, ["is not UTF-8"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidSystemsFileError(path, [f"is not TOML: {error}"]) from None
-    try:
-        # As JSON, because strict validation of Python objects refuses the lists, paths and enums of a file.
-        entries = _File.model_validate_json(json.dumps(table, default=str), strict=True).systems
-    except ValidationError as error:
-        raise InvalidSystemsFileError(path, [_problem(each["loc"], each["msg"]) for each in error.errors()]) from None
+    """Validate the content of the file as a whole. Raises InvalidFileError, which names the file `path`."""
+    entries = parse_toml(path, content, _File).systems
     problems = [*_wrong_names(entries), *_conflicts(entries)]
     if problems:
-        raise InvalidSystemsFileError(path, problems)
+        raise InvalidFileError(path, problems)
     return ExternalSystems(entries)
-
-
-def _problem(loc: tuple[int | str, ...], message: str) -> str:
-    field = ".".join(str(part) for part in loc if part != "[key]")
-    return f"{field}: {message.removeprefix('Value error, ')}"
 
 
 def _wrong_names(entries: Mapping[str, SystemEntry]) -> Iterator[str]:

@@ -42,6 +42,7 @@ from config.fields import (
     is_loopback,
 )
 from contract.operations import Operation, TraceCheck
+from settlement.amounts import AmountsText, amount_for, parse_amounts
 from settlement.policy import ConfirmMode, SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
@@ -127,6 +128,18 @@ class Settings(BaseSettings):
     api_key_pepper: SecretStr | None = Field(default=None, min_length=32)
     """Key of the hashes under which API keys are stored; default: a file in the state directory, created if missing."""
 
+    update_signing_key: SecretStr | None = Field(default=None, min_length=32)
+    """Key of the signatures on operators' Updates, the same for API and worker; default: a file in the state directory,
+    created if missing."""
+    ui_acts: Literal["on", "off"] = "on"
+    """Whether a worker accepts operators' Updates without a signature, as the Temporal UI sends them."""
+    four_eyes_above: AmountsText | None = None
+    """Amounts per currency above which a resolution needs a second operator. Orders keep the amount of acceptance."""
+    order_limits: Path | None = None
+    """TOML file with the largest amounts of orders, and of their sums per hour (docs/access.md#order-limits)."""
+    batch_sums_max: AmountsText | None = None
+    """Maximum sums per currency of one batch."""
+
     reconcile_every_s: int = Field(default=60, ge=5, le=3600)
     """Interval of the schedule that compares the ledger with Temporal."""
     worker_metrics_host: str = "127.0.0.1"
@@ -183,6 +196,14 @@ class Settings(BaseSettings):
         """The policy of settlements that are accepted now. They keep it even if the settings change later."""
         return SettlementPolicy(**{name: getattr(self, name) for name in SettlementPolicy.model_fields})
 
+    def four_eyes_amount(self, currency: str) -> str | None:
+        """Return the amount above which a resolution of an order that is accepted now needs a second operator."""
+        return amount_for(parse_amounts(self.four_eyes_above), currency) if self.four_eyes_above else None
+
+    def batch_sums(self) -> dict[str, str]:
+        """Return the maximum sums of one batch by currency, `*` for any other currency; empty if there is none."""
+        return parse_amounts(self.batch_sums_max) if self.batch_sums_max else {}
+
     @property
     def external_url(self) -> str:
         """Base URL of the external system."""
@@ -212,10 +233,14 @@ def load_settings() -> Settings:
 
 
 def load_api_settings() -> Settings:
-    """Read the settings for the API. If keys are off on an address that is not loopback, exit with 2 and one line."""
+    """Read the settings for the API. If keys are off where they are needed, exit with 2 and one line."""
     settings = load_settings()
     if settings.auth == "off" and not is_loopback(settings.api_host):
         rule = f"must be on where {ENV_PREFIX}API_HOST is not a loopback address"
         print(f"{ENV_PREFIX}AUTH: {rule}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        raise SystemExit(2)
+    if settings.auth == "off" and settings.four_eyes_above is not None:
+        rule = f"requires {ENV_PREFIX}AUTH=on: without keys there is no second client"
+        print(f"{ENV_PREFIX}FOUR_EYES_ABOVE: {rule}", file=sys.stderr)  # noqa: T201 - before logging is set up
         raise SystemExit(2)
     return settings

@@ -59,6 +59,7 @@ def snapshot_values(snapshot: Snapshot) -> Values:
             "updated_at": snapshot.updated_at,
             "in_doubt": is_in_doubt(snapshot),
             "cancel_intents": [action.model_dump(mode="json") for action in snapshot.cancel_intents],
+            "proposal": snapshot.proposal and snapshot.proposal.model_dump(mode="json"),
         }
     )
     if snapshot.calls or not snapshot.left_out.calls:  # else the ledger already has the last call
@@ -130,6 +131,7 @@ def to_snapshot(
         actions=tuple(OperatorAction.model_validate(_fields(action)) for action in actions),
         state_changes=tuple(StateChange.model_validate(_fields(change)) for change in changes),
         cancel_intents=row.cancel_intents,
+        proposal=row.proposal,
         left_out=_missing(calls, actions, changes),
     )
 

@@ -20,11 +20,13 @@ from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
 from ledger.filters import NO_FILTER, SettlementFilter
 from ledger.gauges import Gauges, read_gauges
+from ledger.order_sums import count_new_order
 from ledger.records import SettlementRecord, read_conflicting, read_record, with_audit
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert, shielded_transaction
 from settlement.exposure import Exposure, ExposureBy
 from settlement.ids import SettlementId
+from settlement.order_limits import OrderLimit
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
@@ -72,14 +74,20 @@ class Ledger:
         return self._readers
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
+    async def accept(
+        self, settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[OrderLimit] = ()
+    ) -> tuple[SettlementRecord, bool]:
         """Write a new settlement, unless its requestUniqueNo is in use. Return the settlement, and whether it is new.
 
         A number is in use if its external system has it, or if the same company has it at any external system: the
         company may have moved, and the order must not be settled twice. Of concurrent calls with one number, the unique
         keys let exactly one be new. So acceptance stays idempotent beyond Temporal's retention.
 
+        A new order must be within the limits, which must be sorted by name. An order that exists is never counted twice
+        and never refused by a limit.
+
         Raises:
+            AmountLimitError: the order is new and above a limit. Nothing is written.
             NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
                 Nothing is written.
         """
@@ -91,6 +99,7 @@ class Ledger:
                 .returning(settlements.c.version)
             )
             if inserted.first() is not None:
+                await count_new_order(self._engine, connection, settlement, limits)
                 return SettlementRecord(settlement, snapshot), True
         async with reader(self._engine).connect() as connection:
             accepted = await read_conflicting(connection, settlement)

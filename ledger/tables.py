@@ -5,6 +5,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Ind
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, SettlementIdText, UtcDateTime, metadata, only
+from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
@@ -41,6 +42,8 @@ settlements = Table(
     # The rule of the last external call; for an ABORTED settlement, the cause.
     Column("last_rule", String(32)),
     Column("cancel_intents", JSON, nullable=False),
+    # The resolution that waits for a second operator, or that was approved; null if there is none.
+    Column("proposal", JSON(none_as_null=True)),
     # A company may move to another external system. Its numbers stay unique, so that a repeated order is not settled
     # twice. Two indexes, because nulls are never equal. The first one also finds the settlements with a number.
     Index("uq_settlements_number_of_company", "request_unique_no", "company_id", unique=True),
@@ -116,11 +119,13 @@ operator_actions = Table(
     Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
-    Column("operator", String(64), nullable=False),
+    # Longer than a client: an unverified one is recorded as `temporal-ui, unverified (says NAME)`.
+    Column("operator", String(128), nullable=False),
     Column("key_id", String(32)),
     Column("reason_code", String(32)),
     Column("note", Text, nullable=False),
     Column("broker_reference", Text),
+    Column("proposal_no", Integer),
     Column("at", UtcDateTime, nullable=False),
     # No foreign key: after a backup was restored, an action can be written again although its batch is missing.
     Column("batch_id", String(36)),
@@ -141,6 +146,16 @@ state_changes = Table(
     Column("state", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+# The sums per hour of order limits: of each limit and currency, the sum of each of the last minutes as text, by the
+# number of the minute since 1970.
+order_sums = Table(
+    "order_sums",
+    metadata,
+    Column("limit_name", String(LIMIT_NAME_LENGTH_MAX), primary_key=True),
+    Column("currency", String(16), primary_key=True),
+    Column("minutes", JSON, nullable=False),
 )
 
 # One row for each external system that is paused.
@@ -182,6 +197,8 @@ batches = Table(
     Column("note", Text, nullable=False),
     Column("selection", JSON, nullable=False),
     Column("expected_count", Integer, nullable=False),
+    # The maximum sums of the request by currency; null if it named none.
+    Column("sums_max", JSON(none_as_null=True)),
     Column("rate_per_s", Float, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),

@@ -55,6 +55,14 @@ class ErrorCode(StrEnum):
     """Nothing was done."""
     WRONG_STATE = "wrong-state"
     """The action was refused; the settlement did not change."""
+    SECOND_OPERATOR_REQUIRED = "second-operator-required"
+    """The action was refused; the settlement did not change. Another client must approve the proposed resolution."""
+    SIGNING_KEYS_DIFFER = "signing-keys-differ"
+    """The action was refused; the settlement did not change. API and worker have different keys for signatures."""
+    AMOUNT_LIMIT = "amount-limit"
+    """Nothing was accepted; no money moved. The order is above an order limit of this installation."""
+    BATCH_SUM_LIMIT = "batch-sum-limit"
+    """No batch was started: the sum of its settlements in a currency is above the limit."""
     LEDGER_UNAVAILABLE = "ledger-unavailable"
     """This request started nothing. In doubt if the same number was posted before: post it again, or read its state."""
     TEMPORAL_UNAVAILABLE = "temporal-unavailable"
@@ -90,6 +98,10 @@ STATUS_OF: dict[ErrorCode, HTTPStatus] = {
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorCode.WRONG_STATE: HTTPStatus.CONFLICT,
+    ErrorCode.SECOND_OPERATOR_REQUIRED: HTTPStatus.FORBIDDEN,
+    ErrorCode.SIGNING_KEYS_DIFFER: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.AMOUNT_LIMIT: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ErrorCode.BATCH_SUM_LIMIT: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.LEDGER_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.TEMPORAL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorCode.WORKERS_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,

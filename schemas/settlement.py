@@ -9,7 +9,7 @@ from contract.model import Model
 from contract.operations import Operation
 from settlement.calls import CallRecord, Rule
 from settlement.reply_record import printable
-from settlement.snapshot import OperatorAction, StateChange
+from settlement.snapshot import OperatorAction, ResolutionProposal, StateChange
 from settlement.start import SubmittedBy
 from settlement.states import CancelResult, Decision, Outcome, State
 
@@ -103,6 +103,10 @@ class Settlement(Model):
     calls: tuple[CallRecord, ...]
     """Every attempted external call, in order. A call that was in flight when its worker was lost is UNKNOWN."""
     operator_actions: tuple[OperatorAction, ...]
+    needs_second_operator: bool
+    """Whether a resolution must be approved by an operator of another client than the one that proposed it."""
+    resolution_proposal: ResolutionProposal | None
+    """The resolution that waits for its approval; of a RESOLVED settlement, the one that was approved."""
     state_changes: tuple[StateChange, ...]
     """Every state that was entered after ADJUSTING, in order."""
     audit_complete: bool

@@ -11,7 +11,7 @@ from contract.model import Model
 from contract.operations import Operation
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind
-from settlement.snapshot import AuditCounts, CancelLeftOut, LeftOut, Snapshot
+from settlement.snapshot import BEGINS_A_ROUND, AuditCounts, CancelLeftOut, LeftOut, Snapshot
 
 PAYLOAD_BYTES_MAX: Final = 419_430
 """A fifth of the server's limit for one payload (2 MiB)."""
@@ -65,6 +65,8 @@ def leave_out(snapshot: Snapshot, before: AuditCounts) -> Snapshot:
                 state_changes=left_out.state_changes + len(changes),
                 adjust=left_out.adjust or _adjust(calls),
                 cancels=tuple(_cancels(left_out, calls)),
+                actions_without_round=left_out.actions_without_round
+                + sum(action.kind not in BEGINS_A_ROUND for action in actions),
             ),
         }
     )

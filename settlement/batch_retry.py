@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from contract.fields import INT64_MAX, INT64_MIN, Moment
+from contract.fields import INT64_MAX, INT64_MIN, Currency, Moment
 from contract.model import Model
+from settlement.amounts import AmountText
 from settlement.calls import Rule
 from settlement.exposure import CurrencyTotal
 from settlement.operator_rules import Note, RetryReason
@@ -95,6 +96,13 @@ class BatchRetryRequest(BaseModel):
         ge=1,
         le=BATCH_ITEMS_MAX,
         description="The count of the preview. Answers 409 if the selection has another count now.",
+    )
+    sums_max: dict[Currency, AmountText] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=50,
+        description="Maximum sum of the absolute amounts by currency. Answers 422 if the batch is above it.",
+        examples=[{"USD": "5000.00"}],
     )
     rate_per_s: float = Field(
         default=RATE_DEFAULT_PER_S, strict=True, ge=RATE_MIN_PER_S, le=RATE_MAX_PER_S, allow_inf_nan=False

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from contract.fields import NUL, no_nul, text_of
+from contract.fields import INT64_MAX, NUL, no_nul, text_of
 from settlement.snapshot import OperatorRequest
 
 NOTE_LENGTH_MAX = 500
@@ -66,6 +66,13 @@ class ResolveRequest(_Rules):
     broker_reference: BrokerReference
 
 
+class ProposalRequest(_Rules):
+    """Body of a request that approves or withdraws a proposal."""
+
+    proposal_no: int = Field(strict=True, ge=0, le=INT64_MAX, description="`proposalNo` of the `resolutionProposal`.")
+    note: Note
+
+
 class _WithOperator(_Rules):
     operator: Operator
     key_id: KeyId | None = None
@@ -83,16 +90,23 @@ class ResolveRules(ResolveRequest, _WithOperator):
     """A complete resolve request, as the Update's validator checks it."""
 
 
+class ProposalRules(ProposalRequest, _WithOperator):
+    """A complete request to approve or withdraw a proposal, as the Update's validator checks it."""
+
+
 PLACEHOLDERS = {
     "operator": "<your name>",
     "reasonCode": "<one of its words>",
     "note": "<why>",
     "brokerReference": "<the broker's ticket>",
+    "proposalNo": "<number of the proposal>",
 }
 """Placeholders in the example input that the Temporal UI shows. A placeholder that was not replaced is rejected as
 missing."""
 
 
-def operator_request(operator: str, key_id: str | None, request: RetryRequest | ResolveRequest) -> OperatorRequest:
+def operator_request(
+    operator: str, key_id: str | None, request: RetryRequest | ResolveRequest | ProposalRequest
+) -> OperatorRequest:
     """Return the argument of the Update for a validated request of this operator, made with this key."""
     return OperatorRequest(operator=operator, key_id=key_id, **request.model_dump(by_alias=False))

@@ -17,20 +17,31 @@ class ActionKind(StrEnum):
 
     RETRY_CANCEL_ADJUST = "RETRY_CANCEL_ADJUST"
     RESOLVE = "RESOLVE"
+    PROPOSE_RESOLUTION = "PROPOSE_RESOLUTION"
+    """An operator proposed how to close the settlement. A second operator must approve it (ADR 0021)."""
+    APPROVE_RESOLUTION = "APPROVE_RESOLUTION"
+    """An operator of another client approved the proposal; the settlement is RESOLVED."""
+    WITHDRAW_PROPOSAL = "WITHDRAW_PROPOSAL"
+    """The proposal was withdrawn by its operator, or rejected by another one."""
     WORKFLOW_CANCELLATION = "WORKFLOW_CANCELLATION"
     """Temporal's request to stop. The settlement answers it with a compensation and does not stop."""
     TAKE_UP = "TAKE_UP"
     """Reconciliation started a new workflow, because the previous one was lost or ended from outside."""
 
 
-class OperatorRequest(Model):
-    """Argument of the Updates `retry_cancel_adjust` and `resolve`: who asks, why, on what evidence.
+BEGINS_A_ROUND = frozenset({ActionKind.RETRY_CANCEL_ADJUST, ActionKind.WORKFLOW_CANCELLATION, ActionKind.TAKE_UP})
+"""Actions after which a new round of cancels begins."""
+
+
+class OperatorAct(Model):
+    """Who acts, why, on what evidence.
 
     Only the shape: the validators of the Updates check the rules (`settlement.operator_rules`). Every field has a
     default, so that a request without it can be read and refused by name.
     """
 
     operator: str = ""
+    """The client of the API key. Without a valid signature of the API: `temporal-ui, unverified (says NAME)`."""
     reason_code: str | None = None
     """A reason code of `settlement.operator_rules`; None if not given, or if no operator acted."""
     note: str = ""
@@ -41,12 +52,50 @@ class OperatorRequest(Model):
     """The batch that requests it; None for a request on this settlement alone."""
     key_id: str | None = None
     """The API key of the request; None if it was made without one, as in the Temporal UI."""
+    proposal_no: int | None = None
+    """The proposal that is approved or withdrawn; else None."""
 
 
-class OperatorAction(OperatorRequest):
+class UpdateSignature(Model):
+    """Signature of the API over one Update (`settlement.update_signature`)."""
+
+    earlier_actions: int
+    """Number of actions on the settlement before this one. So a copy of the Update is refused later."""
+    value: str
+    """HMAC-SHA256 in hexadecimal."""
+
+
+class OperatorRequest(OperatorAct):
+    """Argument of the operator's Updates."""
+
+    signature: UpdateSignature | None = None
+    """None if the Update was not sent by the API, as in the Temporal UI."""
+
+    def as_recorded(self) -> OperatorAct:
+        """Return the act for the audit. The presence of a signature decides, because the validator has checked it."""
+        values = self.model_dump(exclude={"signature"}, by_alias=False)
+        if self.signature is None:
+            values |= {"operator": f"temporal-ui, unverified (says {self.operator})", "key_id": None, "batch_id": None}
+        return OperatorAct(**values)
+
+
+class OperatorAction(OperatorAct):
     """One operator action in the audit: who did what, when and why."""
 
     kind: ActionKind
+    at: datetime
+
+
+class ResolutionProposal(Model):
+    """A resolution that one operator proposed. An operator of another client approves it."""
+
+    proposal_no: int
+    """Number of the proposal: the position of its action in the whole audit, from 0. No two proposals have the same."""
+    operator: str
+    key_id: str | None
+    reason_code: str
+    note: str
+    broker_reference: str
     at: datetime
 
 
@@ -98,6 +147,8 @@ class LeftOut(AuditCounts):
     """Outcome and rule of the adjust, if its record is left out."""
     cancels: tuple[CancelLeftOut, ...] = ()
     """At most one entry of each kind."""
+    actions_without_round: int = 0
+    """How many of the actions began no round of cancels."""
 
     def cancel(self, kind: CancelKind) -> CancelLeftOut:
         """Return the summary of one cancel's attempts that are left out."""
@@ -125,7 +176,14 @@ class Snapshot(Model):
     """Every state entered, in order, except the first one (ADJUSTING, on acceptance)."""
     cancel_intents: tuple[CancelIntent, ...] = ()
     """Every cancel, in the order in which they were created; at most one of each kind."""
+    proposal: ResolutionProposal | None = None
+    """The resolution that waits for a second operator, or that was approved. A retry of cancel adjust clears it."""
     left_out: LeftOut = LeftOut()
+
+    @property
+    def action_count(self) -> int:
+        """The number of actions in the whole audit."""
+        return self.left_out.actions + len(self.actions)
 
     @property
     def is_complete(self) -> bool:

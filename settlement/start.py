@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from contract.adjust import AdjustBody
 from contract.model import Model
+from settlement.amounts import is_above
 from settlement.ids import SettlementId
 from settlement.policy import SettlementPolicy
 from settlement.snapshot import AuditCounts, Snapshot
@@ -36,6 +37,8 @@ class SettlementInput(Model):
     """Name of the external system that settles it. Its address and secrets are read from the configuration per call."""
     accepted_at: datetime
     policy: SettlementPolicy
+    four_eyes_above: str | None = None
+    """Above this amount, in the currency of the order, a resolution needs a second operator. None: it never does."""
     submitted_by: SubmittedBy | None = None
     """None only for an order that was not submitted through the API."""
 
@@ -48,6 +51,11 @@ class SettlementInput(Model):
     def expires_at(self) -> datetime:
         """The time from which the adjust is no longer sent."""
         return self.accepted_at + timedelta(seconds=self.policy.expire_after_s)
+
+    @property
+    def needs_second_operator(self) -> bool:
+        """Whether a resolution must be proposed by one operator and approved by another."""
+        return is_above(self.adjust.amount, self.four_eyes_above)
 
 
 def accepted_snapshot(settlement: SettlementInput) -> Snapshot:

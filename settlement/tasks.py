@@ -59,6 +59,25 @@ class UpdateResult(Model):
     """Version of the snapshot that contains the operator's action."""
 
 
+class UpdateRefusal(StrEnum):
+    """Type of the error with which a settlement refuses an operator's Update. It did not change."""
+
+    WRONG_STATE = "WRONG_STATE"
+    """The settlement is not ABORTED, or does not have this proposal."""
+    INVALID_REQUEST = "INVALID_REQUEST"
+    """A field breaks its rule."""
+    FOUR_EYES = "FOUR_EYES"
+    """Above the four-eyes amount a resolution must be proposed; at or below it, it need not be."""
+    SAME_OPERATOR = "SAME_OPERATOR"
+    """The client that proposed the resolution cannot approve it."""
+    UNVERIFIED = "UNVERIFIED"
+    """The Update has no signature, and needs one."""
+    FORGED = "FORGED"
+    """The signature is not valid: API and worker have different keys, or the Update was copied or changed."""
+    STALE = "STALE"
+    """Another action came first. The error's detail is the number of actions now."""
+
+
 class RecordTask(Model):
     """Input of the activity `record_settlement`: the changes since the last recorded write."""
 

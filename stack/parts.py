@@ -113,8 +113,9 @@ class Stack:
             # The file and the single variables exclude each other, also with the values of their defaults.
             single = {name for name in values if name.startswith("external_")} - {"external_systems"}
             values = {name: value for name, value in values.items() if name not in single}
-        if self.settings.api_key_pepper is not None:
-            values["api_key_pepper"] = self.settings.api_key_pepper.get_secret_value()
+        for name in ("api_key_pepper", "update_signing_key"):
+            if (secret := getattr(self.settings, name)) is not None:
+                values[name] = secret.get_secret_value()
         settings = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in values.items() if value is not None}
         return settings | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
 

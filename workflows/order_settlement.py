@@ -5,14 +5,21 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from activities.adjust import Adjust
 from settlement.calls import CallRecord
-from settlement.ids import CancelKind
+from settlement.ids import (
+    APPROVE_UPDATE,
+    PROPOSE_UPDATE,
+    RESOLVE_UPDATE,
+    RETRY_UPDATE,
+    WITHDRAW_UPDATE,
+    CancelKind,
+)
 from settlement.limits import ADJUST_START_TO_CLOSE
-from settlement.operator_rules import NOTE_LENGTH_MAX, ResolveRules, RetryRules
-from settlement.snapshot import ActionKind, CancelIntent, OperatorRequest, Snapshot
+from settlement.operator_rules import NOTE_LENGTH_MAX
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAct, OperatorRequest, Snapshot
 from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
 from settlement.states import END_STATES, CancelResult, Outcome, State, contradicts
 from settlement.tasks import UpdateResult
@@ -20,10 +27,17 @@ from workflows.cancel_rounds import CancelRounds
 from workflows.compensation import cancel_intent, needs_confirming
 from workflows.journal import Journal
 from workflows.lost_calls import calls_of_lost_round, lost_adjust, unreported_adjust
-from workflows.operator_updates import EMPTY_REQUEST, check_rules
+from workflows.operator_updates import EMPTY_REQUEST, OperatorActs
 from workflows.runtime import fairness, history_is_long
 from workflows.saga_state import SagaState
-from workflows.visibility import RESOLVE_DESCRIPTION, RETRY_DESCRIPTION, money
+from workflows.visibility import (
+    APPROVE_DESCRIPTION,
+    PROPOSE_DESCRIPTION,
+    RESOLVE_DESCRIPTION,
+    RETRY_DESCRIPTION,
+    WITHDRAW_DESCRIPTION,
+    money,
+)
 
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 """A second attempt would send a second adjust, and its answer would hide the first one's."""
@@ -45,6 +59,7 @@ class OrderSettlement:
         self._saga = SagaState(settlement, known_at_start(settlement), carried.round if carried else None)
         self._journal = Journal(settlement, self._saga)
         self._cancels = CancelRounds(settlement, self._saga, self._journal)
+        self._acts = OperatorActs(settlement, self._saga, self._journal)
         self._stop_requested = False
         if settlement.taken_up is not None:
             # Here and not in `run`: an operator's Update in the first workflow task would be handled before it.
@@ -172,18 +187,19 @@ class OrderSettlement:
     async def _wait_for_operator(self) -> State:
         """Wait without a time limit until an operator leaves ABORTED; return the state that follows.
 
-        Every round of cancels passes through here. So a history never exceeds its limit by more than one round.
+        Every round of cancels passes through here, and every proposal. So a history never exceeds its limit by more
+        than one round.
         """
-        if history_is_long():
+        await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED or history_is_long())
+        if self._saga.state is State.ABORTED:
             workflow.continue_as_new(SettlementStart(**dict(self._order), carried=self._journal.carry()))
-        await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED)
         # A round that an operator asks for may wait for the ledger. Rounds of automation are few and never wait.
         await workflow.wait_condition(lambda: self._saga.state is State.RESOLVED or self._journal.has_room())
         return self._saga.state
 
     def _record_take_up(self, taken_up: TakeUp) -> None:
         """Add the take-up, and the calls that the lost workflow may have sent, to the audit."""
-        self._saga.record_action(ActionKind.TAKE_UP, OperatorRequest(operator="reconciliation", note=taken_up.reason))
+        self._saga.record_action(ActionKind.TAKE_UP, OperatorAct(operator="reconciliation", note=taken_up.reason))
         if self._saga.state is State.ADJUSTING:
             lost = unreported_adjust(self._settlement, taken_up.reason, self._settlement.accepted_at)
             self._saga.enter(State.CANCELLING, f"adjust {lost.verdict.outcome}; {taken_up.reason}", calls=(lost,))
@@ -214,16 +230,17 @@ class OrderSettlement:
         See docs/architecture.md#step-8.
         """
         reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
-        request = OperatorRequest(operator="temporal", note=reason)
+        act = OperatorAct(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:
             self._stop_requested = True
-            self._saga.record_action(ActionKind.WORKFLOW_CANCELLATION, request)
+            self._saga.record_action(ActionKind.WORKFLOW_CANCELLATION, act)
         elif self._saga.state is State.ABORTED:
-            self._retry(ActionKind.WORKFLOW_CANCELLATION, request)
+            self._retry(ActionKind.WORKFLOW_CANCELLATION, act)
 
-    def _retry(self, kind: ActionKind, request: OperatorRequest) -> None:
+    def _retry(self, kind: ActionKind, act: OperatorAct) -> None:
         self._saga.round += 1
-        self._saga.record_action(kind, request)
+        self._saga.record_action(kind, act)
+        self._saga.set_proposal(None)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the operator actions say by whom and why")
 
     @workflow.update
@@ -235,37 +252,53 @@ class OrderSettlement:
     @workflow.update(description=RETRY_DESCRIPTION)
     def retry_cancel_adjust(self, request: OperatorRequest = EMPTY_REQUEST) -> UpdateResult:
         """Take an ABORTED settlement back to CANCELLING. Rejected in any other state."""
-        self._retry(ActionKind.RETRY_CANCEL_ADJUST, request)
+        self._retry(ActionKind.RETRY_CANCEL_ADJUST, request.as_recorded())
         return self._saga.update_result()
 
     @workflow.update(description=RESOLVE_DESCRIPTION)
     def resolve(self, request: OperatorRequest = EMPTY_REQUEST) -> UpdateResult:
         """Close an ABORTED settlement with reason and evidence. Rejected in any other state."""
-        self._saga.record_action(ActionKind.RESOLVE, request)
-        self._saga.enter(
-            State.RESOLVED, "resolved by an operator; the operator actions say by whom and on what evidence"
-        )
-        return self._saga.update_result()
+        return self._acts.resolve(request)
+
+    @workflow.update(description=PROPOSE_DESCRIPTION)
+    def propose_resolution(self, request: OperatorRequest = EMPTY_REQUEST) -> UpdateResult:
+        """Propose how to close an ABORTED settlement above the four-eyes amount. Replaces an earlier proposal."""
+        return self._acts.propose(request)
+
+    @workflow.update(description=APPROVE_DESCRIPTION)
+    def approve_resolution(self, request: OperatorRequest = EMPTY_REQUEST) -> UpdateResult:
+        """Close an ABORTED settlement as another client has proposed."""
+        return self._acts.approve(request)
+
+    @workflow.update(description=WITHDRAW_DESCRIPTION)
+    def withdraw_proposal(self, request: OperatorRequest = EMPTY_REQUEST) -> UpdateResult:
+        """Remove the proposal of an ABORTED settlement."""
+        return self._acts.withdraw(request)
 
     @retry_cancel_adjust.validator
     def _check_retry(self, request: OperatorRequest = EMPTY_REQUEST) -> None:
-        self._check_aborted("retry_cancel_adjust")
-        check_rules(RetryRules, request)
+        self._acts.check(RETRY_UPDATE, request)
 
     @resolve.validator
     def _check_resolve(self, request: OperatorRequest = EMPTY_REQUEST) -> None:
-        self._check_aborted("resolve")
-        check_rules(ResolveRules, request)
+        self._acts.check(RESOLVE_UPDATE, request)
+
+    @propose_resolution.validator
+    def _check_propose(self, request: OperatorRequest = EMPTY_REQUEST) -> None:
+        self._acts.check(PROPOSE_UPDATE, request)
+
+    @approve_resolution.validator
+    def _check_approve(self, request: OperatorRequest = EMPTY_REQUEST) -> None:
+        self._acts.check(APPROVE_UPDATE, request)
+
+    @withdraw_proposal.validator
+    def _check_withdraw(self, request: OperatorRequest = EMPTY_REQUEST) -> None:
+        self._acts.check(WITHDRAW_UPDATE, request)
 
     @workflow.query(description="What this settlement knows; of a long audit the newest entries")
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot. Of a long audit, the oldest entries are only in the ledger."""
         return self._saga.snapshot
-
-    def _check_aborted(self, update: str) -> None:
-        if self._saga.state is not State.ABORTED:
-            message = f"{update} needs state ABORTED; this settlement is {self._saga.state}"
-            raise ApplicationError(message, type="WRONG_STATE")
 
 
 def _epoch_ms(moment: datetime) -> int:

@@ -8,11 +8,13 @@ from settlement.audit_window import within_window
 from settlement.calls import CallRecord
 from settlement.ids import CancelKind
 from settlement.snapshot import (
+    BEGINS_A_ROUND,
     ActionKind,
     AuditCounts,
     CancelIntent,
+    OperatorAct,
     OperatorAction,
-    OperatorRequest,
+    ResolutionProposal,
     Snapshot,
     StateChange,
 )
@@ -21,8 +23,6 @@ from settlement.states import TRANSITIONS, CancelResult, State, decision_of
 from settlement.tasks import UpdateResult
 from workflows.metrics import count_change
 from workflows.visibility import money, show
-
-_BEGINS_A_ROUND = frozenset({ActionKind.RETRY_CANCEL_ADJUST, ActionKind.WORKFLOW_CANCELLATION, ActionKind.TAKE_UP})
 
 
 class SagaState:
@@ -91,10 +91,16 @@ class SagaState:
         """Add calls to the audit; the state stays the same."""
         self._change(calls=(*self.snapshot.calls, *calls), reason=reason)
 
-    def record_action(self, kind: ActionKind, request: OperatorRequest) -> None:
+    def record_action(self, kind: ActionKind, act: OperatorAct) -> None:
         """Add an operator action to the audit; the caller changes the state."""
-        action = OperatorAction(kind=kind, at=workflow.now(), **request.model_dump())
+        action = OperatorAction(kind=kind, at=workflow.now(), **act.model_dump())
         self._change(actions=(*self.snapshot.actions, action))
+
+    def set_proposal(self, proposal: ResolutionProposal | None) -> None:
+        """Replace or clear the proposed resolution, and update what the Temporal UI shows."""
+        if proposal != self.snapshot.proposal:
+            self._change(proposal=proposal)
+            self.show()
 
     def cancel_intent(self, kind: CancelKind) -> CancelIntent | None:
         """Return the cancel intent of this kind; None if this cancel has not begun."""
@@ -122,6 +128,6 @@ class SagaState:
 def _next_round(known: Snapshot) -> int:
     """Return the number of the next round: above every round that has calls or was asked for."""
     with_calls = max((call.round + 1 for call in known.calls), default=0)
-    # Each action that is left out began a round: the others end the settlement.
-    asked_for = known.left_out.actions + sum(action.kind in _BEGINS_A_ROUND for action in known.actions)
+    left_out = known.left_out.actions - known.left_out.actions_without_round
+    asked_for = left_out + sum(action.kind in BEGINS_A_ROUND for action in known.actions)
     return max(with_calls, asked_for + 1 if known.calls or known.cancel_intents else asked_for)

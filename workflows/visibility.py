@@ -49,6 +49,9 @@ HOW_TO_ACT = f"""When this settlement is ABORTED: **More Actions → Send an Upd
 **resolve** sends nothing and closes the case: only when the broker has corrected it by hand.
 {_RESOLVE_TEMPLATE}
 
+An Update from here is recorded as `temporal-ui, unverified`. It is refused if SETTLEMENT_UI_ACTS is off, and above the
+four-eyes amount: use `settlement retry`, `settlement resolve` and `settlement approve` then.
+
 After an Update this page shows the old details until it is reloaded.
 
 If this workflow was terminated, it accepts no Update. `settlement retry` and `settlement resolve` start a new run and
@@ -64,6 +67,15 @@ RETRY_DESCRIPTION = (
 RESOLVE_DESCRIPTION = (
     f"Close an aborted settlement that the broker has corrected by hand; sends nothing. {_PASTE} "
     f"reasonCode: {', '.join(ResolveReason)}."
+)
+_SIGNED_ONLY = "Only the API sends it: settlement resolve, settlement approve, settlement withdraw."
+PROPOSE_DESCRIPTION = f"Propose a resolution above the four-eyes amount. {_SIGNED_ONLY}"
+APPROVE_DESCRIPTION = f"Close the settlement as another client has proposed. {_SIGNED_ONLY}"
+WITHDRAW_DESCRIPTION = f"Remove the proposed resolution. {_SIGNED_ONLY}"
+
+FOUR_EYES = (
+    "**Above the four-eyes amount.** Updates from this page are refused. One operator proposes the resolution "
+    "(`settlement resolve`); an operator of another client approves it (`settlement approve`)."
 )
 
 _WHAT_NEXT = {
@@ -165,6 +177,16 @@ def _numbers_sent(settlement: SettlementInput, snapshot: Snapshot) -> str:
     return "Numbers at the external system:\n" + "\n".join(map(code_span, (number, *cancels)))
 
 
+def _four_eyes(settlement: SettlementInput, snapshot: Snapshot) -> str:
+    """Return who must act on a resolution above the four-eyes amount; the reason code is a fixed word."""
+    if snapshot.state is not State.ABORTED or not settlement.needs_second_operator:
+        return ""
+    proposal = snapshot.proposal
+    if proposal is None:
+        return FOUR_EYES
+    return f"{FOUR_EYES}\n\nProposal {proposal.proposal_no}, {proposal.reason_code}, waits for the second operator."
+
+
 def details(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool = False) -> str:
     """Return in Markdown what happened and what to do next."""
     parts = [
@@ -174,6 +196,7 @@ def details(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflic
         _plan(settlement, snapshot),
         _calls_in_short(snapshot),
         _WHAT_NEXT[snapshot.state],
+        _four_eyes(settlement, snapshot),
         _numbers_sent(settlement, snapshot),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -12,12 +12,19 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.temporal_calls import TemporalCallError, calling_temporal
 from api.http.access import Actor, Caller, Reader
+from api.http.page_cost import count_page
 from api.http.problems import BODY_ERRORS, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected, Services
 from api.settlements.resource import temporal_ui_url
-from ledger.batch_retry.batches import BATCH_PAGE_MAX, ITEM_PAGE_MAX, KeyReusedError, SelectionChangedError
+from ledger.batch_retry.batches import (
+    BATCH_PAGE_MAX,
+    ITEM_PAGE_MAX,
+    BatchSumError,
+    KeyReusedError,
+    SelectionChangedError,
+)
 from schemas.problems import ErrorCode
 from settlement.batch_retry import (
     BATCH_ITEMS_MAX,
@@ -106,6 +113,7 @@ async def preview_batch_retry(
         **documented(
             ErrorCode.COMPANY_FORBIDDEN,
             ErrorCode.SELECTION_CHANGED,
+            ErrorCode.BATCH_SUM_LIMIT,
             ErrorCode.IDEMPOTENCY_KEY_REUSED,
             *BODY_ERRORS,
             ErrorCode.LEDGER_UNAVAILABLE,
@@ -131,8 +139,15 @@ async def post_batch_retry(
     caller.check_company(body.selection.company_id, "a selection")
     try:
         begun = await services.batches.create(
-            body, caller.client, datetime.now(UTC), key=idempotency_key, key_id=caller.key_id
+            body,
+            caller.client,
+            datetime.now(UTC),
+            key=idempotency_key,
+            key_id=caller.key_id,
+            sums_max=services.settings.batch_sums(),
         )
+    except BatchSumError as above:
+        raise ProblemError(ErrorCode.BATCH_SUM_LIMIT, _above(above)) from above
     except SelectionChangedError as changed:
         raise ProblemError(ErrorCode.SELECTION_CHANGED, _changed(changed, body)) from changed
     except KeyReusedError as reused:
@@ -154,6 +169,7 @@ async def list_batch_retries(
     services: Injected, query: Annotated[BatchListQuery, Query()], caller: Reader
 ) -> BatchList:
     """List batches whose selection is in the scope of the key, newest first."""
+    await count_page(services, caller, query.limit)
     found = await services.batches.newest(query.limit, caller.scope)
     return BatchList(items=tuple(_with_link(services, batch) for batch in found))
 
@@ -172,6 +188,7 @@ async def list_batch_items(
     batch: BatchInPath, services: Injected, query: Annotated[ItemsQuery, Query()], caller: Reader
 ) -> BatchItems:
     """Read the report of a batch: for each settlement, the outcome of its retry and its current state."""
+    await count_page(services, caller, query.limit)
     await _find_or_404(services, batch, caller)
     return await services.batches.items(batch, query.after, query.limit)
 
@@ -217,6 +234,12 @@ def _changed(changed: SelectionChangedError, body: BatchRetryRequest) -> str:
     """Return the text with the current count. Above the limit the settlements are not counted."""
     many = f"more than {BATCH_ITEMS_MAX}" if changed.count > BATCH_ITEMS_MAX else str(changed.count)
     return f"the selection has {many} aborted settlements now, not {body.expected_count}; preview again"
+
+
+def _above(above: BatchSumError) -> str:
+    total = above.above
+    batch = f"the batch has {above.count} settlements, and {total.count} of them have {total.amount} {total.currency}"
+    return f"{batch}; at most {above.sum_max} {total.currency} are allowed; narrow the selection"
 
 
 def _key_reused(reused: KeyReusedError) -> ProblemError:

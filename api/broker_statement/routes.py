@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.http.access import InstallationActor, InstallationReader
+from api.http.page_cost import count_page
 from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented, validation_problem
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import Plain, PlainInt
@@ -161,9 +162,10 @@ async def get_statement(statement_id: StatementId, services: Injected, _: Instal
 
 @router.get(STATEMENTS, responses=documented(ErrorCode.VALIDATION_FAILED, ErrorCode.LEDGER_UNAVAILABLE))
 async def list_statements(
-    services: Injected, query: Annotated[StatementListQuery, Query()], _: InstallationReader
+    services: Injected, query: Annotated[StatementListQuery, Query()], caller: InstallationReader
 ) -> BrokerStatementList:
     """List the newest imports of statements."""
+    await count_page(services, caller, query.limit)
     return BrokerStatementList(items=tuple(await _statements(services).newest(query.limit)))
 
 

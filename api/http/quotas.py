@@ -36,20 +36,23 @@ class RequestQuota:
         self._per_s = per_s
         self._buckets: dict[str, AsyncLimiter] = {}
 
-    async def count(self, client: str) -> None:
-        """Count one request. Raises ProblemError RATE_LIMITED, without counting it, if the quota is used up.
+    async def count(self, client: str, requests: int = 1) -> None:
+        """Count requests. Raises ProblemError RATE_LIMITED, without counting them, if too little of the quota is left.
+
+        More than the quota allows besides one request count as that many.
 
         The refusal takes `REFUSAL_DELAY_S`, so that a client that repeats at once slows down itself and not the others.
         """
         bucket = self._bucket(client)
-        if not bucket.has_capacity():
+        requests = max(1, min(requests, self._per_s - 1))
+        if not bucket.has_capacity(requests):
             log.warning("client exceeds its quota of requests", client=client, per_s=self._per_s)
             detail = f"the client {client} may send {self._per_s} requests per second"
             problem = ProblemError(ErrorCode.RATE_LIMITED, detail, headers=self.headers(client), retry_after_s=WINDOW_S)
             await asyncio.sleep(REFUSAL_DELAY_S)
             raise problem
         # Does not wait, because there is capacity and nothing ran since the check.
-        await bucket.acquire()
+        await bucket.acquire(requests)
 
     def headers(self, client: str) -> dict[str, str]:
         """Return the policy, and what is left of it: `r` requests now, and all of them again after `t` seconds."""

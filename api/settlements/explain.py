@@ -86,8 +86,9 @@ def _action_in_words(action: OperatorAction) -> str:
     reason = ", ".join(each for each in (action.reason_code, action.note) if each)
     reference = f"; broker's reference: {action.broker_reference}" if action.broker_reference else ""
     batch = f"; batch {action.batch_id}" if action.batch_id else ""
+    proposal = "" if action.proposal_no is None else f"; proposal {action.proposal_no}"
     key = f" (key {action.key_id})" if action.key_id else ""
-    return f"{action.operator}{key}: {action.kind} ({reason}{reference}{batch})"
+    return f"{action.operator}{key}: {action.kind} ({reason}{reference}{batch}{proposal})"
 
 
 def _state_changes(snapshot: Snapshot) -> Iterator[TimelineEntry]:

@@ -9,7 +9,7 @@ from settlement.ids import CancelKind
 from settlement.limits import ADJUST_START_TO_CLOSE, CANCEL_START_TO_CLOSE
 from settlement.policy import SettlementPolicy, attempts_of_round, is_sparse, waits_s
 from settlement.round_position import RoundPosition, due_times, in_process_replies, round_position, utc_text
-from settlement.snapshot import Snapshot
+from settlement.snapshot import ResolutionProposal, Snapshot
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, State, contradicts
 
@@ -115,9 +115,14 @@ def _reversed_twice(snapshot: Snapshot) -> str:
 
 
 def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextStep:
-    number, system = settlement.adjust.requestUniqueNo, settlement.system
+    number, system, proposal = settlement.adjust.requestUniqueNo, settlement.system, snapshot.proposal
+    if proposal is not None:
+        return _second_operator(number, system, proposal)
+    closing = "close the case with the broker's reference"
+    if settlement.needs_second_operator:
+        closing = "propose how to close it, with the broker's reference; an operator of another client approves it"
     return NextStep(
-        text=_question_to_broker(snapshot),
+        text=_question_to_broker(snapshot, closing),
         who=OPERATOR,
         commands=(
             command_on(number, "retry", "--reason BROKER_RECOVERED", '--note "why"', system=system),
@@ -133,20 +138,33 @@ def _operator_decision(settlement: SettlementInput, snapshot: Snapshot) -> NextS
     )
 
 
-def _question_to_broker(snapshot: Snapshot) -> str:
+def _question_to_broker(snapshot: Snapshot, closing: str) -> str:
     first, confirming = (snapshot.cancel_result_of(kind) for kind in CancelKind)
     if first is not None and confirming is not None and contradicts(first, confirming):
         return (
             f"The broker answered {first} to the first cancel and {confirming} to the confirming one, so one reply is "
             "false. Ask it whether the adjust was applied, and how often the amount was given back. Then retry the "
-            "confirming cancel, or close the case with the broker's reference."
+            f"confirming cancel, or {closing}."
         )
     if snapshot.calls and snapshot.calls[-1].verdict.rule is Rule.CODE_MEANS_REFUSED:
         return (
-            "The broker refuses the cancel for good. Ask it about the request numbers in the timeline. Then close the "
-            "case with its reference, or retry the cancel if the broker will accept it now."
+            "The broker refuses the cancel for good. Ask it about the request numbers in the timeline. Then "
+            f"{closing}, or retry the cancel if the broker will accept it now."
         )
-    return (
-        "Ask the broker about the request numbers in the timeline. Then retry the cancel, or "
-        "close the case with the broker's reference."
+    return f"Ask the broker about the request numbers in the timeline. Then retry the cancel, or {closing}."
+
+
+def _second_operator(number: str, system: str, proposal: ResolutionProposal) -> NextStep:
+    named = f"--proposal {proposal.proposal_no}"
+    return NextStep(
+        text=(
+            f"{proposal.operator} has proposed {proposal.reason_code} (proposal {proposal.proposal_no}, broker's "
+            f"reference: {proposal.broker_reference}). An operator of another client approves it. Any operator can "
+            "withdraw it, or retry the cancel instead."
+        ),
+        who=OPERATOR,
+        commands=(
+            command_on(number, "approve", named, '--note "why"', system=system),
+            command_on(number, "withdraw", named, '--note "why"', system=system),
+        ),
     )

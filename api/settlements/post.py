@@ -16,7 +16,7 @@ from api.http.access import Caller, Submitter
 from api.http.problems import BODY_ERRORS, FieldError, ProblemError, documented
 from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt64
-from api.metrics import ACCEPTED, DECISION_LATENCY, DECISIONS
+from api.metrics import ACCEPTED, AMOUNT_LIMITED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
 from api.settlements.external_system import system_of_order
@@ -26,6 +26,7 @@ from ledger import NumberReusedError, SettlementRecord
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.ids import SettlementId
+from settlement.order_limits import AmountLimitError, LimitKind
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, accepted_snapshot
 from workflows.start import take_up_if_stale
@@ -75,6 +76,7 @@ class SettlementHeaders(BaseModel):
             *BODY_ERRORS,
             ErrorCode.COMPANY_FORBIDDEN,
             ErrorCode.COMPANY_NOT_SERVED,
+            ErrorCode.AMOUNT_LIMIT,
             ErrorCode.EXTERNAL_SYSTEM_PAUSED,
             ErrorCode.NUMBER_REUSED,
             ErrorCode.NUMBER_TAKEN,
@@ -117,6 +119,7 @@ async def post_settlement(
                 system=system.name,
                 accepted_at=received_at,
                 policy=system.policy,
+                four_eyes_above=services.settings.four_eyes_amount(request.currency),
                 submitted_by=caller.submitted_by,
             )
             accepted, is_new = await _accept(services, settlement, caller)
@@ -137,7 +140,10 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
     The ledger comes before Temporal: it keeps settlements for longer, and GET reads from it.
     """
     try:
-        accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement))
+        limits = services.order_limits.active.applying_to(settlement)
+        accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement), limits)
+    except AmountLimitError as above:
+        raise _above_limit(above, caller) from above
     except NumberReusedError as reused:
         in_scope = caller.scope.includes(reused.accepted.settlement.company_id)
         raise (_number_reused(reused) if in_scope else _number_taken()) from reused
@@ -153,6 +159,18 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
             system=settlement.system,
         )
     return accepted, is_new
+
+
+def _above_limit(above: AmountLimitError, caller: Caller) -> ProblemError:
+    """Return the error for an order above a limit. It does not say how much other orders have used."""
+    limit, kind = above.limit, above.kind
+    what = "one order" if kind is LimitKind.PER_ORDER else "all its orders of one hour"
+    most = f"{limit.amount(kind)} {above.currency}"
+    AMOUNT_LIMITED.labels(limit.name).inc()
+    log.warning("order above a limit", limit=limit.name, kind=kind.value, client=caller.client, key_id=caller.key_id)
+    detail = f"the order limit {limit.name} allows {most} for {what}; nothing was accepted and nothing was sent"
+    rule = f"must not exceed {kind} = {most} of the order limit {limit.name}"
+    return ProblemError(ErrorCode.AMOUNT_LIMIT, detail, errors=[FieldError(field="amount", rule=rule)])
 
 
 def _number_reused(reused: NumberReusedError) -> ProblemError:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.access import Reader
+from api.http.page_cost import count_page
 from api.http.problems import FieldError, ProblemError, documented
 from api.http.strict_requests import PlainInt, PlainInt64
 from api.services import Injected
@@ -113,6 +114,7 @@ async def list_settlements(
 
     Pages are stable: a settlement that is accepted meanwhile neither shifts nor repeats another one.
     """
+    await count_page(services, caller, query.limit)
     where = query.ledger_filter(caller.scope)
     page = await services.ledger.page(where, after=_decode(query.cursor), limit=query.limit)
     return SettlementPage(

@@ -121,6 +121,8 @@ def resource(services: Services, settlement: SettlementInput, snapshot: Snapshot
         broker_message=broker_message(snapshot.calls),
         calls=snapshot.calls,
         operator_actions=snapshot.actions,
+        needs_second_operator=settlement.needs_second_operator,
+        resolution_proposal=snapshot.proposal,
         state_changes=snapshot.state_changes,
         audit_complete=snapshot.is_complete,
         temporal_ui_url=temporal_ui_url(services, workflow_id(settlement.settlement_id)),

@@ -23,6 +23,7 @@ from cli.options import BatchId, Cause, Company, From, Note, RetryReasonOption, 
 from cli.pages import SETTLEMENTS, Pages, batch_items
 from cli.session import Session, session_of
 from schemas.settlement import Settlement
+from settlement.amounts import parse_amounts
 from settlement.batch_retry import RATE_DEFAULT_PER_S, RATE_MAX_PER_S, RATE_MIN_PER_S, Batch, BatchItem, BatchPreview
 from settlement.states import State
 
@@ -36,6 +37,24 @@ Rate = Annotated[
 ]
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Retry cancel adjust for many aborted settlements.")
+
+
+def _amounts(text: str) -> dict[str, str]:
+    try:
+        return parse_amounts(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+SumsMax = Annotated[
+    dict[str, str] | None,
+    typer.Option(
+        "--sum-max",
+        parser=_amounts,
+        metavar="AMOUNTS",
+        help="Start nothing if the sum in a currency is above this, such as USD=5000,EUR=900.50.",
+    ),
+]
 
 
 @app.command()
@@ -76,6 +95,7 @@ def start(
     reason: RetryReasonOption,
     note: Note,
     rate: Rate = RATE_DEFAULT_PER_S,
+    sums_max: SumsMax = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask for confirmation; required without a terminal.")
     ] = False,
@@ -94,6 +114,8 @@ def start(
     _confirm(session, count, yes=yes)
     values = {name: value for name, value in selection.items() if value is not None}
     request = {"selection": values, "reasonCode": reason, "note": note, "expectedCount": count, "ratePerS": rate}
+    if sums_max is not None:
+        request["sumsMax"] = sums_max
     answer = _start(session, json.dumps(request).encode())
     batch = answer.read(Batch)
     session.screen.notify(f"batch {batch.batch_id} started")

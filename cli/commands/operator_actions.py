@@ -1,4 +1,4 @@
-"""`settlement retry` and `resolve`: the actions of an operator on an aborted settlement."""
+"""`settlement retry`, `resolve`, `approve` and `withdraw`: the actions of an operator on an aborted settlement."""
 
 import json
 import time
@@ -19,6 +19,10 @@ from settlement.operator_rules import ResolveReason
 from settlement.states import END_STATES, State
 
 WAIT_MAX_S = 3600
+
+ProposalNo = Annotated[
+    int, typer.Option(min=0, metavar="NO", help="Number of the proposal, as explain shows it. It may not be outdated.")
+]
 
 
 def retry(
@@ -60,14 +64,43 @@ def resolve(
     reference: Annotated[str, typer.Option(metavar="TEXT", help="The broker's ticket or statement.")],
     system: System = None,
 ) -> None:
-    """Close an aborted settlement. Nothing is sent to the broker. It cannot be undone."""
+    """Close an aborted settlement. Nothing is sent to the broker. It cannot be undone.
+
+    Above the four-eyes amount this only proposes the resolution; an operator of another client approves it.
+    """
     body = {"reasonCode": reason, "note": note, "brokerReference": reference}
     session = session_of(context)
     answer = _send(session, number, system, "resolution", body)
     session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
+    settlement = answer.read(Settlement)
+    if settlement.state is State.ABORTED and (proposal := settlement.resolution_proposal) is not None:
+        command = command_on(
+            number, "approve", f"--proposal {proposal.proposal_no}", '--note "why"', system=settlement.system
+        )
+        session.screen.notify(f"proposed, not resolved; an operator of another client approves it with: {command}")
 
 
-def _send(session: Session, number: str, system: str | None, action: str, body: Mapping[str, str]) -> ApiResponse:
+def approve(context: typer.Context, number: Number, *, proposal: ProposalNo, note: Note, system: System = None) -> None:
+    """Close an aborted settlement as an operator of another client has proposed. It cannot be undone."""
+    _act_on_proposal(context, number, system, "resolution-approvals", {"proposalNo": proposal, "note": note})
+
+
+def withdraw(
+    context: typer.Context, number: Number, *, proposal: ProposalNo, note: Note, system: System = None
+) -> None:
+    """Remove the proposed resolution of an aborted settlement. Any operator may."""
+    _act_on_proposal(context, number, system, "resolution-withdrawals", {"proposalNo": proposal, "note": note})
+
+
+def _act_on_proposal(
+    context: typer.Context, number: str, system: str | None, action: str, body: Mapping[str, object]
+) -> None:
+    session = session_of(context)
+    answer = _send(session, number, system, action, body)
+    session.screen.show_response(answer, lambda: [summary(answer.read(Settlement))])
+
+
+def _send(session: Session, number: str, system: str | None, action: str, body: Mapping[str, object]) -> ApiResponse:
     """Send the action once. After a 503 it may have been done; the state of the settlement shows it."""
     try:
         return session.api.post(path_of(number, action, system=system), json.dumps(body).encode())

@@ -84,8 +84,23 @@ def summary(settlement: Settlement) -> Fields:
             ("decidedAt", settlement.decided_at),
             ("updatedAt", settlement.updated_at),
             ("temporalUiUrl", settlement.temporal_ui_url),
+            *_four_eyes(settlement),
         ]
     )
+
+
+def _four_eyes(settlement: Settlement) -> list[tuple[str, object]]:
+    """Return the fields about the second operator, if a resolution needs one."""
+    if not settlement.needs_second_operator:
+        return []
+    proposal = settlement.resolution_proposal
+    return [
+        ("needsSecondOperator", "true"),
+        ("proposalNo", proposal and proposal.proposal_no),
+        ("proposedBy", proposal and proposal.operator),
+        ("proposedReason", proposal and proposal.reason_code),
+        ("proposedReference", proposal and proposal.broker_reference),
+    ]
 
 
 def full_view(settlement: Settlement) -> list[Block]:
@@ -110,7 +125,7 @@ def full_view(settlement: Settlement) -> list[Block]:
         Table(_CALL_COLUMNS, [_call_row(call) for call in settlement.calls], "external calls"),
         Table(_REPLY_COLUMNS, [_reply_row(call, reply) for call, reply in replies], "replies"),
         Table(
-            ("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId", "keyId"),
+            ("at", "act", "operator", "reasonCode", "note", "brokerReference", "batchId", "proposalNo", "keyId"),
             actions,
             "operator actions",
         ),
@@ -126,6 +141,7 @@ def _action_row(action: OperatorAction) -> list[object]:
         action.note,
         action.broker_reference,
         action.batch_id,
+        action.proposal_no,
         action.key_id,
     ]
 

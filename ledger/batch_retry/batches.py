@@ -1,10 +1,11 @@
 """The record of batch retries: preview, creation, items and their outcomes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select
+from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
@@ -13,6 +14,7 @@ from ledger.engine import reader
 from ledger.exposure import currency_totals
 from ledger.tables import batches
 from ledger.transactions import insert, shielded_transaction
+from settlement.amounts import amount_for, is_above
 from settlement.batch_retry import (
     Batch,
     BatchItems,
@@ -23,12 +25,17 @@ from settlement.batch_retry import (
     BatchState,
     ItemOutcome,
 )
+from settlement.exposure import CurrencyTotal
 from settlement.ids import SettlementId, new_batch_id
 from settlement.scope import EVERYTHING, Scope
 from settlement.states import State
 
 BATCH_PAGE_MAX = 50
 ITEM_PAGE_MAX = 200
+
+
+NO_MAXIMUM: Mapping[str, str] = {}
+"""No currency has a maximum sum."""
 
 
 class KeyReusedError(Exception):
@@ -50,6 +57,17 @@ class SelectionChangedError(Exception):
         """Number of selected settlements; at most `BATCH_ITEMS_MAX` + 1, because more are not counted."""
 
 
+class BatchSumError(Exception):
+    """The sum of the batch in a currency is above its maximum. Nothing was written."""
+
+    def __init__(self, count: int, above: CurrencyTotal, sum_max: str) -> None:
+        super().__init__(f"{count} settlements have the sum {above.amount} {above.currency}, above {sum_max}")
+        self.count = count
+        """Number of settlements in the batch, of all currencies."""
+        self.above = above
+        self.sum_max = sum_max
+
+
 @dataclass(frozen=True)
 class CreatedBatch:
     """The batch of a create request: new, or created by an earlier identical request."""
@@ -68,6 +86,8 @@ class PendingItem:
     """State of the settlement in the ledger."""
     retried: bool
     """Whether its audit already has this batch's retry, so that only the outcome is missing."""
+    actions: int
+    """Number of actions in its audit."""
 
 
 class Batches:
@@ -96,7 +116,7 @@ class Batches:
         )
 
     @shielded_transaction
-    async def create(
+    async def create(  # noqa: PLR0913 - the caller, and what the request names
         self,
         request: BatchRetryRequest,
         operator: str,
@@ -104,6 +124,7 @@ class Batches:
         *,
         key: str | None = None,
         key_id: str | None = None,
+        sums_max: Mapping[str, str] = NO_MAXIMUM,
     ) -> CreatedBatch:
         """Create a batch with every selected ABORTED settlement, in order of acceptance. `key_id` is for the audit.
 
@@ -114,6 +135,8 @@ class Batches:
         Raises:
             KeyReusedError: the key was used for another request. Nothing is written.
             SelectionChangedError: the selection does not have `expected_count` settlements. Nothing is written.
+            BatchSumError: a sum is above that of the request, or of `sums_max` (by currency, `*` for any other).
+                Nothing is written.
         """
         batch_id = new_batch_id()
         statement = (
@@ -128,6 +151,8 @@ class Batches:
                 count = (await connection.execute(queries.batches.item_count(batch_id))).scalar_one()
                 if count != request.expected_count:
                     raise SelectionChangedError(count)
+                items = (await connection.execute(queries.batches.item_counts([batch_id]))).all()
+                _check_sums(items, (sums_max, request.sums_max or NO_MAXIMUM))
                 return CreatedBatch(batch_id, is_new=True)
             # Only the idempotency key can conflict, so it is not None.
             found = (await connection.execute(queries.batches.batch_of_key(operator, key or ""))).one()
@@ -140,7 +165,9 @@ class Batches:
         """Return the next items without an outcome, in order; none if the batch is STOPPED or DONE."""
         async with self._reader.connect() as connection:
             found = (await connection.execute(queries.batches.pending_items(batch_id, limit))).all()
-        return [PendingItem(position, each, State(state), retried) for position, each, state, retried in found]
+        return [
+            PendingItem(row.position, row.settlement_id, State(row.state), row.retried, row.actions) for row in found
+        ]
 
     @shielded_transaction
     async def write_outcome(
@@ -195,3 +222,13 @@ class Batches:
             found = (await connection.execute(query)).all()
             counts = (await connection.execute(queries.batches.item_counts([row.batch_id for row in found]))).all()
         return [to_batch(row, [count for count in counts if count.batch_id == row.batch_id]) for row in found]
+
+
+def _check_sums(items: Sequence[Row[Any]], maxima: Sequence[Mapping[str, str]]) -> None:
+    """Raise BatchSumError if the sum of the items in a currency is above one of its maxima."""
+    totals = currency_totals((row.currency, row.amount, row.row_count) for row in items)
+    count = sum(total.count for total in totals)
+    for total in totals:
+        for maximum in (amount_for(each, total.currency) for each in maxima):
+            if maximum is not None and is_above(total.amount, maximum):
+                raise BatchSumError(count, total, maximum)

@@ -35,6 +35,7 @@ def batch_values(batch_id: str, request: BatchRetryRequest, operator: str, key: 
         "note": request.note,
         "selection": request.selection.model_dump(mode="json"),
         "company_id": request.selection.company_id,
+        "sums_max": request.sums_max,
         "rate_per_s": request.rate_per_s,
         "created_at": at,
     }

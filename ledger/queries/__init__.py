@@ -1,7 +1,7 @@
 """All statements that read, change or delete rows of the ledger, registered in `QUERIES`. A test checks their plans."""
 
 from ledger.queries import batch_retry as batches
-from ledger.queries import broker_statement, external_systems, reconciliation, settlements, temporal
+from ledger.queries import broker_statement, external_systems, order_sums, reconciliation, settlements, temporal
 from ledger.queries import keys as api_keys
 from ledger.queries.table import QUERIES, QueryEntry
 
@@ -12,6 +12,7 @@ __all__ = [
     "batches",
     "broker_statement",
     "external_systems",
+    "order_sums",
     "reconciliation",
     "settlements",
     "temporal",

@@ -63,7 +63,7 @@ def item_count(batch_id: str) -> Select[Any]:
 
 @registered((_SAMPLE_ID, 10))
 def pending_items(batch_id: str, limit: int) -> Select[Any]:
-    """Return the next pending items of a RUNNING batch, and whether the audit of each has this batch's retry."""
+    """Return the next pending items of a RUNNING batch, whether each audit has this batch's retry, and its length."""
     action, columns = operator_actions.c, batch_items.c
     same_action = and_(action.batch_id == batch_id, action.settlement_id == columns.settlement_id)
     return (
@@ -71,7 +71,12 @@ def pending_items(batch_id: str, limit: int) -> Select[Any]:
             columns.position,
             columns.settlement_id,
             settlements.c.state,
-            select(action.position).where(same_action).exists(),
+            select(action.position).where(same_action).exists().label("retried"),
+            # The oldest entries may be missing after a restored backup, so positions count and not rows.
+            select(func.coalesce(func.max(action.position) + 1, 0))
+            .where(action.settlement_id == columns.settlement_id)
+            .scalar_subquery()
+            .label("actions"),
         )
         .join(batches, batches.c.batch_id == columns.batch_id)
         .join(settlements, settlements.c.settlement_id == columns.settlement_id)

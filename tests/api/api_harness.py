@@ -17,6 +17,7 @@ from api.app import create_app, provide
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
+from config.order_limits import watched_order_limits
 from config.settings import Settings
 from config.watched_systems import WatchedSystems
 from connector import ExternalSystem
@@ -33,7 +34,7 @@ from tests.api.openapi_checker import OpenApiChecker
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import id_of
 from tests.support.polling import until
-from tests.support.sagas import workers
+from tests.support.sagas import SIGNER, workers
 
 SETTLEMENTS = "/v1/settlements"
 RESPONSE_LIMIT_S = 30.0
@@ -135,7 +136,19 @@ async def open_api(
     """Run the app in this process. With `raising`, an unhandled exception fails the test."""
     access, keys = TemporalAccess(temporal, ledger.engine), Keys(KeyRing(ledger.engine), PEPPER)
     systems, pauses = WatchedSystems(settings), SystemPauses(ledger.engine)
-    app = app_with(Services(settings, ledger, access, keys, Batches(ledger.engine), systems, pauses))
+    app = app_with(
+        Services(
+            settings,
+            ledger,
+            access,
+            keys,
+            Batches(ledger.engine),
+            systems,
+            pauses,
+            SIGNER,
+            watched_order_limits(settings),
+        )
+    )
 
     async def check(answer: httpx2.Response) -> None:
         await answer.aread()

@@ -26,6 +26,7 @@ NO_EFFECT = {"reasonCode": "BROKER_RECOVERED", "note": "broker is back"}
 RESOLUTION = {"reasonCode": "OTHER", "note": "reversed by the broker", "brokerReference": "ticket 17"}
 BATCH = NO_EFFECT | {"selection": {"companyId": COMPANY}, "expectedCount": 1}
 NEW_KEY = {"client": "new", "role": "viewer", "companies": [1]}
+PROPOSAL = {"proposalNo": 0, "note": "checked"}
 STATEMENT = {
     "digest": "a" * 64,
     "startsAt": "2026-01-05T00:00:00Z",
@@ -101,6 +102,12 @@ ROWS: dict[tuple[str, str], Row] = {
         OPERATORS, right=503, foreign=404, body=NO_EFFECT
     ),
     ("POST", "/v1/settlements/{requestUniqueNo}/resolution"): Row(OPERATORS, right=503, foreign=404, body=RESOLUTION),
+    ("POST", "/v1/settlements/{requestUniqueNo}/resolution-approvals"): Row(
+        OPERATORS, right=503, foreign=404, body=PROPOSAL
+    ),
+    ("POST", "/v1/settlements/{requestUniqueNo}/resolution-withdrawals"): Row(
+        OPERATORS, right=503, foreign=404, body=PROPOSAL
+    ),
     ("GET", "/v1/statements"): Row(READERS, foreign=403, everything=True),
     ("POST", "/v1/statements"): Row(OPERATORS, right=201, foreign=403, everything=True, body=STATEMENT),
     ("GET", "/v1/statements/{statementId}"): Row(READERS, foreign=403, everything=True),

@@ -19,7 +19,7 @@ from settlement.ids import batch_workflow_id
 from settlement.keys import Role
 from settlement.reconciliation import ScanTask
 from settlement.states import State
-from tests.api.api_harness import UI_URL, ApiHarness, bearer
+from tests.api.api_harness import QUICK_SETTINGS, UI_URL, ApiHarness, bearer, open_api
 from tests.api.batch_requests import (
     BATCHES,
     COMPANY,
@@ -34,6 +34,7 @@ from tests.api.batch_requests import (
 )
 from tests.api.sockets import TcpProxy
 from tests.support.batches import RecoveringExternalSystem
+from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import workers
 from workflows.batch_retry.start import start_batch
 from workflows.start import take_up
@@ -116,6 +117,32 @@ async def test_a_changed_selection_starts_no_batch(api_without_temporal: ApiHarn
     assert (answer.status_code, answer.json()["code"]) == (409, "selection-changed")
     assert "2 aborted" in answer.json()["detail"]
     assert (await read(api_without_temporal, BATCHES))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "requested", "allowed"),
+    [
+        (None, None, None),
+        ("USD=25", {"USD": "25.00", "EUR": "1"}, None),
+        ("USD=24.99,*=100", None, "24.99 USD"),
+        ("EUR=1,*=24.99", None, "24.99 USD"),
+        ("USD=1000", {"USD": "24.999"}, "24.999 USD"),
+    ],
+)
+async def test_batch_is_limited_by_its_sum(
+    ledger: FlakyLedger, dead_temporal: Client, setting: str | None, requested: object, allowed: str | None
+) -> None:
+    settings = QUICK_SETTINGS.model_copy(update={"batch_sums_max": setting})
+    async with open_api(ledger, dead_temporal, settings) as api:
+        await add_aborted(api, 2)
+        answer = await post_batch(api, 2, sumsMax=requested)
+        started = (await read(api, BATCHES))["items"]
+    if allowed is None:
+        assert (answer.status_code, len(started)) == (202, 1)
+        return
+    assert (answer.status_code, answer.json()["code"], started) == (422, "batch-sum-limit", [])
+    assert "the batch has 2 settlements, and 2 of them have 25 USD" in answer.json()["detail"].replace("25.00", "25")
+    assert f"at most {allowed} are allowed" in answer.json()["detail"]
 
 
 async def test_a_selection_above_the_limit_is_rejected_without_counting_it(

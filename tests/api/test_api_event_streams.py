@@ -12,6 +12,7 @@ from temporalio.client import Client
 from api.keys.verification import REVOKED_WITHIN_S, Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
+from config.order_limits import watched_order_limits
 from config.settings import Settings
 from config.watched_systems import WatchedSystems
 from ledger import Batches, KeyRing, SystemPauses
@@ -37,6 +38,7 @@ from tests.api.test_api_key_cache import ObservedKeyRing
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.polling import until
+from tests.support.sagas import SIGNER
 
 SLACK_S = 3.0
 """Additional time for a busy machine."""
@@ -117,7 +119,11 @@ async def test_no_event_is_sent_while_the_key_cannot_be_verified(
     keys = Keys(ring, PEPPER)
     systems, pauses = WatchedSystems(WITH_KEYS), SystemPauses(engine)
     access = TemporalAccess(dead_temporal, engine)
-    app = app_with(Services(WITH_KEYS, ledger, access, keys, Batches(engine), systems, pauses))
+    app = app_with(
+        Services(
+            WITH_KEYS, ledger, access, keys, Batches(engine), systems, pauses, SIGNER, watched_order_limits(WITH_KEYS)
+        )
+    )
     order, number = await accepted_order(ledger)
     async with open_api(ledger, dead_temporal, WITH_KEYS) as api, served(app) as port:
         key = await api.create_key(Role.VIEWER)

@@ -77,6 +77,7 @@ def act(second: int, kind: str, operator: str, note: str, reference: str | None)
         "note": note,
         "brokerReference": reference,
         "batchId": None,
+        "proposalNo": None,
         "keyId": None,
         "at": moment(second),
     }
@@ -117,6 +118,8 @@ async def test_the_resource_shows_the_complete_audit(api_without_temporal: ApiHa
             act(3, "RETRY_CANCEL_ADJUST", "night-shift", "broker is back", None),
             act(7, "RESOLVE", "day-shift", "by hand", "ticket 17"),
         ],
+        "needsSecondOperator": False,
+        "resolutionProposal": None,
         "stateChanges": [
             {"state": "CANCELLING", "at": moment(1), "reason": "adjust UNKNOWN (DEADLINE)"},
             {"state": "ABORTED", "at": moment(2), "reason": "FIRST cancel adjust ran out of attempts"},

@@ -13,7 +13,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.stopwatch import timed
 
-NO_FILE = {"external_systems": None}
+NO_FILE = {"external_systems": None, "order_limits": None}
 LIMIT_S = 5.0
 """Probes rarely wait longer."""
 
@@ -37,6 +37,7 @@ async def test_ready_with_ledger_and_temporal(api: ApiHarness) -> None:
         "temporal": True,
         "temporal_identity": "VERIFIED",
         "external_systems": None,
+        "order_limits": None,
     }
 
 
@@ -49,6 +50,7 @@ async def test_an_unreachable_temporal_is_reported(api_without_temporal: ApiHarn
         "temporal": False,
         "temporal_identity": "UNKNOWN",
         "external_systems": None,
+        "order_limits": None,
     }
     assert took_s < LIMIT_S
 
@@ -84,6 +86,7 @@ async def test_a_missing_ledger_is_reported(tmp_path: Path, temporal: Client) ->
         "temporal": True,
         "temporal_identity": "UNKNOWN",
         "external_systems": None,
+        "order_limits": None,
     }
 
 
@@ -109,6 +112,7 @@ async def test_an_unresponsive_ledger_is_reported(temporal: Client) -> None:
         "temporal": True,
         "temporal_identity": "UNKNOWN",
         "external_systems": None,
+        "order_limits": None,
     }
     assert took_s < LIMIT_S
 
@@ -124,6 +128,7 @@ async def test_ledger_and_temporal_can_both_be_reported(tmp_path: Path, dead_tem
         "temporal": False,
         "temporal_identity": "UNKNOWN",
         "external_systems": None,
+        "order_limits": None,
     }
 
 

@@ -20,6 +20,8 @@ OPERATIONS = [
     SETTLEMENTS,
     f"{SETTLEMENTS}/N-1/cancel-adjust-retries",
     f"{SETTLEMENTS}/N-1/resolution",
+    f"{SETTLEMENTS}/N-1/resolution-approvals",
+    f"{SETTLEMENTS}/N-1/resolution-withdrawals",
     "/v1/batch-retries",
     "/v1/api-keys",
 ]

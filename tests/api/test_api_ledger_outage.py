@@ -1,7 +1,7 @@
 """The ledger is unreachable: 503 ledger-unavailable, without internal details or a wrong claim about the money."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ledger import Page, SettlementRecord, open_engine
 from ledger import engine as ledger_engine
 from ledger.transactions import shielded_transaction
 from settlement.ids import SettlementId
+from settlement.order_limits import OrderLimit
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
@@ -47,7 +48,7 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
 class UnreachableLedger(FlakyLedger):
     """Raises an OSError below SQLAlchemy, as `Ledger` documents it."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
+    async def accept(self, *_: object) -> tuple[SettlementRecord, bool]:
         """Fail."""
         raise self._lost
 
@@ -72,7 +73,7 @@ class SilentLedger(FlakyLedger):
     """Has open connections to a database that no longer responds and does not close them."""
 
     @shielded_transaction
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
+    async def accept(self, *_: object) -> tuple[SettlementRecord, bool]:
         """Hang as long as the real ledger would."""
         return await hang()
 
@@ -104,9 +105,11 @@ class HalfSilentLedger(FlakyLedger):
 class LateLedger(FlakyLedger):
     """Accepts after the caller's wait, on a machine that is too busy to notice the timeout."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:
+    async def accept(
+        self, settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[OrderLimit] = ()
+    ) -> tuple[SettlementRecord, bool]:
         """Accept, and block the event loop meanwhile."""
-        accepted = await super().accept(settlement, snapshot)
+        accepted = await super().accept(settlement, snapshot, limits)
         time.sleep(1.2)  # noqa: ASYNC251 - blocks on purpose
         return accepted
 
@@ -267,7 +270,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_details(engine: Asyn
 class RefusingLedger(FlakyLedger):
     """Has a database that responds and rejects a row."""
 
-    async def accept(self, settlement: SettlementInput, snapshot: Snapshot) -> tuple[SettlementRecord, bool]:  # noqa: ARG002 - a double has its original's parameters
+    async def accept(self, *_: object) -> tuple[SettlementRecord, bool]:
         """Fail as a violated constraint does."""
         raise IntegrityError("INSERT", {}, Exception("NOT NULL constraint failed"))
 

@@ -77,6 +77,7 @@ async def test_names_and_types_are_as_alert_rules_know_them(api_without_temporal
         "settlement_http_connections": "gauge",
         "settlement_http_connections_closed": "counter",
         "settlement_accepted": "counter",
+        "settlement_amount_limited": "counter",
         "settlement_decisions": "counter",
         "settlement_decision_latency_seconds": "histogram",
         "settlement_open": "gauge",
@@ -87,6 +88,7 @@ async def test_names_and_types_are_as_alert_rules_know_them(api_without_temporal
         "settlement_findings_open": "gauge",
         "settlement_reconciliation_age_seconds": "gauge",
         "settlement_external_systems_current": "gauge",
+        "settlement_order_limits_current": "gauge",
         "settlement_ledger_up": "gauge",
         "settlement_ledger_gauges_up": "gauge",
     }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from api.settlements import operator_actions
+from api.settlements import operator_updates
 from tests.api.api_harness import QUICK_SETTINGS, ApiHarness, accept
 from tests.api.sockets import TcpProxy
 from tests.support.orders import settlement
@@ -34,7 +34,7 @@ def cases() -> Iterator[Any]:
 
 @pytest.fixture
 def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_actions, "ACTION_LIMIT_S", 0.5)
+    monkeypatch.setattr(operator_updates, "ACTION_LIMIT_S", 0.5)
 
 
 async def named(api: ApiHarness, kind: str, body: object) -> list[str]:

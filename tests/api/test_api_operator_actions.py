@@ -44,7 +44,7 @@ async def test_a_retry_is_accepted_audited_and_executed(api: ApiHarness) -> None
     assert answer.json() == shown
     (act,) = answer.json()["operatorActions"]
     assert before <= datetime.fromisoformat(act.pop("at")) <= after
-    nothing = {"brokerReference": None, "batchId": None, "keyId": None}
+    nothing = {"brokerReference": None, "batchId": None, "proposalNo": None, "keyId": None}
     assert act == {"kind": "RETRY_CANCEL_ADJUST", "operator": "local", **BROKER_IS_BACK, **nothing}
     end = (await api.get(number)).json()
     assert calls_of(end) == [("ADJUST", 0, 1), ("CANCEL_ADJUST", 0, 1), ("CANCEL_ADJUST", 1, 1)]
@@ -64,6 +64,7 @@ async def test_a_resolution_closes_the_settlement_with_reason_and_evidence(api: 
         "operator": "local",
         **EVIDENCE,
         "batchId": None,
+        "proposalNo": None,
         "keyId": None,
         "at": None,
     }

@@ -67,6 +67,24 @@ async def test_keys_of_one_client_share_its_quota_and_other_clients_have_theirs(
     assert (second.json()["code"], unaffected.status_code) == ("rate-limited", 200)
 
 
+@pytest.mark.parametrize(("limit", "cost"), [(1, 1), (20, 1), (21, 2), (60, 3), (200, QUOTA)])
+async def test_page_of_a_list_costs_more_than_one_thing(tight: ApiHarness, limit: int, cost: int) -> None:
+    """A page never costs more than the quota of one second: otherwise it could never be read."""
+    key = await tight.create_key(Role.VIEWER, "lister")
+    answer = await tight.http.get(SETTLEMENTS, params={"limit": limit}, headers=bearer(key))
+    left = RATE_LIMIT.fullmatch(answer.headers["ratelimit"])
+    assert answer.status_code == 200
+    assert left is not None
+    assert int(left[1]) == QUOTA - cost
+
+
+async def test_page_that_costs_more_than_what_is_left_is_refused(tight: ApiHarness) -> None:
+    key = await tight.create_key(Role.VIEWER, "lister")
+    paths = (SETTLEMENTS, "/v1/reconciliation/findings")
+    answers = [await tight.http.get(path, params={"limit": 200}, headers=bearer(key)) for path in paths]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
 async def test_without_a_valid_key_nothing_is_counted(tight: ApiHarness) -> None:
     answers = [await tight.http.get("/v1/exposure") for _ in range(3 * QUOTA)]
     assert {answer.status_code for answer in answers} == {401}

@@ -89,6 +89,7 @@ async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHar
         "temporal": True,
         "temporal_identity": "WRONG",
         "external_systems": None,
+        "order_limits": None,
     }
 
 

@@ -44,6 +44,7 @@ class Caller:
 
     def __init__(self, system: System, key: str | None) -> None:
         self._system = system
+        self.api_key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:

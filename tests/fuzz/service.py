@@ -17,6 +17,7 @@ from api.app import create_app
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
+from config.order_limits import watched_order_limits
 from config.watched_systems import WatchedSystems
 from connector import CallHeaders, Deadlines, ExternalSystem, ExternalSystemConfig
 from contract.adjust import AdjustBody
@@ -32,7 +33,7 @@ from tests.api.api_harness import PEPPER, WITH_KEYS
 from tests.api.sockets import served
 from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
-from tests.support.sagas import workers
+from tests.support.sagas import SIGNER, workers
 from tests.support.scripted import APPLIED, UNKNOWN
 from tests.support.stories import FAILED
 from workflows.reconciliation.schedule import ensure_schedule
@@ -133,6 +134,8 @@ async def _open(stack: AsyncExitStack, folder: Path) -> Service:
             batches,
             WatchedSystems(WITH_KEYS),
             SystemPauses(engine),
+            SIGNER,
+            watched_order_limits(WITH_KEYS),
         )
     )
     port = await stack.enter_async_context(served(app))

@@ -1,7 +1,8 @@
 """A process that accepts settlements, some at once, to race with others like it or to be killed.
 
-`python -m tests.ledger.racer URL PREFIX COUNT AT_ONCE` says `ready`, waits for a line, then accepts PREFIX-0,
-PREFIX-1 and so on, and says of each, once it is acknowledged, whether it was new.
+`python -m tests.ledger.racer URL PREFIX COUNT AT_ONCE [PER_HOUR]` says `ready`, waits for a line, then accepts
+PREFIX-0, PREFIX-1 and so on, and says of each, once it is acknowledged, whether it was new. PER_HOUR is the amount of
+an order limit; an order above it is not new.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from ledger import Ledger, open_engine
+from settlement.order_limits import AmountLimitError, OrderLimit
 from tests.ledger.samples import accepted
 from tests.support.orders import settlement
 
@@ -24,9 +26,10 @@ class Racer:
         self._process = process
 
     @classmethod
-    async def start(cls, database_url: str, prefix: str, count: int, at_once: int = 1) -> Self:
+    async def start(cls, database_url: str, prefix: str, count: int, at_once: int = 1, per_hour: str = "") -> Self:
         """Start one and wait until it is ready to go."""
-        command = (sys.executable, "-m", "tests.ledger.racer", database_url, prefix, str(count), str(at_once))
+        arguments = (database_url, prefix, str(count), str(at_once), per_hour)
+        command = (sys.executable, "-m", "tests.ledger.racer", *arguments)
         racer = cls(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE))
         assert await racer._line() == "ready"
         return racer
@@ -64,15 +67,19 @@ class Racer:
         return line.decode().strip() if line.endswith(b"\n") else ""
 
 
-async def race(database_url: str, prefix: str, count: int, at_once: int) -> None:
+async def race(database_url: str, prefix: str, count: int, at_once: int, per_hour: str) -> None:
     """Accept the numbers."""
     engine = open_engine(database_url)
     ledger = Ledger(engine)
+    limits = (OrderLimit("race", per_hour=per_hour),) if per_hour else ()
     numbers = (f"{prefix}-{index}" for index in range(count))
 
     async def accept_what_is_left() -> None:
         for number in numbers:
-            _, is_new = await ledger.accept(settlement(requestUniqueNo=number), accepted())
+            try:
+                _, is_new = await ledger.accept(settlement(requestUniqueNo=number), accepted(), limits)
+            except AmountLimitError:
+                is_new = False
             sys.stdout.write(f"{number} {is_new}\n")
             sys.stdout.flush()
 
@@ -84,4 +91,4 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    asyncio.run(race(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(race(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))

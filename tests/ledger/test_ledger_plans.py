@@ -23,6 +23,7 @@ from ledger.tables import (
     finding_counts,
     findings,
     operator_actions,
+    order_sums,
     reconciliation_rounds,
     settlements,
     state_changes,
@@ -151,6 +152,7 @@ def reconciliation_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, A
             for i in range(many)
         ),
     )
+    yield order_sums, ({"limit_name": f"limit-{i}", "currency": "USD", "minutes": {}} for i in range(many // 2))
     yield take_up_counts, ({"round_started_at": at(i), "used": 1} for i in range(many // 2))
     allowance = {"count": 1, "used": 1, "operator": "o", "note": "", "allowed_at": NOON}
     yield take_up_allowances, (allowance | {"expires_at": at(i - many)} for i in range(many // 2))

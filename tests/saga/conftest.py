@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -52,9 +53,13 @@ def saga(environment: WorkflowEnvironment, ledger: FlakyLedger) -> StartSaga:
     """Return what starts a settlement against a script, with its workers."""
 
     @asynccontextmanager
-    async def start(external: ScriptedExternalSystem, start: SettlementInput | None = None) -> AsyncIterator[Saga]:
+    async def start(
+        external: ScriptedExternalSystem,
+        start: SettlementInput | None = None,
+        **options: Any,  # noqa: ANN401 - those of `workers`
+    ) -> AsyncIterator[Saga]:
         accepted = start or settlement(accepted_at=await environment.get_current_time())
-        async with settling(environment, ledger, external, accepted) as started:
+        async with settling(environment, ledger, external, accepted, **options) as started:
             yield started
 
     return start

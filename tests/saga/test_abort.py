@@ -18,6 +18,7 @@ from tests.support.scripted import NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN, 
 from tests.support.stories import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
+UNVERIFIED = f"temporal-ui, unverified (says {RETRY.operator})"
 WRONG_CODE = Verdict(outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="E9"))
 
 
@@ -60,7 +61,7 @@ async def test_an_operators_retry_repeats_the_number_in_a_new_round(
     assert len({body.model_dump_json() for body in external.cancels}) == 1
     assert [(call.round, call.attempt) for call in snapshot.calls[1:]] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
     assert [(act.kind, act.operator, act.reason_code, act.note) for act in snapshot.actions] == [
-        (ActionKind.RETRY_CANCEL_ADJUST, RETRY.operator, RETRY.reason_code, RETRY.note)
+        (ActionKind.RETRY_CANCEL_ADJUST, UNVERIFIED, RETRY.reason_code, RETRY.note)
     ]
 
 

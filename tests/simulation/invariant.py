@@ -13,7 +13,7 @@ from contract.operations import Operation
 from settlement.calls import CallRecord
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.policy import ConfirmMode
-from settlement.snapshot import ActionKind
+from settlement.snapshot import BEGINS_A_ROUND, ActionKind
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
 from simulator.book_records import AccountView, NumberState
 from simulator.call_journal import CallView
@@ -144,8 +144,24 @@ def _resolved_by_an_operator(evidence: Evidence) -> Iterator[str]:
     if evidence.view.state is State.RESOLVED:
         # A workflow that is ended from outside after the operator resolved it is taken up once more to write its end.
         last = next((each for each in reversed(evidence.view.actions) if each.kind is not ActionKind.TAKE_UP), None)
-        if last is None or last.kind is not ActionKind.RESOLVE or not (last.operator and last.note):
+        resolves = {ActionKind.RESOLVE, ActionKind.APPROVE_RESOLUTION}
+        if last is None or last.kind not in resolves or not (last.operator and last.note):
             yield f"the last action before any take-up is {last}"
+
+
+def _resolved_by_two_operators(evidence: Evidence) -> Iterator[str]:
+    if evidence.view.state is not State.RESOLVED or not evidence.settlement.needs_second_operator:
+        return
+    actions = evidence.view.actions
+    approval = next((each for each in reversed(actions) if each.kind is ActionKind.APPROVE_RESOLUTION), None)
+    number = None if approval is None else approval.proposal_no
+    proposal = None if number is None else next(iter(actions[number : number + 1]), None)
+    if approval is None or proposal is None:
+        yield f"no approval of a proposal; approval: {approval}"
+    elif proposal.kind is not ActionKind.PROPOSE_RESOLUTION or proposal.operator == approval.operator:
+        yield f"{approval} approves {proposal}"
+    elif any(each.kind in BEGINS_A_ROUND - {ActionKind.TAKE_UP} for each in actions[number:]):
+        yield f"a retry had cleared {proposal}"
 
 
 def _adjusted_once(evidence: Evidence) -> Iterator[str]:
@@ -224,6 +240,7 @@ _RULES: tuple[tuple[Callable[[Evidence], Iterator[str]], ViolationKind], ...] = 
     (_contradiction_is_aborted, ViolationKind.CONTRADICTION_BELIEVED),
     (_listed, ViolationKind.NOT_LISTED),
     (_resolved_by_an_operator, ViolationKind.RESOLVED_WITHOUT_ACTION),
+    (_resolved_by_two_operators, ViolationKind.RESOLVED_BY_ONE_OPERATOR),
     (_adjusted_once, ViolationKind.ADJUSTED_TWICE),
     (_audited, ViolationKind.UNAUDITED_CALL),
     (_replies_are_real, ViolationKind.INVENTED_REPLY),

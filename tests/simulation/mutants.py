@@ -32,6 +32,7 @@ from tests.simulation.violation import ViolationKind
 from workflows import cancel_rounds, lost_calls, order_settlement, saga_state
 from workflows.cancel_rounds import CancelRounds
 from workflows.journal import Journal
+from workflows.operator_updates import OperatorActs
 from workflows.saga_state import SagaState
 
 _lost_adjust = lost_calls.lost_adjust
@@ -224,6 +225,10 @@ MUTANTS: dict[str, Mutant] = {
     "records no operator action": Mutant(
         partial(patch.object, SagaState, "record_action", _do_not_act),
         frozenset({ViolationKind.RESOLVED_WITHOUT_ACTION}),
+    ),
+    "lets one operator approve": Mutant(
+        partial(patch.object, OperatorActs, "_check_proposal", _do_not_act),
+        frozenset({ViolationKind.RESOLVED_BY_ONE_OPERATOR}),
     ),
     "completes before the ledger is written": Mutant(
         partial(patch.object, Journal, "close", _close_at_once),

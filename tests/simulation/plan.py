@@ -19,6 +19,10 @@ POLICY = SettlementPolicy(
 )
 
 
+FOUR_EYES_ABOVE = "1000"
+"""Resolutions of larger amounts need a second operator."""
+
+
 class Action(StrEnum):
     """An action of an operator, or an incident, during a settlement."""
 
@@ -28,7 +32,9 @@ class Action(StrEnum):
     RETRY = "RETRY"
     """The operator's `retry_cancel_adjust`; rejected unless ABORTED."""
     RESOLVE = "RESOLVE"
-    """The operator's `resolve`; rejected unless ABORTED."""
+    """The operator's `resolve`; above the four-eyes amount a proposal and its approval. Rejected unless ABORTED."""
+    PROPOSE = "PROPOSE"
+    """A proposal that waits for its approval; rejected unless ABORTED and above the four-eyes amount."""
     LOSE = "LOSE"
     """The workflow is terminated, and reconciliation takes it up."""
 

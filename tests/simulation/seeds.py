@@ -4,9 +4,10 @@ import random
 from dataclasses import replace
 
 from contract.operations import Operation
+from settlement.amounts import is_above
 from settlement.policy import ConfirmMode
 from tests.simulation.call_scripts import AT_ONCE, BROKEN, DECLARED, NEVER, REPEATED, Answer, CallScript, Crash
-from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
+from tests.simulation.plan import FOUR_EYES_ABOVE, POLICY, Action, Plan, Trigger, TriggerPoint
 
 ORDERS = 12
 """Settlements of one seed."""
@@ -35,7 +36,9 @@ def plans_of(seed: int) -> list[Plan]:
     configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_missing_system(configuration, plan) for plan in plans]
     declared = random.Random(f"declared codes of {seed}")  # noqa: S311 - repeatable is the point
-    return [_with_declared_answers(declared, plan) for plan in plans]
+    plans = [_with_declared_answers(declared, plan) for plan in plans]
+    proposals = random.Random(f"proposals of {seed}")  # noqa: S311 - repeatable is the point
+    return [_with_proposal(proposals, plan) for plan in plans]
 
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
@@ -127,6 +130,13 @@ def _contradictory(rng: random.Random, plan: Plan) -> Plan:
         taken_up=False,
         stale=False,
     )
+
+
+def _with_proposal(rng: random.Random, plan: Plan) -> Plan:
+    """Let an operator propose a resolution before the other actions at an abort: one retries, or two resolve."""
+    proposal = (Trigger(TriggerPoint.ABORT, rng.randrange(2)), Action.PROPOSE)
+    is_large = is_above(plan.amount, FOUR_EYES_ABOVE)
+    return replace(plan, actions=(proposal, *plan.actions)) if is_large and rng.random() < 0.5 else plan
 
 
 def _perhaps_repeated(rng: random.Random, script: CallScript) -> CallScript:

@@ -27,6 +27,12 @@ MUTANT_PLANS = (
     Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND),
     Plan(adjust=CallScript(AT_ONCE, Answer.DENIED), cancels=ROUND),
     Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND, actions=((Trigger(TriggerPoint.ABORT), Action.RESOLVE),)),
+    Plan(
+        adjust=APPLIED_BUT_LOST,
+        cancels=ROUND,
+        actions=((Trigger(TriggerPoint.ABORT), Action.RESOLVE),),
+        amount="1000000.00",
+    ),
     Plan(adjust=CallScript(AT_ONCE, Answer.LATE)),
     Plan(adjust=CallScript((1.5,), Answer.LOST), guarded=False),
     Plan(adjust=CallScript(crash=Crash.BEFORE_SEND)),

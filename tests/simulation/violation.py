@@ -29,6 +29,8 @@ class ViolationKind(StrEnum):
     """Missing in the list of its state."""
     RESOLVED_WITHOUT_ACTION = "RESOLVED_WITHOUT_ACTION"
     """RESOLVED, but no action in the audit has operator, reason and evidence."""
+    RESOLVED_BY_ONE_OPERATOR = "RESOLVED_BY_ONE_OPERATOR"
+    """RESOLVED above the four-eyes amount, but no second operator approved what another one proposed."""
     ADJUSTED_TWICE = "ADJUSTED_TWICE"
     """More than one adjust was sent or applied."""
     UNAUDITED_CALL = "UNAUDITED_CALL"

@@ -16,11 +16,12 @@ from tests.simulation.worker_crashes import CrashingWorkers
 from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.patient_worker import PatientWorker
-from tests.support.sagas import NO_BULKHEAD
+from tests.support.sagas import NO_BULKHEAD, SIGNER
 from tests.support.scripted import OneSystem
 from workflows import cancel_rounds, order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
+from workflows.sender_check import SenderCheck
 
 LOST_AFTER = timedelta(seconds=3)
 """Time until a lost worker is detected. It passes in real time: the server skips none while an attempt is open."""
@@ -60,7 +61,7 @@ async def world(
                 workflows=[OrderSettlement],
                 workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
                 activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD).adjust],
-                interceptors=[CrashingWorkers(made)],
+                interceptors=[CrashingWorkers(made), SenderCheck(SIGNER, ui_acts=False)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
             PatientWorker(

@@ -22,13 +22,13 @@ from tests.simulation.broker import Broker
 from tests.simulation.call_scripts import CallScript, Crash
 from tests.simulation.evidence import Evidence, SettlementView
 from tests.simulation.invariant import sum_violations, violations
-from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
+from tests.simulation.operators import Operators
+from tests.simulation.plan import FOUR_EYES_ABOVE, Action, Plan, Trigger, TriggerPoint
 from tests.simulation.simulated_settlement import FaultyLedger, SimulatedSettlement
 from tests.simulation.violation import Violation, ViolationKind
 from tests.simulation.workflow_loss import WorkflowLosses
 from tests.support.orders import id_of, settlement
 from tests.support.polling import until
-from tests.support.stories import RESOLVE, RETRY
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
 
@@ -132,7 +132,7 @@ class World:
             operationType="ABNORMAL_OVERTRADING" if plan.amount.startswith("-") else "OPEN_POSITION",
             metadata='{"simulate":{"adjust":"reject"}}' if plan.refuses else None,
             trace=f"trace-{number}",
-        )
+        ).model_copy(update={"four_eyes_above": FOUR_EYES_ABOVE})
         simulated = SimulatedSettlement(plan, accepted)
         self.settlements[number] = simulated
         line = self.broker.line(number)
@@ -261,10 +261,8 @@ class World:
                     simulated.stopped_at.append(simulated.attempts)
                     for _ in range(2 if action is Action.STOP_TWICE else 1):
                         await handle.cancel()
-                case Action.RETRY:
-                    await handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
-                case Action.RESOLVE:
-                    await handle.execute_update(OrderSettlement.resolve, RESOLVE)
+                case Action.RETRY | Action.PROPOSE | Action.RESOLVE:
+                    await Operators(handle, simulated.settlement, self._query).act(action)
         except (WorkflowUpdateFailedError, RPCError):
             # Rejected in this state, or completed already; both are allowed.
             return

@@ -9,7 +9,7 @@ from settlement.calls import DETAIL_LENGTH_MAX, CallRecord, Phase, Rule, Verdict
 from settlement.ids import CancelKind
 from settlement.operator_rules import NOTE_LENGTH_MAX, RetryReason
 from settlement.reply_record import CODE_LENGTH_MAX, DATA_LENGTH_MAX, MSG_LENGTH_MAX, TRACE_LENGTH_MAX, ReplyRecord
-from settlement.snapshot import ActionKind, OperatorAction, OperatorRequest
+from settlement.snapshot import ActionKind, OperatorAction, OperatorRequest, ResolutionProposal
 from settlement.start import SettlementInput
 from settlement.states import Outcome
 from tests.support.orders import QUICK_POLICY
@@ -58,6 +58,15 @@ LONGEST_RETRY = OperatorRequest(
     broker_reference=longest(NOTE_LENGTH_MAX),
 )
 LONGEST_ACT = OperatorAction(kind=ActionKind.WORKFLOW_CANCELLATION, at=AT, **LONGEST_RETRY.model_dump())
+LONGEST_PROPOSAL = ResolutionProposal(
+    proposal_no=2**31,
+    operator=longest(64),
+    key_id="f" * 16,
+    reason_code=RetryReason.BROKER_RECOVERED,
+    note=longest(NOTE_LENGTH_MAX),
+    broker_reference=longest(NOTE_LENGTH_MAX),
+    at=AT,
+)
 LONGEST_SETTLEMENT = SettlementInput(
     adjust=AdjustBody(
         thirdServerCode=longest(256),
@@ -77,4 +86,5 @@ LONGEST_SETTLEMENT = SettlementInput(
     company_id=INT64_MIN,
     accepted_at=AT,
     policy=QUICK_POLICY,
+    four_eyes_above="9" * AMOUNT_LENGTH_MAX,
 )

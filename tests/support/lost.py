@@ -1,12 +1,13 @@
 """What was known of a settlement when its workflow was lost."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from contract.operations import Operation
 from settlement.audit_window import audit_counts
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
-from settlement.snapshot import CancelIntent, Snapshot, StateChange
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, ResolutionProposal, Snapshot, StateChange
 from settlement.start import Carried, SettlementInput, TakeUp, accepted_snapshot
 from settlement.states import CancelResult, Decision, State
 from tests.support.scripted import NOT_APPLIED, UNKNOWN
@@ -58,6 +59,26 @@ def aborted(settlement: SettlementInput) -> Snapshot:
 def aborted_confirming(settlement: SettlementInput) -> Snapshot:
     """A whole round of the confirming cancel failed."""
     return _given_up(settlement, quarantined(settlement), CancelKind.CONFIRMING)
+
+
+def proposed(settlement: SettlementInput) -> Snapshot:
+    """An operator proposed a resolution after the abort."""
+    before = aborted(settlement)
+    at = settlement.accepted_at + timedelta(seconds=30)
+    proposal: dict[str, Any] = {
+        "operator": "night-shift",
+        "reason_code": "REVERSED_BY_BROKER",
+        "note": "by hand",
+        "broker_reference": "17",
+    }
+    return before.model_copy(
+        update={
+            "version": before.version + 2,
+            "updated_at": at,
+            "actions": (OperatorAction(kind=ActionKind.PROPOSE_RESOLUTION, at=at, **proposal),),
+            "proposal": ResolutionProposal(proposal_no=0, key_id=None, at=at, **proposal),
+        }
+    )
 
 
 def taken_up(known: Snapshot, lost_at: datetime | None = None) -> TakeUp:

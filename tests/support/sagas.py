@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
@@ -19,9 +20,11 @@ from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystem
 from ledger import Batches
 from settlement.ids import workflow_id
-from settlement.snapshot import Snapshot
+from settlement.snapshot import OperatorRequest, Snapshot
 from settlement.start import Carried, SettlementInput, SettlementStart, TakeUp
 from settlement.states import State
+from settlement.tasks import UpdateResult
+from settlement.update_signature import UpdateSigner
 from tests.support.binaries import beside_python, started
 from tests.support.ledgers import FlakyLedger
 from tests.support.patient_worker import PatientWorker
@@ -37,8 +40,12 @@ from workflows.runtime import (
     SETTLEMENT_TASK_QUEUE,
     workflow_runner,
 )
+from workflows.sender_check import SenderCheck
 from workflows.start import start_workflow, take_up
 from workflows.visibility import SEARCH_ATTRIBUTES
+
+SIGNER = UpdateSigner(b"update key of the tests, 32 bytes or more")
+"""The key of the API and of the workers in tests."""
 
 NO_BULKHEAD = Bulkhead(slots=1_000_000)
 
@@ -76,10 +83,12 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     bulkhead: Bulkhead = NO_BULKHEAD,
     *,
     cached: int = 0,
+    ui_acts: bool = True,
     runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
     """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
     batches = batches or Batches(ledger.engine)
+    reconciler = Reconciler(client, batches.engine, take_up)
     async with (
         PatientWorker(
             client,
@@ -88,6 +97,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             workflow_runner=runner or workflow_runner(),
             activities=[Adjust(OneSystem(external), bulkhead).adjust],
             max_cached_workflows=cached,
+            interceptors=[SenderCheck(SIGNER, ui_acts=ui_acts)],
         ),
         PatientWorker(
             client, task_queue=CANCEL_TASK_QUEUE, activities=[CancelAdjust(OneSystem(external)).cancel_adjust]
@@ -97,7 +107,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             client,
             task_queue=BATCH_TASK_QUEUE,
             activities=[
-                RetrySettlements(client, batches, Reconciler(client, batches.engine, take_up)).retry_settlements,
+                RetrySettlements(client, batches, reconciler, SIGNER).retry_settlements,
                 EndBatch(batches).end_batch,
             ],
         ),
@@ -129,6 +139,13 @@ class Saga:
         """Return what the workflow knows now."""
         return await self.handle.query(OrderSettlement.snapshot)
 
+    async def act(self, update: str, request: OperatorRequest, *, earlier_actions: int | None = None) -> UpdateResult:
+        """Send an operator's Update as the API does: signed for the actions so far, or for `earlier_actions`."""
+        known = (await self.snapshot()).action_count if earlier_actions is None else earlier_actions
+        signed = SIGNER.sign(self.handle.id, update, known, request)
+        result: UpdateResult = await self.handle.execute_update(update, signed, result_type=UpdateResult)
+        return result
+
     async def reaches(self, state: State) -> Snapshot:
         """Wait, without letting time skip, until it stands in a state."""
 
@@ -146,10 +163,11 @@ async def settling(
     external: ScriptedExternalSystem,
     start: SettlementInput,
     before: TakeUp | Carried | None = None,
+    **options: Any,  # noqa: ANN401 - those of `workers`
 ) -> AsyncIterator[Saga]:
     """Start a settlement against a script, with its workers; for a workflow that was lost, or continues as new."""
     client = environment.client
-    async with workers(client, external, ledger):
+    async with workers(client, external, ledger, **options):
         match before:
             case TakeUp():
                 handle = await take_up(client, start, before)

@@ -16,7 +16,14 @@ from temporalio.testing import WorkflowEnvironment
 from ledger import open_engine
 from ledger.migrate import migrate
 from settlement.calls import Rule, Verdict
-from settlement.ids import CancelKind
+from settlement.ids import (
+    APPROVE_UPDATE,
+    PROPOSE_UPDATE,
+    RESOLVE_UPDATE,
+    RETRY_UPDATE,
+    WITHDRAW_UPDATE,
+    CancelKind,
+)
 from settlement.operator_rules import ResolveReason, RetryReason
 from settlement.policy import ConfirmMode, SettlementPolicy
 from settlement.snapshot import OperatorRequest, Snapshot
@@ -58,6 +65,8 @@ RESOLVE = OperatorRequest(
     operator="night-shift", reason_code=ResolveReason.REVERSED_BY_BROKER, note="by hand", broker_reference="ticket 17"
 )
 
+APPROVAL = OperatorRequest(operator="day-shift", note="compared with the statement", proposal_no=0)
+
 Act = Callable[[WorkflowEnvironment, Saga], Awaitable[object]]
 
 
@@ -73,12 +82,37 @@ async def _decided(_: WorkflowEnvironment, saga: Saga) -> None:
 
 async def _retried(environment: WorkflowEnvironment, saga: Saga) -> None:
     await aborted(environment, saga)
-    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
+    await saga.act(RETRY_UPDATE, RETRY)
 
 
 async def _resolved(environment: WorkflowEnvironment, saga: Saga) -> None:
     await aborted(environment, saga)
+    await saga.act(RESOLVE_UPDATE, RESOLVE)
+
+
+async def _resolved_unverified(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await aborted(environment, saga)
     await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
+
+
+async def _resolved_by_two(environment: WorkflowEnvironment, saga: Saga) -> None:
+    """Propose, replace and withdraw; then propose, and approve as another client."""
+    await aborted(environment, saga)
+    await saga.act(PROPOSE_UPDATE, RESOLVE)
+    await saga.act(PROPOSE_UPDATE, RESOLVE.model_copy(update={"note": "as the statement says"}))
+    await saga.act(WITHDRAW_UPDATE, APPROVAL.model_copy(update={"proposal_no": 1}))
+    await saga.act(PROPOSE_UPDATE, RESOLVE)
+    await saga.act(APPROVE_UPDATE, APPROVAL.model_copy(update={"proposal_no": 3}))
+
+
+async def _proposed_then_retried(environment: WorkflowEnvironment, saga: Saga) -> None:
+    await aborted(environment, saga)
+    await saga.act(PROPOSE_UPDATE, RESOLVE)
+    await saga.act(RETRY_UPDATE, RETRY)
+
+
+async def _approved(_: WorkflowEnvironment, saga: Saga) -> None:
+    await saga.act(APPROVE_UPDATE, APPROVAL)
 
 
 async def _retried_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
@@ -133,6 +167,8 @@ class Story:
     carried: bool = False
     """Whether that is a workflow that continued as new, rather than one that was lost."""
     policy: SettlementPolicy = QUICK_POLICY
+    four_eyes: bool = False
+    """Whether its resolution needs a second operator."""
     lost_after: timedelta | None = None
     """How long after its last change that one was ended; None: nobody knows."""
 
@@ -160,6 +196,11 @@ def stories() -> dict[str, Story]:
             State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), _retried
         ),
         "resolved": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved),
+        "resolved-unverified": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved_unverified),
+        "resolved-by-two": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved_by_two, four_eyes=True),
+        "proposed-then-retried": Story(
+            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _proposed_then_retried, four_eyes=True
+        ),
         "resolved-confirming": Story(State.RESOLVED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS), _resolved),
         "stopped-while-adjusting": Story(State.CANCELLED, gate, (REVERSED,), _stopped_during(gate)),
         "stopped-while-cancelling": Story(State.CANCELLED, UNKNOWN, (cancel_gate,), _stopped_during(cancel_gate)),
@@ -228,6 +269,10 @@ def taken_up_stories() -> dict[str, Story]:
         "continued-aborted-confirming": Story(
             State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming, carried=True
         ),
+        "taken-up-proposed": Story(State.RESOLVED, never, (), _approved, old, lost.proposed, four_eyes=True),
+        "continued-proposed": Story(
+            State.RESOLVED, never, (), _approved, old, lost.proposed, carried=True, four_eyes=True
+        ),
         "taken-up-resolved": Story(State.RESOLVED, never, (), _resolved_when_taken_up, old, lost.aborted),
     }
 
@@ -246,6 +291,8 @@ async def history_of(environment: WorkflowEnvironment, ledger: FlakyLedger, name
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
     start = settlement(policy=story.policy, accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
+    if story.four_eyes:
+        start = start.model_copy(update={"four_eyes_above": "0"})
     before = _before(story, start)
     if isinstance(before, Carried):
         await ledger.record(start, before.snapshot)

@@ -26,6 +26,7 @@ def upgrade() -> None:
     _create_external_calls()
     _create_operator_actions()
     _create_state_changes()
+    _create_order_sums()
     _create_api_keys()
     _create_batches()
     _create_findings()
@@ -71,6 +72,7 @@ def _create_settlements() -> None:
         sa.Column("in_doubt", sa.Boolean(), nullable=False),
         sa.Column("last_rule", sa.String(length=32), nullable=True),
         sa.Column("cancel_intents", sa.JSON(), nullable=False),
+        sa.Column("proposal", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("settlement_id", name=op.f("pk_settlements")),
     )
 
@@ -138,11 +140,12 @@ def _create_operator_actions() -> None:
         sa.Column("settlement_id", sa.String(length=81), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("operator", sa.String(length=64), nullable=False),
+        sa.Column("operator", sa.String(length=128), nullable=False),
         sa.Column("key_id", sa.String(length=32), nullable=True),
         sa.Column("reason_code", sa.String(length=32), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("broker_reference", sa.Text(), nullable=True),
+        sa.Column("proposal_no", sa.Integer(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("batch_id", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(
@@ -151,6 +154,16 @@ def _create_operator_actions() -> None:
         sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_operator_actions")),
     )
     _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_id"], "batch_id IS NOT NULL")
+
+
+def _create_order_sums() -> None:
+    op.create_table(
+        "order_sums",
+        sa.Column("limit_name", sa.String(length=64), nullable=False),
+        sa.Column("currency", sa.String(length=16), nullable=False),
+        sa.Column("minutes", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("limit_name", "currency", name=op.f("pk_order_sums")),
+    )
 
 
 def _create_state_changes() -> None:
@@ -201,6 +214,7 @@ def _create_batches() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("selection", sa.JSON(), nullable=False),
         sa.Column("expected_count", sa.Integer(), nullable=False),
+        sa.Column("sums_max", sa.JSON(), nullable=True),
         sa.Column("rate_per_s", sa.Float(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),

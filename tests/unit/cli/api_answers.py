@@ -101,6 +101,8 @@ def ended_settlement(number: str) -> Response:
             broker_message=None,
             calls=(),
             operator_actions=(),
+            needs_second_operator=False,
+            resolution_proposal=None,
             state_changes=(),
             audit_complete=True,
             temporal_ui_url=None,

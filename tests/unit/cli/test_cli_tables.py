@@ -98,6 +98,8 @@ def resource(number: str) -> Settlement:
         order=ORDER,
         calls=(call,),
         operator_actions=(action,),
+        needs_second_operator=False,
+        resolution_proposal=None,
         state_changes=(StateChange(state=STATE, at=T0, reason=PROSE),),
         temporal_ui_url=None,
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from config.external_systems import ExternalSystems, InvalidSystemsFileError, read_systems
+from config.configuration_file import InvalidFileError
+from config.external_systems import ExternalSystems, read_systems
 from contract.operations import Operation, TraceCheck
 from settlement.code_meanings import CodeMeaning
 from settlement.policy import ConfirmMode, SettlementPolicy
@@ -178,7 +179,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("text", "problem"), WRONG)
 def test_error_names_file_entry_field_and_rule_but_no_value(file: Path, text: str, problem: str) -> None:
-    with pytest.raises(InvalidSystemsFileError) as invalid:
+    with pytest.raises(InvalidFileError) as invalid:
         read(file, text)
     assert str(invalid.value).startswith(f"{file}: {problem}")
     assert SECRET not in f"{invalid.value!s}{invalid.value!r}{invalid.value.__cause__!r}"
@@ -204,7 +205,7 @@ WRONG_HEADERS = [
 
 @pytest.mark.parametrize(("header", "problem"), WRONG_HEADERS)
 def test_secret_in_a_header_must_be_a_reference(file: Path, header: str, problem: str) -> None:
-    with pytest.raises(InvalidSystemsFileError) as invalid:
+    with pytest.raises(InvalidFileError) as invalid:
         read(file, HEADERS + header)
     assert str(invalid.value).startswith(f"{file}: systems.alpha.headers.{problem}")
     assert SECRET not in f"{invalid.value!s}{invalid.value!r}"
@@ -212,17 +213,17 @@ def test_secret_in_a_header_must_be_a_reference(file: Path, header: str, problem
 
 def test_all_broken_rules_are_named_up_to_a_limit(file: Path) -> None:
     text = ENTRY + "".join(f"unknown{number} = 1\n" for number in range(25))
-    with pytest.raises(InvalidSystemsFileError, match=r"; and 5 more$") as invalid:
+    with pytest.raises(InvalidFileError, match=r"; and 5 more$") as invalid:
         read(file, text)
     assert len(invalid.value.problems) == 20
 
 
 def test_file_that_cannot_be_read_is_named(file: Path) -> None:
-    with pytest.raises(InvalidSystemsFileError, match=r"systems\.toml: cannot be read \(No such file or directory\)"):
+    with pytest.raises(InvalidFileError, match=r"systems\.toml: cannot be read \(No such file or directory\)"):
         read_systems(file)
     file.write_bytes(b"\xff")
-    with pytest.raises(InvalidSystemsFileError, match="is not UTF-8"):
+    with pytest.raises(InvalidFileError, match="is not UTF-8"):
         read_systems(file)
     file.write_bytes(b"#" * 1_000_001)
-    with pytest.raises(InvalidSystemsFileError, match="has more than 1000000 bytes"):
+    with pytest.raises(InvalidFileError, match="has more than 1000000 bytes"):
         read_systems(file)

@@ -62,6 +62,25 @@ def test_without_keys_any_other_address_is_refused(
     assert capsys.readouterr() == ("", line)
 
 
+def test_four_eyes_amount_requires_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SETTLEMENT_FOUR_EYES_ABOVE", "USD=1000")
+    with pytest.raises(SystemExit) as stopped:
+        load(monkeypatch, "off", "127.0.0.1")
+    assert stopped.value.code == 2
+    line = "SETTLEMENT_FOUR_EYES_ABOVE: requires SETTLEMENT_AUTH=on: without keys there is no second client\n"
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize("name", ["FOUR_EYES_ABOVE", "BATCH_SUMS_MAX"])
+def test_wrong_amounts_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv(f"SETTLEMENT_{name}", "USD=1e3")
+    with pytest.raises(SystemExit):
+        load(monkeypatch, "on", "127.0.0.1")
+    assert capsys.readouterr().err.startswith(f"SETTLEMENT_{name}: Value error, an amount must be a plain decimal")
+
+
 def test_keys_are_required_by_default() -> None:
     assert Settings.model_fields["auth"].default == "on"
 

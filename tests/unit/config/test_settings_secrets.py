@@ -25,6 +25,7 @@ MAY_HOLD_ONE: dict[str, Any] = {
     "external_base_url": f"https://us:{SECRET}@broker.example",
     "temporal_ui_url": f"https://us:{SECRET}@ui.example",
     "api_key_pepper": SECRET,
+    "update_signing_key": SECRET,
 }
 """Every setting whose value may contain a secret."""
 HARMLESS = set(Settings.model_fields) - set(MAY_HOLD_ONE)

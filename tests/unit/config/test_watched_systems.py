@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from config import watched_systems
-from config.external_systems import ExternalSystems, InvalidSystemsFileError
+from config import watched_file, watched_systems
+from config.configuration_file import InvalidFileError
+from config.external_systems import ExternalSystems
 from config.settings import Settings, load_settings
+from config.watched_file import reload_on_sighup
 from config.watched_systems import WatchedSystems, load_systems
 from tests.support.polling import until
 
@@ -59,9 +61,9 @@ async def test_changed_file_is_loaded(file: Path) -> None:
 
 
 async def test_sighup_loads_the_file_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched_systems, "CHECK_EVERY_S", 3600)
+    monkeypatch.setattr(watched_file, "CHECK_EVERY_S", 3600)
     watched = WatchedSystems(Settings(external_systems=file))
-    watched.reload_on_sighup()
+    reload_on_sighup(watched)
     async with watching(watched):
         await asyncio.sleep(0)
         put(file, BETA)
@@ -91,7 +93,7 @@ async def test_systems_that_cannot_be_activated_are_rejected_and_tried_again(fil
 
     def activate(systems: ExternalSystems) -> None:
         if broken and "beta" in systems.entries:
-            raise InvalidSystemsFileError(file, ["systems.beta.ca_file: cannot be read"])
+            raise InvalidFileError(file, ["systems.beta.ca_file: cannot be read"])
 
     watched = WatchedSystems(Settings(external_systems=file), activate)
     put(file, BETA)
@@ -145,7 +147,7 @@ def test_every_single_variable_is_in_the_entry_of_the_shorthand() -> None:
 
 
 async def test_defect_does_not_end_the_watch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched_systems, "CHECK_EVERY_S", 0.01)
+    monkeypatch.setattr(watched_file, "CHECK_EVERY_S", 0.01)
     looks = 0
 
     def fail_once() -> None:

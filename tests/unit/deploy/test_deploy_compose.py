@@ -31,7 +31,7 @@ LONG_RUNNING = sorted(SERVICES.keys() - JOBS)
 OURS = ["api", "migrate", "simulator", "worker"]
 
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?::(?P<how>[-?])(?P<text>[^}]*))?\}")
-SECRET = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|API_KEY")
+SECRET = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|API_KEY|SIGNING_KEY")
 
 
 def variables(text: str) -> dict[str, tuple[str | None, str | None]]:
@@ -161,6 +161,13 @@ def test_api_requires_keys() -> None:
     assert [name for name in OURS if "SETTLEMENT_API_KEY_PEPPER" in SERVICES[name].get("environment", {})] == ["api"]
 
 
+def test_worker_verifies_what_the_api_signs_and_accepts_nothing_else() -> None:
+    """The Temporal UI of the file has no login, so an action there proves nothing about its author."""
+    key = "SETTLEMENT_UPDATE_SIGNING_KEY"
+    assert [name for name in OURS if key in SERVICES[name].get("environment", {})] == ["api", "worker"]
+    assert resolved(SERVICES["worker"]["environment"]["SETTLEMENT_UI_ACTS"]) == "off"
+
+
 def test_databases_and_temporal_are_only_on_the_internal_network() -> None:
     assert yaml.safe_load(COMPOSE.read_text())["networks"]["backend"] == {"internal": True}
     for name in {*JOBS, "postgres", "temporal"}:
@@ -214,7 +221,14 @@ def test_example_has_no_secrets_and_no_required_values() -> None:
     assert not [name for name, value in example_lines().items() if SECRET.search(name) and value]
 
 
-WITHOUT_A_FIXED_DEFAULT = {"SETTLEMENT_EXTERNAL_CA_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT", "SETTLEMENT_COMPANY_SLOTS"}
+WITHOUT_A_FIXED_DEFAULT = {
+    "SETTLEMENT_EXTERNAL_CA_FILE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "SETTLEMENT_COMPANY_SLOTS",
+    "SETTLEMENT_FOUR_EYES_ABOVE",
+    "SETTLEMENT_BATCH_SUMS_MAX",
+    "SETTLEMENT_ORDER_LIMITS",
+}
 """Variables with an example value."""
 
 

@@ -24,6 +24,7 @@ from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
 from tests.support.forks import PROGRAMS
+from tests.support.sagas import SIGNER
 from worker import batch_worker, cancel_worker, ledger_worker, reconciliation_worker, settlement_worker
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
@@ -32,6 +33,7 @@ from workflows.runtime import (
     LEDGER_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
 )
+from workflows.sender_check import SenderCheck
 from workflows.visibility import SEARCH_ATTRIBUTES
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -152,7 +154,7 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
     systems = ExternalSystems()
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
     async with (
-        settlement_worker(client, systems, slots=5, bulkhead=Bulkhead(5)),
+        settlement_worker(client, systems, SenderCheck(SIGNER, ui_acts=True), slots=5, bulkhead=Bulkhead(5)),
         reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
@@ -161,7 +163,7 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
         async with (
             cancel_worker(client, systems, slots=5),
             ledger_worker(client, Ledger(engine)),
-            batch_worker(client, Batches(engine)),
+            batch_worker(client, Batches(engine), SIGNER),
         ):
             await wait_for_health(server, ScriptResult(0, "polls every task queue"))
     await engine.dispose()

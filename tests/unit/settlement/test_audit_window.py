@@ -24,7 +24,7 @@ from settlement.ids import CancelKind
 from settlement.operator_rules import NOTE_LENGTH_MAX
 from settlement.snapshot import ActionKind, AuditCounts, OperatorAction, Snapshot, StateChange
 from settlement.states import CancelResult, Decision, Outcome, State
-from tests.support.longest import LONGEST_ACT, LONGEST_CALL, LONGEST_SETTLEMENT
+from tests.support.longest import LONGEST_ACT, LONGEST_CALL, LONGEST_PROPOSAL, LONGEST_SETTLEMENT
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ADJUST = CallRecord(
@@ -110,6 +110,17 @@ def test_only_recorded_entries_are_left_out_and_the_newest_of_each_part_stays(
     assert audit_counts(shorter) == audit_counts(snapshot)
 
 
+def test_left_out_actions_say_how_many_began_no_round() -> None:
+    """The number of the next round is counted from them."""
+    kinds = (ActionKind.RETRY_CANCEL_ADJUST, ActionKind.PROPOSE_RESOLUTION, ActionKind.WITHDRAW_PROPOSAL)
+    actions = tuple(OperatorAction(kind=kind, at=AT, operator="ops", note="n") for kind in kinds)
+    snapshot = Snapshot(version=9, state=State.ABORTED, updated_at=AT, actions=actions)
+    first = leave_out(snapshot, AuditCounts(actions=2))
+    both = leave_out(first, AuditCounts(actions=3))
+    assert [each.left_out.actions_without_round for each in (first, both)] == [1, 2]
+    assert {each.action_count for each in (snapshot, first, both)} == {3}
+
+
 def test_a_usual_audit_fits_into_the_window() -> None:
     snapshot = snapshot_with_long_audit(calls=12, actions=3, changes=8)
     assert within_window(snapshot, audit_counts(snapshot)) == snapshot
@@ -123,6 +134,7 @@ def test_a_long_recorded_audit_fits_into_the_window() -> None:
         calls=(LONGEST_CALL,) * 50,
         actions=(LONGEST_ACT,) * 50,
         state_changes=(CHANGE,) * 500,
+        proposal=LONGEST_PROPOSAL,
     )
     shorter = within_window(snapshot, audit_counts(snapshot))
     assert (
