@@ -1,7 +1,7 @@
 """The saga of one order: adjust, and unless it was applied, cancel adjust until the external system is consistent."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -145,12 +145,11 @@ class OrderSettlement:
         """Send the confirming cancel after the quarantine. Return None if an operator resolved the settlement.
 
         A result that contradicts the first one is not believed: the settlement becomes ABORTED. An operator decides.
+        The intent is recorded before the wait, so the ledger has it before the cancel is sent.
         """
-        # The intent is recorded before the wait, so the ledger has it before the cancel is sent.
-        quarantine = timedelta(seconds=self._settlement.policy.confirm_after_s)
-        confirming = self._intent(CancelKind.CONFIRMING, f"confirming after {first}", delay=quarantine)
-        remaining_s = confirming.request_time_ms / 1000 - workflow.now().timestamp()
-        if remaining_s > 0:
+        delay = timedelta(seconds=self._settlement.policy.confirm_after_s)
+        confirming = self._intent(CancelKind.CONFIRMING, f"confirming after {first}", delay)
+        if (remaining_s := confirming.request_time_ms / 1000 - workflow.now().timestamp()) > 0:
             await workflow.sleep(remaining_s, summary="quarantine before a second look")
         result = self._saga.snapshot.cancel_result_of(confirming.kind)
         if result is None or contradicts(first, result):
@@ -169,14 +168,14 @@ class OrderSettlement:
         """Return the cancel intent of this kind, creating it (due after `delay`) if there is none."""
         intent = self._saga.cancel_intent(kind)
         if intent is None:
-            intent = cancel_intent(kind, reason, _epoch_ms(workflow.now() + delay))
+            intent = cancel_intent(kind, reason, round((workflow.now() + delay).timestamp() * 1000))
             self._saga.record_intent(intent)
         return intent
 
     async def _cancel_until_consistent(self, intent: CancelIntent) -> CancelResult | None:
-        """Send one cancel, in as many rounds as operators ask for. Return None if an operator resolved the settlement.
+        """Send one cancel, in as many rounds as operators ask for; while ABORTED, wait for the operator first.
 
-        While it is ABORTED, wait for the operator first.
+        Return None if an operator resolved the settlement.
         """
         while True:
             if self._saga.state is State.ABORTED and await self._wait_for_operator() is State.RESOLVED:
@@ -299,7 +298,3 @@ class OrderSettlement:
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot. Of a long audit, the oldest entries are only in the ledger."""
         return self._saga.snapshot
-
-
-def _epoch_ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
