@@ -83,6 +83,8 @@ def connector_config(entry: SystemEntry, reader: SecretReader, connections_max: 
         keep_alive=entry.keep_alive,
         headers={name: _header(value, reader) for name, value in entry.headers.items()},
         signer=_signer(entry.signature, reader),
+        codes=entry.codes,
+        business_statuses=frozenset(entry.business_statuses),
         connections_max=connections_max,
     )
 

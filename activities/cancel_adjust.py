@@ -1,7 +1,7 @@
 """The activity of the compensation: it sends cancel adjust, and fails for a retry unless the reply is correct."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity
@@ -16,8 +16,9 @@ from contract.cancel_operation import CancelOperationBody
 from contract.operations import CancelOperation, Operation
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.external_systems import waiting_reason
+from settlement.policy import SettlementPolicy, attempts_of_round, retry_wait_s
 from settlement.states import Outcome
-from settlement.tasks import SYSTEM_NOT_CALLABLE, CancelReport, CancelTask
+from settlement.tasks import CANCEL_IN_PROCESS, CANCEL_REFUSED, SYSTEM_NOT_CALLABLE, CancelReport, CancelTask
 from settlement.unreported_calls import CALL_RECORDS, IN_FLIGHT, with_unreported
 
 log = structlog.get_logger()
@@ -26,14 +27,38 @@ log = structlog.get_logger()
 class IncorrectCancelReplyError(ApplicationError):
     """A cancel got no correct reply. Temporal retries it; until then the money is in doubt."""
 
-    def __init__(self, calls: tuple[CallRecord, ...]) -> None:
-        verdict = calls[-1].verdict
+    def __init__(self, calls: tuple[CallRecord, ...], retry_in: timedelta | None = None) -> None:
         super().__init__(
-            # Shown in the Temporal UI, so it contains no text from the reply. The reply is in the records.
-            f"cancel adjust {verdict.outcome} ({verdict.rule})",
+            _in_words(calls),
             calls,
             type="IncorrectCancelReply",
+            next_retry_delay=retry_in,
             category=ApplicationErrorCategory.BENIGN,
+        )
+
+
+class CancelInProcessError(ApplicationError):
+    """The broker still processes the cancel. The workflow waits and sends it again; until then the money is in doubt.
+
+    Temporal does not retry it, because a retry would use up an attempt.
+    """
+
+    def __init__(self, calls: tuple[CallRecord, ...]) -> None:
+        super().__init__(
+            _in_words(calls),
+            calls,
+            type=CANCEL_IN_PROCESS,
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+
+class CancelRefusedError(ApplicationError):
+    """The broker refuses the cancel for good, so it is not sent again. The money is in doubt until an operator acts."""
+
+    def __init__(self, calls: tuple[CallRecord, ...]) -> None:
+        super().__init__(
+            _in_words(calls), calls, type=CANCEL_REFUSED, non_retryable=True, category=ApplicationErrorCategory.BENIGN
         )
 
 
@@ -70,7 +95,10 @@ class CancelAdjust:
         the records of all attempts so far, because the next attempt can read nothing else of a failed attempt.
 
         Raises:
-            IncorrectCancelReplyError: no correct reply. The external system may still hold the money; Temporal retries.
+            IncorrectCancelReplyError: no correct reply. The external system may still hold the money; Temporal retries,
+                not before the `Retry-After` of the reply within the bound of the policy.
+            CancelInProcessError: the broker still processes it; no attempt is used up.
+            CancelRefusedError: the broker refuses it for good.
             SystemNotCallableError: nothing was sent, and no attempt is used up.
         """
         system = await self._systems.named(task.settlement.system)
@@ -86,7 +114,7 @@ class CancelAdjust:
             # Sent before the call, so that the audit has this attempt even if the worker is killed during the call.
             activity.heartbeat((*earlier, record))
             started = time.monotonic()
-            verdict = call.ended(await _send(system, task))
+            verdict = _within_bounds(task, call.ended(await _send(system, task)))
         if verdict.rule is Rule.NOT_CONFIGURED:
             raise SystemNotCallableError(task.settlement.system, verdict.rule, earlier)
         result = cancel_result(verdict)
@@ -97,8 +125,41 @@ class CancelAdjust:
         calls = (*earlier, record)
         if result is None:
             activity.heartbeat(calls)
-            raise IncorrectCancelReplyError(calls)
+            raise _failure(task, calls)
         return CancelReport(result=result, calls=calls)
+
+
+def _failure(task: CancelTask, calls: tuple[CallRecord, ...]) -> ApplicationError:
+    """Return the failure of an attempt that did not settle the cancel."""
+    last = calls[-1]
+    match last.verdict.rule:
+        case Rule.CODE_MEANS_IN_PROCESS:
+            return CancelInProcessError(calls)
+        case Rule.CODE_MEANS_REFUSED:
+            return CancelRefusedError(calls)
+    return IncorrectCancelReplyError(calls, _longer_wait(task.settlement.policy, last))
+
+
+def _longer_wait(policy: SettlementPolicy, last: CallRecord) -> timedelta | None:
+    """Return the wait for which the reply asks, if it is longer than the backoff; None for the backoff."""
+    if last.attempt >= attempts_of_round(policy):
+        return None
+    backoff_s = retry_wait_s(policy, last.attempt, None)
+    wait_s = retry_wait_s(policy, last.attempt, last.verdict.retry_after_s)
+    return timedelta(seconds=wait_s) if wait_s > backoff_s else None
+
+
+def _within_bounds(task: CancelTask, verdict: Verdict) -> Verdict:
+    """Return the verdict on a reply "still in process", which uses an attempt if there were too many before."""
+    if verdict.rule is not Rule.CODE_MEANS_IN_PROCESS or task.in_process < task.settlement.policy.cancel_in_process_max:
+        return verdict
+    return verdict.model_copy(update={"rule": Rule.IN_PROCESS_TOO_LONG})
+
+
+def _in_words(calls: tuple[CallRecord, ...]) -> str:
+    """Describe the last call for the Temporal UI, without text from the reply. The reply is in the records."""
+    verdict = calls[-1].verdict
+    return f"cancel adjust {verdict.outcome} ({verdict.rule})"
 
 
 async def _send(system: ExternalSystem, task: CancelTask) -> Verdict:

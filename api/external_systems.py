@@ -158,7 +158,9 @@ def _visible(system: AnySystem, companies: tuple[int, ...] | None) -> AnySystem:
     """Return what a key may read of a system that serves these companies of its scope; None: everything."""
     if companies is None:
         return system
-    hidden = dict.fromkeys(("default", "address", "cancel_operation", "trace", "policy", "limits"))
+    hidden = dict.fromkeys(
+        ("default", "address", "cancel_operation", "trace", "codes", "business_statuses", "policy", "limits")
+    )
     paused = system.paused and system.paused.model_copy(update={"operator": None, "key_id": None})
     actions = {"actions": ()} if isinstance(system, ExternalSystem) else {}
     return system.model_copy(update={**hidden, **actions, "companies": companies, "paused": paused})
@@ -175,6 +177,8 @@ def _summary(
         address=entry.address,
         cancel_operation=entry.cancel_protocol,
         trace=entry.trace,
+        codes=entry.codes,
+        business_statuses=entry.business_statuses,
         policy=entry.retry.policy(policy),
         limits=CallLimits(**entry.limits.model_dump()),
         breaker=(breaker or BreakerStatus.of(())) if entry.breaker is not None else None,

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from contract.operations import CancelOperation, Operation
-from settlement.audit_window import CANCEL_ATTEMPTS_MAX
+from settlement.audit_window import CANCEL_ATTEMPTS_MAX, IN_PROCESS_MAX, SPARSE_ATTEMPTS_MAX
 
 
 def _http_url(value: str) -> str:
@@ -49,9 +49,14 @@ UrlPath = Annotated[str, Field(pattern="^/")]
 CancelAttempts = Annotated[int, Field(ge=1, le=CANCEL_ATTEMPTS_MAX)]
 InitialInterval = Annotated[float, Field(gt=0, le=3600)]
 MaxInterval = Annotated[float, Field(gt=0, le=86400)]
-Quarantine = Annotated[float, Field(ge=0, le=86400)]
+SparseAttempts = Annotated[int, Field(ge=0, le=SPARSE_ATTEMPTS_MAX)]
+SparseInitialInterval = Annotated[float, Field(gt=0, le=86400)]
+SparseMaxInterval = Annotated[float, Field(gt=0, le=604_800)]
+RetryAfterMax = Annotated[float, Field(ge=0, le=86400)]
+InProcessMax = Annotated[int, Field(ge=0, le=IN_PROCESS_MAX)]
+Quarantine = Annotated[float, Field(gt=0, le=86400)]
 Expiry = Annotated[float, Field(gt=0, le=86400)]
-"""The five values of a policy (`settlement.policy`); all but the attempts are in seconds."""
+"""The values of a policy (`settlement.policy`); all but the numbers of attempts and replies are in seconds."""
 
 ADJUST_PATH = "/"
 CANCEL_ADJUST_PATH = "/get-user-amount"

@@ -30,15 +30,20 @@ from config.fields import (
     Expiry,
     HttpUrl,
     InitialInterval,
+    InProcessMax,
     MaxInterval,
     Port,
     Quarantine,
+    RetryAfterMax,
+    SparseAttempts,
+    SparseInitialInterval,
+    SparseMaxInterval,
     UrlPath,
     is_loopback,
 )
 from contract.operations import Operation, TraceCheck
 from settlement.amounts import AmountsText, amount_for, parse_amounts
-from settlement.policy import SettlementPolicy
+from settlement.policy import ConfirmMode, SettlementPolicy
 
 ENV_PREFIX = "SETTLEMENT_"
 
@@ -109,6 +114,12 @@ class Settings(BaseSettings):
     cancel_max_attempts: CancelAttempts = 5
     cancel_initial_interval_s: InitialInterval = 1.0
     cancel_max_interval_s: MaxInterval = 30.0
+    cancel_sparse_attempts: SparseAttempts = 0
+    cancel_sparse_initial_interval_s: SparseInitialInterval = 900.0
+    cancel_sparse_max_interval_s: SparseMaxInterval = 14_400.0
+    cancel_retry_after_max_s: RetryAfterMax = 300.0
+    cancel_in_process_max: InProcessMax = 10
+    confirm: ConfirmMode = ConfirmMode.AFTER_NOT_FOUND
     confirm_after_s: Quarantine = 30.0
     expire_after_s: Expiry = 10.0
 
@@ -183,13 +194,7 @@ class Settings(BaseSettings):
     @property
     def policy(self) -> SettlementPolicy:
         """The policy of settlements that are accepted now. They keep it even if the settings change later."""
-        return SettlementPolicy(
-            cancel_max_attempts=self.cancel_max_attempts,
-            cancel_initial_interval_s=self.cancel_initial_interval_s,
-            cancel_max_interval_s=self.cancel_max_interval_s,
-            confirm_after_s=self.confirm_after_s,
-            expire_after_s=self.expire_after_s,
-        )
+        return SettlementPolicy(**{name: getattr(self, name) for name in SettlementPolicy.model_fields})
 
     def four_eyes_amount(self, currency: str) -> str | None:
         """Return the amount above which a resolution of an order that is accepted now needs a second operator."""

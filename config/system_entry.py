@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from yarl import URL
 
 from config.fields import (
@@ -16,19 +17,27 @@ from config.fields import (
     Expiry,
     HttpUrl,
     InitialInterval,
+    InProcessMax,
     MaxInterval,
     Quarantine,
+    RetryAfterMax,
+    SparseAttempts,
+    SparseInitialInterval,
+    SparseMaxInterval,
     UrlPath,
     is_loopback,
 )
 from config.secret_references import AbsolutePath, EnvName, SecretReference
 from contract.fields import Int64
-from contract.operations import Operation, TraceCheck
+from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, Operation, TraceCheck
 from contract.signatures import SignatureAlgorithm
-from settlement.policy import SettlementPolicy
+from settlement.code_meanings import CodeMeaning
+from settlement.policy import ConfirmMode, SettlementPolicy
 
 COMPANIES_MAX = 10_000
 HEADERS_MAX = 20
+CODES_MAX = 200
+BUSINESS_STATUSES_MAX = 20
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _OURS = {
@@ -40,6 +49,23 @@ _OURS = {
 """Headers of the connector or of HTTP itself, in lower case."""
 _SECRET_WORDS = ("auth", "cookie", "credential", "key", "pass", "secret", "session", "signature", "token")
 """A header whose name contains one of these words may carry a secret, so its value must be a reference."""
+
+
+_CODES_OF_CONTRACT = (CODE_SUCCESS, CODE_NOT_APPLIED, CODE_NEVER_RECEIVED)
+
+Code = Annotated[str, Field(pattern="^[!-~]([ -~]*[!-~])?$", max_length=63)]
+"""A code as a reply has it. A longer one could not be told from its shortened text in the audit."""
+
+
+def _business_status(status: int) -> int:
+    if not 400 <= status <= 499 or status in _NEVER_BUSINESS:  # noqa: PLR2004 - the range of client errors
+        message = "must be from 400 to 499, but not 408 or 429: those say that nothing was decided"
+        raise ValueError(message)
+    return status
+
+
+_NEVER_BUSINESS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+BusinessStatus = Annotated[int, AfterValidator(_business_status)]
 
 
 class _Entry(BaseModel):
@@ -81,20 +107,24 @@ class RetryEntry(_Entry):
     max_attempts: CancelAttempts | None = None
     initial_interval_s: InitialInterval | None = None
     max_interval_s: MaxInterval | None = None
+    sparse_attempts: SparseAttempts | None = None
+    sparse_initial_interval_s: SparseInitialInterval | None = None
+    sparse_max_interval_s: SparseMaxInterval | None = None
+    retry_after_max_s: RetryAfterMax | None = None
+    in_process_max: InProcessMax | None = None
+    confirm: ConfirmMode | None = None
     confirm_after_s: Quarantine | None = None
-    """Quarantine before the confirming cancel; 0 disables the confirming cancel."""
+    """Quarantine before the confirming cancel."""
     expire_after_s: Expiry | None = None
 
     def policy(self, settings: SettlementPolicy) -> SettlementPolicy:
         """Return the policy with the values of this entry, and those of the settings for the rest."""
-        own = {
-            "cancel_max_attempts": self.max_attempts,
-            "cancel_initial_interval_s": self.initial_interval_s,
-            "cancel_max_interval_s": self.max_interval_s,
-            "confirm_after_s": self.confirm_after_s,
-            "expire_after_s": self.expire_after_s,
-        }
-        return settings.model_copy(update={name: value for name, value in own.items() if value is not None})
+        own = {_POLICY_FIELD.get(name, f"cancel_{name}"): value for name, value in self if value is not None}
+        return settings.model_copy(update=own)
+
+
+_POLICY_FIELD = {name: name for name in ("confirm", "confirm_after_s", "expire_after_s")}
+"""The fields that have the same name in a policy. There, all others begin with `cancel_`."""
 
 
 class BreakerEntry(_Entry):
@@ -152,6 +182,10 @@ class SystemEntry(_Entry):
     limits: LimitsEntry = LimitsEntry()
     breaker: BreakerEntry | None = None
     """The circuit breaker; None: there is none."""
+    codes: dict[Code, CodeMeaning] = Field(default={}, max_length=CODES_MAX)
+    """Meanings of codes in replies to cancels, beyond those of the contract."""
+    business_statuses: tuple[BusinessStatus, ...] = Field(default=(), max_length=BUSINESS_STATUSES_MAX)
+    """HTTP statuses under which a reply of table 4 with a code of failure is read as under 200."""
 
     @property
     def host(self) -> str:
@@ -182,6 +216,9 @@ def broken_rules(entry: SystemEntry) -> Iterator[str]:
         missing = "client_key_file" if entry.client_key_file is None else "client_certificate_file"
         yield f"{missing}: client_certificate_file and client_key_file belong together"
     yield from (f"headers.{each}" for each in _broken_headers(entry.headers))
+    for code in _CODES_OF_CONTRACT:
+        if code in entry.codes:
+            yield f"codes.{code}: is a code of the contract, whose meaning cannot be changed"
     if entry.signature is not None and (entry.signature.key.env is None) == (entry.signature.key.file is None):
         yield 'signature.key: must be {env = "NAME"} or {file = "/path"}'
 

@@ -3,11 +3,12 @@
 The rules (docs/contract.md#outcomes):
 
 - APPLIED: HTTP 200 and a reply of table 4 with code "0", with which ok and fail, if present, agree.
-- REJECTED: a well-formed reply with another code.
+- REJECTED: a well-formed reply with another code, also under a business status of the configuration.
 - NOT_SENT: the request was certainly not sent.
 - UNKNOWN: everything else. It is the default.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from pydantic import ValidationError
@@ -16,10 +17,14 @@ from connector.exchange import Exchange, NoReply, NotSent, Reply
 from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, ExternalReply
 from contract.strict_json import RepeatedNameError, member_text, strict_json
 from settlement.calls import DETAIL_LENGTH_MAX, Rule, Verdict
+from settlement.code_meanings import RESULT_OF_RULE, VERDICT_OF_MEANING, CodeMeaning
 from settlement.reply_record import ReplyRecord, printable
 from settlement.states import CancelResult, Outcome
 
 _EXCERPT_BYTES = 120
+_ASKS_TO_WAIT = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""The statuses whose `Retry-After` counts."""
+NO_STATUSES: frozenset[int] = frozenset()
 
 _RESULT_OF_CODE = {
     CODE_SUCCESS: CancelResult.REVERSED,
@@ -28,12 +33,16 @@ _RESULT_OF_CODE = {
 }
 
 
-def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
+def classify(
+    exchange: Exchange, own_trace: str | None = None, business_statuses: frozenset[int] = NO_STATUSES
+) -> Verdict:
     """Return the verdict on one exchange of any of the three operations.
 
     `own_trace` is the trace of the request. A reply with another trace belongs to another request
     (docs/contract.md#table-4) and is UNKNOWN, whatever it contains. A reply with no trace, a null or an empty one is
     accepted. If `own_trace` is None, traces are not compared (`TraceCheck.IGNORE`).
+
+    Under one of the `business_statuses` a well-formed reply is read as under 200, except that code 0 contradicts it.
     """
     match exchange:
         case NotSent(detail, phase):
@@ -42,22 +51,57 @@ def classify(exchange: Exchange, own_trace: str | None = None) -> Verdict:
             rule = Rule.DEADLINE if deadline_passed else Rule.CONNECTION_BROKEN
             return Verdict(outcome=Outcome.UNKNOWN, rule=rule, detail=_detail(detail), phase=phase)
         case Reply() as reply:
+            if reply.status in business_statuses:
+                return _classify_business_reply(reply, own_trace)
             return _classify_reply(reply, own_trace)
 
 
-def cancel_result(verdict: Verdict) -> CancelResult | None:
-    """Return which of the three correct cancel replies this is; None: retry the cancel.
+def with_declared_meaning(verdict: Verdict, meanings: Mapping[str, CodeMeaning]) -> Verdict:
+    """Return the verdict on a cancel with the meaning that the configuration declares for its code, if any.
 
-    See docs/contract.md#cancel-replies.
+    Not for adjusts. The audit's text of a code is compared: it equals the received code wherever that can be declared.
+    """
+    meaning = meanings.get(verdict.reply.code) if verdict.reply is not None else None
+    if verdict.rule is not Rule.CODE_FAILURE or meaning is None:
+        return verdict
+    outcome, rule = VERDICT_OF_MEANING[meaning]
+    return verdict.model_copy(update={"outcome": outcome, "rule": rule})
+
+
+def cancel_result(verdict: Verdict) -> CancelResult | None:
+    """Return which of the three correct cancel replies this is; None: the reply does not settle the cancel.
+
+    See docs/contract.md#cancel-replies. A code with a declared meaning counts as that reply.
     """
     if verdict.outcome not in {Outcome.APPLIED, Outcome.REJECTED} or verdict.reply is None:
         return None
-    return _RESULT_OF_CODE.get(verdict.reply.code)
+    return RESULT_OF_RULE.get(verdict.rule) or _RESULT_OF_CODE.get(verdict.reply.code)
 
 
 def _classify_reply(reply: Reply, own_trace: str | None) -> Verdict:
     if reply.status != HTTPStatus.OK:
-        return _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", reply)
+        return _wrong_status(reply)
+    return _classify_content(reply, own_trace)
+
+
+def _classify_business_reply(reply: Reply, own_trace: str | None) -> Verdict:
+    """Classify a reply under a business status. One that is not a reply of table 4 has only its status."""
+    verdict = _classify_content(reply, own_trace)
+    if verdict.reply is None:
+        return _wrong_status(reply)
+    if verdict.outcome is Outcome.APPLIED:
+        return _unknown(Rule.CONTRADICTORY, f"code '0' with HTTP status {reply.status}", reply, verdict.reply)
+    return verdict
+
+
+def _wrong_status(reply: Reply) -> Verdict:
+    verdict = _unknown(Rule.HTTP_STATUS, f"HTTP status {reply.status}", reply)
+    if reply.status not in _ASKS_TO_WAIT:
+        return verdict
+    return verdict.model_copy(update={"retry_after_s": reply.retry_after_s})
+
+
+def _classify_content(reply: Reply, own_trace: str | None) -> Verdict:
     if reply.oversized:
         return _unknown(Rule.OVERSIZED, f"reply larger than {len(reply.body)} bytes", reply)
     try:

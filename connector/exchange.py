@@ -7,11 +7,13 @@ each chunk, so a reply that arrives byte by byte would never exceed it (docs/con
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import aiohttp
 from yarl import URL
 
+from connector.retry_after import retry_after_s
 from settlement.calls import Phase
 from settlement.limits import ADJUST_DEADLINE_S, CONNECT_DEADLINE_S
 
@@ -39,6 +41,8 @@ class Reply:
     status: int
     body: bytes
     oversized: bool = False
+    retry_after_s: int | None = None
+    """The header `Retry-After` in seconds; None if there is none that can be read."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,15 @@ async def _post(
         url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
     ) as response:
         progress.phase = Phase.BODY
+        date = response.headers.get("Date")
+        wait_s = retry_after_s(response.headers.getall("Retry-After", []), date, datetime.now(UTC))
         read = bytearray()
         async for chunk in response.content.iter_any():
             read += chunk
             if len(read) > REPLY_BYTES_MAX:
                 response.close()
-                return Reply(response.status, bytes(read[:REPLY_BYTES_MAX]), oversized=True)
-        return Reply(response.status, bytes(read))
+                return Reply(response.status, bytes(read[:REPLY_BYTES_MAX]), oversized=True, retry_after_s=wait_s)
+        return Reply(response.status, bytes(read), retry_after_s=wait_s)
 
 
 def _failed(progress: _Progress, detail: str, *, deadline_passed: bool) -> NotSent | NoReply:

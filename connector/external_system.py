@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from yarl import URL
 
-from connector.classify import classify
+from connector.classify import NO_STATUSES, classify, with_declared_meaning
 from connector.connection_pool import TlsFiles, open_session
 from connector.exchange import Deadlines, exchange
 from connector.message_signatures import MessageSigner
@@ -19,6 +19,7 @@ from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
 from contract.operations import CancelOperation, Operation, TraceCheck
 from settlement.calls import Rule, Verdict
+from settlement.code_meanings import CodeMeaning
 from settlement.states import Outcome
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class ExternalSystemConfig:
     """Further headers of every call. Their values are read for each call."""
     signer: MessageSigner | None = None
     """Signs every request; None: requests are not signed."""
+    codes: Mapping[str, CodeMeaning] = field(default_factory=dict)
+    """Meanings of codes in replies to cancels, beyond those of the contract."""
+    business_statuses: frozenset[int] = NO_STATUSES
+    """HTTP statuses under which a reply of table 4 with a code of failure is read as under 200."""
     connections_max: int = 1000
 
     @property
@@ -120,13 +125,16 @@ class ExternalSystem:
     ) -> Verdict:
         """Send one cancel. `classify.cancel_result` interprets the verdict.
 
+        A code that the configuration declares has its declared meaning.
+
         See docs/contract.md#table-2, docs/contract.md#table-3.
         """
         if isinstance(body, CancelOperationBody):
             path, http_headers = self._config.cancel_operation_path, _common_headers(headers)
         else:
             path, http_headers = self._config.cancel_adjust_path, _timed_headers(headers)
-        return await self._call(path, http_headers, json_bytes(body.wire()), deadlines)
+        verdict = await self._call(path, http_headers, json_bytes(body.wire()), deadlines)
+        return with_declared_meaning(verdict, self._config.codes)
 
     async def _call(self, path: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines) -> Verdict:
         if self._session is None:
@@ -139,7 +147,8 @@ class ExternalSystem:
         own_trace = headers["trace"] if self._config.trace_check is TraceCheck.STRICT else None
         self._begin_call()
         try:
-            return classify(await exchange(self._session, url, all_headers, body, deadlines), own_trace)
+            answer = await exchange(self._session, url, all_headers, body, deadlines)
+            return classify(answer, own_trace, self._config.business_statuses)
         finally:
             self._end_call()
 

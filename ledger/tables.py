@@ -97,6 +97,7 @@ external_calls = Table(
     Column("rule", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     Column("http_status", Integer),
+    Column("retry_after_s", Integer),
     # The reply as in settlement.reply_record; all null if there was no valid reply.
     Column("code", String(64)),
     Column("msg", Text),

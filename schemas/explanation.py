@@ -25,7 +25,8 @@ class NextStep(Model):
     who: str
     """`nobody`, `automation` or `operator`."""
     at: datetime | None = None
-    """The latest time at which the automation does it; null if an operator must act or nothing is left to do."""
+    """The latest time at which the automation does it, without waits for which the broker may still ask; null if an
+    operator must act or nothing is left to do."""
     commands: tuple[str, ...] = ()
     """CLI commands that an operator can run now."""
 
@@ -50,6 +51,12 @@ class Explanation(Model):
 RULE_IN_WORDS: dict[Rule, str] = {
     Rule.CODE_SUCCESS: "the reply is correct and has code 0",
     Rule.CODE_FAILURE: "the reply is correct and has a code other than 0",
+    Rule.CODE_MEANS_REVERSED: "the reply has a code that the configuration declares as REVERSED",
+    Rule.CODE_MEANS_NOT_APPLIED: "the reply has a code that the configuration declares as NOT_APPLIED",
+    Rule.CODE_MEANS_NEVER_RECEIVED: "the reply has a code that the configuration declares as NEVER_RECEIVED",
+    Rule.CODE_MEANS_IN_PROCESS: "the reply has a code that the configuration declares as still in process",
+    Rule.IN_PROCESS_TOO_LONG: "the reply says once more that the cancel is still in process, more often than allowed",
+    Rule.CODE_MEANS_REFUSED: "the reply has a code that the configuration declares as refused for good",
     Rule.DEADLINE: "no complete reply arrived within the deadline",
     Rule.CONNECTION_BROKEN: "the connection broke after sending may have begun",
     Rule.HTTP_STATUS: "the reply has an HTTP status other than 200",
@@ -112,6 +119,12 @@ _ADJUST_OUTCOME_IN_WORDS: dict[Outcome, str] = {
 }
 
 
+_UNSETTLED_IN_WORDS: dict[Rule, str] = {
+    Rule.CODE_MEANS_IN_PROCESS: "this does not settle the cancel, and uses no attempt",
+    Rule.CODE_MEANS_REFUSED: "this does not settle the cancel, and it is not sent again by itself",
+}
+
+
 def call_in_words(call: CallRecord, money: str) -> str:
     """Describe one external call: what was sent, what came back, the outcome and its rule, and what that means.
 
@@ -143,6 +156,7 @@ def _facts(call: CallRecord) -> str:
     facts = [f"after {call.duration_ms} ms"] if call.duration_ms is not None else []
     facts += [PHASE_IN_WORDS[verdict.phase]] if verdict.phase is not None else []
     named: list[tuple[str, object]] = [("HTTP status", verdict.http_status)]
+    named += [("Retry-After in s", verdict.retry_after_s)]
     if (reply := verdict.reply) is not None:
         is_foreign = verdict.rule is Rule.FOREIGN_TRACE
         named += [("trace", reply.trace if is_foreign else None), ("bizCode", reply.biz_code or None)]
@@ -173,7 +187,7 @@ def _meaning(call: CallRecord) -> str:
         return _ADJUST_OUTCOME_IN_WORDS[call.verdict.outcome]
     if call.cancel_result is not None:
         return f"{call.cancel_result}, {CANCEL_RESULT_IN_WORDS[call.cancel_result]}"
-    return "this does not settle the cancel"
+    return _UNSETTLED_IN_WORDS.get(call.verdict.rule, "this does not settle the cancel")
 
 
 def command_on(number: str, verb: str, *options: str, system: str | None) -> str:

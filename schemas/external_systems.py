@@ -6,6 +6,7 @@ from enum import StrEnum
 from contract.model import Model
 from contract.operations import CancelOperation, TraceCheck
 from settlement.circuit_breaker import BreakerStatus
+from settlement.code_meanings import CodeMeaning
 from settlement.external_systems import SystemAction
 from settlement.policy import SettlementPolicy
 
@@ -52,6 +53,10 @@ class ExternalSystemSummary(Model):
     cancel_operation: CancelOperation | None
     """The operation with which it undoes an adjust."""
     trace: TraceCheck | None
+    codes: dict[str, CodeMeaning] | None
+    """The meanings of its codes in replies to cancels, beyond those of the contract."""
+    business_statuses: tuple[int, ...] | None
+    """The HTTP statuses under which its replies of failure count."""
     policy: SettlementPolicy | None
     """The policy of orders that are accepted for it now."""
     limits: CallLimits | None

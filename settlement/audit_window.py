@@ -1,7 +1,7 @@
 """Bounds the size of snapshots in Temporal payloads: the oldest audit entries that the ledger has are left out.
 
 Pure functions on snapshots. The limits hold even if every field has its greatest length. They keep each payload below
-a tenth of 2 MiB. Above 2 MiB the server fails the workflow task, and retrying does not help.
+a fifth of 2 MiB. Above 2 MiB the server fails the workflow task, and retrying does not help.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind
 from settlement.snapshot import BEGINS_A_ROUND, AuditCounts, CancelLeftOut, LeftOut, Snapshot
 
-PAYLOAD_BYTES_MAX: Final = 209_715
-"""A tenth of the server's limit for one payload (2 MiB)."""
+PAYLOAD_BYTES_MAX: Final = 419_430
+"""A fifth of the server's limit for one payload (2 MiB)."""
 
 CALLS_BYTES_MAX: Final = 24_000
 ACTIONS_BYTES_MAX: Final = 16_000
@@ -27,8 +27,13 @@ UNRECORDED_BYTES_MAX: Final = 30_000
 requests waits for the ledger, so that a snapshot stays bounded during a ledger outage."""
 
 CANCEL_ATTEMPTS_MAX: Final = 20
-"""Maximum `cancel_max_attempts` of a policy. The records of one round travel together in one heartbeat, failure and
+"""Maximum `cancel_max_attempts` of a policy. The records of one band travel together in one heartbeat, failure and
 ledger write, so their number must be bounded."""
+SPARSE_ATTEMPTS_MAX: Final = 10
+"""Maximum `cancel_sparse_attempts` of a policy."""
+IN_PROCESS_MAX: Final = 10
+"""Maximum `cancel_in_process_max` of a policy."""
+CALLS_OF_ROUND_MAX: Final = CANCEL_ATTEMPTS_MAX + SPARSE_ATTEMPTS_MAX + IN_PROCESS_MAX
 
 
 def audit_counts(snapshot: Snapshot) -> AuditCounts:
@@ -116,5 +121,5 @@ def _cancels(before: LeftOut, calls: Sequence[CallRecord]) -> Iterator[CancelLef
     for kind in CancelKind:
         known, new = before.cancel(kind), [call for call in calls if call.kind is kind]
         if known.attempts or new:
-            result = next((call.cancel_result for call in new if call.cancel_result), known.result)
+            result = next((call.cancel_result for call in reversed(new) if call.cancel_result), known.result)
             yield CancelLeftOut(kind=kind, attempts=known.attempts + len(new), result=result)

@@ -16,19 +16,31 @@ class Rule(StrEnum):
     CODE_SUCCESS = "CODE_SUCCESS"
     """APPLIED: HTTP 200 and a reply of table 4 with code 0; ok and fail agree with the code."""
     CODE_FAILURE = "CODE_FAILURE"
-    """REJECTED: HTTP 200 and a reply of table 4 with another code; ok and fail agree with the code."""
+    """REJECTED: HTTP 200 or a business status, and a reply of table 4 with another code; ok and fail agree with it."""
+    CODE_MEANS_REVERSED = "CODE_MEANS_REVERSED"
+    """APPLIED, cancels only: as CODE_FAILURE, with a code that the configuration declares as REVERSED."""
+    CODE_MEANS_NOT_APPLIED = "CODE_MEANS_NOT_APPLIED"
+    """REJECTED, cancels only: with a code that the configuration declares as NOT_APPLIED."""
+    CODE_MEANS_NEVER_RECEIVED = "CODE_MEANS_NEVER_RECEIVED"
+    """REJECTED, cancels only: with a code that the configuration declares as NEVER_RECEIVED."""
+    CODE_MEANS_IN_PROCESS = "CODE_MEANS_IN_PROCESS"
+    """REJECTED, cancels only: with a code that the configuration declares as still in process. It uses no attempt."""
+    IN_PROCESS_TOO_LONG = "IN_PROCESS_TOO_LONG"
+    """REJECTED, cancels only: as CODE_MEANS_IN_PROCESS, more often than the policy allows. It uses an attempt."""
+    CODE_MEANS_REFUSED = "CODE_MEANS_REFUSED"
+    """REJECTED, cancels only: with a code that the configuration declares as refused for good."""
     DEADLINE = "DEADLINE"
     """UNKNOWN: the deadline passed before the last byte of the reply arrived."""
     CONNECTION_BROKEN = "CONNECTION_BROKEN"
     """UNKNOWN: the connection broke after the request may have been sent, in whole or in part."""
     HTTP_STATUS = "HTTP_STATUS"
-    """UNKNOWN: an HTTP status other than 200, including redirects."""
+    """UNKNOWN: an HTTP status other than 200, including redirects; or a business status without a reply of table 4."""
     OVERSIZED = "OVERSIZED"
     """UNKNOWN: the reply is larger than the limit."""
     UNREADABLE = "UNREADABLE"
     """UNKNOWN: the reply is not JSON, or not a reply of table 4."""
     CONTRADICTORY = "CONTRADICTORY"
-    """UNKNOWN: code, ok and fail contradict each other, or a field occurs twice."""
+    """UNKNOWN: code, ok and fail contradict each other, a field occurs twice, or code 0 has a business status."""
     FOREIGN_TRACE = "FOREIGN_TRACE"
     """UNKNOWN: a reply of table 4 with another trace than the request, so it answers another request."""
     WORKER_LOST = "WORKER_LOST"
@@ -77,6 +89,8 @@ class Verdict(Model):
     """Text for the audit, at most 300 characters. It may quote the external system's reply, so it must not appear in
     the Temporal UI's summaries and details."""
     http_status: int | None = None
+    retry_after_s: int | None = None
+    """The `Retry-After` of an HTTP status 429 or 503, in whole seconds, at most 86,400; None if there is none."""
     reply: ReplyRecord | None = None
     """The reply, if it was one of table 4. With FOREIGN_TRACE it is the reply to another request."""
     phase: Phase | None = None
@@ -98,6 +112,8 @@ class CallRecord(Model):
     round: int = 0
     """0 for the automatic attempts; one higher after each retry by an operator and each take-up by reconciliation."""
     attempt: int = 1
+    """Counts the attempts of the round, from 1. A call with the rule CODE_MEANS_IN_PROCESS uses no attempt, so the next
+    call has the same number."""
     sent_at: datetime
     duration_ms: int | None = None
     """None while the call is in flight, and permanently if its worker was lost."""

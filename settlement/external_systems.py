@@ -11,6 +11,9 @@ from settlement.calls import Rule
 from settlement.limits import SYSTEM_WAIT_MAX_S
 from settlement.operator_rules import Note
 
+WAITING = "waiting: "
+"""Begins the reason of a settlement whose cancel waits without using up an attempt."""
+
 
 class _Wait(NamedTuple):
     """How a cancel waits that cannot be sent now."""
@@ -31,7 +34,7 @@ _WAITS: dict[Rule, _Wait] = {
 
 def waiting_reason(name: str, rule: Rule) -> str:
     """Return the reason of a settlement whose cancel waits because its external system cannot be called now."""
-    return f"waiting: {_WAITS[rule].reason.format(name)}"
+    return f"{WAITING}{_WAITS[rule].reason.format(name)}"
 
 
 def waits_for(name: str, reason: str) -> Rule | None:

@@ -203,8 +203,8 @@ class Snapshot(Model):
         return self.left_out.cancel(kind).attempts + sum(call.kind is kind for call in self.calls)
 
     def cancel_result_of(self, kind: CancelKind) -> CancelResult | None:
-        """Return the result of a cancel; None if it has no correct reply yet."""
-        known = (call.cancel_result for call in self.calls if call.kind is kind and call.cancel_result)
+        """Return the newest result of a cancel; None if it has no correct reply yet."""
+        known = (call.cancel_result for call in reversed(self.calls) if call.kind is kind and call.cancel_result)
         return next(known, self.left_out.cancel(kind).result)
 
 

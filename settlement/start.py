@@ -81,6 +81,8 @@ class Carried(Model):
     """Number of the last round of cancel attempts."""
     attempts_made: int = 0
     """Attempts of that round, if the run ended while the round waited for the configuration of its external system."""
+    in_process: int = 0
+    """Replies "still in process" of that round that used no attempt."""
     recorded_version: int
     """Version of the last snapshot that the ledger has recorded."""
     recorded: AuditCounts

@@ -17,7 +17,8 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
     """The external system is consistent again; `CancelResult` says how. End state."""
     ABORTED = "ABORTED"
-    """The compensation used up its attempts. Nothing is sent until an operator acts."""
+    """The compensation used up its attempts, was refused for good, or its results contradict each other. Nothing is
+    sent until an operator acts."""
     RESOLVED = "RESOLVED"
     """An operator closed it by hand, with reason and evidence. End state."""
 
@@ -53,6 +54,15 @@ class CancelResult(StrEnum):
     """Code US_0000001: the adjust was received but not applied."""
     NEVER_RECEIVED = "NEVER_RECEIVED"
     """Code US_0000002: the adjust was never received."""
+
+
+def contradicts(first: CancelResult, confirming: CancelResult) -> bool:
+    """Return whether the result of a confirming cancel contradicts that of the first one.
+
+    After REVERSED the external system has processed the adjust, so it must answer REVERSED again. If it does not, one
+    of its replies is false: the amount may have been given back for an adjust that was never applied, or not at all.
+    """
+    return first is CancelResult.REVERSED and confirming is not CancelResult.REVERSED
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {

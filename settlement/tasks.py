@@ -16,15 +16,27 @@ SYSTEM_NOT_CALLABLE = "SystemNotCallable"
 """Type of the failure of `cancel_adjust` while its external system cannot be called. Nothing was sent, and no attempt
 is used up. Its details are the records of the earlier attempts, and the rule that says why it cannot be called."""
 
+CANCEL_IN_PROCESS = "CancelInProcess"
+"""Type of the failure of `cancel_adjust` if the broker still processes the cancel. The last call used no attempt. Its
+details are the records of all calls of the activity."""
+CANCEL_REFUSED = "CancelRefused"
+"""Type of the failure of `cancel_adjust` if the broker refuses the cancel for good. Its details are the records of all
+calls of the activity."""
+
 
 class CancelTask(Model):
-    """Input of the activity `cancel_adjust`: one round of one cancel. All its attempts have the same input."""
+    """Input of the activity `cancel_adjust`: one band of one round of one cancel. All its attempts have the same input.
+
+    A band that had to wait continues in another activity.
+    """
 
     settlement: SettlementInput
     intent: CancelIntent
     round: int
     attempts_made: int = 0
-    """Attempts of this round that an earlier activity made, before the round had to wait for its external system."""
+    """Attempts of this round that earlier activities made."""
+    in_process: int = 0
+    """Replies "still in process" of this round that used no attempt."""
 
     @property
     def request_unique_no(self) -> str:

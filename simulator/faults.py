@@ -57,6 +57,13 @@ class ReplyMode(StrEnum):
     NO_TRACE = "NO_TRACE"
     BYTE_ORDER_MARK = "BYTE_ORDER_MARK"
     LIST_DATA = "LIST_DATA"
+    HTTP_400 = "HTTP_400"
+    HTTP_409 = "HTTP_409"
+    HTTP_429 = "HTTP_429"
+    HTTP_503 = "HTTP_503"
+    OWN_CODE = "OWN_CODE"
+    IN_PROCESS = "IN_PROCESS"
+    REFUSED_FOR_GOOD = "REFUSED_FOR_GOOD"
 
 
 class Behaviour(NamedTuple):
@@ -93,6 +100,9 @@ class AdjustFault(StrEnum):
     NO_TRACE = "no_trace"
     BYTE_ORDER_MARK = "byte_order_mark"
     LIST_DATA = "list_data"
+    REJECT_400 = "reject_400"
+    REJECT_409 = "reject_409"
+    BUSY = "busy"
 
 
 class CancelFault(StrEnum):
@@ -113,6 +123,13 @@ class CancelFault(StrEnum):
     NO_TRACE = "no_trace"
     BYTE_ORDER_MARK = "byte_order_mark"
     LIST_DATA = "list_data"
+    OWN_CODE = "own_code"
+    IN_PROCESS = "in_process"
+    REFUSE = "refuse"
+    HTTP_400 = "http_400"
+    HTTP_409 = "http_409"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
 
 
 CORRECT = Behaviour(BookEffect.CARRY_OUT, ReplyMode.PLAIN)
@@ -142,6 +159,9 @@ ADJUST_BEHAVIOURS: dict[AdjustFault, Behaviour] = {
     AdjustFault.NO_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NO_TRACE),
     AdjustFault.BYTE_ORDER_MARK: Behaviour(BookEffect.CARRY_OUT, ReplyMode.BYTE_ORDER_MARK),
     AdjustFault.LIST_DATA: Behaviour(BookEffect.CARRY_OUT, ReplyMode.LIST_DATA),
+    AdjustFault.REJECT_400: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.HTTP_400),
+    AdjustFault.REJECT_409: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.HTTP_409),
+    AdjustFault.BUSY: Behaviour(BookEffect.RECEIVE_ONLY, ReplyMode.HTTP_429),
 }
 
 CANCEL_BEHAVIOURS: dict[CancelFault, Behaviour] = {
@@ -160,6 +180,13 @@ CANCEL_BEHAVIOURS: dict[CancelFault, Behaviour] = {
     CancelFault.NO_TRACE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.NO_TRACE),
     CancelFault.BYTE_ORDER_MARK: Behaviour(BookEffect.CARRY_OUT, ReplyMode.BYTE_ORDER_MARK),
     CancelFault.LIST_DATA: Behaviour(BookEffect.CARRY_OUT, ReplyMode.LIST_DATA),
+    CancelFault.OWN_CODE: Behaviour(BookEffect.CARRY_OUT, ReplyMode.OWN_CODE),
+    CancelFault.IN_PROCESS: Behaviour(BookEffect.IGNORE, ReplyMode.IN_PROCESS),
+    CancelFault.REFUSE: Behaviour(BookEffect.IGNORE, ReplyMode.REFUSED_FOR_GOOD),
+    CancelFault.HTTP_400: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HTTP_400),
+    CancelFault.HTTP_409: Behaviour(BookEffect.CARRY_OUT, ReplyMode.HTTP_409),
+    CancelFault.BUSY: Behaviour(BookEffect.IGNORE, ReplyMode.HTTP_429),
+    CancelFault.UNAVAILABLE: Behaviour(BookEffect.IGNORE, ReplyMode.HTTP_503),
 }
 
 

@@ -31,6 +31,10 @@ for a fault, the reply can be malformed, late, incomplete, of another type or mi
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "Done, or refused: `code` says which"},
     302: {"description": "The fault `redirect`"},
+    400: {"description": "The faults `reject_400` and `http_400`: a reply of table 4 under another status"},
+    409: {"description": "The faults `reject_409` and `http_409`: a reply of table 4 under another status"},
+    429: {"description": "The faults `busy`, with Retry-After", "content": {"text/plain": {}}},
+    503: {"description": "The fault `unavailable`, with Retry-After", "content": {"text/plain": {}}},
     500: {"description": "The faults `http_500`, `fail` and an outage", "content": {"text/plain": {}}},
 }
 

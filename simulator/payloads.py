@@ -2,15 +2,20 @@
 
 import codecs
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import Any
 
 from contract.operations import CODE_SUCCESS
 from simulator.faults import ReplyMode
+from simulator.replies import IN_PROCESS, OWN_CODES, REFUSED_FOR_GOOD, Result
 
 OVERSIZED_BYTES = 8 * 1024 * 1024
 CONSTANT_TRACE = "0"
+RETRY_AFTER_S = 5
+"""The `Retry-After` of HTTP 429, as seconds, and of HTTP 503, as a date."""
 REDIRECT_PATH = "/simulator/elsewhere"
 _JSON = "application/json"
 _HTML = b"<!doctype html><html><head><title>Welcome</title></head><body><h1>It works</h1></body></html>\n"
@@ -80,6 +85,40 @@ def _list_data(reply: dict[str, Any]) -> Payload:
     return _plain(reply | {"data": []})
 
 
+def _http_400(reply: dict[str, Any]) -> Payload:
+    return replace(_plain(reply), status=400)
+
+
+def _http_409(reply: dict[str, Any]) -> Payload:
+    return replace(_plain(reply), status=409)
+
+
+def _http_429(_reply: dict[str, Any]) -> Payload:
+    wait = {"retry-after": str(RETRY_AFTER_S)}
+    return Payload(b"Too Many Requests", status=429, content_type="text/plain", headers=wait)
+
+
+def _http_503(_reply: dict[str, Any]) -> Payload:
+    wait = {"retry-after": formatdate(time.time() + RETRY_AFTER_S, usegmt=True)}
+    return Payload(b"Service Unavailable", status=503, content_type="text/plain", headers=wait)
+
+
+def _own_code(reply: dict[str, Any]) -> Payload:
+    return _failure(reply, Result(OWN_CODES.get(reply["code"], reply["code"]), reply["msg"]))
+
+
+def _in_process(reply: dict[str, Any]) -> Payload:
+    return _failure(reply, IN_PROCESS)
+
+
+def _refused_for_good(reply: dict[str, Any]) -> Payload:
+    return _failure(reply, REFUSED_FOR_GOOD)
+
+
+def _failure(reply: dict[str, Any], result: Result) -> Payload:
+    return _plain(reply | {"code": result.code, "msg": result.msg, "ok": False, "fail": True})
+
+
 _PAYLOADS: dict[ReplyMode, Callable[[dict[str, Any]], Payload]] = {
     ReplyMode.HTTP_500: _http_500,
     ReplyMode.REDIRECT: _redirect,
@@ -93,6 +132,13 @@ _PAYLOADS: dict[ReplyMode, Callable[[dict[str, Any]], Payload]] = {
     ReplyMode.NO_TRACE: _no_trace,
     ReplyMode.BYTE_ORDER_MARK: _byte_order_mark,
     ReplyMode.LIST_DATA: _list_data,
+    ReplyMode.HTTP_400: _http_400,
+    ReplyMode.HTTP_409: _http_409,
+    ReplyMode.HTTP_429: _http_429,
+    ReplyMode.HTTP_503: _http_503,
+    ReplyMode.OWN_CODE: _own_code,
+    ReplyMode.IN_PROCESS: _in_process,
+    ReplyMode.REFUSED_FOR_GOOD: _refused_for_good,
 }
 
 

@@ -19,6 +19,14 @@ CODE_NUMBER_REUSED = "US_0000409"
 """The number was used before in another request, which is not affected."""
 CODE_MISMATCH = "US_0000422"
 """The cancel contradicts the adjust that it names; the books did not change."""
+CODE_OWN_REVERSED = "US_0000200"
+"""This and the next two: results of a cancel under codes that the contract does not have."""
+CODE_OWN_NOT_APPLIED = "US_0000201"
+CODE_OWN_NEVER_RECEIVED = "US_0000202"
+CODE_IN_PROCESS = "US_0000102"
+"""The cancel is still in process, as the adjust's metadata asked."""
+CODE_REFUSED_FOR_GOOD = "US_0000410"
+"""The cancel is refused for good, as the adjust's metadata asked."""
 CODE_FAILED = "US_0000503"
 """The cancel was not carried out because the adjust's metadata asked for that."""
 
@@ -39,6 +47,14 @@ REFUSED_PARAMS = "metadata"
 """The value for the placeholder in REFUSED (docs/contract.md#table-4, msgParams)."""
 DANGLING = Result(CODE_DANGLING, "the adjust arrived after its cancel and stays without effect")
 NUMBER_REUSED = Result(CODE_NUMBER_REUSED, "the number was used before in another request")
+IN_PROCESS = Result(CODE_IN_PROCESS, "the cancel is still in process, as the metadata asked")
+REFUSED_FOR_GOOD = Result(CODE_REFUSED_FOR_GOOD, "the cancel is refused for good, as the metadata asked")
+OWN_CODES = {
+    CODE_SUCCESS: CODE_OWN_REVERSED,
+    CODE_NOT_APPLIED: CODE_OWN_NOT_APPLIED,
+    CODE_NEVER_RECEIVED: CODE_OWN_NEVER_RECEIVED,
+}
+"""The codes of the contract for the results of a cancel, and those used instead under the fault `own_code`."""
 FAILED = Result(CODE_FAILED, "the cancel is not carried out, as the metadata asked")
 
 

@@ -7,6 +7,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from contract.operations import Operation
 from settlement.calls import CallRecord, Rule, Verdict
+from settlement.round_position import round_position
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import Outcome, State
@@ -51,12 +52,38 @@ def _adjust_record(
 def calls_of_failed_cancel(
     error: ActivityError, task: CancelTask, attempts_max: int, scheduled_at: datetime
 ) -> tuple[CallRecord, ...]:
-    """Return one record for each attempt of a cancel round that used up its attempts.
+    """Return one record for each attempt of an activity that used up its `attempts_max` attempts.
 
     The failure of the last attempt carries the records of all attempts. If its worker was lost, its last heartbeat
     does; an attempt that is in neither is added as UNKNOWN, with the operation of the reported attempts (CANCEL_ADJUST
     if there is none).
     """
+    reported = reported_calls(error)
+    # If an operator ended the activity by hand, the number of attempts is not known. There was at least one.
+    made = attempts_max if attempts_are_used_up(error) else 1
+    return with_unreported(reported, task, made, _cancel_operation(reported), scheduled_at)
+
+
+def failure_type(error: ActivityError) -> str | None:
+    """Return the type of the failure that the activity reported; None if it reported none."""
+    return error.cause.type if isinstance(error.cause, ApplicationError) else None
+
+
+def why_not_callable(error: ActivityError) -> Rule:
+    """Return the rule by which a cancel was not sent, from a failure of the type `SYSTEM_NOT_CALLABLE`."""
+    if not isinstance(error.cause, ApplicationError):
+        message = "only a failure that the activity reported has a rule"
+        raise TypeError(message)
+    return Rule(error.cause.details[1])
+
+
+def attempts_are_used_up(error: ActivityError) -> bool:
+    """Return whether the activity used up its attempts. Otherwise an operator ended it by hand."""
+    return error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED
+
+
+def reported_calls(error: ActivityError) -> tuple[CallRecord, ...]:
+    """Return the records that a failed activity `cancel_adjust` reported, in its failure or its last heartbeat."""
     cause = error.cause
     details = (
         cause.details
@@ -65,10 +92,7 @@ def calls_of_failed_cancel(
         if isinstance(cause, ActivityTimeoutError)
         else ()
     )
-    reported = CALL_RECORDS.validate_python(details[0]) if details else ()
-    # If an operator ended the activity by hand, the number of attempts is not known. There was at least one.
-    made = attempts_max if error.retry_state is RetryState.MAXIMUM_ATTEMPTS_REACHED else 1
-    return with_unreported(reported, task, made, _cancel_operation(reported), scheduled_at)
+    return CALL_RECORDS.validate_python(details[0]) if details else ()
 
 
 def calls_of_lost_round(
@@ -76,17 +100,17 @@ def calls_of_lost_round(
 ) -> tuple[CallRecord, ...]:
     """Return one record for each cancel that a workflow lost at `lost_at` can have sent beyond its last snapshot.
 
-    A round reports its attempts when it ends. If it was cut short, only the largest possible number of attempts is
-    known. The audit must not contain fewer calls than the external system received, so each of them gets a record.
+    A band reports its attempts when it ends or waits. If it was cut short, only the largest possible number of attempts
+    is known. The audit must not contain fewer calls than the external system received, so each of them gets a record.
     """
     if known.state is not State.CANCELLING or not known.cancel_intents:
         return ()
     intent = known.cancel_intents[-1]
-    # The snapshot does not change during a round, so the round began at the last change, or when its cancel was due.
-    began_at = max(known.updated_at, intent.due_at)
-    attempts = attempts_possible(settlement.policy, lost_at - began_at)
-    task = CancelTask(settlement=settlement, intent=intent, round=round_)
-    calls = with_unreported((), task, attempts, _cancel_operation(known.calls), began_at)
+    # The snapshot does not change while a band runs, so its next call was due at a time that the last change fixed.
+    made, due_at = round_position(settlement, known)
+    attempts = attempts_possible(settlement.policy, lost_at - due_at, made)
+    task = CancelTask(settlement=settlement, intent=intent, round=round_, attempts_made=made)
+    calls = with_unreported((), task, attempts, _cancel_operation(known.calls), due_at)
     return tuple(call.model_copy(update={"verdict": LOST_WITH_ITS_WORKFLOW}) for call in calls)
 
 

@@ -55,7 +55,7 @@ def count_change(settlement: SettlementInput, before: Snapshot, after: Snapshot)
             1, {"state": after.state.value}
         )
     if after.state is not before.state and after.state is State.ABORTED:
-        meter.create_counter("settlement_aborts", "Cancels that ran out of attempts.").add(1)
+        meter.create_counter("settlement_aborts", "Times that a settlement became ABORTED.").add(1)
     _count_calls(meter, after, after.calls[len(before.calls) :])
 
 

@@ -1,7 +1,7 @@
 """The saga of one order: adjust, and unless it was applied, cancel adjust until the external system is consistent."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,7 +21,7 @@ from settlement.limits import ADJUST_START_TO_CLOSE
 from settlement.operator_rules import NOTE_LENGTH_MAX
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAct, OperatorRequest, Snapshot
 from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
-from settlement.states import END_STATES, CancelResult, Outcome, State
+from settlement.states import END_STATES, CancelResult, Outcome, State, contradicts
 from settlement.tasks import UpdateResult
 from workflows.cancel_rounds import CancelRounds
 from workflows.compensation import cancel_intent, needs_confirming
@@ -133,18 +133,31 @@ class OrderSettlement:
             return lost_adjust(settlement, error, scheduled_at)
 
     async def _compensate(self, adjust: Outcome, reason: str) -> None:
-        """Cancel the adjust, and cancel it once more after the quarantine where the first result is not final."""
-        result = await self._cancel_until_consistent(self._intent(CancelKind.FIRST, reason))
+        """Cancel the adjust, and cancel it once more after the quarantine if the policy wants the result confirmed."""
+        first = self._intent(CancelKind.FIRST, reason)
+        result = self._saga.snapshot.cancel_result_of(first.kind) or await self._cancel_until_consistent(first)
         if result is not None and needs_confirming(self._settlement.policy, adjust, result):
-            # The intent is recorded before the wait, so the ledger has it before the cancel is sent.
-            quarantine = timedelta(seconds=self._settlement.policy.confirm_after_s)
-            confirming = self._intent(CancelKind.CONFIRMING, f"confirming after {result}", delay=quarantine)
-            remaining_s = confirming.request_time_ms / 1000 - workflow.now().timestamp()
-            if remaining_s > 0:
-                await workflow.sleep(remaining_s, summary="quarantine before a second look")
-            result = await self._cancel_until_consistent(confirming)
+            result = await self._confirm(result)
         if result is not None:
             self._saga.enter(State.CANCELLED, f"consistent again: {result}", cancel_result=result)
+
+    async def _confirm(self, first: CancelResult) -> CancelResult | None:
+        """Send the confirming cancel after the quarantine. Return None if an operator resolved the settlement.
+
+        A result that contradicts the first one is not believed: the settlement becomes ABORTED. An operator decides.
+        The intent is recorded before the wait, so the ledger has it before the cancel is sent.
+        """
+        delay = timedelta(seconds=self._settlement.policy.confirm_after_s)
+        confirming = self._intent(CancelKind.CONFIRMING, f"confirming after {first}", delay)
+        if (remaining_s := confirming.request_time_ms / 1000 - workflow.now().timestamp()) > 0:
+            await workflow.sleep(remaining_s, summary="quarantine before a second look")
+        result = self._saga.snapshot.cancel_result_of(confirming.kind)
+        if result is None or contradicts(first, result):
+            result = await self._cancel_until_consistent(confirming)
+        while result is not None and contradicts(first, result):
+            self._saga.enter(State.ABORTED, f"the cancels contradict each other: first {first}, then {result}")
+            result = await self._cancel_until_consistent(confirming)
+        return result
 
     async def _continue_compensation(self) -> None:
         """Finish a compensation that an earlier run began."""
@@ -155,17 +168,15 @@ class OrderSettlement:
         """Return the cancel intent of this kind, creating it (due after `delay`) if there is none."""
         intent = self._saga.cancel_intent(kind)
         if intent is None:
-            intent = cancel_intent(kind, reason, _epoch_ms(workflow.now() + delay))
+            intent = cancel_intent(kind, reason, round((workflow.now() + delay).timestamp() * 1000))
             self._saga.record_intent(intent)
         return intent
 
     async def _cancel_until_consistent(self, intent: CancelIntent) -> CancelResult | None:
-        """Send one cancel, in as many rounds as operators ask for. Return None if an operator resolved the settlement.
+        """Send one cancel, in as many rounds as operators ask for; while ABORTED, wait for the operator first.
 
-        A cancel that an earlier run has a result for is not sent again.
+        Return None if an operator resolved the settlement.
         """
-        if (known := self._saga.snapshot.cancel_result_of(intent.kind)) is not None:
-            return known
         while True:
             if self._saga.state is State.ABORTED and await self._wait_for_operator() is State.RESOLVED:
                 return None
@@ -287,7 +298,3 @@ class OrderSettlement:
     def snapshot(self) -> Snapshot:
         """Return the newest snapshot. Of a long audit, the oldest entries are only in the ledger."""
         return self._saga.snapshot
-
-
-def _epoch_ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -5,8 +5,10 @@ import re
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from settlement.external_systems import WAITING
 from settlement.ids import STATE_ATTRIBUTE, cancel_unique_no
 from settlement.operator_rules import PLACEHOLDERS, ResolveReason, RetryReason
+from settlement.round_position import plan_in_words, round_position
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
 from settlement.states import State
@@ -146,6 +148,16 @@ def _calls_in_short(snapshot: Snapshot) -> str:
     return text
 
 
+def _plan(settlement: SettlementInput, snapshot: Snapshot) -> str:
+    """Return when the attempts of a round that begins are due; later, the reason says it."""
+    if snapshot.state is not State.CANCELLING or snapshot.reason.startswith(WAITING):
+        return ""
+    position = round_position(settlement, snapshot)
+    if position.attempts_made:
+        return ""
+    return f"Cancel adjust, {plan_in_words(settlement.policy, position)}."
+
+
 def code_span(text: str) -> str:
     """Return Markdown that shows a text as it is: its fence is longer than any run of backticks in the text."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
@@ -181,6 +193,7 @@ def details(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflic
         f"### {snapshot.state}: {money(settlement)}, order {settlement.adjust.orderId}",
         DECISION_CONFLICT if decision_conflict else "",
         snapshot.reason,
+        _plan(settlement, snapshot),
         _calls_in_short(snapshot),
         _WHAT_NEXT[snapshot.state],
         _four_eyes(settlement, snapshot),

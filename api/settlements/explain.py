@@ -30,8 +30,8 @@ router = APIRouter()
 async def explain_settlement(named: SettlementInPath, services: Injected, caller: Reader) -> Explanation:
     """Explain one settlement: what was sent, what came back, which rule applied, what happens next and when.
 
-    It works without a worker and without Temporal. The attempts of a running round of cancels appear when the round
-    ends.
+    It works without a worker and without Temporal. The attempts of a running band of cancels appear when the band
+    ends or waits.
     """
     found = await find_or_404(services, named, caller)
     settlement, snapshot = found.settlement, found.snapshot

@@ -25,6 +25,7 @@ from ledger import Batches, KeyRing, Ledger, SystemPauses
 from schemas.keys import ApiKeyRequest
 from settlement.ids import workflow_id
 from settlement.keys import Role
+from settlement.policy import ConfirmMode
 from settlement.scope import Companies
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
@@ -43,7 +44,7 @@ UI_URL = "http://ui.example:8233/"
 QUICK_SETTINGS = Settings(
     temporal_ui_url=UI_URL,
     cancel_max_attempts=1,
-    confirm_after_s=0,
+    confirm=ConfirmMode.NEVER,
     expire_after_s=60,
     auth="off",
 )

@@ -6,17 +6,19 @@ import pytest
 
 from api.settlements.explain import timeline
 from api.settlements.explain_next import next_step, round_lasts_at_most
-from schemas.explanation import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS
-from settlement.calls import Phase, Rule
+from schemas.explanation import CANCEL_RESULT_IN_WORDS, MONEY_IN_WORDS, PHASE_IN_WORDS, RULE_IN_WORDS, call_in_words
+from settlement.calls import Phase, Rule, Verdict
 from settlement.external_systems import waiting_reason
 from settlement.ids import CancelKind, cancel_unique_no
-from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, StateChange
-from settlement.start import accepted_snapshot
+from settlement.round_position import utc_text
+from settlement.snapshot import ActionKind, CancelIntent, OperatorAction, Snapshot, StateChange
+from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import CancelResult, State
 from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept
 from tests.api.snapshots import full_audit_snapshot, rejected_snapshot, snapshot_in
 from tests.support import lost
-from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.orders import QUICK_POLICY, SPARSE_POLICY, settlement
+from tests.support.scripted import BUSY, IN_PROCESS, REFUSED, REVERSED, UNKNOWN
 
 
 def test_every_rule_phase_result_and_state_has_words() -> None:
@@ -115,6 +117,75 @@ def test_a_cancel_that_waits_for_its_system_says_what_for(rule: Rule, who: str, 
     step = next_step(order, waiting)
     assert (step.who, step.at) == (who, None)
     assert text in step.text
+
+
+def sparse_snapshot(order: SettlementInput, *verdicts: Verdict) -> Snapshot:
+    """Return a snapshot in CANCELLING whose round has made these calls, recorded a minute after it began."""
+    before = lost.cancelling(order)
+    calls = [lost.cancel(order, CancelKind.FIRST, verdict) for verdict in verdicts]
+    numbered = [call.model_copy(update={"attempt": n + 1}) for n, call in enumerate(calls)]
+    at = before.updated_at + timedelta(minutes=1)
+    return before.model_copy(update={"calls": (*before.calls, *numbered), "updated_at": at})
+
+
+def test_before_the_sparse_band_both_bands_are_announced() -> None:
+    order = settlement(policy=SPARSE_POLICY)
+    snapshot = lost.cancelling(order)
+    step = next_step(order, snapshot)
+    sparse_at = utc_text(snapshot.updated_at + timedelta(seconds=1 + 2 + 20))
+    assert f"up to 6 times in this round, the last 3 of them in the sparse band from about {sparse_at} on" in step.text
+    assert step.at == snapshot.updated_at + round_lasts_at_most(SPARSE_POLICY)
+
+
+def test_in_the_sparse_band_every_attempt_has_its_time() -> None:
+    order = settlement(policy=SPARSE_POLICY)
+    snapshot = sparse_snapshot(order, UNKNOWN, UNKNOWN, UNKNOWN)
+    step = next_step(order, snapshot)
+    times = [snapshot.updated_at + timedelta(seconds=each) for each in (20, 50, 80)]
+    assert f"at about {', '.join(map(utc_text, times))}. If none does, the settlement becomes ABORTED" in step.text
+    assert (step.who, step.at) == ("automation", times[-1] + timedelta(seconds=3 * 6))
+
+
+def test_retry_after_of_the_last_reply_delays_the_sparse_band() -> None:
+    order = settlement(policy=SPARSE_POLICY)
+    snapshot = sparse_snapshot(order, UNKNOWN, UNKNOWN, BUSY.model_copy(update={"retry_after_s": 60}))
+    assert f"at about {utc_text(snapshot.updated_at + timedelta(seconds=60))}, " in next_step(order, snapshot).text
+
+
+def test_a_cancel_in_process_is_asked_for_again_after_its_wait() -> None:
+    order = settlement()
+    snapshot = sparse_snapshot(order, IN_PROCESS)
+    text = next_step(order, snapshot).text
+    assert text.startswith(
+        "The broker still processes the cancel. It is sent again at "
+        f"{utc_text(snapshot.updated_at + timedelta(seconds=1))}. Reply 1 of 10 that use no attempt."
+    )
+    assert "cancel adjust is sent up to 3 times in this round" in text
+
+
+def test_a_refusal_for_good_and_a_contradiction_have_their_own_question_to_the_broker() -> None:
+    order = settlement()
+    refused = sparse_snapshot(order, REFUSED).model_copy(update={"state": State.ABORTED})
+    assert next_step(order, refused).text.startswith("The broker refuses the cancel for good.")
+    results = {CancelKind.FIRST: CancelResult.REVERSED, CancelKind.CONFIRMING: CancelResult.NEVER_RECEIVED}
+    calls = tuple(lost.cancel(order, kind, UNKNOWN, result) for kind, result in results.items())
+    contradictory = refused.model_copy(update={"calls": calls})
+    assert (
+        "REVERSED to the first cancel and NEVER_RECEIVED to the confirming one" in next_step(order, contradictory).text
+    )
+
+
+def test_two_reversals_say_that_only_the_statement_shows_how_often_the_amount_was_given_back() -> None:
+    order = settlement()
+    calls = tuple(lost.cancel(order, kind, REVERSED, CancelResult.REVERSED) for kind in CancelKind)
+    snapshot = snapshot_in(order, State.CANCELLED).model_copy(update={"calls": calls})
+    assert "Both cancels were answered REVERSED." in next_step(order, snapshot).text
+    assert next_step(order, snapshot_in(order, State.CANCELLED)).text == "Finished; nothing to do."
+
+
+def test_retry_after_is_a_fact_of_its_call() -> None:
+    text = call_in_words(lost.cancel(settlement(), CancelKind.FIRST, BUSY), "12.50 USD")
+    assert "(after 17 ms, HTTP status 429, Retry-After in s 7)" in text
 
 
 def test_the_round_of_a_take_up_is_counted_from_the_take_up() -> None:

@@ -37,7 +37,9 @@ unknowns = 5
 default = true
 base_url = "https://other.example"
 """
-EVERYTHING_HIDDEN = dict.fromkeys(("default", "address", "cancelOperation", "trace", "policy", "limits"))
+EVERYTHING_HIDDEN = dict.fromkeys(
+    ("default", "address", "cancelOperation", "trace", "codes", "businessStatuses", "policy", "limits")
+)
 
 
 @pytest_asyncio.fixture

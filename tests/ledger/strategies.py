@@ -52,6 +52,7 @@ verdicts = models(
     rule=st.sampled_from(Rule),
     detail=texts(300),
     http_status=st.none() | st.integers(100, 599),
+    retry_after_s=st.none() | st.integers(0, 86_400),
     reply=st.none() | replies,
     phase=st.none() | st.sampled_from(Phase),
 )

@@ -8,6 +8,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from settlement.ids import workflow_id
+from settlement.policy import ConfirmMode
 from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.snapshot import ActionKind
 from settlement.start import accepted_snapshot
@@ -30,7 +31,7 @@ from workflows.order_settlement import OrderSettlement
 
 REPAIRED, OPEN = FindingStatus.REPAIRED, FindingStatus.OPEN
 ENDED, MISSING = FindingKind.WORKFLOW_ENDED_FROM_OUTSIDE, FindingKind.WORKFLOW_MISSING
-NO_QUARANTINE = QUICK_POLICY.model_copy(update={"confirm_after_s": 0.0})
+NO_QUARANTINE = QUICK_POLICY.model_copy(update={"confirm": ConfirmMode.NEVER})
 AGO = timedelta(seconds=QUICK_POLICY.expire_after_s + 1)
 
 

@@ -8,6 +8,7 @@ from temporalio.testing import WorkflowEnvironment
 from contract.operations import CancelOperation
 from settlement.calls import Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
+from settlement.policy import ConfirmMode
 from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
 from tests.support.orders import QUICK_POLICY, settlement
@@ -70,10 +71,10 @@ async def test_a_reversed_unknown_adjust_needs_no_confirming_cancel(saga: StartS
     assert len(external.cancels) == 1
 
 
-async def test_a_quarantine_of_zero_disables_the_confirming_cancel(
+async def test_the_policy_never_disables_the_confirming_cancel(
     saga: StartSaga, environment: WorkflowEnvironment
 ) -> None:
-    policy = QUICK_POLICY.model_copy(update={"confirm_after_s": 0})
+    policy = QUICK_POLICY.model_copy(update={"confirm": ConfirmMode.NEVER})
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[NEVER_RECEIVED])
     accepted_at = await environment.get_current_time()
     async with saga(external, settlement(policy=policy, accepted_at=accepted_at)) as started:

@@ -8,7 +8,7 @@ from settlement.states import State
 from tests.saga.conftest import StartSaga
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import settlement
+from tests.support.orders import SPARSE_POLICY, settlement
 from tests.support.sagas import settling
 from tests.support.scripted import REJECTED, UNKNOWN, ScriptedExternalSystem
 from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, aborted
@@ -55,6 +55,14 @@ async def test_details_of_an_abort_have_the_next_step_and_the_numbers_for_the_br
     assert "resolve" in text
     assert set(external.cancel_numbers) <= {word.strip("`,") for word in text.split()}
     assert_no_personal_data(text, started.settlement)
+
+
+def test_details_say_when_the_next_attempt_is_due_and_when_it_would_be_aborted() -> None:
+    start = settlement(policy=SPARSE_POLICY)
+    assert "Cancel adjust, first band: attempt 1 of 6 at " in details(start, lost.cancelling(start))
+    reason = "FIRST cancel adjust used up the 3 attempts of its first band; sparse band: attempt 4 of 6 at 12:00"
+    text = details(start, lost.quarantined(start).model_copy(update={"reason": reason}))
+    assert reason in text
 
 
 async def test_no_personal_data_is_shown(saga: StartSaga, environment: WorkflowEnvironment) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 
-from settlement.calls import CallRecord
+from settlement.calls import CallRecord, Rule
 from settlement.ids import CancelKind
-from settlement.policy import SettlementPolicy
+from settlement.policy import ConfirmMode, SettlementPolicy, attempts_of_round
 from settlement.states import CancelResult, Outcome, State
 from tests.simulation.evidence import SettlementView
 from tests.simulation.plan import Plan
@@ -42,6 +42,16 @@ class AttemptReport:
         return Outcome.UNKNOWN if self.record is None else self.record.verdict.outcome
 
     @property
+    def uses_an_attempt(self) -> bool:
+        """Whether it uses up an attempt of its round."""
+        return self.record is None or self.record.verdict.rule is not Rule.CODE_MEANS_IN_PROCESS
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the broker refused the cancel for good."""
+        return self.record is not None and self.record.verdict.rule is Rule.CODE_MEANS_REFUSED
+
+    @property
     def cancel_result(self) -> CancelResult | None:
         """The cancel result of a correct reply, if there was one."""
         return None if self.record is None else self.record.cancel_result
@@ -64,9 +74,12 @@ def contradictions(
     if end not in possible:
         yield f"it ended {end}; its reports allow {sorted(map(str, possible))}"
     for (kind, round_), attempts in groupby((each for each in reports if each.kind), key=lambda each: each.activity):
-        made = len(list(attempts))
-        if made > policy.cancel_max_attempts:
-            yield f"{made} attempts at the {kind} cancel in round {round_}"
+        reported = list(attempts)
+        in_process = sum(not each.uses_an_attempt for each in reported)
+        if len(reported) - in_process > attempts_of_round(policy) or in_process > policy.cancel_in_process_max:
+            yield f"{len(reported)} calls at the {kind} cancel in round {round_}, {in_process} of them in process"
+        if any(each.is_refusal for each in reported[:-1]):
+            yield f"another call at the {kind} cancel in round {round_} after a refusal"
 
 
 def _heard(reports: Sequence[AttemptReport], lost_runs: Sequence[str]) -> Iterator[list[AttemptReport]]:
@@ -110,17 +123,21 @@ def _compensated(adjust: Outcome, cancels: Sequence[AttemptReport], policy: Sett
     last = cancels[-1]
     result = last.cancel_result
     if result is None:
-        if _round_used_up(cancels, policy):
+        if last.is_refusal or _round_used_up(cancels, policy):
             yield from WAITS_OR_CLOSED
-    elif (
-        last.kind is CancelKind.CONFIRMING
-        or result is CancelResult.REVERSED
-        or adjust is Outcome.REJECTED
-        or policy.confirm_after_s == 0
+    elif last.kind is CancelKind.CONFIRMING:
+        first = {each.cancel_result for each in cancels if each.kind is CancelKind.FIRST}
+        if CancelResult.REVERSED in first and result is not CancelResult.REVERSED:
+            yield from WAITS_OR_CLOSED
+        else:
+            yield State.CANCELLED, result
+    elif policy.confirm is ConfirmMode.NEVER or (
+        policy.confirm is ConfirmMode.AFTER_NOT_FOUND
+        and (result is CancelResult.REVERSED or adjust is Outcome.REJECTED)
     ):
         yield State.CANCELLED, result
 
 
 def _round_used_up(cancels: Sequence[AttemptReport], policy: SettlementPolicy) -> bool:
-    last = cancels[-1]
-    return sum(each.activity == last.activity for each in cancels) == policy.cancel_max_attempts
+    of_round = [each for each in cancels if each.activity == cancels[-1].activity]
+    return sum(each.uses_an_attempt for each in of_round) == attempts_of_round(policy)

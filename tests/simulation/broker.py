@@ -23,7 +23,7 @@ from simulator.call_journal import CallView, ConnectionEnding, Request
 from simulator.database import IN_MEMORY, connect
 from simulator.replies import Result
 from simulator.request_handler import RequestHandler
-from tests.simulation.call_scripts import Answer, CallScript, reply_of
+from tests.simulation.call_scripts import BUSINESS_STATUSES, CODES, WITHOUT_EFFECT, Answer, CallScript, reply_of
 from tests.support.scripted import NOT_CONFIGURED
 
 LATE_S = 4.0
@@ -49,7 +49,7 @@ class Broker(ExternalSystem):
     """An external system in memory that follows a script for each call."""
 
     def __init__(self) -> None:
-        super().__init__(ExternalSystemConfig("http://broker"))
+        super().__init__(ExternalSystemConfig("http://broker", codes=CODES, business_statuses=BUSINESS_STATUSES))
         self.handler = RequestHandler(connect(IN_MEMORY))
         self._lines: dict[str, Line] = {}
         self._stamps = itertools.count(time.time_ns() // 1_000_000)
@@ -97,7 +97,7 @@ class Broker(ExternalSystem):
         if line.script.answer is Answer.NOT_CONFIGURED:
             return NOT_CONFIGURED
         exchange = self._exchange(line, request, deadlines)
-        return classify(exchange, headers["trace"])
+        return classify(exchange, headers["trace"], BUSINESS_STATUSES)
 
     def _exchange(self, line: Line, request: Request, deadlines: Deadlines) -> Exchange:
         script = line.script
@@ -113,7 +113,7 @@ class Broker(ExternalSystem):
         return reply
 
     def _reply(self, line: Line, request: Request, answer: Answer, latency_s: float) -> Reply:
-        call_id, result = self._deal_with(line, request, carried_out=answer is not Answer.WRONG_CODE)
+        call_id, result = self._deal_with(line, request, carried_out=answer not in WITHOUT_EFFECT)
         reply = reply_of(result, answer, trace=request.trace or "", received_ns=request.received_ns)
         ended_ns = request.received_ns + int(latency_s * 1e9)
         self.handler.journal.end(call_id, ConnectionEnding.REPLIED, ended_ns, reply.status, None)

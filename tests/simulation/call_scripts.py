@@ -8,10 +8,19 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from connector.exchange import REPLY_BYTES_MAX, Reply
+from settlement.code_meanings import CodeMeaning
 from simulator import replies
 from simulator.faults import ReplyMode
-from simulator.payloads import payload_of
-from simulator.replies import Result, reply_body
+from simulator.payloads import RETRY_AFTER_S, payload_of
+from simulator.replies import (
+    CODE_IN_PROCESS,
+    CODE_OWN_NEVER_RECEIVED,
+    CODE_OWN_NOT_APPLIED,
+    CODE_OWN_REVERSED,
+    CODE_REFUSED_FOR_GOOD,
+    Result,
+    reply_body,
+)
 
 
 class Answer(StrEnum):
@@ -43,6 +52,39 @@ class Answer(StrEnum):
     NOT_CONFIGURED = "NOT_CONFIGURED"
     """The worker's configuration lacks the external system: nothing was sent, and a cancel waits."""
 
+    OWN_CODE = "OWN_CODE"
+    """The real result of a cancel, under a code that the configuration declares."""
+    IN_PROCESS = "IN_PROCESS"
+    """A code that the configuration declares as still in process; the request had no effect."""
+    REFUSED_FOR_GOOD = "REFUSED_FOR_GOOD"
+    """A code that the configuration declares as refused for good; the request had no effect."""
+    BUSINESS_STATUS = "BUSINESS_STATUS"
+    """The real reply, under an HTTP status that the configuration declares as a business status."""
+    RETRY_AFTER = "RETRY_AFTER"
+    """HTTP 429 with a `Retry-After`; the request had no effect."""
+    NOT_FOUND = "NOT_FOUND"
+    """A false "not applied" to a cancel, whatever the request did."""
+
+
+DECLARED: dict[Answer, ReplyMode] = {
+    Answer.OWN_CODE: ReplyMode.OWN_CODE,
+    Answer.IN_PROCESS: ReplyMode.IN_PROCESS,
+    Answer.REFUSED_FOR_GOOD: ReplyMode.REFUSED_FOR_GOOD,
+    Answer.BUSINESS_STATUS: ReplyMode.HTTP_409,
+    Answer.RETRY_AFTER: ReplyMode.HTTP_429,
+}
+"""Replies that the configuration of the external system declares or bounds, as reply modes of the simulator."""
+WITHOUT_EFFECT = frozenset({Answer.WRONG_CODE, Answer.IN_PROCESS, Answer.REFUSED_FOR_GOOD, Answer.RETRY_AFTER})
+"""Answers to requests that did not change the books."""
+CODES = {
+    CODE_OWN_REVERSED: CodeMeaning.REVERSED,
+    CODE_OWN_NOT_APPLIED: CodeMeaning.NOT_APPLIED,
+    CODE_OWN_NEVER_RECEIVED: CodeMeaning.NEVER_RECEIVED,
+    CODE_IN_PROCESS: CodeMeaning.IN_PROCESS,
+    CODE_REFUSED_FOR_GOOD: CodeMeaning.REFUSED,
+}
+BUSINESS_STATUSES = frozenset({409})
+"""What the configuration of the simulated external system declares."""
 
 BROKEN: dict[Answer, ReplyMode] = {
     Answer.HTTP_500: ReplyMode.HTTP_500,
@@ -109,6 +151,11 @@ def reply_of(result: Result, answer: Answer, *, trace: str = "t", received_ns: i
     given = replies.FAILED if answer in {Answer.DENIED, Answer.WRONG_CODE} else result
     if answer is Answer.CROSSED:
         given, trace = replies.APPLIED, OTHER_TRACE
-    payload = payload_of(BROKEN.get(answer, ReplyMode.PLAIN), reply_body(given, trace=trace, received_ns=received_ns))
+    if answer is Answer.NOT_FOUND:
+        given = replies.NOT_APPLIED
+    mode = (BROKEN | DECLARED).get(answer, ReplyMode.PLAIN)
+    payload = payload_of(mode, reply_body(given, trace=trace, received_ns=received_ns))
     content = payload.content * (2 if answer is Answer.DOUBLED else 1)
-    return Reply(payload.status, content[:REPLY_BYTES_MAX], oversized=len(content) > REPLY_BYTES_MAX)
+    wait_s = RETRY_AFTER_S if answer is Answer.RETRY_AFTER else None
+    oversized = len(content) > REPLY_BYTES_MAX
+    return Reply(payload.status, content[:REPLY_BYTES_MAX], oversized=oversized, retry_after_s=wait_s)

@@ -18,7 +18,8 @@ from connector.classify import cancel_result, classify
 from connector.exchange import Exchange, NoReply, NotSent
 from settlement.calls import Verdict
 from settlement.ids import CancelKind
-from settlement.states import Outcome, State
+from settlement.policy import ConfirmMode
+from settlement.states import CancelResult, Outcome, State, contradicts
 from simulator import replies
 from simulator.book_records import NumberView
 from simulator.replies import Result
@@ -78,13 +79,11 @@ class Exploration:
         bounds: Bounds = Bounds(),  # noqa: B008 - frozen
         kept: frozenset[Obligation] = ALL_KEPT,
         refuses: bool = False,
-        confirms: bool = True,
+        confirm: ConfirmMode = ConfirmMode.AFTER_NOT_FOUND,
     ) -> None:
         self._bounds, self._kept = bounds, kept
         self._books_model = BooksModel(kept, refuses=refuses)
-        policy = SETTLEMENT.policy.model_copy(
-            update={"cancel_max_attempts": bounds.attempts, "confirm_after_s": 30 if confirms else 0}
-        )
+        policy = SETTLEMENT.policy.model_copy(update={"cancel_max_attempts": bounds.attempts, "confirm": confirm})
         self._settlement = SETTLEMENT.model_copy(update={"policy": policy})
         self._known: dict[ModelState, Count] = {}
         self.explored = ExplorationResult()
@@ -198,16 +197,20 @@ class Exploration:
             at = at._replace(heard=(*at.heard, at.attempt))
         result = cancel_result(verdict) if verdict else None
         if result is not None:
-            at = self._end_round(at)
-            assert at.adjust is not None
-            again = needs_confirming(self._settlement.policy, at.adjust, result)
-            if at.kind is CancelKind.FIRST and again:
-                return at._replace(kind=CancelKind.CONFIRMING, attempt=1, heard=())
-            return at._replace(result=result).enter(State.CANCELLED, SagaPhase.REST)
+            return self._answered(self._end_round(at), result)
         if at.attempt < self._bounds.attempts:
             heard = tuple(call.attempt for call in audit(at.heard, at.kind, at.attempt))
             return at._replace(attempt=at.attempt + 1, heard=heard)
         return self._end_round(at).enter(State.ABORTED, SagaPhase.ABORTED)
+
+    def _answered(self, at: ModelState, result: CancelResult) -> ModelState:
+        assert at.adjust is not None
+        if at.kind is CancelKind.FIRST and needs_confirming(self._settlement.policy, at.adjust, result):
+            first = result if self._settlement.policy.confirm is ConfirmMode.ALWAYS else None
+            return at._replace(kind=CancelKind.CONFIRMING, attempt=1, heard=(), first=first)
+        if at.first is not None and contradicts(at.first, result):
+            return at.enter(State.ABORTED, SagaPhase.ABORTED)
+        return at._replace(result=result).enter(State.CANCELLED, SagaPhase.REST)
 
     def _end_round(self, at: ModelState) -> ModelState:
         records = len(audit(at.heard, at.kind, at.attempt))

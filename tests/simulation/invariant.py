@@ -12,6 +12,7 @@ from decimal import Decimal
 from contract.operations import Operation
 from settlement.calls import CallRecord
 from settlement.ids import CancelKind, cancel_unique_no
+from settlement.policy import ConfirmMode
 from settlement.snapshot import BEGINS_A_ROUND, ActionKind
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
 from simulator.book_records import AccountView, NumberState
@@ -114,11 +115,24 @@ def _correct_reply_ended_it(evidence: Evidence) -> Iterator[str]:
 
 def _confirmed(evidence: Evidence) -> Iterator[str]:
     view = evidence.view
-    if view.state is not State.CANCELLED or not view.calls or evidence.settlement.policy.confirm_after_s == 0:
+    confirm = evidence.settlement.policy.confirm
+    if view.state is not State.CANCELLED or not view.calls or confirm is ConfirmMode.NEVER:
         return
     certain = view.calls[0].verdict.outcome is Outcome.REJECTED or view.cancel_result is CancelResult.REVERSED
-    if not certain and view.calls[-1].kind is not CancelKind.CONFIRMING:
+    needed = confirm is ConfirmMode.ALWAYS or not certain
+    if needed and view.calls[-1].kind is not CancelKind.CONFIRMING:
         yield f"{view.cancel_result} after an adjust {view.calls[0].verdict.outcome}"
+
+
+def _contradiction_is_aborted(evidence: Evidence) -> Iterator[str]:
+    first = {call.cancel_result for call in evidence.view.calls if call.kind is CancelKind.FIRST}
+    result = evidence.view.cancel_result
+    if (
+        evidence.view.state is State.CANCELLED
+        and CancelResult.REVERSED in first
+        and result is not CancelResult.REVERSED
+    ):
+        yield f"{result} after REVERSED"
 
 
 def _listed(evidence: Evidence) -> Iterator[str]:
@@ -223,6 +237,7 @@ _RULES: tuple[tuple[Callable[[Evidence], Iterator[str]], ViolationKind], ...] = 
     (_result_is_true, ViolationKind.CANCEL_RESULT_WRONG),
     (_correct_reply_ended_it, ViolationKind.CANCELLED_WITHOUT_CORRECT_REPLY),
     (_confirmed, ViolationKind.NOT_CONFIRMED),
+    (_contradiction_is_aborted, ViolationKind.CONTRADICTION_BELIEVED),
     (_listed, ViolationKind.NOT_LISTED),
     (_resolved_by_an_operator, ViolationKind.RESOLVED_WITHOUT_ACTION),
     (_resolved_by_two_operators, ViolationKind.RESOLVED_BY_ONE_OPERATOR),

@@ -74,6 +74,8 @@ class ModelState(NamedTuple):
     sent: tuple[Message, ...] = ()
     """Sends of which at least one copy arrives."""
     result: CancelResult | None = None
+    first: CancelResult | None = None
+    """The result of the first cancel, if the confirming one may contradict it."""
     under_way: tuple[Message, ...] = ()
     held: int = NOTHING
     arrivals: Arrivals = Arrivals()

@@ -29,7 +29,7 @@ from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
 from settlement.tasks import CancelTask
 from tests.simulation.violation import ViolationKind
-from workflows import lost_calls, order_settlement, saga_state
+from workflows import cancel_rounds, lost_calls, order_settlement, saga_state
 from workflows.cancel_rounds import CancelRounds
 from workflows.journal import Journal
 from workflows.operator_updates import OperatorActs
@@ -217,6 +217,22 @@ MUTANTS: dict[str, Mutant] = {
         # The ledger always rejects a second decision, so the two views never agree again.
         frozenset({ViolationKind.DECISION_CHANGED, ViolationKind.VIEWS_DIFFER}),
         rests=False,
+    ),
+    "believes a contradiction": Mutant(
+        partial(patch.object, order_settlement, "contradicts", lambda *_: False),
+        frozenset({ViolationKind.CONTRADICTION_BELIEVED, ViolationKind.CONTRADICTS_REPORTS}),
+    ),
+    "lets a cancel be in process without a limit": Mutant(
+        partial(patch.object, cancel_activity, "_within_bounds", lambda _, verdict: verdict),
+        frozenset({ViolationKind.CONTRADICTS_REPORTS}),
+    ),
+    "retries a cancel that is refused for good": Mutant(
+        partial(patch.object, cancel_activity, "CancelRefusedError", cancel_activity.IncorrectCancelReplyError),
+        frozenset({ViolationKind.CONTRADICTS_REPORTS}),
+    ),
+    "leaves out the sparse band": Mutant(
+        partial(patch.object, cancel_rounds, "attempts_of_round", lambda policy: policy.cancel_max_attempts),
+        frozenset({ViolationKind.CONTRADICTS_REPORTS}),
     ),
     "records no operator action": Mutant(
         partial(patch.object, SagaState, "record_action", _do_not_act),

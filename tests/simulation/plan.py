@@ -13,6 +13,8 @@ POLICY = SettlementPolicy(
     cancel_max_attempts=3,
     cancel_initial_interval_s=1,
     cancel_max_interval_s=4,
+    cancel_sparse_initial_interval_s=20,
+    cancel_sparse_max_interval_s=40,
     confirm_after_s=30,
     expire_after_s=86_400,
 )

@@ -6,7 +6,8 @@ from dataclasses import replace
 from contract.operations import Operation
 from settlement.amounts import is_above
 from settlement.circuit_breaker import BreakerState
-from tests.simulation.call_scripts import AT_ONCE, BROKEN, NEVER, REPEATED, Answer, CallScript, Crash
+from settlement.policy import ConfirmMode
+from tests.simulation.call_scripts import AT_ONCE, BROKEN, DECLARED, NEVER, REPEATED, Answer, CallScript, Crash
 from tests.simulation.plan import FOUR_EYES_ABOVE, POLICY, Action, Plan, Trigger, TriggerPoint
 
 ORDERS = 12
@@ -35,6 +36,8 @@ def plans_of(seed: int) -> list[Plan]:
     plans = [_with_incidents(incidents, plan) for plan in plans]
     configuration = random.Random(f"configuration of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_missing_system(configuration, plan) for plan in plans]
+    declared = random.Random(f"declared codes of {seed}")  # noqa: S311 - repeatable is the point
+    plans = [_with_declared_answers(declared, plan) for plan in plans]
     proposals = random.Random(f"proposals of {seed}")  # noqa: S311 - repeatable is the point
     plans = [_with_proposal(proposals, plan) for plan in plans]
     breakers = random.Random(f"breakers of {seed}")  # noqa: S311 - repeatable is the point
@@ -43,7 +46,10 @@ def plans_of(seed: int) -> list[Plan]:
 
 def _plan(rng: random.Random, storm: float, *, out: bool) -> Plan:
     policy = POLICY.model_copy(
-        update={"cancel_max_attempts": rng.choice((1, 2, 3, 3, 4)), "confirm_after_s": rng.choice((0, 30, 30, 30))}
+        update={
+            "cancel_max_attempts": rng.choice((1, 2, 3, 3, 4)),
+            "confirm": rng.choice((ConfirmMode.NEVER, *[ConfirmMode.AFTER_NOT_FOUND] * 3)),
+        }
     )
     amount = rng.choice(("12.50", "0.01", "-20.00", "1000000.00"))
     if rng.random() < 0.1:
@@ -90,6 +96,43 @@ def _with_missing_system(rng: random.Random, plan: Plan) -> Plan:
     for _ in range(rng.randrange(1, 4)):
         cancels.insert(rng.randrange(len(cancels) + 1), CallScript(NEVER, Answer.NOT_CONFIGURED))
     return replace(plan, cancels=tuple(cancels))
+
+
+def _with_declared_answers(rng: random.Random, plan: Plan) -> Plan:
+    """Add the sparse band, declared codes, business statuses, `Retry-After` and other modes of confirmation."""
+    if not plan.guarded or rng.random() > 0.4:
+        return plan
+    policy = plan.policy.model_copy(
+        update={
+            "cancel_sparse_attempts": rng.choice((0, 1, 2)),
+            "cancel_in_process_max": rng.choice((0, 1, 3)),
+            "cancel_retry_after_max_s": rng.choice((0, 3, 300)),
+            "confirm": rng.choice(tuple(ConfirmMode)),
+        }
+    )
+    if policy.confirm is ConfirmMode.ALWAYS and rng.random() < 0.3:
+        return _contradictory(rng, replace(plan, policy=policy))
+    cancels = list(plan.cancels)
+    for _ in range(rng.randrange(1, 5)):
+        script = CallScript(AT_ONCE, rng.choice(tuple(DECLARED)))
+        cancels.insert(rng.randrange(len(cancels) + 1), script)
+    adjust = CallScript(AT_ONCE, rng.choice(tuple(DECLARED))) if rng.random() < 0.2 else plan.adjust
+    return replace(plan, policy=policy, adjust=adjust, cancels=tuple(cancels))
+
+
+def _contradictory(rng: random.Random, plan: Plan) -> Plan:
+    """Let the confirming cancel contradict the first one once or more. No other reply of the plan is false."""
+    false = [CallScript(AT_ONCE, Answer.NOT_FOUND)] * rng.randrange(1, 3)
+    at_abort = tuple((when, action) for when, action in plan.actions if when.where is TriggerPoint.ABORT)
+    return replace(
+        plan,
+        adjust=CallScript(AT_ONCE, Answer.LOST),
+        cancels=(CallScript(), *false),
+        actions=tuple(each for each in at_abort if each[1] in {Action.RETRY, Action.RESOLVE}),
+        refuses=False,
+        taken_up=False,
+        stale=False,
+    )
 
 
 def _with_proposal(rng: random.Random, plan: Plan) -> Plan:

@@ -15,9 +15,10 @@ from temporalio.client import WorkflowHistory
 
 import workflows
 from settlement.ids import CancelKind
+from settlement.policy import ConfirmMode
 from settlement.tasks import CancelTask
 from tests.simulation.call_scripts import AT_ONCE, LOST, NEVER, Answer, CallScript
-from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
+from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
 from workflows.runtime import DATA_CONVERTER
 
 FAILS = CallScript(AT_ONCE, Answer.WRONG_CODE)
@@ -27,6 +28,8 @@ ROUND = (FAILS, FAILS, FAILS)
 
 
 HONEST_PLAN = Plan()
+IN_PROCESS = CallScript(AT_ONCE, Answer.IN_PROCESS)
+SPARSE = POLICY.model_copy(update={"cancel_sparse_attempts": 3, "cancel_in_process_max": 2})
 
 
 class WaitSite(NamedTuple):
@@ -66,6 +69,12 @@ class Step:
 
 UNKNOWN = Plan(adjust=LOST)
 ABORTED = Plan(adjust=LOST, cancels=ROUND)
+CONTRADICTORY = Plan(
+    adjust=CallScript(AT_ONCE, Answer.LOST),
+    cancels=(CallScript(), CallScript(AT_ONCE, Answer.NOT_FOUND)),
+    policy=POLICY.model_copy(update={"confirm": ConfirmMode.ALWAYS}),
+)
+"""The first cancel is answered REVERSED, the confirming one once NOT_APPLIED."""
 SAGA, JOURNAL = "order_settlement", "journal"
 ROUNDS = "cancel_rounds"
 CANCEL = WaitSite(ROUNDS, "_cancel_round", "execute_activity_method")
@@ -95,8 +104,30 @@ STEPS = (
         triggers=(Trigger(TriggerPoint.CALL, 1), Trigger(TriggerPoint.CALL, 3)),
     ),
     Step(
+        "cancel adjust, sparse",
+        CANCEL,
+        command=f"cancel_adjust {CancelKind.FIRST}",
+        plan=Plan(adjust=LOST, cancels=ROUND, policy=SPARSE),
+        attempt=4,
+        triggers=(Trigger(TriggerPoint.CALL, 4),),
+    ),
+    Step(
+        "wait for the sparse band",
+        WaitSite(ROUNDS, "_wait_for_sparse_band", "sleep"),
+        command="timer: until the sparse band of cancel attempts",
+        plan=Plan(adjust=LOST, cancels=ROUND, policy=SPARSE),
+        triggers=(Trigger(TriggerPoint.WRITE, 1),),
+    ),
+    Step(
+        "in process",
+        WaitSite(ROUNDS, "_wait_in_process", "sleep"),
+        command="timer: until a cancel in process is asked for again",
+        plan=Plan(adjust=LOST, cancels=(IN_PROCESS, FAILS, IN_PROCESS)),
+        triggers=(Trigger(TriggerPoint.CALL, 1), Trigger(TriggerPoint.CALL, 3)),
+    ),
+    Step(
         "quarantine",
-        WaitSite(SAGA, "_compensate", "sleep"),
+        WaitSite(SAGA, "_confirm", "sleep"),
         command="timer: quarantine before a second look",
         plan=UNKNOWN,
         triggers=(Trigger(TriggerPoint.WRITE, 1),),

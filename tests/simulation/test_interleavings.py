@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from settlement.policy import ConfirmMode
 from tests.simulation.books_model import ALL_KEPT, Obligation
 from tests.simulation.interleavings import Exploration
 from tests.simulation.model_state import Bounds
@@ -18,7 +19,8 @@ WITHIN: dict[str, dict[str, Any]] = {
     "2 attempts, an operator's retry": {"bounds": Bounds(attempts=2, rounds=2)},
     "3 attempts, an operator's retry": {"bounds": Bounds(attempts=3, rounds=2)},
     "2 attempts, the adjust refused": {"bounds": Bounds(attempts=2, rounds=1), "refuses": True},
-    "3 attempts, nothing confirmed": {"bounds": Bounds(attempts=3, rounds=1), "confirms": False},
+    "2 attempts, everything confirmed": {"bounds": Bounds(attempts=2, rounds=2), "confirm": ConfirmMode.ALWAYS},
+    "3 attempts, nothing confirmed": {"bounds": Bounds(attempts=3, rounds=1), "confirm": ConfirmMode.NEVER},
 }
 
 

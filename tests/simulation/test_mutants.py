@@ -14,7 +14,7 @@ from tests.simulation.call_scripts import AT_ONCE, LOST, Answer, CallScript, Cra
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import Action, Plan, Trigger, TriggerPoint
 from tests.simulation.run import new_world
-from tests.simulation.steps import FAILS, ROUND
+from tests.simulation.steps import CONTRADICTORY, FAILS, IN_PROCESS, ROUND, SPARSE
 from tests.simulation.violation import ViolationKind
 from tests.simulation.world import REST_LIMIT_S, World
 
@@ -42,6 +42,10 @@ MUTANT_PLANS = (
     Plan(adjust=APPLIED_BUT_LOST, cancels=(FAILS, FAILS), actions=((Trigger(TriggerPoint.CALL, 2), Action.LOSE),)),
     Plan(adjust=CallScript(AT_ONCE, Answer.CROSSED), refuses=True),
     Plan(breaker=BreakerState.OPEN),
+    CONTRADICTORY,
+    Plan(adjust=APPLIED_BUT_LOST, cancels=(IN_PROCESS,) * 6, policy=SPARSE),
+    Plan(adjust=APPLIED_BUT_LOST, cancels=(CallScript(AT_ONCE, Answer.REFUSED_FOR_GOOD),)),
+    Plan(adjust=APPLIED_BUT_LOST, cancels=ROUND, policy=SPARSE),
 )
 
 

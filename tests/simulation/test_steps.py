@@ -12,15 +12,16 @@ from _pytest.mark import ParameterSet
 from temporalio.client import WorkflowHistory
 
 from settlement.circuit_breaker import BreakerState
+from settlement.policy import ConfirmMode, attempts_of_round
 from settlement.states import State
-from tests.simulation.call_scripts import AT_ONCE, BROKEN, LOST, NEVER, REPEATED, TWICE, Answer, CallScript
+from tests.simulation.call_scripts import AT_ONCE, BROKEN, DECLARED, LOST, NEVER, REPEATED, TWICE, Answer, CallScript
 from tests.simulation.evidence import Evidence
 from tests.simulation.interleavings import Exploration
 from tests.simulation.model_state import Bounds
-from tests.simulation.plan import POLICY, Action, Plan
+from tests.simulation.plan import POLICY, Action, Plan, Trigger, TriggerPoint
 from tests.simulation.seeds import CRASHES
 from tests.simulation.simulated_settlement import SimulatedSettlement
-from tests.simulation.steps import CALLS, COMPENSATIONS, STEPS, commands, sites
+from tests.simulation.steps import CALLS, COMPENSATIONS, CONTRADICTORY, ROUNDS, STEPS, commands, sites
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
 from tests.support.histories import HISTORIES
@@ -93,17 +94,35 @@ def writing() -> Iterator[tuple[str, Plan]]:
 
 
 def waiting() -> Iterator[tuple[str, Plan]]:
-    """Calls that are not sent for a while, because the system is not configured or its breaker is open; no action."""
+    """Every wait of a round, and calls that an open breaker does not send at once; no action."""
     for state in BreakerState:
         yield f"adjust: circuit breaker {state}", Plan(breaker=state)
         yield f"adjust: circuit breaker {state}, never arrives", Plan(adjust=LOST, cancels=(LOST,), breaker=state)
     for step in STEPS:
-        if any(script.answer is Answer.NOT_CONFIGURED for script in step.plan.cancels):
+        if step.site.module == ROUNDS and step.attempt is None:
             yield f"{step.name}: no action", step.plan
 
 
+def declaring() -> Iterator[tuple[str, Plan]]:
+    """Every cancel with every reply that the configuration declares, once and always; every mode of confirmation."""
+    for step in COMPENSATIONS:
+        for answer in DECLARED:
+            yield f"{step.name}: declared {answer}", step.with_scripts(CallScript(AT_ONCE, answer))
+            always = [CallScript(AT_ONCE, answer)] * 20
+            yield f"{step.name}: declared {answer}, always", step.with_scripts(*always)
+    for confirm in ConfirmMode:
+        policy = POLICY.model_copy(update={"confirm": confirm})
+        for name, adjust in {"lost": CallScript(NEVER), "reply lost": CallScript(AT_ONCE, Answer.LOST)}.items():
+            yield f"confirming cancel: {confirm}, adjust {name}", Plan(adjust=adjust, policy=policy)
+        yield f"confirming cancel: {confirm}, adjust refused", Plan(refuses=True, policy=policy)
+    yield "confirming cancel: contradiction", CONTRADICTORY
+    for action in (Action.RETRY, Action.RESOLVE, Action.STOP, Action.LOSE):
+        at_abort = ((Trigger(TriggerPoint.ABORT), action),)
+        yield f"confirming cancel: contradiction, {action}", replace(CONTRADICTORY, actions=at_abort)
+
+
 EXPECTED = {**dict(crashing()), **dict(rounds()), **dict(failing())}
-PLANS = {**EXPECTED, **dict(acting()), **dict(writing()), **dict(waiting())}
+PLANS = {**EXPECTED, **dict(acting()), **dict(writing()), **dict(waiting()), **dict(declaring())}
 
 DISTINCT = {
     *(f"arrives, answer {answer}" for answer in ("GOOD", "WRONG_CODE", "DENIED", "LOST", "HTTP_500", "CROSSED")),
@@ -121,6 +140,8 @@ def in_every_run(name: str) -> bool:
         return not case.startswith(Action.STOP_TWICE) and (not case.startswith(Action.RESOLVE) or step in RESOLVED_AT)
     if step.endswith("three times"):
         return case in IN_EVERY_ROUND
+    if name in dict(declaring()):
+        return not step.startswith("cancel adjust, ") or step == "cancel adjust, first"
     return step == "adjust" or case in DISTINCT or case not in OUTCOMES
 
 
@@ -164,7 +185,7 @@ def test_the_invariant_holds(name: str, settlements: dict[str, SimulatedSettleme
 def test_the_end_state_equals_that_of_the_interleavings_model(name: str, every: dict[str, Evidence]) -> None:
     """So the results of the model also hold for the workflow."""
     plan = PLANS[name]
-    model = Exploration(bounds=Bounds(attempts=POLICY.cancel_max_attempts), refuses=plan.refuses)
+    model = Exploration(bounds=Bounds(attempts=attempts_of_round(plan.policy)), refuses=plan.refuses)
     expected = model.end_of(plan)
     evidence = every[name]
     view, books = evidence.view, model.books(expected)

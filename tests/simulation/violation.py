@@ -23,6 +23,8 @@ class ViolationKind(StrEnum):
     """CANCELLED, but the last cancel in the audit has no correct reply with this result."""
     NOT_CONFIRMED = "NOT_CONFIRMED"
     """CANCELLED after an UNKNOWN adjust that was "not applied so far", without a confirming cancel."""
+    CONTRADICTION_BELIEVED = "CONTRADICTION_BELIEVED"
+    """CANCELLED, although the confirming cancel contradicts the first one."""
     NOT_LISTED = "NOT_LISTED"
     """Missing in the list of its state."""
     RESOLVED_WITHOUT_ACTION = "RESOLVED_WITHOUT_ACTION"

@@ -15,7 +15,12 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from activities.cancel_adjust import IncorrectCancelReplyError, SystemNotCallableError
+from activities.cancel_adjust import (
+    CancelInProcessError,
+    CancelRefusedError,
+    IncorrectCancelReplyError,
+    SystemNotCallableError,
+)
 from settlement.calls import CallRecord
 from settlement.start import SettlementInput
 from settlement.tasks import CancelReport, CancelTask
@@ -76,7 +81,7 @@ class _CrashingActivity(ActivityInboundInterceptor):
             activity.raise_complete_async()
         try:
             result = await super().execute_activity(input)
-        except IncorrectCancelReplyError as error:
+        except (IncorrectCancelReplyError, CancelInProcessError, CancelRefusedError) as error:
             await self._director.during_call(number)
             _crash_or_report(crash, report, error.details[0][-1])
             raise

@@ -27,6 +27,7 @@ LONGEST_VERDICT = Verdict(
     rule=Rule.CONNECTION_BROKEN,
     detail=longest(DETAIL_LENGTH_MAX),
     http_status=503,
+    retry_after_s=86_400,
     reply=ReplyRecord(
         biz_code=longest(CODE_LENGTH_MAX),
         code=longest(CODE_LENGTH_MAX),

@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.adjust import AdjustBody
 from settlement.ids import SettlementId
-from settlement.policy import SettlementPolicy
+from settlement.policy import ConfirmMode, SettlementPolicy
 from settlement.start import DEFAULT_SYSTEM, SettlementInput, SubmittedBy
 
 _numbers = itertools.count(1)
@@ -21,6 +21,16 @@ QUICK_POLICY = SettlementPolicy(
     confirm_after_s=30,
     expire_after_s=60,
 )
+SPARSE_POLICY = QUICK_POLICY.model_copy(
+    update={
+        "cancel_sparse_attempts": 3,
+        "cancel_sparse_initial_interval_s": 20.0,
+        "cancel_sparse_max_interval_s": 30.0,
+        "cancel_in_process_max": 2,
+    }
+)
+"""Three attempts 1 s and 2 s apart, and three more after 20 s, 30 s and 30 s."""
+ALWAYS_CONFIRMED = QUICK_POLICY.model_copy(update={"confirm": ConfirmMode.ALWAYS})
 ONE_ATTEMPT = QUICK_POLICY.model_copy(update={"cancel_max_attempts": 1})
 """The first cancel that fails aborts the settlement."""
 

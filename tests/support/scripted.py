@@ -26,6 +26,16 @@ NEVER_RECEIVED = Verdict(
     outcome=Outcome.REJECTED, rule=Rule.CODE_FAILURE, http_status=200, reply=ReplyRecord(code="US_0000002")
 )
 REVERSED = APPLIED
+OWN_REVERSED = Verdict(
+    outcome=Outcome.APPLIED, rule=Rule.CODE_MEANS_REVERSED, http_status=200, reply=ReplyRecord(code="E200")
+)
+IN_PROCESS = Verdict(
+    outcome=Outcome.REJECTED, rule=Rule.CODE_MEANS_IN_PROCESS, http_status=200, reply=ReplyRecord(code="E102")
+)
+REFUSED = Verdict(
+    outcome=Outcome.REJECTED, rule=Rule.CODE_MEANS_REFUSED, http_status=200, reply=ReplyRecord(code="E410")
+)
+BUSY = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=429, retry_after_s=7)
 NOT_CONFIGURED = Verdict(outcome=Outcome.NOT_SENT, rule=Rule.NOT_CONFIGURED)
 
 

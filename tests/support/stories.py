@@ -25,6 +25,7 @@ from settlement.ids import (
     CancelKind,
 )
 from settlement.operator_rules import ResolveReason, RetryReason
+from settlement.policy import ConfirmMode, SettlementPolicy
 from settlement.snapshot import OperatorRequest, Snapshot
 from settlement.start import Carried, SettlementInput, TakeUp
 from settlement.states import Outcome, State
@@ -32,16 +33,20 @@ from tests.support import lost
 from tests.support.batch_stories import batch_stories, history_of_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
-from tests.support.orders import QUICK_POLICY, settlement
+from tests.support.orders import ALWAYS_CONFIRMED, QUICK_POLICY, SPARSE_POLICY, settlement
 from tests.support.polling import until
 from tests.support.rounds import history_of_round, round_stories
 from tests.support.sagas import Saga, settling, time_skipping
 from tests.support.scripted import (
     APPLIED,
+    BUSY,
+    IN_PROCESS,
     NEVER_RECEIVED,
     NOT_APPLIED,
     NOT_CONFIGURED,
     NOT_SENT,
+    OWN_REVERSED,
+    REFUSED,
     REJECTED,
     REVERSED,
     UNKNOWN,
@@ -51,6 +56,7 @@ from tests.support.scripted import (
 )
 from workflows.order_settlement import OrderSettlement
 
+NEVER = ConfirmMode.NEVER
 FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
 ATTEMPTS = QUICK_POLICY.cancel_max_attempts
 LONGER_THAN_A_ROUND_S = 120
@@ -160,6 +166,7 @@ class Story:
     """For a workflow that goes on for a lost one: what was known of it."""
     carried: bool = False
     """Whether that is a workflow that continued as new, rather than one that was lost."""
+    policy: SettlementPolicy = QUICK_POLICY
     four_eyes: bool = False
     """Whether its resolution needs a second operator."""
     lost_after: timedelta | None = None
@@ -202,6 +209,34 @@ def stories() -> dict[str, Story]:
             State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _stopped_when_aborted
         ),
         **taken_up_stories(),
+        **policy_stories(),
+    }
+
+
+def policy_stories() -> dict[str, Story]:
+    """Return the stories of the sparse band, declared codes, `Retry-After` and the modes of confirmation."""
+    sparse, always = SPARSE_POLICY, ALWAYS_CONFIRMED
+    all_fail = [FAILED] * (ATTEMPTS + sparse.cancel_sparse_attempts)
+    return {
+        "reversed-in-sparse-band": Story(
+            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, FAILED, REVERSED), policy=sparse
+        ),
+        "aborted-after-sparse-band": Story(State.RESOLVED, UNKNOWN, tuple(all_fail), _resolved, policy=sparse),
+        "sparse-band-retried": Story(State.CANCELLED, UNKNOWN, (*all_fail, REVERSED), _retried, policy=sparse),
+        "in-process": Story(
+            State.CANCELLED, UNKNOWN, (IN_PROCESS, FAILED, IN_PROCESS, IN_PROCESS, REVERSED), policy=sparse
+        ),
+        "refused-for-good": Story(State.RESOLVED, UNKNOWN, (FAILED, REFUSED), _resolved),
+        "retry-after": Story(State.CANCELLED, UNKNOWN, (BUSY, FAILED, BUSY, REVERSED), policy=sparse),
+        "declared-result": Story(State.CANCELLED, REJECTED, (OWN_REVERSED,)),
+        "always-confirmed": Story(State.CANCELLED, REJECTED, (REVERSED, REVERSED), policy=always),
+        "contradiction-resolved": Story(State.RESOLVED, UNKNOWN, (REVERSED, NOT_APPLIED), _resolved, policy=always),
+        "contradiction-retried": Story(
+            State.CANCELLED, UNKNOWN, (REVERSED, NOT_APPLIED, REVERSED), _retried, policy=always
+        ),
+        "never-confirmed": Story(
+            State.CANCELLED, UNKNOWN, (NEVER_RECEIVED,), policy=QUICK_POLICY.model_copy(update={"confirm": NEVER})
+        ),
     }
 
 
@@ -255,7 +290,7 @@ async def history_of(environment: WorkflowEnvironment, ledger: FlakyLedger, name
     """Run a story and return its history as JSON."""
     external = ScriptedExternalSystem(adjust=story.adjust, cancels=story.cancels)
     accepted_at = await environment.get_current_time() - story.age
-    start = settlement(accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
+    start = settlement(policy=story.policy, accepted_at=accepted_at, requestUniqueNo=f"story-{name}")
     if story.four_eyes:
         start = start.model_copy(update={"four_eyes_above": "0"})
     before = _before(story, start)

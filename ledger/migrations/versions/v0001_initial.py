@@ -115,6 +115,7 @@ def _create_external_calls() -> None:
         sa.Column("rule", sa.String(length=32), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("retry_after_s", sa.Integer(), nullable=True),
         sa.Column("code", sa.String(length=64), nullable=True),
         sa.Column("msg", sa.Text(), nullable=True),
         sa.Column("biz_code", sa.String(length=64), nullable=True),

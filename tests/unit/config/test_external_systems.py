@@ -9,7 +9,8 @@ from activities.circuit_breaker import BreakerPolicy
 from config.configuration_file import InvalidFileError
 from config.external_systems import ExternalSystems, read_systems
 from contract.operations import Operation, TraceCheck
-from settlement.policy import SettlementPolicy
+from settlement.code_meanings import CodeMeaning
+from settlement.policy import ConfirmMode, SettlementPolicy
 from worker_systems import call_limits
 
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
@@ -27,6 +28,7 @@ base_url = "https://alpha.example/orders"
 cancel_protocol = "cancel-operation"
 trace = "ignore"
 keep_alive = false
+business_statuses = [400, 409]
 ca_file = "/etc/ca.pem"
 client_certificate_file = "/etc/client.pem"
 client_key_file = "/etc/client.key"
@@ -36,7 +38,16 @@ X-Api-Key = { env = "ALPHA_KEY" }
 X-Client = "order-settlement"
 [systems.alpha.retry]
 max_attempts = 3
-confirm_after_s = 0
+sparse_attempts = 4
+sparse_initial_interval_s = 600
+sparse_max_interval_s = 7200
+retry_after_max_s = 60
+in_process_max = 2
+confirm = "always"
+confirm_after_s = 7
+[systems.alpha.codes]
+E-208 = "reversed"
+"E 102" = "in-process"
 
 [systems.beta]
 default = true
@@ -71,6 +82,8 @@ def test_entry_has_every_field_of_the_file(file: Path) -> None:
     references = {name: str(value.reference) for name, value in alpha.headers.items() if value.reference}
     assert references == {"Authorization": "file /run/secrets/alpha", "X-Api-Key": "environment variable ALPHA_KEY"}
     assert (alpha.headers["Authorization"].prefix, alpha.headers["X-Client"].text) == ("Bearer ", "order-settlement")
+    assert alpha.codes == {"E-208": CodeMeaning.REVERSED, "E 102": CodeMeaning.IN_PROCESS}
+    assert alpha.business_statuses == (400, 409)
 
 
 def test_breaker_is_off_without_its_table_and_has_defaults_with_an_empty_one(file: Path) -> None:
@@ -85,7 +98,18 @@ def test_breaker_is_off_without_its_table_and_has_defaults_with_an_empty_one(fil
 
 def test_policy_takes_from_the_settings_what_the_entry_does_not_say(file: Path) -> None:
     systems = read(file, TWO)
-    own = SETTINGS.model_copy(update={"cancel_max_attempts": 3, "confirm_after_s": 0})
+    own = SETTINGS.model_copy(
+        update={
+            "cancel_max_attempts": 3,
+            "cancel_sparse_attempts": 4,
+            "cancel_sparse_initial_interval_s": 600,
+            "cancel_sparse_max_interval_s": 7200,
+            "cancel_retry_after_max_s": 60,
+            "cancel_in_process_max": 2,
+            "confirm": ConfirmMode.ALWAYS,
+            "confirm_after_s": 7,
+        }
+    )
     assert systems.entries["alpha"].retry.policy(SETTINGS) == own
     assert systems.entries["beta"].retry.policy(SETTINGS) == SETTINGS
 
@@ -113,6 +137,30 @@ WRONG = [
         "systems.alpha.base_url: must be an http or https URL without query or fragment",
     ),
     (ENTRY + 'cancel_protocol = "x"', "systems.alpha.cancel_protocol: Input should be 'cancel-adjust' or 'cancel-oper"),
+    (ENTRY + "[systems.alpha.retry]\nconfirm_after_s = 0", "systems.alpha.retry.confirm_after_s: Input should be"),
+    (
+        ENTRY + '[systems.alpha.retry]\nconfirm = "off"',
+        "systems.alpha.retry.confirm: Input should be 'after-not-found', 'always' or 'never'",
+    ),
+    (ENTRY + "[systems.alpha.retry]\nsparse_attempts = 11", "systems.alpha.retry.sparse_attempts: Input should be"),
+    (
+        ENTRY + '[systems.alpha.codes]\nUS_0000001 = "reversed"',
+        "systems.alpha.codes.US_0000001: is a code of the contract, whose meaning cannot be changed",
+    ),
+    (ENTRY + '[systems.alpha.codes]\n"0" = "refused"', "systems.alpha.codes.0: is a code of the contract"),
+    (
+        ENTRY + '[systems.alpha.codes]\nE1 = "gone"',
+        "systems.alpha.codes.E1: Input should be 'reversed', 'not-applied', 'never-received', 'in-process' or 'ref",
+    ),
+    (ENTRY + '[systems.alpha.codes]\n"" = "refused"', "systems.alpha.codes.: String should match pattern"),
+    (
+        ENTRY + "business_statuses = [500]",
+        "systems.alpha.business_statuses.0: must be from 400 to 499, but not 408 or 429",
+    ),
+    (
+        ENTRY + "business_statuses = [400, 429]",
+        "systems.alpha.business_statuses.1: must be from 400 to 499, but not 408 or 429",
+    ),
     (ENTRY + 'trace = "x"', "systems.alpha.trace: Input should be 'strict' or 'ignore'"),
     (ENTRY + 'ca_file = "ca.pem"', "systems.alpha.ca_file: must be an absolute path"),
     (

@@ -5,6 +5,7 @@ import pytest
 from connector.classify import classify
 from connector.exchange import Exchange, NoReply, NotSent, Reply
 from settlement.calls import Rule, Verdict
+from settlement.code_meanings import VERDICT_OF_MEANING
 from settlement.reply_record import ReplyRecord
 from settlement.states import Outcome
 
@@ -30,11 +31,13 @@ OUTCOMES: dict[str, tuple[Exchange, Outcome, Rule]] = {
     "never connected": (NotSent("refused"), NOT_SENT, Rule.NOT_CONNECTED),
 }
 
+OF_DECLARED_CODES = {rule for _, rule in VERDICT_OF_MEANING.values()} | {Rule.IN_PROCESS_TOO_LONG}
 NOT_OF_CLASSIFY = {
     *(Rule.WORKER_LOST, Rule.NOT_CONFIGURED, Rule.TOO_LATE, Rule.BULKHEAD_FULL),
     *(Rule.IN_FLIGHT_LIMIT, Rule.RATE_LIMIT, Rule.BREAKER_OPEN),
+    *OF_DECLARED_CODES,
 }
-"""Rules that only the activities can apply."""
+"""Rules that only the activities can apply, or that need the configuration (`test_classify_declared.py`)."""
 
 
 def outcome_and_rule(exchange: Exchange) -> tuple[Outcome, Rule]:

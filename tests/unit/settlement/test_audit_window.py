@@ -10,7 +10,7 @@ from contract.operations import Operation
 from settlement.audit_window import (
     ACTIONS_BYTES_MAX,
     CALLS_BYTES_MAX,
-    CANCEL_ATTEMPTS_MAX,
+    CALLS_OF_ROUND_MAX,
     PAYLOAD_BYTES_MAX,
     STATE_CHANGES_BYTES_MAX,
     UNRECORDED_BYTES_MAX,
@@ -142,12 +142,12 @@ def test_a_long_recorded_audit_fits_into_the_window() -> None:
     )
 
 
-def test_every_payload_stays_below_a_tenth_of_the_servers_limit() -> None:
+def test_every_payload_stays_below_a_fifth_of_the_servers_limit() -> None:
     """Sum of the window, the unrecorded entries, one more round and the order, each with the greatest lengths."""
     size = CALLS_BYTES_MAX + ACTIONS_BYTES_MAX + STATE_CHANGES_BYTES_MAX + UNRECORDED_BYTES_MAX
-    a_round = CANCEL_ATTEMPTS_MAX * CALL_RECORD_BYTES_MAX
+    a_round = CALLS_OF_ROUND_MAX * CALL_RECORD_BYTES_MAX
     order = len(LONGEST_SETTLEMENT.model_dump_json().encode())
-    assert size + a_round + order + 2 * NOTE_LENGTH_MAX < PAYLOAD_BYTES_MAX == 2 * 1024 * 1024 // 10
+    assert size + a_round + order + 2 * NOTE_LENGTH_MAX < PAYLOAD_BYTES_MAX == 2 * 1024 * 1024 // 5
 
 
 @pytest.mark.parametrize("recorded", [0, 1, 5])

@@ -1,11 +1,13 @@
 """Every fault over a real connection: what the client sees, what the books contain, how the request ended."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from connector.retry_after import retry_after_s
 from simulator.faults import ADJUST_BEHAVIOURS, CANCEL_BEHAVIOURS, AdjustFault, CancelFault
 from simulator.payloads import OVERSIZED_BYTES
 from tests.unit.simulator.conftest import CANCEL_PATH, LIMIT_S, Calls, Maker, View
@@ -39,6 +41,9 @@ SEEN: dict[AdjustFault, tuple[str, str, str]] = {
     AdjustFault.NO_TRACE: ("code 0", "APPLIED", "replied"),
     AdjustFault.BYTE_ORDER_MARK: ("unreadable", "APPLIED", "replied"),
     AdjustFault.LIST_DATA: ("code 0", "APPLIED", "replied"),
+    AdjustFault.REJECT_400: ("HTTP 400", "NOT_APPLIED", "replied"),
+    AdjustFault.REJECT_409: ("HTTP 409", "NOT_APPLIED", "replied"),
+    AdjustFault.BUSY: ("HTTP 429", "NOT_APPLIED", "replied"),
 }
 
 # For each cancel fault: what the client sees, and the state of the applied adjust after it.
@@ -58,6 +63,13 @@ CANCEL_SEEN: dict[CancelFault, tuple[str, str]] = {
     CancelFault.NO_TRACE: ("code 0", "REVERSED"),
     CancelFault.BYTE_ORDER_MARK: ("unreadable", "REVERSED"),
     CancelFault.LIST_DATA: ("code 0", "REVERSED"),
+    CancelFault.OWN_CODE: ("code US_0000200", "REVERSED"),
+    CancelFault.IN_PROCESS: ("code US_0000102", "APPLIED"),
+    CancelFault.REFUSE: ("code US_0000410", "APPLIED"),
+    CancelFault.HTTP_400: ("HTTP 400", "REVERSED"),
+    CancelFault.HTTP_409: ("HTTP 409", "REVERSED"),
+    CancelFault.BUSY: ("HTTP 429", "APPLIED"),
+    CancelFault.UNAVAILABLE: ("HTTP 503", "APPLIED"),
 }
 
 
@@ -102,6 +114,18 @@ def test_reply_has_the_trace_of_its_request_unless_a_fault_changes_it(
         client.post(CANCEL_PATH, json=cancel_body(), headers=headers).json(),
     ]
     assert [reply.get("trace") for reply in replies] == [trace, trace]
+
+
+@pytest.mark.parametrize("fault", ["busy", "unavailable"])
+def test_retry_after_is_in_seconds_or_a_date(
+    client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, fault: str
+) -> None:
+    client.post("/", json=adjust_body({"cancel": fault}))
+    response = client.post(CANCEL_PATH, json=cancel_body())
+    headers = response.headers
+    # The date has whole seconds, so it can be one second nearer.
+    expected = {5} if fault == "busy" else {4, 5, 6}
+    assert retry_after_s(headers.get_list("retry-after"), headers.get("date"), datetime.now(UTC)) in expected
 
 
 def test_oversized_reply_is_otherwise_correct(client: httpx2.Client, adjust_body: Maker) -> None:
