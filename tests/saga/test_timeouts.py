@@ -11,6 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import worker
+from activities.adjust import Adjust
 from settlement import limits
 from tests.saga.conftest import StartSaga
 from tests.support import lost
@@ -58,8 +59,10 @@ def test_every_registered_activity_has_its_limits_in_the_snapshot(
 
     makers = [each for name, each in inspect.getmembers(worker, inspect.isfunction) if _makes_a_worker(name, each)]
     monkeypatch.setattr(worker, "Worker", recorded)
+    adjust = Adjust(MagicMock(), MagicMock(), MagicMock())
     for make in makers:
-        make(**{name: MagicMock() for name in inspect.signature(make).parameters})
+        parameters = inspect.signature(make).parameters
+        make(**{name: MagicMock() for name in parameters} | ({"adjust": adjust} if "adjust" in parameters else {}))
     names = {getattr(each, "__temporal_activity_definition").name for each in registered}
     assert names == set(SNAPSHOT)
 
