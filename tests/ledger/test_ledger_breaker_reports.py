@@ -14,6 +14,7 @@ from activities.circuit_breaker import BreakerPolicy
 from ledger import BreakerReports
 from settlement.circuit_breaker import REPORT_VALID_S, BreakerReport, BreakerState, BreakerStatus
 from settlement.states import Outcome
+from tests.ledger.conftest import all_connections_free
 from tests.ledger.samples import NOON
 from tests.support.polling import until
 
@@ -79,7 +80,9 @@ class FlakyReports:
         await self._reports.replace(*report)
 
 
-async def test_a_worker_reports_each_change_and_survives_an_outage_of_the_ledger(reports: BreakerReports) -> None:
+async def test_a_worker_reports_each_change_and_survives_an_outage_of_the_ledger(
+    reports: BreakerReports, engine: AsyncEngine
+) -> None:
     admission, flaky = CallAdmission(), FlakyReports(reports)
     admission.configure({"alpha": CallLimits(breaker=BreakerPolicy(unknowns=1, open_s=1000, cancels_per_min=1))})
     reporter = BreakerReporter(admission, cast("BreakerReports", flaky), every_s=0.01, now=lambda: NOON)
@@ -108,6 +111,9 @@ async def test_a_worker_reports_each_change_and_survives_an_outage_of_the_ledger
     flaky.is_away = False
     await until(lambda: is_reported(BreakerState.OPEN), what="the report after the outage")
     running.cancel()
+    await asyncio.wait([running])
+    # A report under way continues, and would leave its connection open if the engine was closed first.
+    await until(lambda: all_connections_free(engine), what="the end of the last report")
 
 
 async def test_without_a_breaker_nothing_is_written_and_an_old_report_is_withdrawn(reports: BreakerReports) -> None:
