@@ -26,6 +26,7 @@ DEADLINE = {
     "httpStatus": None,
     "reply": None,
     "phase": None,
+    "retryAfterS": None,
 }
 REPLY = {
     "bizCode": None,
