@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
-from ledger.tables import breaker_reports
+from ledger.external_system_tables import breaker_reports
 from ledger.transactions import insert, shielded_transaction
 from settlement.circuit_breaker import REPORT_VALID_S, BreakerReport, BreakerState, BreakerStatus
 

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
-from ledger.tables import paused_systems, system_actions
+from ledger.external_system_tables import paused_systems, system_actions
 from ledger.transactions import insert, shielded_transaction
 from settlement.external_systems import SystemAction, SystemActionKind, SystemPause
 

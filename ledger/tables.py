@@ -2,9 +2,9 @@
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
+import ledger.external_system_tables  # noqa: F401 - the metadata of the ledger has all tables
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.breaker_tables import breaker_reports as breaker_reports  # noqa: PLC0414 - the tables of the ledger are all found here
-from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - as above
+from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, SettlementIdText, UtcDateTime, metadata, only
 from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
@@ -157,30 +157,6 @@ order_sums = Table(
     Column("limit_name", String(LIMIT_NAME_LENGTH_MAX), primary_key=True),
     Column("currency", String(16), primary_key=True),
     Column("minutes", JSON, nullable=False),
-)
-
-# One row for each external system that is paused.
-paused_systems = Table(
-    "paused_systems",
-    metadata,
-    Column("system", _SYSTEM, primary_key=True),
-    Column("operator", String(64), nullable=False),
-    Column("key_id", String(32)),
-    Column("note", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-)
-
-system_actions = Table(
-    "system_actions",
-    metadata,
-    Column("action_id", Integer, primary_key=True, autoincrement=True),
-    Column("system", _SYSTEM, nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("operator", String(64), nullable=False),
-    Column("key_id", String(32)),
-    Column("note", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Index(None, "system", "action_id"),
 )
 
 batches = Table(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from activities.heartbeats import heartbeats
-from activities.reconciliation.repair import ExamineResult
+from activities.reconciliation.mismatch import ExamineResult
 from settlement import limits
 from settlement.ids import SettlementId
 from settlement.reconciliation import ScanResult

@@ -7,7 +7,8 @@ from temporalio import activity
 
 from activities.reconciliation.bounded_gather import bounded_gather
 from activities.reconciliation.diagnose import may_be_ahead
-from activities.reconciliation.repair import ExamineResult, Reconciler
+from activities.reconciliation.mismatch import ExamineResult
+from activities.reconciliation.repair import Reconciler
 from activities.reconciliation.temporal_workflows import WorkflowPage
 from ledger import Findings, SettlementSummary
 from settlement import limits

@@ -1,7 +1,6 @@
 """Examines one settlement in ledger and Temporal, records a mismatch as a finding, and repairs it if that is safe."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -9,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
-from activities.reconciliation.diagnose import Diagnosis, Execution, Repair, diagnose
+from activities.reconciliation.diagnose import Repair, diagnose
+from activities.reconciliation.mismatch import ExamineResult, Mismatch, PlannedTakeUp
 from activities.reconciliation.snapshot_merge import (
     NotRepairedError,
     can_continue_from_ledger,
@@ -57,40 +57,6 @@ WhyUnusable = Callable[[str], Awaitable[str | None]]
 
 async def _usable(_: str) -> str | None:
     return None
-
-
-@dataclass(frozen=True)
-class ExamineResult:
-    """Result of examining one settlement: kind of the mismatch (None if there is none), and whether it was repaired."""
-
-    kind: FindingKind | None = None
-    repaired: bool = False
-
-
-@dataclass(frozen=True)
-class _Mismatch:
-    """A settlement with a mismatch."""
-
-    settlement_id: SettlementId
-    execution: Execution | None
-    workflow_snapshot: Snapshot | None
-    """The workflow's snapshot; None if it was not queried or did not answer."""
-    diagnosis: Diagnosis
-
-
-@dataclass
-class _TakeUp:
-    """A take-up that can be done: the ledger's record, and the newest known snapshot."""
-
-    accepted: SettlementRecord
-    known: Snapshot
-    may_be_started: bool = False
-    """Whether the workflow may have been started: its start was requested, and Temporal did not reject it."""
-
-    @property
-    def needs_workflow(self) -> bool:
-        """Whether a workflow must be started. If the end is known, only the ledger must be updated."""
-        return self.known.state not in END_STATES
 
 
 class Reconciler:
@@ -146,7 +112,7 @@ class Reconciler:
             return ExamineResult()
         if (await self.summaries.by_id([settlement_id])).get(settlement_id) != row:
             return ExamineResult()
-        return await self._handle_in_round(_Mismatch(settlement_id, execution, snapshot, diagnosis), round_started_at)
+        return await self._handle_in_round(Mismatch(settlement_id, execution, snapshot, diagnosis), round_started_at)
 
     async def restart_aborted(self, settlement_id: SettlementId) -> ExamineResult:
         """Restart the lost workflow of an ABORTED settlement. Repeating it joins the running workflow.
@@ -162,9 +128,9 @@ class Reconciler:
         if diagnosis is None or diagnosis.repair is not Repair.TAKE_UP:
             return ExamineResult()
         snapshot = await self.workflows.snapshot(settlement_id, execution) if execution is not None else None
-        return await self._handle(_Mismatch(settlement_id, execution, snapshot, diagnosis), datetime.now(UTC))
+        return await self._handle(Mismatch(settlement_id, execution, snapshot, diagnosis), datetime.now(UTC))
 
-    async def _handle_in_round(self, mismatch: _Mismatch, round_started_at: datetime) -> ExamineResult:
+    async def _handle_in_round(self, mismatch: Mismatch, round_started_at: datetime) -> ExamineResult:
         """Repair a mismatch within the limits of a round: starting a workflow needs a permit.
 
         A permit is given back unless the workflow was started, or may have been because Temporal did not answer.
@@ -182,7 +148,7 @@ class Reconciler:
                 await self._take_ups.give_back(permit)
 
     async def _handle(
-        self, mismatch: _Mismatch, round_started_at: datetime, take_up: _TakeUp | None = None
+        self, mismatch: Mismatch, round_started_at: datetime, take_up: PlannedTakeUp | None = None
     ) -> ExamineResult:
         kind, detail = mismatch.diagnosis.kind, mismatch.diagnosis.detail
         # Recorded before the repair: if this worker is lost during the repair, the next round examines it again.
@@ -215,7 +181,7 @@ class Reconciler:
             log.error("an operator must act", finding=kind, detail=LIMIT_REACHED)
         return permit
 
-    async def _try(self, mismatch: _Mismatch, take_up: _TakeUp | None) -> tuple[str | None, str]:
+    async def _try(self, mismatch: Mismatch, take_up: PlannedTakeUp | None) -> tuple[str | None, str]:
         """Repair the mismatch. Return a description of the repair, or None and the reason why it was not repaired."""
         try:
             match mismatch.diagnosis.repair:
@@ -230,7 +196,7 @@ class Reconciler:
         except (NotRepairedError, DecisionConflictError, NumberConflictError) as error:
             return None, str(error)
 
-    async def _planned(self, mismatch: _Mismatch) -> _TakeUp | None:
+    async def _planned(self, mismatch: Mismatch) -> PlannedTakeUp | None:
         """Return the take-up that repairs a mismatch; None if none does, or if it cannot be done."""
         if mismatch.diagnosis.repair is not Repair.TAKE_UP:
             return None
@@ -239,7 +205,7 @@ class Reconciler:
         except NotRepairedError:
             return None
 
-    async def _plan(self, mismatch: _Mismatch) -> _TakeUp:
+    async def _plan(self, mismatch: Mismatch) -> PlannedTakeUp:
         """Return the snapshot from which a new workflow continues. Raises NotRepairedError if that may be wrong."""
         if await self.findings.is_open(FindingKind.DECISION_CONFLICT, mismatch.settlement_id):
             message = "ledger and workflow had opposite decisions, so a cancel could reverse a settled order"
@@ -249,9 +215,9 @@ class Reconciler:
             state = mismatch.execution.state if mismatch.execution else None
             message = f"its workflow was in {state} and does not answer the query; the next round asks again"
             raise NotRepairedError(message)
-        return _TakeUp(accepted, newer_snapshot(accepted.snapshot, mismatch.workflow_snapshot))
+        return PlannedTakeUp(accepted, newer_snapshot(accepted.snapshot, mismatch.workflow_snapshot))
 
-    async def _take_up(self, mismatch: _Mismatch, take_up: _TakeUp) -> str:
+    async def _take_up(self, mismatch: Mismatch, take_up: PlannedTakeUp) -> str:
         accepted, known = take_up.accepted, take_up.known
         if not take_up.needs_workflow:
             await self._ledger.record(accepted.settlement, with_higher_version(accepted.snapshot, known))
@@ -269,7 +235,7 @@ class Reconciler:
             raise NotRepairedError(message) from error
         return f"a new workflow continues it in state {known.state}"
 
-    async def _record(self, mismatch: _Mismatch) -> str:
+    async def _record(self, mismatch: Mismatch) -> str:
         if mismatch.workflow_snapshot is None:
             message = "its workflow did not answer the query for its snapshot; the next round asks again"
             raise NotRepairedError(message)
@@ -281,7 +247,7 @@ class Reconciler:
         )
         return f"the workflow's snapshot ({mismatch.workflow_snapshot.state}) was written to the ledger"
 
-    async def _write_row(self, mismatch: _Mismatch) -> str:
+    async def _write_row(self, mismatch: Mismatch) -> str:
         start = (
             await self.workflows.start_of(mismatch.settlement_id, mismatch.execution)
             if mismatch.execution is not None
@@ -296,7 +262,7 @@ class Reconciler:
         source = "input and snapshot" if mismatch.workflow_snapshot else "input; its next ledger write adds the rest"
         return f"the row was inserted from its workflow's {source}"
 
-    async def _accepted(self, mismatch: _Mismatch) -> SettlementRecord:
+    async def _accepted(self, mismatch: Mismatch) -> SettlementRecord:
         accepted = await self._ledger.find(mismatch.settlement_id)
         if accepted is None or accepted.snapshot.state in END_STATES:
             message = "the ledger's row has changed in the meantime; the next round examines it again"

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, delete, or_, select
 
+from ledger.external_system_tables import breaker_reports
 from ledger.queries.table import registered
-from ledger.tables import breaker_reports
 
 _SINCE = datetime(2026, 1, 5, tzinfo=UTC)
 

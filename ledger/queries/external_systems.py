@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, delete, select
 
+from ledger.external_system_tables import paused_systems, system_actions
 from ledger.queries.table import registered
-from ledger.tables import paused_systems, system_actions
 
 
 @registered(("alpha",))

@@ -8,7 +8,7 @@ from settlement.states import State
 from tests.api.api_harness import ApiHarness
 from tests.support.orders import order
 from tests.support.scripted import UNKNOWN, Answer, ScriptedExternalSystem
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 
 RETRY, RESOLUTION = "cancel-adjust-retries", "resolution"
 ACTIONS = [RETRY, RESOLUTION]

@@ -23,7 +23,7 @@ from tests.support.cli import Ran, settlement
 from tests.support.orders import new_number, order
 from tests.support.orders import settlement as accepted
 from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 
 RETRY = ["--reason", "broker_recovered", "--note", "outage ended 03:10"]
 CREATE_KEY = [

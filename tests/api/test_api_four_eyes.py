@@ -20,7 +20,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order
 from tests.support.polling import until
 from tests.support.scripted import UNKNOWN, ScriptedExternalSystem
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 
 APPROVALS, WITHDRAWALS = "resolution-approvals", "resolution-withdrawals"
 FOUR_EYES = WITH_KEYS.model_copy(update={"four_eyes_above": "USD=12.49,*=1000"})

@@ -13,7 +13,7 @@ from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, terminate
 from tests.api.snapshots import snapshot_in
 from tests.support.orders import order, settlement
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 
 
 @asynccontextmanager

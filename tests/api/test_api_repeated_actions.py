@@ -15,7 +15,7 @@ from tests.api.api_harness import WITH_KEYS, ApiHarness, bearer, open_api_with_t
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import id_of
 from tests.support.scripted import REVERSED, Gate
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 
 
 @pytest.mark.parametrize(("kind", "status", "ends"), [(RETRY, 202, State.CANCELLED), (RESOLUTION, 200, State.RESOLVED)])

@@ -35,7 +35,7 @@ from tests.support.dev_server import dev_server
 from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import SIGNER, workers
 from tests.support.scripted import APPLIED, UNKNOWN
-from tests.support.stories import FAILED
+from tests.support.story_acts import FAILED
 from workflows.reconciliation.schedule import ensure_schedule
 
 START_LIMIT_S = 60.0

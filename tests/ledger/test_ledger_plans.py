@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import SettlementFilter, open_engine
 from ledger.broker_statement_tables import broker_statement_differences, broker_statement_lines, broker_statements
+from ledger.external_system_tables import system_actions
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
 from ledger.rows import action_values, call_values, settlement_values, state_change_values
@@ -27,7 +28,6 @@ from ledger.tables import (
     reconciliation_rounds,
     settlements,
     state_changes,
-    system_actions,
     take_up_allowances,
     take_up_counts,
 )

@@ -11,7 +11,7 @@ from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import ONE_ATTEMPT, settlement
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from tests.support.stories import FAILED, RESOLVE
+from tests.support.story_acts import FAILED, RESOLVE
 from workflows.order_settlement import OrderSettlement
 
 REPAIRED = FindingStatus.REPAIRED

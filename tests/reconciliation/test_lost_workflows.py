@@ -26,7 +26,7 @@ from tests.support.scripted import (
     Gate,
     ScriptedExternalSystem,
 )
-from tests.support.stories import FAILED, RETRY
+from tests.support.story_acts import FAILED, RETRY
 from workflows.order_settlement import OrderSettlement
 
 REPAIRED, OPEN = FindingStatus.REPAIRED, FindingStatus.OPEN

@@ -15,7 +15,7 @@ from settlement.snapshot import ActionKind, OperatorRequest
 from settlement.states import CancelResult, Decision, Outcome, State
 from tests.saga.conftest import StartSaga
 from tests.support.scripted import NEVER_RECEIVED, REJECTED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, LONGER_THAN_A_ROUND_S, RESOLVE, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
 UNVERIFIED = f"temporal-ui, unverified (says {RETRY.operator})"

@@ -14,7 +14,7 @@ from tests.support.batches import Bench, running_bench
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import id_of, new_number, settlement
 from tests.support.polling import until
-from tests.support.stories import RETRY
+from tests.support.story_acts import RETRY
 from workflows.order_settlement import OrderSettlement
 
 RETRIED, REFUSED, FAILED, PENDING = ItemOutcome.RETRIED, ItemOutcome.REFUSED, ItemOutcome.FAILED, ItemOutcome.PENDING

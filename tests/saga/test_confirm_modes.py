@@ -22,7 +22,7 @@ from tests.support.scripted import (
     UNKNOWN,
     ScriptedExternalSystem,
 )
-from tests.support.stories import RESOLVE, RETRY, aborted
+from tests.support.story_acts import RESOLVE, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
 ALL_MODES = [

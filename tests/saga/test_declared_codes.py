@@ -10,7 +10,7 @@ from tests.saga.conftest import StartSaga
 from tests.saga.test_sparse_band import SLOW, waits_between
 from tests.support.orders import QUICK_POLICY, SPARSE_POLICY, settlement
 from tests.support.scripted import IN_PROCESS, OWN_REVERSED, REFUSED, REJECTED, REVERSED, Gate, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, RETRY, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
 

@@ -12,7 +12,7 @@ from settlement.tasks import UpdateRefusal
 from tests.saga.conftest import StartSaga
 from tests.saga.test_operator_updates import aborting, refusal
 from tests.support.orders import settlement
-from tests.support.stories import RESOLVE, RETRY, aborted
+from tests.support.story_acts import RESOLVE, RETRY, aborted
 from workflows import runtime
 
 FIRST, SECOND = (RESOLVE.model_copy(update={"operator": name}) for name in ("first", "second"))

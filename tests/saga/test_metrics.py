@@ -17,7 +17,7 @@ from tests.support.orders import settlement
 from tests.support.polling import until
 from tests.support.sagas import Saga, workers
 from tests.support.scripted import APPLIED, NEVER_RECEIVED, REJECTED, REVERSED, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, RETRY, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import DATA_CONVERTER
 from workflows.start import start_workflow

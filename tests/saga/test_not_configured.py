@@ -17,7 +17,7 @@ from tests.support.orders import settlement
 from tests.support.polling import until
 from tests.support.sagas import settling, workers
 from tests.support.scripted import NOT_CONFIGURED, REJECTED, REVERSED, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, aborted
 from workflows import cancel_rounds
 from workflows.start import start_workflow
 

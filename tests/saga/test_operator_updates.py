@@ -15,7 +15,7 @@ from settlement.update_signature import UpdateSigner
 from tests.saga.conftest import StartSaga
 from tests.support.sagas import SIGNER, Saga
 from tests.support.scripted import REVERSED, UNKNOWN, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, RETRY, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RESOLVE, RETRY, aborted
 
 KEY_ID = "0123456789abcdef"
 SIGNED_RETRY = RETRY.model_copy(update={"operator": "ops", "key_id": KEY_ID})

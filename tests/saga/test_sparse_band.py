@@ -16,7 +16,7 @@ from tests.support.orders import QUICK_POLICY, SPARSE_POLICY, settlement
 from tests.support.polling import until
 from tests.support.sagas import Saga
 from tests.support.scripted import BUSY, NOT_CONFIGURED, REJECTED, REVERSED, Answer, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, RETRY, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RETRY, aborted
 from workflows.order_settlement import OrderSettlement
 
 BOTH_BANDS = attempts_of_round(SPARSE_POLICY)

@@ -13,7 +13,7 @@ from settlement.states import Outcome
 from settlement.tasks import CancelTask
 from settlement.unreported_calls import CALL_RECORDS, with_unreported
 from tests.support.orders import QUICK_POLICY, settlement
-from tests.support.stories import ATTEMPTS, FAILED
+from tests.support.story_acts import ATTEMPTS, FAILED
 from workflows.compensation import cancel_intent
 from workflows.lost_calls import calls_of_failed_cancel
 

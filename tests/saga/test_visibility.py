@@ -11,7 +11,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.orders import SPARSE_POLICY, settlement
 from tests.support.sagas import settling
 from tests.support.scripted import REJECTED, UNKNOWN, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RESOLVE, aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.visibility import (
     COMPANY_ID,

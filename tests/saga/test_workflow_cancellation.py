@@ -23,7 +23,7 @@ from tests.support.scripted import (
     Gate,
     ScriptedExternalSystem,
 )
-from tests.support.stories import ATTEMPTS, FAILED, aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
 

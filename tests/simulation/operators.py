@@ -11,7 +11,7 @@ from settlement.snapshot import OperatorRequest, Snapshot
 from settlement.start import SettlementInput
 from tests.simulation.plan import Action
 from tests.support.sagas import SIGNER
-from tests.support.stories import APPROVAL, RESOLVE, RETRY
+from tests.support.story_acts import APPROVAL, RESOLVE, RETRY
 from workflows.order_settlement import OrderSettlement
 
 Handle = WorkflowHandle[OrderSettlement, Snapshot]

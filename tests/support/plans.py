@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.external_system_tables import breaker_reports, paused_systems
 from ledger.schema import metadata
-from ledger.tables import breaker_reports, finding_counts, paused_systems, temporal_home
+from ledger.tables import finding_counts, temporal_home
 
 Statement = Select[Any] | Insert | Update | Delete
 Plan = list[str] | dict[str, Any]

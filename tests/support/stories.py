@@ -7,7 +7,7 @@ histories become binding with the release of 0.1.0; until then, delete a history
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,28 +15,17 @@ from temporalio.testing import WorkflowEnvironment
 
 from ledger import open_engine
 from ledger.migrate import migrate
-from settlement.calls import Rule, Verdict
-from settlement.ids import (
-    APPROVE_UPDATE,
-    PROPOSE_UPDATE,
-    RESOLVE_UPDATE,
-    RETRY_UPDATE,
-    WITHDRAW_UPDATE,
-    CancelKind,
-)
-from settlement.operator_rules import ResolveReason, RetryReason
 from settlement.policy import ConfirmMode, SettlementPolicy
-from settlement.snapshot import OperatorRequest, Snapshot
+from settlement.snapshot import Snapshot
 from settlement.start import Carried, SettlementInput, TakeUp
-from settlement.states import Outcome, State
+from settlement.states import State
 from tests.support import lost
 from tests.support.batch_stories import batch_stories, history_of_batch
 from tests.support.histories import HISTORIES, RELEASE, without_stack_traces
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import ALWAYS_CONFIRMED, QUICK_POLICY, SPARSE_POLICY, settlement
-from tests.support.polling import until
 from tests.support.rounds import history_of_round, round_stories
-from tests.support.sagas import Saga, settling, time_skipping
+from tests.support.sagas import settling, time_skipping
 from tests.support.scripted import (
     APPLIED,
     BUSY,
@@ -54,103 +43,26 @@ from tests.support.scripted import (
     Gate,
     ScriptedExternalSystem,
 )
-from workflows.order_settlement import OrderSettlement
-
-NEVER = ConfirmMode.NEVER
-FAILED = Verdict(outcome=Outcome.UNKNOWN, rule=Rule.HTTP_STATUS, http_status=500)
-ATTEMPTS = QUICK_POLICY.cancel_max_attempts
-LONGER_THAN_A_ROUND_S = 120
-RETRY = OperatorRequest(operator="night-shift", reason_code=RetryReason.BROKER_RECOVERED, note="broker is back")
-RESOLVE = OperatorRequest(
-    operator="night-shift", reason_code=ResolveReason.REVERSED_BY_BROKER, note="by hand", broker_reference="ticket 17"
+from tests.support.story_acts import (
+    ATTEMPTS,
+    FAILED,
+    Act,
+    approved,
+    decided,
+    proposed_then_retried,
+    resolved,
+    resolved_by_two,
+    resolved_unverified,
+    resolved_when_taken_up,
+    retried,
+    retried_twice,
+    retried_when_taken_up,
+    stopped_during,
+    stopped_in_quarantine,
+    stopped_when_aborted,
 )
 
-APPROVAL = OperatorRequest(operator="day-shift", note="compared with the statement", proposal_no=0)
-
-Act = Callable[[WorkflowEnvironment, Saga], Awaitable[object]]
-
-
-async def aborted(environment: WorkflowEnvironment, saga: Saga) -> None:
-    """Let a whole round of failing cancels pass."""
-    await environment.sleep(LONGER_THAN_A_ROUND_S)
-    await saga.reaches(State.ABORTED)
-
-
-async def _decided(_: WorkflowEnvironment, saga: Saga) -> None:
-    await saga.handle.execute_update(OrderSettlement.decision, id="decision")
-
-
-async def _retried(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await aborted(environment, saga)
-    await saga.act(RETRY_UPDATE, RETRY)
-
-
-async def _resolved(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await aborted(environment, saga)
-    await saga.act(RESOLVE_UPDATE, RESOLVE)
-
-
-async def _resolved_unverified(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await aborted(environment, saga)
-    await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
-
-
-async def _resolved_by_two(environment: WorkflowEnvironment, saga: Saga) -> None:
-    """Propose, replace and withdraw; then propose, and approve as another client."""
-    await aborted(environment, saga)
-    await saga.act(PROPOSE_UPDATE, RESOLVE)
-    await saga.act(PROPOSE_UPDATE, RESOLVE.model_copy(update={"note": "as the statement says"}))
-    await saga.act(WITHDRAW_UPDATE, APPROVAL.model_copy(update={"proposal_no": 1}))
-    await saga.act(PROPOSE_UPDATE, RESOLVE)
-    await saga.act(APPROVE_UPDATE, APPROVAL.model_copy(update={"proposal_no": 3}))
-
-
-async def _proposed_then_retried(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await aborted(environment, saga)
-    await saga.act(PROPOSE_UPDATE, RESOLVE)
-    await saga.act(RETRY_UPDATE, RETRY)
-
-
-async def _approved(_: WorkflowEnvironment, saga: Saga) -> None:
-    await saga.act(APPROVE_UPDATE, APPROVAL)
-
-
-async def _retried_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
-    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
-
-
-async def _retried_twice(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await saga.reaches(State.ABORTED)
-    await saga.handle.execute_update(OrderSettlement.retry_cancel_adjust, RETRY)
-    await _retried(environment, saga)
-
-
-async def _resolved_when_taken_up(_: WorkflowEnvironment, saga: Saga) -> None:
-    await saga.handle.execute_update(OrderSettlement.resolve, RESOLVE)
-
-
-async def _stopped_when_aborted(environment: WorkflowEnvironment, saga: Saga) -> None:
-    await aborted(environment, saga)
-    await saga.handle.cancel(reason="maintenance")
-
-
-async def _stopped_in_quarantine(_: WorkflowEnvironment, saga: Saga) -> None:
-    async def begun() -> bool:
-        return len((await saga.snapshot()).cancel_intents) == len(CancelKind)
-
-    await until(begun, what="the quarantine")
-    await saga.handle.cancel()
-    await saga.snapshot()
-
-
-def _stopped_during(gate: Gate) -> Act:
-    async def act(_: WorkflowEnvironment, saga: Saga) -> None:
-        await gate.reached.wait()
-        await saga.handle.cancel()
-        await saga.snapshot()
-        gate.opened.set()
-
-    return act
+NEVER = ConfirmMode.NEVER
 
 
 @dataclass(frozen=True)
@@ -178,10 +90,10 @@ def stories() -> dict[str, Story]:
     gate, cancel_gate = Gate(APPLIED), Gate(REVERSED)
     worker_lost = RuntimeError("the worker is gone")
     return {
-        "settled": Story(State.SETTLED, APPLIED, act=_decided),
+        "settled": Story(State.SETTLED, APPLIED, act=decided),
         "expired-stale": Story(State.EXPIRED, APPLIED, age=timedelta(seconds=QUICK_POLICY.expire_after_s)),
         "expired-not-sent": Story(State.EXPIRED, NOT_SENT),
-        "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), _decided),
+        "rejected": Story(State.CANCELLED, REJECTED, (NOT_APPLIED,), decided),
         "reversed-after-retries": Story(State.CANCELLED, UNKNOWN, (FAILED, FAILED, REVERSED)),
         "waited-for-its-system": Story(
             State.CANCELLED, UNKNOWN, (FAILED, NOT_CONFIGURED, NOT_CONFIGURED, NEVER_RECEIVED, NOT_CONFIGURED, REVERSED)
@@ -191,23 +103,21 @@ def stories() -> dict[str, Story]:
         "confirmed": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, NOT_APPLIED)),
         "adjust-never-reported": Story(State.CANCELLED, Gate(APPLIED), (REVERSED,)),
         "worker-lost": Story(State.CANCELLED, worker_lost, (REVERSED,)),
-        "aborted-then-retried": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _retried),
+        "aborted-then-retried": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), retried),
         "aborted-confirming": Story(
-            State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), _retried
+            State.CANCELLED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS, NOT_APPLIED), retried
         ),
-        "resolved": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved),
-        "resolved-unverified": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved_unverified),
-        "resolved-by-two": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, _resolved_by_two, four_eyes=True),
+        "resolved": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, resolved),
+        "resolved-unverified": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, resolved_unverified),
+        "resolved-by-two": Story(State.RESOLVED, UNKNOWN, (FAILED,) * ATTEMPTS, resolved_by_two, four_eyes=True),
         "proposed-then-retried": Story(
-            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _proposed_then_retried, four_eyes=True
+            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), proposed_then_retried, four_eyes=True
         ),
-        "resolved-confirming": Story(State.RESOLVED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS), _resolved),
-        "stopped-while-adjusting": Story(State.CANCELLED, gate, (REVERSED,), _stopped_during(gate)),
-        "stopped-while-cancelling": Story(State.CANCELLED, UNKNOWN, (cancel_gate,), _stopped_during(cancel_gate)),
-        "stopped-in-quarantine": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, REVERSED), _stopped_in_quarantine),
-        "stopped-when-aborted": Story(
-            State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), _stopped_when_aborted
-        ),
+        "resolved-confirming": Story(State.RESOLVED, UNKNOWN, (NOT_APPLIED, *[FAILED] * ATTEMPTS), resolved),
+        "stopped-while-adjusting": Story(State.CANCELLED, gate, (REVERSED,), stopped_during(gate)),
+        "stopped-while-cancelling": Story(State.CANCELLED, UNKNOWN, (cancel_gate,), stopped_during(cancel_gate)),
+        "stopped-in-quarantine": Story(State.CANCELLED, UNKNOWN, (NOT_APPLIED, REVERSED), stopped_in_quarantine),
+        "stopped-when-aborted": Story(State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, REVERSED), stopped_when_aborted),
         **taken_up_stories(),
         **policy_stories(),
     }
@@ -221,18 +131,18 @@ def policy_stories() -> dict[str, Story]:
         "reversed-in-sparse-band": Story(
             State.CANCELLED, UNKNOWN, (*[FAILED] * ATTEMPTS, FAILED, REVERSED), policy=sparse
         ),
-        "aborted-after-sparse-band": Story(State.RESOLVED, UNKNOWN, tuple(all_fail), _resolved, policy=sparse),
-        "sparse-band-retried": Story(State.CANCELLED, UNKNOWN, (*all_fail, REVERSED), _retried, policy=sparse),
+        "aborted-after-sparse-band": Story(State.RESOLVED, UNKNOWN, tuple(all_fail), resolved, policy=sparse),
+        "sparse-band-retried": Story(State.CANCELLED, UNKNOWN, (*all_fail, REVERSED), retried, policy=sparse),
         "in-process": Story(
             State.CANCELLED, UNKNOWN, (IN_PROCESS, FAILED, IN_PROCESS, IN_PROCESS, REVERSED), policy=sparse
         ),
-        "refused-for-good": Story(State.RESOLVED, UNKNOWN, (FAILED, REFUSED), _resolved),
+        "refused-for-good": Story(State.RESOLVED, UNKNOWN, (FAILED, REFUSED), resolved),
         "retry-after": Story(State.CANCELLED, UNKNOWN, (BUSY, FAILED, BUSY, REVERSED), policy=sparse),
         "declared-result": Story(State.CANCELLED, REJECTED, (OWN_REVERSED,)),
         "always-confirmed": Story(State.CANCELLED, REJECTED, (REVERSED, REVERSED), policy=always),
-        "contradiction-resolved": Story(State.RESOLVED, UNKNOWN, (REVERSED, NOT_APPLIED), _resolved, policy=always),
+        "contradiction-resolved": Story(State.RESOLVED, UNKNOWN, (REVERSED, NOT_APPLIED), resolved, policy=always),
         "contradiction-retried": Story(
-            State.CANCELLED, UNKNOWN, (REVERSED, NOT_APPLIED, REVERSED), _retried, policy=always
+            State.CANCELLED, UNKNOWN, (REVERSED, NOT_APPLIED, REVERSED), retried, policy=always
         ),
         "never-confirmed": Story(
             State.CANCELLED, UNKNOWN, (NEVER_RECEIVED,), policy=QUICK_POLICY.model_copy(update={"confirm": NEVER})
@@ -246,34 +156,34 @@ def taken_up_stories() -> dict[str, Story]:
     old = timedelta(minutes=5)
     return {
         "taken-up-adjusting": Story(
-            State.CANCELLED, never, (NEVER_RECEIVED, NEVER_RECEIVED), _decided, old, known=lost.adjusting
+            State.CANCELLED, never, (NEVER_RECEIVED, NEVER_RECEIVED), decided, old, known=lost.adjusting
         ),
         "taken-up-cancelling": Story(State.CANCELLED, never, (FAILED, REVERSED), age=old, known=lost.cancelling),
         "taken-up-terminated": Story(
             State.CANCELLED, never, (REVERSED,), age=old, known=lost.cancelling, lost_after=timedelta(seconds=2)
         ),
         "taken-up-in-quarantine": Story(State.CANCELLED, never, (REVERSED,), known=lost.quarantined),
-        "taken-up-aborted": Story(State.CANCELLED, never, (REVERSED,), _retried_when_taken_up, old, lost.aborted),
+        "taken-up-aborted": Story(State.CANCELLED, never, (REVERSED,), retried_when_taken_up, old, lost.aborted),
         "taken-up-aborted-confirming": Story(
-            State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming
+            State.CANCELLED, never, (NOT_APPLIED,), retried_when_taken_up, old, lost.aborted_confirming
         ),
         "continued-aborted": Story(
             State.CANCELLED,
             never,
             (*[FAILED] * ATTEMPTS, REVERSED),
-            _retried_twice,
+            retried_twice,
             old,
             lost.aborted,
             carried=True,
         ),
         "continued-aborted-confirming": Story(
-            State.CANCELLED, never, (NOT_APPLIED,), _retried_when_taken_up, old, lost.aborted_confirming, carried=True
+            State.CANCELLED, never, (NOT_APPLIED,), retried_when_taken_up, old, lost.aborted_confirming, carried=True
         ),
-        "taken-up-proposed": Story(State.RESOLVED, never, (), _approved, old, lost.proposed, four_eyes=True),
+        "taken-up-proposed": Story(State.RESOLVED, never, (), approved, old, lost.proposed, four_eyes=True),
         "continued-proposed": Story(
-            State.RESOLVED, never, (), _approved, old, lost.proposed, carried=True, four_eyes=True
+            State.RESOLVED, never, (), approved, old, lost.proposed, carried=True, four_eyes=True
         ),
-        "taken-up-resolved": Story(State.RESOLVED, never, (), _resolved_when_taken_up, old, lost.aborted),
+        "taken-up-resolved": Story(State.RESOLVED, never, (), resolved_when_taken_up, old, lost.aborted),
     }
 
 

@@ -3,13 +3,13 @@
 Revision: 0001_initial, after: None
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
 from ledger.migrations.broker_statements import create_broker_statements
+from ledger.migrations.definitions import index_where, required
 from ledger.migrations.external_systems import create_external_systems
+from ledger.migrations.reconciliation import create_reconciliation
 
 revision = "0001_initial"
 down_revision = None
@@ -29,22 +29,9 @@ def upgrade() -> None:
     _create_order_sums()
     _create_api_keys()
     _create_batches()
-    _create_findings()
-    _create_reconciliation_rounds()
-    _create_temporal_home()
-    _create_take_ups()
+    create_reconciliation()
     create_external_systems()
     create_broker_statements()
-
-
-def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
-    """Create an index over the rows that meet a condition."""
-    op.create_index(name, table, columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
-
-
-def _required(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
-    """Return required columns of one type."""
-    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def _create_settlements() -> None:
@@ -80,17 +67,17 @@ def _create_settlements() -> None:
 def _index_settlements() -> None:
     number = ["request_unique_no"]
     op.create_index("uq_settlements_number_of_company", "settlements", [*number, "company_id"], unique=True)
-    _index("uq_settlements_number_without_company", "settlements", number, "company_id IS NULL", unique=True)
+    index_where("uq_settlements_number_without_company", "settlements", number, "company_id IS NULL", unique=True)
     op.create_index(op.f("ix_settlements_order_id"), "settlements", ["order_id"])
     for column in ("state", "user_name", "currency"):
         op.create_index(op.f(f"ix_settlements_{column}_accepted_at"), "settlements", [column, "accepted_at"])
     in_order = ["accepted_at", "settlement_id"]
     for columns in (in_order, ["company_id", *in_order], ["system", *in_order]):
         op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
-    _index("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
-    _index("ix_settlements_open", "settlements", ["accepted_at", "settlement_id"], OPEN)
+    index_where("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
+    index_where("ix_settlements_open", "settlements", ["accepted_at", "settlement_id"], OPEN)
     result = "cancel_result IS NOT NULL"
-    _index("ix_settlements_cancel_result", "settlements", ["cancel_result", "accepted_at"], result)
+    index_where("ix_settlements_cancel_result", "settlements", ["cancel_result", "accepted_at"], result)
     op.create_index(
         "ix_settlements_in_doubt",
         "settlements",
@@ -108,7 +95,7 @@ def _create_external_calls() -> None:
         sa.Column("operation", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=True),
         sa.Column("request_unique_no", sa.String(length=48), nullable=False),
-        *_required(sa.Integer(), "round", "attempt"),
+        *required(sa.Integer(), "round", "attempt"),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=False),
@@ -153,7 +140,7 @@ def _create_operator_actions() -> None:
         ),
         sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_operator_actions")),
     )
-    _index("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_id"], "batch_id IS NOT NULL")
+    index_where("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_id"], "batch_id IS NOT NULL")
 
 
 def _create_order_sums() -> None:
@@ -185,7 +172,7 @@ def _create_api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.String(length=32), nullable=False),
-        *_required(sa.String(length=64), "client", "record_hash", "created_by"),
+        *required(sa.String(length=64), "client", "record_hash", "created_by"),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("companies", sa.JSON(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
@@ -196,9 +183,9 @@ def _create_api_keys() -> None:
         sa.Column("revoked_by", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("key_id", name=op.f("pk_api_keys")),
     )
-    _index("uq_api_keys_active", "api_keys", ["client", "slot"], "revoked_at IS NULL", unique=True)
-    _index("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
-    _index("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")
+    index_where("uq_api_keys_active", "api_keys", ["client", "slot"], "revoked_at IS NULL", unique=True)
+    index_where("ix_api_keys_active", "api_keys", ["created_at", "key_id"], "revoked_at IS NULL")
+    index_where("ix_api_keys_revoked", "api_keys", ["created_at", "key_id"], "revoked_at IS NOT NULL")
 
 
 def _create_batches() -> None:
@@ -225,7 +212,7 @@ def _create_batches() -> None:
     op.create_index(op.f("ix_batches_created_at_batch_id"), "batches", ["created_at", "batch_id"])
     by_company = op.f("ix_batches_company_id_created_at_batch_id")
     op.create_index(by_company, "batches", ["company_id", "created_at", "batch_id"])
-    _index("ix_batches_running", "batches", ["created_at", "batch_id"], "state = 'RUNNING'")
+    index_where("ix_batches_running", "batches", ["created_at", "batch_id"], "state = 'RUNNING'")
     op.create_table(
         "batch_items",
         sa.Column("batch_id", sa.String(length=36), nullable=False),
@@ -240,80 +227,4 @@ def _create_batches() -> None:
         ),
         sa.PrimaryKeyConstraint("batch_id", "position", name=op.f("pk_batch_items")),
     )
-    _index("ix_batch_items_pending", "batch_items", ["batch_id", "position"], "outcome = 'PENDING'")
-
-
-def _create_findings() -> None:
-    op.create_table(
-        "findings",
-        sa.Column("finding_id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("settlement_id", sa.String(length=81), nullable=False),
-        sa.Column("company_id", sa.BigInteger(), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        *_required(sa.Text(), "detail", "repair"),
-        *_required(sa.DateTime(timezone=True), "found_at", "last_seen_at"),
-        *_required(sa.Integer(), "rounds", "sightings"),
-        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("amount", sa.String(length=40), nullable=True),
-        sa.Column("currency", sa.String(length=16), nullable=True),
-        sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_findings")),
-    )
-    for columns in (["status"], ["company_id"], ["company_id", "status"]):
-        name = op.f(f"ix_findings_{'_'.join(columns)}_finding_id")
-        op.create_index(name, "findings", [*columns, "finding_id"])
-    _index("uq_findings_open", "findings", ["settlement_id", "kind"], "status = 'OPEN'", unique=True)
-    _index("ix_findings_closed", "findings", ["settlement_id", "kind", "finding_id"], "status = 'CLOSED'")
-    op.create_table(
-        "finding_counts",
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("kind", name=op.f("pk_finding_counts")),
-    )
-
-
-def _create_reconciliation_rounds() -> None:
-    op.create_table(
-        "reconciliation_rounds",
-        sa.Column("round_id", sa.String(length=64), nullable=False),
-        *_required(sa.DateTime(timezone=True), "started_at", "ended_at"),
-        *_required(sa.Integer(), "ledger_checked", "temporal_checked", "found", "repaired"),
-        sa.Column("complete", sa.Boolean(), nullable=False),
-        sa.Column("listed_to", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("round_id", name=op.f("pk_reconciliation_rounds")),
-    )
-    op.create_index(op.f("ix_reconciliation_rounds_ended_at"), "reconciliation_rounds", ["ended_at"])
-    op.create_index(op.f("ix_reconciliation_rounds_listed_to"), "reconciliation_rounds", ["listed_to"])
-
-
-def _create_temporal_home() -> None:
-    op.create_table(
-        "temporal_home",
-        sa.Column("home_id", sa.Integer(), autoincrement=False, nullable=False),
-        *_required(sa.String(length=64), "cluster_id", "namespace_id", "adopted_by"),
-        sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("home_id", name=op.f("pk_temporal_home")),
-    )
-
-
-def _create_take_ups() -> None:
-    op.create_table(
-        "take_up_counts",
-        sa.Column("round_started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("round_started_at", name=op.f("pk_take_up_counts")),
-    )
-    op.create_table(
-        "take_up_allowances",
-        sa.Column("allowance_id", sa.Integer(), autoincrement=True, nullable=False),
-        *_required(sa.Integer(), "count", "used"),
-        sa.Column("operator", sa.String(length=64), nullable=False),
-        sa.Column("key_id", sa.String(length=32), nullable=True),
-        sa.Column("note", sa.Text(), nullable=False),
-        *_required(sa.DateTime(timezone=True), "allowed_at", "expires_at"),
-        sa.PrimaryKeyConstraint("allowance_id", name=op.f("pk_take_up_allowances")),
-    )
-    op.create_index(
-        op.f("ix_take_up_allowances_expires_at_allowance_id"), "take_up_allowances", ["expires_at", "allowance_id"]
-    )
+    index_where("ix_batch_items_pending", "batch_items", ["batch_id", "position"], "outcome = 'PENDING'")

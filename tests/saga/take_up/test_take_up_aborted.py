@@ -14,8 +14,8 @@ from tests.support import lost
 from tests.support.ledgers import FlakyLedger
 from tests.support.sagas import workers
 from tests.support.scripted import REVERSED
-from tests.support.stories import ATTEMPTS, FAILED, RESOLVE, RETRY
-from tests.support.stories import aborted as until_aborted
+from tests.support.story_acts import ATTEMPTS, FAILED, RESOLVE, RETRY
+from tests.support.story_acts import aborted as until_aborted
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_operation
 

@@ -14,7 +14,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.sagas import settling
 from tests.support.scripted import REVERSED, UNKNOWN, Gate
-from tests.support.stories import ATTEMPTS, FAILED
+from tests.support.story_acts import ATTEMPTS, FAILED
 
 
 async def test_the_audit_has_the_take_up_and_its_reason(taking_up: TakeItUp, accepted: SettlementInput) -> None:

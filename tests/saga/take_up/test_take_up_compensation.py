@@ -13,7 +13,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.sagas import settling
 from tests.support.scripted import NEVER_RECEIVED, NOT_APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
-from tests.support.stories import ATTEMPTS, FAILED
+from tests.support.story_acts import ATTEMPTS, FAILED
 from workflows.order_settlement import OrderSettlement
 
 

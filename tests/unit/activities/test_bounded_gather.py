@@ -7,7 +7,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.bounded_gather import ExamineSettlement, bounded_gather
-from activities.reconciliation.repair import ExamineResult
+from activities.reconciliation.mismatch import ExamineResult
 from settlement import limits
 from settlement.ids import SettlementId
 from settlement.reconciliation import FindingKind, ScanResult

@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,35 +13,24 @@ import yaml
 from api.__main__ import DRAIN_S
 from api.__main__ import END_LIMIT_S as API_END_LIMIT_S
 from config.fields import is_loopback
-from config.settings import ENV_PREFIX, Settings
+from config.settings import Settings
 from settlement.limits import ADJUST_START_TO_CLOSE
 from stack.parts import DYNAMIC_CONFIG
+from tests.unit.deploy.compose_file import (
+    CLOUD,
+    COMPOSE,
+    JOBS,
+    LONG_RUNNING,
+    OURS,
+    ROOT,
+    SECRET,
+    SERVICES,
+    SYSTEMS,
+    VARIABLE,
+    resolved,
+    variables,
+)
 from worker import END_LIMIT_S, GRACE
-
-ROOT = Path(__file__).parents[3]
-COMPOSE = ROOT / "docker-compose.yml"
-CLOUD = ROOT / "deploy/temporal-cloud.yml"
-SYSTEMS = ROOT / "deploy/external-systems.yml"
-ENV_EXAMPLE = ROOT / ".env.example"
-
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
-JOBS = {"migrate", "temporal-namespace", "temporal-schema"}
-LONG_RUNNING = sorted(SERVICES.keys() - JOBS)
-OURS = ["api", "migrate", "simulator", "worker"]
-
-VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?::(?P<how>[-?])(?P<text>[^}]*))?\}")
-SECRET = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|API_KEY|SIGNING_KEY")
-
-
-def variables(text: str) -> dict[str, tuple[str | None, str | None]]:
-    """Return each interpolated variable with its operator ("-" default, "?" required) and the text after it."""
-    uncommented = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {each["name"]: (each["how"], each["text"]) for each in VARIABLE.finditer(uncommented)}
-
-
-def resolved(text: str) -> str:
-    """Return the text with every variable replaced by its default."""
-    return VARIABLE.sub(lambda each: each["text"] if each["how"] == "-" else each[0], text)
 
 
 def seconds(duration: str) -> int:
@@ -54,12 +42,6 @@ def needs(service: str) -> set[str]:
     """Return all services for which a service waits, directly or indirectly."""
     direct = set(SERVICES[service].get("depends_on", {}))
     return direct.union(*(needs(each) for each in direct))
-
-
-def example_lines() -> dict[str, str]:
-    """Return the value in .env.example of each variable, commented out or not."""
-    found = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE)
-    return dict(found)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -201,49 +183,6 @@ def test_ui_hides_actions_that_skip_a_compensation() -> None:
         "TEMPORAL_WORKFLOW_SIGNAL_DISABLED",
         "TEMPORAL_WORKFLOW_TERMINATE_DISABLED",
     }
-
-
-def test_every_setting_in_the_file_exists() -> None:
-    used = {key for service in SERVICES.values() for key in service.get("environment", {})}
-    used |= variables(COMPOSE.read_text()).keys() | example_lines().keys()
-    known = {f"{ENV_PREFIX}{field}".upper() for field in Settings.model_fields}
-    assert {name for name in used if name.startswith(ENV_PREFIX)} <= known
-
-
-def test_example_contains_exactly_the_variables_of_the_file() -> None:
-    assert example_lines().keys() == variables(COMPOSE.read_text() + CLOUD.read_text()).keys()
-
-
-def test_example_has_no_secrets_and_no_required_values() -> None:
-    required = {name for name, (how, _) in variables(COMPOSE.read_text()).items() if how == "?"}
-    open_lines = dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE))
-    assert open_lines == dict.fromkeys(required, "")
-    assert not [name for name, value in example_lines().items() if SECRET.search(name) and value]
-
-
-WITHOUT_A_FIXED_DEFAULT = {
-    "SETTLEMENT_EXTERNAL_CA_FILE",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "SETTLEMENT_COMPANY_SLOTS",
-    "SETTLEMENT_FOUR_EYES_ABOVE",
-    "SETTLEMENT_BATCH_SUMS_MAX",
-    "SETTLEMENT_ORDER_LIMITS",
-}
-"""Variables with an example value."""
-
-
-def test_example_shows_the_actual_defaults() -> None:
-    compose = variables(COMPOSE.read_text() + CLOUD.read_text())
-    for name, shown in example_lines().items():
-        how, default = compose[name]
-        if how == "?" or name in WITHOUT_A_FIXED_DEFAULT:
-            continue
-        if default:
-            assert shown == default, name
-        else:
-            field = name.removeprefix(ENV_PREFIX).lower()
-            parsed = Settings.model_validate({field: shown})
-            assert getattr(parsed, field) == Settings.model_fields[field].default, name
 
 
 def test_external_systems_replace_the_single_address_and_only_the_worker_reads_secrets() -> None:
