@@ -1,9 +1,11 @@
 """What every run of the tests has: the parts of the proof, their table, and how processes share the tests."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 from tests.support.distribution import ByFolder, sort_key
 from tests.support.memory import keep_temporary_files_in_memory
@@ -22,7 +24,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the tests that take longest begin first where several processes share them."""
+    """Give each test an id of its own, and let those that take longest begin first where several processes share them.
+
+    schemathesis names its tests after the operation, but gives all of one function the same id. pytest-xdist runs only
+    one test of each id, without a warning.
+    """
+    for item in items:
+        if isinstance(item, SchemathesisFunction):
+            item._id = item.id.with_params(item.operation_label)  # noqa: SLF001 - there is no other way to set it
+    repeated = sorted(node_id for node_id, count in Counter(item.nodeid for item in items).items() if count > 1)
+    if repeated:
+        message = f"several tests have the same id: {', '.join(repeated[:5])}"
+        raise pytest.UsageError(message)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: sort_key(item.nodeid))
 
