@@ -126,7 +126,8 @@ async def _system(services: Services, name: str) -> ExternalSystem:
     entry = _entry_or_404(services, name)
     state = await services.pauses.find(name), await breaker_status(services, name)
     summary = _summary(name, entry, services.settings.policy, state)
-    return ExternalSystem(**dict(summary), actions=await services.pauses.actions(name))
+    actions = await services.pauses.actions(name)
+    return ExternalSystem(**dict(summary), statement=entry.statement, actions=actions)
 
 
 def _entry_or_404(services: Services, name: str) -> SystemEntry:
@@ -162,8 +163,8 @@ def _visible(system: AnySystem, companies: tuple[int, ...] | None) -> AnySystem:
         ("default", "address", "cancel_operation", "trace", "codes", "business_statuses", "policy", "limits")
     )
     paused = system.paused and system.paused.model_copy(update={"operator": None, "key_id": None})
-    actions = {"actions": ()} if isinstance(system, ExternalSystem) else {}
-    return system.model_copy(update={**hidden, **actions, "companies": companies, "paused": paused})
+    own = {"statement": None, "actions": ()} if isinstance(system, ExternalSystem) else {}
+    return system.model_copy(update={**hidden, **own, "companies": companies, "paused": paused})
 
 
 def _summary(

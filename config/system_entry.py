@@ -33,6 +33,7 @@ from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCC
 from contract.signatures import SignatureAlgorithm
 from settlement.code_meanings import CodeMeaning
 from settlement.policy import ConfirmMode, SettlementPolicy
+from settlement.statement_columns import StatementColumns
 
 COMPANIES_MAX = 10_000
 HEADERS_MAX = 20
@@ -182,6 +183,8 @@ class SystemEntry(_Entry):
     limits: LimitsEntry = LimitsEntry()
     breaker: BreakerEntry | None = None
     """The circuit breaker; None: there is none."""
+    statement: StatementColumns | None = None
+    """The columns of its statements; None: those of the simulator's."""
     codes: dict[Code, CodeMeaning] = Field(default={}, max_length=CODES_MAX)
     """Meanings of codes in replies to cancels, beyond those of the contract."""
     business_statuses: tuple[BusinessStatus, ...] = Field(default=(), max_length=BUSINESS_STATUSES_MAX)

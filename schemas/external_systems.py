@@ -9,6 +9,7 @@ from settlement.circuit_breaker import BreakerStatus
 from settlement.code_meanings import CodeMeaning
 from settlement.external_systems import SystemAction
 from settlement.policy import SettlementPolicy
+from settlement.statement_columns import StatementColumns
 
 
 class FileStatus(StrEnum):
@@ -40,7 +41,8 @@ class ExternalSystemSummary(Model):
     """One external system of the configuration in use.
 
     For a key whose scope is not `all`: `companies` are those of its scope, and what describes the system or
-    concerns other companies is null (`default`, `address`, `cancelOperation`, `trace`, `policy`, `limits`).
+    concerns other companies is null (`default`, `address`, `cancelOperation`, `trace`,
+    `codes`, `businessStatuses`, `policy`, `limits`).
     """
 
     name: str
@@ -67,8 +69,10 @@ class ExternalSystemSummary(Model):
 
 
 class ExternalSystem(ExternalSystemSummary):
-    """One external system, with the operator actions on it."""
+    """One external system, with the columns of its statements and the operator actions on it."""
 
+    statement: StatementColumns | None
+    """The columns of its statements; null if its entry has none, and for a key whose scope is not `all`."""
     actions: tuple[SystemAction, ...]
     """The last operator actions on it, newest first; none for a key whose scope is not `all`."""
 

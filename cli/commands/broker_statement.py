@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.api import as_model
-from cli.commands.broker_statement_columns import load_columns
+from cli.commands.broker_statement_columns import columns_of, load_columns
 from cli.commands.broker_statement_file import StatementFile
 from cli.commands.broker_statement_import import STATEMENTS, StatementImport, checked_file
 from cli.commands.broker_statement_progress import progress_display
@@ -61,7 +61,7 @@ def import_statement(
         DEFAULT_SYSTEM
     ),
     columns: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file with the columns. Default: the simulator's.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file with the columns. Default: the system's entry.")
     ] = None,
     margin: Annotated[
         int,
@@ -80,10 +80,11 @@ def import_statement(
     and nothing was imported.
     """
     session = session_of(context)
-    statement_file = StatementFile(file, load_columns(columns), starts_at, ends_at)
     if ends_at <= starts_at:
         message = "--to must be after --from"
         raise UsageError(message)
+    mapping = columns_of(session.api, system) if columns is None else load_columns(columns)
+    statement_file = StatementFile(file, mapping, starts_at, ends_at)
     with progress_display(session) as display, checked_file(statement_file, display) as checked:
         request = StatementRequest(
             digest=checked.digest,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import ValidationError
 
-from cli.commands.broker_statement_columns import ReversedAmount, StatementColumns, TimeFormat
 from cli.exits import UsageError
 from cli.rendering import clean
 from contract.fields import is_zero
 from settlement.broker_statement import LineKind, StatementLine
+from settlement.statement_columns import ReversedAmount, StatementColumns, TimeFormat
 
 if TYPE_CHECKING:
     from _csv import Reader

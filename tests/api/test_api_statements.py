@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from temporalio.client import Client
 
 from api.broker_statement import routes
-from cli.commands.broker_statement_columns import StatementColumns
 from cli.commands.broker_statement_file import StatementFile
 from cli.commands.broker_statement_import import checked_file
 from ledger import BrokerStatements, Findings, StatementComparison
 from schemas.broker_statement import LINES_BYTES_MAX
 from settlement.broker_statement import LINES_PER_REQUEST_MAX, StatementLines
 from settlement.reconciliation import FindingStatus
-from tests.api.api_harness import ApiHarness
+from settlement.statement_columns import StatementColumns
+from tests.api.api_harness import QUICK_SETTINGS, ApiHarness, open_api
 from tests.api.sockets import HOST, served
 from tests.support.broker_statements import (
     APPLIED,
@@ -33,6 +34,7 @@ from tests.support.broker_statements import (
     write_csv,
 )
 from tests.support.cli import Ran, settlement, terminal
+from tests.support.ledgers import FlakyLedger
 
 STATEMENTS = "/v1/statements"
 PERIOD = ("--from", STARTS_AT.isoformat(), "--to", ENDS_AT.isoformat())
@@ -102,6 +104,34 @@ async def test_a_statement_that_agrees_exits_with_0(api_without_temporal: ApiHar
     write_csv(tmp_path / "day.csv", [Case("N", None, (line("N", APPLIED),))])
     ran = await imported(url, tmp_path / "day.csv")
     assert (ran.code, ran.fields()["differences"]) == (0, "0")
+
+
+ALPHA = """
+[systems.alpha]
+default = true
+base_url = "https://alpha.example"
+[systems.alpha.statement]
+delimiter = ";"
+number = "serial"
+"""
+
+
+async def test_entry_of_the_system_names_the_columns(
+    ledger: FlakyLedger, dead_temporal: Client, tmp_path: Path
+) -> None:
+    systems, day = tmp_path / "systems.toml", tmp_path / "day.csv"
+    systems.write_text(ALPHA)
+    day.write_text(f"serial;kind;amount;currency;time\nN;applied;12.50;USD;{STARTS_AT.isoformat()}\n")
+    settings = QUICK_SETTINGS.model_copy(update={"external_systems": systems})
+    async with open_api(ledger, dead_temporal, settings) as api, served(api.app) as port:
+        url = f"http://{HOST}:{port}"
+        by_entry = await imported(url, day, "--system", "alpha", "--margin", "0")
+        assert (by_entry.code, by_entry.fields()["differences"]) == (4, "1"), by_entry.err
+        (tmp_path / "columns.toml").write_text("")
+        by_file = await imported(url, day, "--system", "alpha", "--columns", str(tmp_path / "columns.toml"))
+        assert (by_file.code, "must be in the header once" in by_file.err) == (2, True), by_file.err
+        unknown = await imported(url, day, "--system", "beta")
+        assert (unknown.code, "no external system has the name 'beta'" in unknown.err) == (1, True), unknown.err
 
 
 async def test_a_terminal_shows_bars_and_ctrl_c_says_how_to_continue(

@@ -32,6 +32,8 @@ base_url = "https://beta.example"
 calls_in_flight = 40
 [systems.beta.breaker]
 unknowns = 5
+[systems.beta.statement]
+time_format = "epoch_ms"
 
 [systems.other]
 default = true
@@ -83,7 +85,7 @@ async def test_system_that_serves_no_company_of_the_key_is_not_found(api: ApiHar
     if status == 404:
         assert (body["code"], body["detail"]) == ("not-found", f"no external system has the name {name!r}")
     else:
-        assert (body["companies"], body["address"], body["actions"]) == ([8], None, [])
+        assert (body["companies"], body["address"], body["statement"], body["actions"]) == ([8], None, None, [])
 
 
 async def test_pause_is_shown_without_the_operator(api: ApiHarness) -> None:
@@ -116,6 +118,7 @@ async def test_breaker_is_shown_over_all_workers(api: ApiHarness) -> None:
     assert one["breaker"]["state"] == "OPEN"
     _, whole = await read(api, "all", f"{SYSTEMS}/beta")
     assert whole["limits"] == {"callsInFlight": 40, "callsPerS": None}
+    assert (whole["statement"]["timeFormat"], whole["statement"]["delimiter"]) == ("epoch_ms", ",")
 
 
 async def test_explanation_says_that_the_breaker_kept_the_order_and_how_it_is_now(api: ApiHarness) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.broker_statement_columns import StatementColumns, load_columns
+from cli.commands.broker_statement_columns import load_columns
 from cli.commands.broker_statement_file import LINE_BYTES_MAX, PROBLEMS_MAX, StatementFile, read_lines
 from cli.exits import UsageError
 from settlement.broker_statement import StatementLine
+from settlement.statement_columns import StatementColumns
 
 STARTS_AT, ENDS_AT = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)
 HEADER = "requestUniqueNo,kind,amount,currency,time\n"

@@ -11,6 +11,7 @@ from config.external_systems import ExternalSystems, read_systems
 from contract.operations import Operation, TraceCheck
 from settlement.code_meanings import CodeMeaning
 from settlement.policy import ConfirmMode, SettlementPolicy
+from settlement.statement_columns import StatementColumns
 from worker_systems import call_limits
 
 SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
@@ -45,6 +46,10 @@ retry_after_max_s = 60
 in_process_max = 2
 confirm = "always"
 confirm_after_s = 7
+[systems.alpha.statement]
+delimiter = ";"
+applied_time = "in"
+reversed_time = "out"
 [systems.alpha.codes]
 E-208 = "reversed"
 "E 102" = "in-process"
@@ -84,6 +89,7 @@ def test_entry_has_every_field_of_the_file(file: Path) -> None:
     assert (alpha.headers["Authorization"].prefix, alpha.headers["X-Client"].text) == ("Bearer ", "order-settlement")
     assert alpha.codes == {"E-208": CodeMeaning.REVERSED, "E 102": CodeMeaning.IN_PROCESS}
     assert alpha.business_statuses == (400, 409)
+    assert alpha.statement == StatementColumns(delimiter=";", applied_time="in", reversed_time="out")
 
 
 def test_breaker_is_off_without_its_table_and_has_defaults_with_an_empty_one(file: Path) -> None:
@@ -122,6 +128,11 @@ WRONG = [
     (ENTRY + "attempts = 3", "systems.alpha.attempts: Extra inputs are not permitted"),
     ("[systems.alpha]\ndefault = true", "systems.alpha.base_url: Field required"),
     (ENTRY.replace("default = true", ""), "systems.alpha.companies: give either companies or default = true"),
+    (
+        ENTRY + '[systems.alpha.statement]\ntime = "at"',
+        "systems.alpha.statement: give kind and time, or applied_time and",
+    ),
+    (ENTRY + '[systems.alpha.statement]\nutc_offset = "8"', "systems.alpha.statement.utc_offset: String should match"),
     (ENTRY + "companies = [7]", "systems.alpha.companies: give either companies or default = true"),
     (ENTRY.replace("true", "1"), "systems.alpha.default: Input should be a valid boolean"),
     (
