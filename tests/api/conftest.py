@@ -11,6 +11,7 @@ from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 from temporalio.client import Client
 
+from api.settlements import operator_updates
 from config import sampling
 from tests.api.api_harness import WITH_KEYS, ApiHarness, open_api, open_api_with_temporal
 from tests.api.sockets import TcpProxy, tcp_proxy, temporal_at
@@ -25,6 +26,13 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[MutableMapping[str, A
     monkeypatch.setattr(sampling, "INTERVAL_S", 0)
     with capture_logs() as entries:
         yield entries
+
+
+@pytest.fixture(autouse=True)
+def _time_for_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let operators' actions wait longer for a worker and for the ledger than in production."""
+    monkeypatch.setattr(operator_updates, "ACTION_LIMIT_S", 30.0)
+    monkeypatch.setattr(operator_updates, "READ_LIMIT_S", 15.0)
 
 
 @pytest_asyncio.fixture(autouse=True)

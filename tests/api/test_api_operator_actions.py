@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from api.settlements import operator_updates
 from settlement.states import State
 from tests.api.aborted_settlements import ACTIONS, BROKER_IS_BACK, EVIDENCE, RESOLUTION, RETRY, aborted, calls_of
 from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, terminate
@@ -83,8 +84,11 @@ async def test_every_action_is_audited_in_order(api: ApiHarness) -> None:
     ]
 
 
-async def test_an_action_is_confirmed_although_the_ledger_cannot_be_written(api: ApiHarness) -> None:
+async def test_an_action_is_confirmed_although_the_ledger_cannot_be_written(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The action is in the workflow's history; the row is written when the database is back."""
+    monkeypatch.setattr(operator_updates, "READ_LIMIT_S", 0.5)
     async with aborted(api) as number:
         api.ledger.down = True
         answer = await api.act(number, RESOLUTION, EVIDENCE)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from temporalio.client import Client
 
+from api.settlements import operator_updates
 from ledger import SettlementRecord
 from settlement.ids import SettlementId, workflow_id
 from settlement.keys import Role
@@ -92,8 +93,11 @@ async def test_a_different_action_is_not_a_repeat(api: ApiHarness) -> None:
         await api.wait_for_state(number, State.CANCELLED)
 
 
-async def test_a_repeated_action_gets_the_same_response_before_the_first_is_in_the_ledger(api: ApiHarness) -> None:
+async def test_a_repeated_action_gets_the_same_response_before_the_first_is_in_the_ledger(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Temporal recognises the Update id."""
+    monkeypatch.setattr(operator_updates, "READ_LIMIT_S", 0.5)
     async with aborted(api) as number:
         api.ledger.down = True
         first = await api.act(number, RESOLUTION, EVIDENCE)
