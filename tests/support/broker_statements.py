@@ -156,9 +156,10 @@ async def fill_many(engine: AsyncEngine, path: Path, cases: Iterable[Case]) -> N
         "decided_at",
         "updated_at",
     )
-    await fill(engine, [Case("template", row("template", accepted_at=ENDS_AT + MARGIN), ())])
+    template = id_of("template")
+    await fill(engine, [Case(template.number, row(template.number, accepted_at=ENDS_AT + MARGIN), ())])
     copied = ", ".join(f":{each.name}" if each.name in names else each.name for each in settlements.columns)
-    insert_copy = f"INSERT INTO settlements SELECT {copied} FROM settlements WHERE request_unique_no = 'template'"  # noqa: S608 - fixed names
+    insert_copy = f"INSERT INTO settlements SELECT {copied} FROM settlements WHERE settlement_id = '{template}'"  # noqa: S608 - fixed names
     rows = (case.row for case in cases if case.row is not None)
     as_text = ({name: _sqlite_value(each[name]) for name in names} for each in rows)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
