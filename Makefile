@@ -38,7 +38,7 @@ test: $(VENV)/.ready ## test every promise, on real components; WORKERS=4
 
 prove: $(VENV)/.ready ## the long tests: chaos run, overload, large batch, all planted bugs, many seeds, long fuzzing
 	@tests/system_packages
-	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),60) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
 
 screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
 	@tests/system_packages

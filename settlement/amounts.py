@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from contract.fields import AMOUNT_LENGTH_MAX, absolute
 
 OTHER_CURRENCIES = "*"
 """Entry for every currency that has no entry of its own."""
+_AMOUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 _CURRENCY = re.compile(r"[A-Z]{3}|\*")
 _ENTRY_RULE = "must be entries such as USD=1000 or *=500, separated by commas; each currency once"
 _AMOUNT_RULE = f"an amount must be a plain decimal of at most {AMOUNT_LENGTH_MAX} characters, such as 900.50"
@@ -18,10 +19,7 @@ _AMOUNT_RULE = f"an amount must be a plain decimal of at most {AMOUNT_LENGTH_MAX
 
 def is_amount(text: str) -> bool:
     """Return whether a text is a plain decimal that is not negative: no sign, no exponent, no spaces."""
-    whole, point, decimals = text.partition(".")
-    digits = whole + decimals
-    is_plain = digits.isascii() and digits.isdigit() and bool(whole) and bool(decimals) == bool(point)
-    return is_plain and len(text) <= AMOUNT_LENGTH_MAX
+    return len(text) <= AMOUNT_LENGTH_MAX and _AMOUNT.fullmatch(text) is not None
 
 
 def parse_amounts(text: str) -> dict[str, str]:
@@ -58,7 +56,11 @@ def _amount(text: str) -> str:
     return text
 
 
-AmountText = Annotated[str, AfterValidator(_amount)]
+AmountText = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": f"^{_AMOUNT.pattern}$", "maxLength": AMOUNT_LENGTH_MAX}),
+    AfterValidator(_amount),
+]
 """A plain decimal that is not negative."""
 AmountsText = Annotated[str, AfterValidator(_checked)]
 """Amounts per currency, as `parse_amounts` reads them."""

@@ -50,10 +50,16 @@ def exemptions(case: Case, response: Response) -> list[object]:
         check_events(response.text)
         return [RESPONSE_SCHEMA]
     if response.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
-        return [NEGATIVE] if has_blank_parameter(case) else []
+        return [NEGATIVE] if has_blank_parameter(case, response) else []
     named = {error["field"] for error in response.json()["errors"]}
-    beyond = named <= BEYOND_THE_SCHEMA.get(case.operation.label, set())
+    beyond = named <= BEYOND_THE_SCHEMA.get(case.operation.label, set()) | currencies_of_sums(case.body)
     return [POSITIVE] if beyond or has_integer_with_a_fraction(case.body) else []
+
+
+def currencies_of_sums(body: object) -> set[str]:
+    """Return the fields of the currencies in `sumsMax`, which are keys: the list of ISO 4217 is beyond the schema."""
+    sums = body.get("sumsMax") if isinstance(body, dict) else None
+    return {f"sumsMax.{currency}.[key]" for currency in sums} if isinstance(sums, dict) else set()
 
 
 def check_events(stream: str) -> None:

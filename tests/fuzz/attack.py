@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qsl, urlsplit
 
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -97,10 +98,14 @@ def has_integer_with_a_fraction(body: object) -> bool:
     return isinstance(body, float) and body.is_integer()
 
 
-def has_blank_parameter(case: Case) -> bool:
-    """Return whether a query parameter or header is blank: it counts as absent, which a schema cannot express."""
-    given = [*dict(case.query or {}).values(), *dict(case.headers or {}).values()]
-    return any(not str(value).strip() for value in given if not isinstance(value, list | dict))
+def has_blank_parameter(case: Case, response: Response) -> bool:
+    """Return whether a query parameter or header was blank: it counts as absent, which a schema cannot express.
+
+    The query is taken as it was sent, because schemathesis sends an empty object or list as a blank parameter.
+    """
+    sent = parse_qsl(urlsplit(response.request.url or "").query, keep_blank_values=True)
+    headers = [value for value in dict(case.headers or {}).values() if not isinstance(value, list | dict)]
+    return any(not str(value).strip() for value in [*(value for _, value in sent), *headers])
 
 
 class SequenceHooks:

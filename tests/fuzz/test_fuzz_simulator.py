@@ -18,6 +18,7 @@ from tests.fuzz.attack import (
     Attack,
     Case,
     SequenceHooks,
+    has_blank_parameter,
     has_integer_with_a_fraction,
     run_sequences,
     schema_of,
@@ -47,7 +48,7 @@ def exemptions(case: Case, response: Response) -> list[object]:
         return [POSITIVE]
     if case.operation.label in CONTRACT and response.status_code == HTTPStatus.OK:
         return [NEGATIVE, MISSING_HEADER] if response.json()["code"] == CODE_BROKEN_RULE else []
-    return []
+    return [NEGATIVE] if has_blank_parameter(case, response) else []
 
 
 @pytest.fixture(scope="module")
