@@ -1,13 +1,12 @@
 """Measures what a system that hangs costs another one, and how fast its orders are void: `python -m bench.breaker`.
 
-Three external systems in one installation, each a simulator of its own. Orders of the healthy one are settled one after
-the other: alone, while another one that answers gets orders at a steady rate (quiet), and while one that hangs gets the
+Three simulators are the external systems of one installation. Orders of the healthy one are settled one after the
+other: alone, while another one that answers gets orders at a steady rate (quiet), and while one that hangs gets the
 same orders. These rounds alternate, so that a busy machine affects all of them. With a circuit breaker, then without.
 """
 
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,9 +20,8 @@ import aiohttp
 
 from bench.hanging import order
 from config.settings import Settings
-from stack.parts import ROOT, Stack
-from stack.ports import HOST, free_port, with_free_ports
-from stack.process import Process
+from stack.parts import Stack, running_simulator
+from stack.ports import with_free_ports
 
 HEALTHY, ANSWERING, HANGING = 1, 2, 3
 """The companies, each with its own external system."""
@@ -43,27 +41,6 @@ class Answer(NamedTuple):
 
 
 Answered = list[Answer]
-
-
-@asynccontextmanager
-async def simulator(folder: Path, name: str) -> AsyncIterator[str]:
-    """Run a simulator, and yield its address."""
-    url = f"http://{HOST}:{(port := free_port())}"
-    command = [sys.executable, "-m", "simulator", "--host", HOST, "--port", str(port), "--database", str(folder / name)]
-
-    async def ready() -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"{url}/simulator/health") as response:
-                return response.ok
-        except aiohttp.ClientError:
-            return False
-
-    process = Process(name, command, {"PYTHONPATH": str(ROOT)}, folder, ready)
-    await process.start()
-    try:
-        yield url
-    finally:
-        await process.stop()
 
 
 async def settle(session: aiohttp.ClientSession, company_id: int, number: str) -> Answer:
@@ -135,7 +112,7 @@ async def measure(folder: Path, breaker: str) -> None:
     """Start a separate stack, measure the rounds in turn, and stop it."""
     async with AsyncExitStack() as parts:
         names = ("healthy", "answering", "hanging")
-        urls = [await parts.enter_async_context(simulator(folder, each)) for each in names]
+        urls = [await parts.enter_async_context(running_simulator(folder, each)) for each in names]
         entries = [
             f'[systems.{name}]\ncompanies = [{company_id}]\nbase_url = "{url}"\n'
             for company_id, (name, url) in enumerate(zip(names, urls, strict=True), HEALTHY)

@@ -52,7 +52,7 @@ def parse_order_limits(path: Path, content: bytes) -> OrderLimits:
 
 
 def watched_order_limits(settings: Settings) -> WatchedFile[OrderLimits]:
-    """Load the limits; without a file there is none. Raises InvalidFileError."""
+    """Load the limits. Without a file, no order is limited. Raises InvalidFileError."""
     return WatchedFile("order limits", settings.order_limits, parse_order_limits, without_file=OrderLimits)
 
 

@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         return amount_for(parse_amounts(self.four_eyes_above), currency) if self.four_eyes_above else None
 
     def batch_sums(self) -> dict[str, str]:
-        """Return the maximum sums of one batch by currency, `*` for any other currency; empty if there is none."""
+        """Return the maximum sums of one batch by currency, `*` for any other currency; empty if no sum is limited."""
         return parse_amounts(self.batch_sums_max) if self.batch_sums_max else {}
 
     @property

@@ -182,7 +182,7 @@ class SystemEntry(_Entry):
     retry: RetryEntry = RetryEntry()
     limits: LimitsEntry = LimitsEntry()
     breaker: BreakerEntry | None = None
-    """The circuit breaker; None: there is none."""
+    """The circuit breaker; None: the system has no breaker."""
     statement: StatementColumns | None = None
     """The columns of its statements; None: those of the simulator's."""
     codes: dict[Code, CodeMeaning] = Field(default={}, max_length=CODES_MAX)

@@ -42,7 +42,7 @@ class Reply:
     body: bytes
     oversized: bool = False
     retry_after_s: int | None = None
-    """The header `Retry-After` in seconds; None if there is none that can be read."""
+    """The header `Retry-After` in seconds; None if the reply has no such header, or an unreadable one."""
 
 
 @dataclass(frozen=True)

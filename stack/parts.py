@@ -3,7 +3,8 @@
 import fcntl
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,7 @@ DYNAMIC_CONFIG = {
 }
 """Temporal's dynamic configuration; deploy/temporal/dynamicconfig.yaml is that of the compose file."""
 _PROBE_LIMIT_S = 2.0
+_SIMULATOR_HEALTH = "/simulator/health"
 
 
 class Stack:
@@ -141,12 +143,8 @@ class Stack:
         return self._python("temporal-ui", "-m", "stack.ui", *ports, ready_url=f"{self.ui_url}{SETTINGS_PATH}")
 
     def _simulator(self) -> Process:
-        return self._python(
-            "simulator",
-            *("-m", "simulator", "--host", HOST, "--port", str(self.settings.simulator_port)),
-            *("--database", str(self.state_dir / "simulator.db")),
-            ready_url=f"{self.external_url}/simulator/health",
-        )
+        arguments = _simulator_arguments(self.settings.simulator_port, self.state_dir / "simulator.db")
+        return self._python("simulator", *arguments, ready_url=f"{self.external_url}{_SIMULATOR_HEALTH}")
 
     def _python(
         self, name: str, *arguments: str, ready_url: str | None = None, ready_log: str | None = None
@@ -160,6 +158,24 @@ class Stack:
         env = self._env() | {"PYTHONPATH": str(ROOT)}
         process = Process(name, command, env, self.log_dir, ready)
         return process
+
+
+@asynccontextmanager
+async def running_simulator(folder: Path, name: str) -> AsyncIterator[str]:
+    """Run one more simulator for the length of the block, with its database and log in `folder`; yield its address."""
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    command = [sys.executable, *_simulator_arguments(port, folder / name)]
+    process = Process(name, command, {"PYTHONPATH": str(ROOT)}, folder, lambda: _answers(f"{url}{_SIMULATOR_HEALTH}"))
+    await process.start()
+    try:
+        yield url
+    finally:
+        await process.stop()
+
+
+def _simulator_arguments(port: int, database: Path) -> tuple[str, ...]:
+    return "-m", "simulator", "--host", HOST, "--port", str(port), "--database", str(database)
 
 
 def with_auth_off_by_default(settings: Settings) -> Settings:

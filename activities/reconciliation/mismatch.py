@@ -12,7 +12,7 @@ from settlement.states import END_STATES
 
 @dataclass(frozen=True)
 class ExamineResult:
-    """Result of examining one settlement: kind of the mismatch (None if there is none), and whether it was repaired."""
+    """Result of examining one settlement: the kind of mismatch (None: no mismatch), and whether it was repaired."""
 
     kind: FindingKind | None = None
     repaired: bool = False

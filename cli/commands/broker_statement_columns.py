@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from cli.api import Api
 from cli.commands.systems import EXTERNAL_SYSTEMS
 from cli.exits import UsageError
+from cli.files import read_file
 from cli.rendering import clean
 from contract.path_segments import segment_of
 from schemas.external_systems import ExternalSystem
@@ -18,15 +19,7 @@ COLUMNS_BYTES_MAX = 64 * 1024
 
 def load_columns(file: Path) -> StatementColumns:
     """Return the mapping of a TOML file. Raises UsageError that names field and rule."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(COLUMNS_BYTES_MAX + 1)
-    except OSError as error:
-        message = f"--columns: {file}: {error.strerror}"
-        raise UsageError(message) from error
-    if len(content) > COLUMNS_BYTES_MAX:
-        message = f"--columns: {file}: larger than {COLUMNS_BYTES_MAX} bytes"
-        raise UsageError(message)
+    content = read_file("--columns", file, COLUMNS_BYTES_MAX)
     try:
         return StatementColumns.model_validate(tomllib.loads(content.decode()))
     except ValidationError as error:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from cli.api import ApiResponse
 from cli.commands.settlement_views import PREFIX, summary
 from cli.exits import Exit, NoAnswerError, RefusedError, UsageError
+from cli.files import read_file
 from cli.options import Company, choice
 from cli.rendering import clean
 from cli.session import Session, session_of
@@ -109,19 +109,7 @@ def _from_file(file: Path, given: dict[str, Any]) -> bytes:
     if given:
         message = f"--file contains the complete order; remove {', '.join(map(_option, given))}"
         raise UsageError(message)
-    try:
-        if str(file) == "-":
-            content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-        else:
-            with file.open("rb") as opened:
-                content = opened.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        message = f"--file: {file}: {error.strerror}"
-        raise UsageError(message) from error
-    if len(content) > FILE_BYTES_MAX:
-        message = f"--file: {file}: larger than {FILE_BYTES_MAX} bytes"
-        raise UsageError(message)
-    return content
+    return read_file("--file", file, FILE_BYTES_MAX, or_stdin=True)
 
 
 def _from_fields(given: dict[str, Any]) -> bytes:

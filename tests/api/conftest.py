@@ -61,6 +61,12 @@ def _report_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str,
         loop.default_exception_handler(context)
 
 
+@pytest.fixture
+def systems_file(tmp_path: Path) -> Path:
+    """Return the place of a file of external systems, which a test writes."""
+    return tmp_path / "systems.toml"
+
+
 @pytest_asyncio.fixture(scope="session")
 async def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrate one database, for every test to copy."""

@@ -10,54 +10,21 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from settlement.keys import Role
-from tests.api.api_harness import WITH_KEYS, ApiHarness, bearer, open_api
+from tests.api.api_harness import ApiHarness, bearer
+from tests.api.systems_file import SECRET, TWO, load, open_with_systems
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import id_of, order
 
 SYSTEMS = "/v1/external-systems"
-SECRET = "Xk29-correct-horse-battery-staple-71"  # noqa: S105 - a marker
-TWO = f"""
-[systems.alpha]
-companies = [7]
-base_url = "https://alpha.example"
-[systems.alpha.headers]
-Authorization = {{ file = "/run/secrets/{SECRET}" }}
-X-Api-Key = {{ env = "ENV_{SECRET.replace("-", "_")}" }}
-[systems.alpha.retry]
-max_attempts = 9
-
-[systems.beta]
-companies = [8, 9]
-base_url = "https://beta.example"
-"""
-"""The places of secrets contain a marker: not even they are shown."""
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DEFAULT = '[systems.other]\ndefault = true\nbase_url = "https://other.example"'
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "systems.toml"
-    path.write_text(TWO)
-    return path
-
-
 @pytest_asyncio.fixture
-async def api(ledger: FlakyLedger, dead_temporal: Client, file: Path) -> AsyncIterator[ApiHarness]:
+async def api(ledger: FlakyLedger, dead_temporal: Client, systems_file: Path) -> AsyncIterator[ApiHarness]:
     """Yield the app with two external systems and keys, and no Temporal."""
-    settings = WITH_KEYS.model_copy(update={"external_systems": file})
-    async with open_api(ledger, dead_temporal, settings) as opened:
+    async with open_with_systems(ledger, dead_temporal, systems_file) as opened:
         yield opened
-
-
-def put(file: Path, text: str) -> None:
-    file.write_text(text)
-
-
-async def load(api: ApiHarness, file: Path, text: str) -> None:
-    """Replace the file, and let the API read it."""
-    put(file, text)
-    await api.app.state.services.systems.refresh()
 
 
 async def key(api: ApiHarness, role: Role) -> dict[str, str]:
@@ -108,13 +75,15 @@ async def test_order_that_no_system_serves_is_refused_and_nothing_is_stored(
     assert await api.accepted_numbers() == []
 
 
-async def test_repeated_order_gets_its_settlement_whatever_the_file_says_now(api: ApiHarness, file: Path) -> None:
+async def test_repeated_order_gets_its_settlement_whatever_the_file_says_now(
+    api: ApiHarness, systems_file: Path
+) -> None:
     await post(api)
-    await load(api, file, DEFAULT)
+    await load(api, systems_file, DEFAULT)
     repeated = await post(api)
     # Without Temporal it is not started, but it is not refused either.
     assert problem(repeated) == (503, "temporal-unavailable")
-    await load(api, file, TWO.replace("companies = [7]", "companies = []"))
+    await load(api, systems_file, TWO.replace("companies = [7]", "companies = []"))
     assert problem(await post(api)) == (503, "temporal-unavailable")
     assert problem(await post(api, "N-2")) == (422, "company-not-served")
     found = await api.ledger.find(id_of("N-1", "alpha"))
@@ -122,9 +91,9 @@ async def test_repeated_order_gets_its_settlement_whatever_the_file_says_now(api
     assert found.settlement.system == "alpha"
 
 
-async def test_changed_file_applies_to_the_next_order(api: ApiHarness, file: Path) -> None:
+async def test_changed_file_applies_to_the_next_order(api: ApiHarness, systems_file: Path) -> None:
     assert problem(await post(api, company=10)) == (422, "company-not-served")
-    await load(api, file, DEFAULT)
+    await load(api, systems_file, DEFAULT)
     await post(api, company=10)
     found = await api.ledger.find(id_of("N-1", "other"))
     assert found is not None
@@ -188,12 +157,14 @@ async def test_answers_show_every_system_and_no_secret_nor_its_place(api: ApiHar
     assert problem(await api.http.get(f"{SYSTEMS}/gamma", headers=headers)) == (404, "not-found")
 
 
-async def test_rejected_file_is_reported_and_the_previous_one_stays_in_use(api: ApiHarness, file: Path) -> None:
+async def test_rejected_file_is_reported_and_the_previous_one_stays_in_use(api: ApiHarness, systems_file: Path) -> None:
     headers = await key(api, Role.VIEWER)
     assert "\nsettlement_external_systems_current 1.0\n" in (await api.http.get("/metrics", headers=headers)).text
-    await load(api, file, f'{TWO}[systems.gamma]\nbase_url = "https://us:{SECRET}@gamma.example"\ndefault = true')
+    await load(
+        api, systems_file, f'{TWO}[systems.gamma]\nbase_url = "https://us:{SECRET}@gamma.example"\ndefault = true'
+    )
     listed = await api.http.get(SYSTEMS, headers=headers)
-    problem_text = f"{file}: systems.gamma.base_url: must not contain a user or password; use headers"
+    problem_text = f"{systems_file}: systems.gamma.base_url: must not contain a user or password; use headers"
     assert (listed.json()["file"], listed.json()["problem"]) == ("REJECTED", problem_text)
     ready = (await api.http.get("/readyz")).json()
     assert ready["external_systems"] == "REJECTED"

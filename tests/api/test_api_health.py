@@ -14,6 +14,7 @@ from tests.support.polling import until
 from tests.support.stopwatch import timed
 
 NO_FILE = {"external_systems": None, "order_limits": None}
+WITHOUT_LEDGER = {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN", **NO_FILE}
 LIMIT_S = 5.0
 """Probes rarely wait longer."""
 
@@ -36,8 +37,7 @@ async def test_ready_with_ledger_and_temporal(api: ApiHarness) -> None:
         "ledger": True,
         "temporal": True,
         "temporal_identity": "VERIFIED",
-        "external_systems": None,
-        "order_limits": None,
+        **NO_FILE,
     }
 
 
@@ -49,8 +49,7 @@ async def test_an_unreachable_temporal_is_reported(api_without_temporal: ApiHarn
         "ledger": True,
         "temporal": False,
         "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-        "order_limits": None,
+        **NO_FILE,
     }
     assert took_s < LIMIT_S
 
@@ -80,14 +79,7 @@ async def test_a_missing_ledger_is_reported(tmp_path: Path, temporal: Client) ->
         answer = await api.http.get("/readyz")
     await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "ledger": False,
-        "temporal": True,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-        "order_limits": None,
-    }
+    assert answer.json() == WITHOUT_LEDGER
 
 
 async def test_ledger_without_its_schema_is_not_ready(tmp_path: Path, temporal: Client) -> None:
@@ -106,14 +98,7 @@ async def test_an_unresponsive_ledger_is_reported(temporal: Client) -> None:
             answer, took_s = await timed(api.http.get("/readyz"))
         await engine.dispose()
     assert answer.status_code == 503
-    assert answer.json() == {
-        "ok": False,
-        "ledger": False,
-        "temporal": True,
-        "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-        "order_limits": None,
-    }
+    assert answer.json() == WITHOUT_LEDGER
     assert took_s < LIMIT_S
 
 
@@ -127,8 +112,7 @@ async def test_ledger_and_temporal_can_both_be_reported(tmp_path: Path, dead_tem
         "ledger": False,
         "temporal": False,
         "temporal_identity": "UNKNOWN",
-        "external_systems": None,
-        "order_limits": None,
+        **NO_FILE,
     }
 
 

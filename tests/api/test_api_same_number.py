@@ -13,8 +13,8 @@ from settlement.keys import Role
 from settlement.scope import Companies
 from settlement.snapshot import Snapshot, StateChange
 from settlement.states import Decision, State
-from tests.api.api_harness import SETTLEMENTS, WITH_KEYS, ApiHarness, accept, bearer, open_api
-from tests.api.test_api_external_systems import TWO, load
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, bearer
+from tests.api.systems_file import TWO, load, open_with_systems
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order, settlement
 
@@ -26,18 +26,10 @@ NOT_STARTED = (503, "temporal-unavailable")
 PATHS = ["", "/explain", "/events"]
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "systems.toml"
-    path.write_text(TWO)
-    return path
-
-
 @pytest_asyncio.fixture
-async def api(ledger: FlakyLedger, dead_temporal: Client, file: Path) -> AsyncIterator[ApiHarness]:
+async def api(ledger: FlakyLedger, dead_temporal: Client, systems_file: Path) -> AsyncIterator[ApiHarness]:
     """Yield the app with alpha (company 7), beta (8 and 9) and keys, and no Temporal."""
-    settings = WITH_KEYS.model_copy(update={"external_systems": file})
-    async with open_api(ledger, dead_temporal, settings) as opened:
+    async with open_with_systems(ledger, dead_temporal, systems_file) as opened:
         yield opened
 
 
@@ -87,10 +79,10 @@ async def test_a_number_is_taken_only_at_its_own_system(api: ApiHarness) -> None
     assert sorted(str(each) for each in await api.ledger.with_number(NO)) == ["alpha:ORD-1", "beta:ORD-1"]
 
 
-async def test_an_order_is_not_settled_again_after_its_company_has_moved(api: ApiHarness, file: Path) -> None:
+async def test_an_order_is_not_settled_again_after_its_company_has_moved(api: ApiHarness, systems_file: Path) -> None:
     """That would be a second adjust, at the other system."""
     assert problem(await post(api, 7)) == NOT_STARTED
-    await load(api, file, TWO.replace("companies = [7]", "companies = []").replace("[8, 9]", "[7, 8, 9]"))
+    await load(api, systems_file, TWO.replace("companies = [7]", "companies = []").replace("[8, 9]", "[7, 8, 9]"))
     assert problem(await post(api, 7)) == NOT_STARTED
     assert [each.system for each in await api.ledger.with_number(NO)] == ["alpha"]
     other = await post(api, 7, amount="99.00")
@@ -100,9 +92,9 @@ async def test_an_order_is_not_settled_again_after_its_company_has_moved(api: Ap
     assert [each.system for each in await api.ledger.with_number("ORD-2")] == ["beta"]
 
 
-async def test_a_paused_system_does_not_refuse_a_repetition_after_the_move(api: ApiHarness, file: Path) -> None:
+async def test_a_paused_system_does_not_refuse_a_repetition_after_the_move(api: ApiHarness, systems_file: Path) -> None:
     assert problem(await post(api, 7)) == NOT_STARTED
-    await load(api, file, TWO.replace("companies = [7]", "companies = []").replace("[8, 9]", "[7, 8, 9]"))
+    await load(api, systems_file, TWO.replace("companies = [7]", "companies = []").replace("[8, 9]", "[7, 8, 9]"))
     await api.http.post(
         "/v1/external-systems/beta/pause", json={"note": "maintenance"}, headers=await key(api, Role.OPERATOR)
     )

@@ -13,8 +13,9 @@ from settlement.calls import Rule, Verdict
 from settlement.circuit_breaker import REPORT_VALID_S, BreakerReport, BreakerState
 from settlement.keys import Role
 from settlement.states import Outcome, State
-from tests.api.api_harness import SETTLEMENTS, WITH_KEYS, ApiHarness, accept, bearer, open_api
+from tests.api.api_harness import SETTLEMENTS, ApiHarness, accept, bearer
 from tests.api.snapshots import snapshot_in
+from tests.api.systems_file import open_with_systems
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 
@@ -45,12 +46,9 @@ EVERYTHING_HIDDEN = dict.fromkeys(
 
 
 @pytest_asyncio.fixture
-async def api(ledger: FlakyLedger, dead_temporal: Client, tmp_path: Path) -> AsyncIterator[ApiHarness]:
+async def api(ledger: FlakyLedger, dead_temporal: Client, systems_file: Path) -> AsyncIterator[ApiHarness]:
     """Yield the app with three external systems and keys, and no Temporal."""
-    file = tmp_path / "systems.toml"
-    file.write_text(FILE)
-    settings = WITH_KEYS.model_copy(update={"external_systems": file})
-    async with open_api(ledger, dead_temporal, settings) as opened:
+    async with open_with_systems(ledger, dead_temporal, systems_file, FILE) as opened:
         yield opened
 
 

@@ -1,19 +1,15 @@
 """One installation with several external systems, as the tests share it."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from stack.parts import ROOT
-from stack.ports import HOST, free_port
-from stack.process import Process
+from stack.parts import running_simulator
 from tests.e2e.conftest import System, e2e_settings, running
 from tests.support.orders import order
 from tests.support.polling import until
@@ -103,27 +99,6 @@ class Installation:
         return [path for path in state.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()]
 
 
-@asynccontextmanager
-async def simulator(folder: Path, name: str) -> AsyncIterator[str]:
-    """Run one simulator, and yield its address."""
-    url = f"http://{HOST}:{(port := free_port())}"
-    command = [sys.executable, "-m", "simulator", "--host", HOST, "--port", str(port), "--database", str(folder / name)]
-
-    async def ready() -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(f"{url}/simulator/health") as answer:
-                return answer.ok
-        except aiohttp.ClientError:
-            return False
-
-    process = Process(name, command, {"PYTHONPATH": str(ROOT)}, folder, ready)
-    await process.start()
-    try:
-        yield url
-    finally:
-        await process.stop()
-
-
 def systems_file(alpha: str, beta: str, gamma: str, token_file: Path) -> str:
     return f"""
 [systems.alpha]
@@ -155,8 +130,8 @@ async def installed(folder: Path) -> AsyncIterator[Installation]:
     """Run the stack with its external systems."""
     gatekeeper = Gatekeeper()
     async with AsyncExitStack() as parts:
-        alpha = await parts.enter_async_context(simulator(folder, "alpha"))
-        beta = await parts.enter_async_context(simulator(folder, "beta"))
+        alpha = await parts.enter_async_context(running_simulator(folder, "alpha"))
+        beta = await parts.enter_async_context(running_simulator(folder, "beta"))
         gamma = await parts.enter_async_context(broker(gatekeeper.answer))
         (folder / "systems.toml").write_text(systems_file(alpha, beta, gamma.url, folder / "token"))
         with pytest.MonkeyPatch.context() as patch:
