@@ -6,6 +6,7 @@ action is already in the ledger is answered from the ledger.
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from weakref import WeakValueDictionary
 
@@ -58,7 +59,7 @@ KIND_OF = {
     WITHDRAW_UPDATE: ActionKind.WITHDRAW_PROPOSAL,
 }
 """The kind in the audit, by the name of the Update."""
-ERROR_OF = {
+ERROR_OF: Mapping[str | None, ErrorCode] = {
     UpdateRefusal.SAME_OPERATOR: ErrorCode.SECOND_OPERATOR_REQUIRED,
     UpdateRefusal.FORGED: ErrorCode.SIGNING_KEYS_DIFFER,
 }
@@ -164,7 +165,7 @@ def _refused(error: WorkflowUpdateFailedError, update: str) -> ProblemError:
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         return ProblemError(ErrorCode.WRONG_STATE, f"{update} was not completed")
-    code = next((code for refusal, code in ERROR_OF.items() if cause.type == refusal), ErrorCode.WRONG_STATE)
+    code = ERROR_OF.get(cause.type, ErrorCode.WRONG_STATE)
     if code is ErrorCode.SIGNING_KEYS_DIFFER:
         log.error("the worker refused the signature of this API", update=update)
         detail = "the worker refused the signature: API and worker need the same SETTLEMENT_UPDATE_SIGNING_KEY"
