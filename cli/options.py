@@ -112,6 +112,9 @@ System = Annotated[
 ]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", callback=_id, help="The batch's id.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", callback=_id, help="The key's id, without its secret.")]
+SystemFilter = Annotated[
+    str | None, typer.Option("--system", metavar="NAME", callback=_system, help="The external system of the order.")
+]
 Company = Annotated[int | None, typer.Option(metavar="INTEGER", help="The companyId of the order.")]
 Cause = Annotated[
     Rule | None, choice(Rule, "RULE", about="Rule of the last external call of a CANCELLING or ABORTED settlement: ")

@@ -14,6 +14,7 @@ from settlement.calls import Rule
 from settlement.exposure import CurrencyTotal
 from settlement.operator_rules import Note, RetryReason
 from settlement.states import CancelResult, State
+from settlement.system_names import SystemName
 
 BATCH_ITEMS_MAX = 10_000
 RATE_DEFAULT_PER_S = 10.0
@@ -41,6 +42,7 @@ class BatchSelection(BaseModel):
 
     model_config = ConfigDict(**_REQUEST, json_schema_extra=_require_one_part)
 
+    system: SystemName | None = Field(default=None, description="The name of an external system.")
     company_id: int | None = Field(default=None, strict=True, ge=INT64_MIN, le=INT64_MAX)
     cause: Rule | None = Field(default=None, description="The rule of the last cancel attempt, such as HTTP_STATUS.")
     from_: Moment | None = Field(default=None, alias="from", description="Accepted at or after.")
@@ -51,12 +53,14 @@ class BatchSelection(BaseModel):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        is_narrowed = any(part is not None for part in (self.company_id, self.cause, self.from_, self.to))
+        is_narrowed = any(part is not None for part in (self.system, self.company_id, self.cause, self.from_, self.to))
         if not is_narrowed and self.all_ is None:
-            message = "give at least one of companyId, cause, from, to; or give all for every ABORTED settlement"
+            message = (
+                "give at least one of system, companyId, cause, from, to; or give all for every ABORTED settlement"
+            )
             raise ValueError(message)
         if is_narrowed and self.all_:
-            message = "all cannot be combined with companyId, cause, from or to"
+            message = "all cannot be combined with system, companyId, cause, from or to"
             raise ValueError(message)
         return self
 

@@ -19,7 +19,7 @@ from cli.commands.batch_retry_views import (
 )
 from cli.commands.settlement_views import LIST_COLUMNS, list_row
 from cli.exits import CliError, NoAnswerError, UsageError
-from cli.options import BatchId, Cause, Company, From, Note, RetryReasonOption, To, iso
+from cli.options import BatchId, Cause, Company, From, Note, RetryReasonOption, SystemFilter, To, iso
 from cli.pages import SETTLEMENTS, Pages, batch_items
 from cli.session import Session, session_of
 from schemas.settlement import Settlement
@@ -61,6 +61,7 @@ SumsMax = Annotated[
 def preview(
     context: typer.Context,
     *,
+    system: SystemFilter = None,
     company: Company = None,
     cause: Cause = None,
     from_: From = None,
@@ -74,12 +75,12 @@ def preview(
     session = session_of(context)
     if items:
         # The preview validates the selection, of which one is required; the list of settlements has the pages.
-        session.api.get(PREVIEW, _query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
-        where = _selection(company, cause, iso(from_), iso(to), all_=False) | {"state": State.ABORTED.value}
+        session.api.get(PREVIEW, _query(_selection(system, company, cause, iso(from_), iso(to), all_=all_)))
+        where = _selection(system, company, cause, iso(from_), iso(to), all_=False) | {"state": State.ABORTED.value}
         pages = Pages(session.api, SETTLEMENTS, where)
         session.screen.show_items(pages, LIST_COLUMNS, lambda item: list_row(as_model(item, Settlement)))
         return
-    answer = session.api.get(PREVIEW, _query(_selection(company, cause, iso(from_), iso(to), all_=all_)))
+    answer = session.api.get(PREVIEW, _query(_selection(system, company, cause, iso(from_), iso(to), all_=all_)))
     session.screen.show_response(answer, lambda: preview_view(answer.read(BatchPreview)))
 
 
@@ -87,6 +88,7 @@ def preview(
 def start(
     context: typer.Context,
     *,
+    system: SystemFilter = None,
     company: Company = None,
     cause: Cause = None,
     from_: From = None,
@@ -106,7 +108,7 @@ def start(
     Exit code 4: the batch has ended, but settlements were not retried or are aborted again; `report` lists them.
     """
     session = session_of(context)
-    selection = _selection(company, cause, iso(from_), iso(to), all_=all_)
+    selection = _selection(system, company, cause, iso(from_), iso(to), all_=all_)
     count = _show_preview(session, selection)
     if not count:
         session.screen.notify("nothing to retry")
@@ -170,9 +172,9 @@ def list_batches(
 
 
 def _selection(
-    company: int | None, cause: str | None, from_: str | None, to: str | None, *, all_: bool
+    system: str | None, company: int | None, cause: str | None, from_: str | None, to: str | None, *, all_: bool
 ) -> dict[str, str | int | None]:
-    return {"companyId": company, "cause": cause, "from": from_, "to": to, "all": all_ or None}
+    return {"system": system, "companyId": company, "cause": cause, "from": from_, "to": to, "all": all_ or None}
 
 
 def _query(selection: dict[str, str | int | None]) -> dict[str, str | int | None]:

@@ -6,7 +6,7 @@ import typer
 
 from cli.api import as_model
 from cli.commands.settlement_views import LIST_COLUMNS, full_view, list_row, path_of
-from cli.options import Cause, Company, From, Number, System, To, choice, iso
+from cli.options import Cause, Company, From, Number, System, SystemFilter, To, choice, iso
 from cli.pages import SETTLEMENTS, Pages
 from cli.rendering import Block, Lines, Table, timestamp
 from cli.session import session_of
@@ -36,7 +36,7 @@ def list_settlements(
     order_id: Annotated[int | None, typer.Option(metavar="INTEGER", help="The orderId of the order.")] = None,
     user_name: Annotated[str | None, typer.Option(metavar="NAME", help="The userName of the order.")] = None,
     company: Company = None,
-    system: Annotated[str | None, typer.Option(metavar="NAME", help="The external system.")] = None,
+    system: SystemFilter = None,
     currency: Annotated[str | None, typer.Option(metavar="CODE", help="ISO 4217, such as USD.")] = None,
     cancel_result: Annotated[CancelResult | None, choice(CancelResult, "RESULT")] = None,
     cause: Cause = None,

@@ -21,6 +21,8 @@ _SAMPLE_SCOPE = Scope((1, 17))
 _SAMPLE_SELECTIONS = (
     BatchSelection(company_id=1),
     BatchSelection(company_id=17),
+    BatchSelection(system="alpha"),
+    BatchSelection(system="rare", cause=Rule.HTTP_STATUS),
     BatchSelection(cause=Rule.HTTP_STATUS),
     BatchSelection.model_validate({"from": _SAMPLE_TIME}),
     BatchSelection(to=_SAMPLE_TIME),
@@ -174,6 +176,7 @@ def item_page(batch_id: str, after: int, limit: int) -> Select[Any]:
 def _selected(selection: BatchSelection, scope: Scope = EVERYTHING) -> ColumnElement[bool]:
     where = SettlementFilter(
         state=State.ABORTED,
+        system=selection.system,
         company_id=selection.company_id,
         cause=selection.cause,
         accepted_from=selection.from_,

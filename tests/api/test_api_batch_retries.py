@@ -47,6 +47,8 @@ async def test_a_preview_counts_the_matching_settlements(api_without_temporal: A
         ({"to": accepted_at}, 0),
         ({"cause": "HTTP_STATUS"}, 0),
         ({"companyId": "8"}, 0),
+        ({"system": "default"}, 1),
+        ({"system": "beta"}, 0),
         ({"companyId": str(COMPANY), "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00+08:00"}, 0),
     ):
         assert (await api_without_temporal.http.get(PREVIEW, params=params)).json()["count"] == count
@@ -60,7 +62,8 @@ async def test_a_batch_is_started_stored_and_read(api_without_temporal: ApiHarne
     assert (answer.status_code, answer.headers["location"]) == (202, f"{BATCHES}/{batch['batchId']}")
     assert (batch["state"], batch["operator"], batch["reasonCode"]) == ("RUNNING", "local", "BROKER_RECOVERED")
     assert (batch["note"], batch["ratePerS"], batch["count"]) == ("broker is back", 0.5, 3)
-    assert batch["selection"] == {"companyId": COMPANY, "cause": None, "from": None, "to": None, "all": None}
+    others = dict.fromkeys(("system", "cause", "from", "to", "all"))
+    assert batch["selection"] == {"companyId": COMPANY, **others}
     assert batch["totals"] == [{"currency": "USD", "count": 3, "amount": "37.50"}]
     assert (batch["outcomes"], batch["states"], batch["endedAt"]) == ({"PENDING": 3}, {"ABORTED": 3}, None)
     assert batch["temporalUiUrl"] == (

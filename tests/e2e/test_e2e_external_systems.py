@@ -182,7 +182,7 @@ async def test_the_same_number_is_settled_independently_at_two_systems(installat
     shown = await run(system, "show", number)
     assert (shown.code, "name it with --system" in shown.err) == (1, True)
     started = await run(
-        system, "batch-retry", "start", "--company", str(ALPHA), "--cause", "HTTP_STATUS", *BROKER_IS_BACK, "--yes"
+        system, "batch-retry", "start", "--system", "alpha", "--cause", "HTTP_STATUS", *BROKER_IS_BACK, "--yes"
     )
     assert started.code == 0, started.err
     assert started.fields()["states"] == "CANCELLED 1"

@@ -53,6 +53,10 @@ async def test_only_aborted_settlements_are_selected(batches: Batches, engine: A
     [
         ({"company_id": COMPANY}, {"old", "new", "refused"}),
         ({"company_id": 1}, {"other"}),
+        ({"system": "beta"}, {"other", "nobody"}),
+        ({"system": "beta", "company_id": 1}, {"other"}),
+        ({"system": "beta", "company_id": COMPANY}, set()),
+        ({"system": "gone"}, set()),
         ({"cause": Rule.CODE_FAILURE}, {"refused"}),
         ({"company_id": COMPANY, "cause": Rule.DEADLINE}, {"old", "new"}),
         ({"from_": NOON + timedelta(seconds=1)}, {"new", "refused", "other", "nobody"}),
@@ -70,8 +74,8 @@ async def test_filters_of_a_selection_are_combined_with_and(
         "old": settlement_row(0),
         "new": settlement_row(1),
         "refused": settlement_row(2, last_rule=Rule.CODE_FAILURE.value),
-        "other": settlement_row(3, company_id=1),
-        "nobody": settlement_row(4, company_id=None),
+        "other": settlement_row(3, company_id=1, system="beta"),
+        "nobody": settlement_row(4, company_id=None, system="beta"),
     }
     await insert_rows(engine, rows.values())
     named = BatchSelection(**selection)
