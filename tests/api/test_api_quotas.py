@@ -15,7 +15,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.orders import order
 
 QUOTA = 5
-# The bucket is filled again within a second, so a test must not take long between its requests.
+# The bucket is filled again within a second, so a test must not take long between its requests, or have `slow_refill`.
 TIGHT = WITH_KEYS.model_copy(update={"requests_per_client_per_s": QUOTA, "waits_per_client": 2})
 RATE_LIMIT = re.compile(r'"requests";r=(\d+);t=(\d+)')
 
@@ -25,6 +25,12 @@ async def tight(ledger: FlakyLedger, dead_temporal: Client) -> AsyncIterator[Api
     """Yield the app with a low quota of requests and of waits."""
     async with open_api(ledger, dead_temporal, TIGHT) as opened:
         yield opened
+
+
+@pytest.fixture
+def slow_refill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill the buckets in an hour: what is left after one request then does not depend on how long it takes."""
+    monkeypatch.setattr("api.http.quotas.WINDOW_S", 3_600)
 
 
 async def read(api: ApiHarness, key: str) -> httpx2.Response:
@@ -48,6 +54,7 @@ async def test_above_the_quota_a_request_is_refused_and_says_when_to_repeat_it(t
     assert refused.headers["ratelimit"] == '"requests";r=0;t=1'
 
 
+@pytest.mark.usefixtures("slow_refill")
 async def test_every_answer_says_what_is_left(tight: ApiHarness) -> None:
     """Also a refusal for another reason, which counts as well. The first request leaves all but itself."""
     key = await tight.create_key(Role.ADMIN, "boss")
@@ -67,6 +74,7 @@ async def test_keys_of_one_client_share_its_quota_and_other_clients_have_theirs(
     assert (second.json()["code"], unaffected.status_code) == ("rate-limited", 200)
 
 
+@pytest.mark.usefixtures("slow_refill")
 @pytest.mark.parametrize(("limit", "cost"), [(1, 1), (20, 1), (21, 2), (60, 3), (200, QUOTA)])
 async def test_page_of_a_list_costs_more_than_one_thing(tight: ApiHarness, limit: int, cost: int) -> None:
     """A page never costs more than the quota of one second: otherwise it could never be read."""
@@ -78,6 +86,7 @@ async def test_page_of_a_list_costs_more_than_one_thing(tight: ApiHarness, limit
     assert int(left[1]) == QUOTA - cost
 
 
+@pytest.mark.usefixtures("slow_refill")
 async def test_page_that_costs_more_than_what_is_left_is_refused(tight: ApiHarness) -> None:
     key = await tight.create_key(Role.VIEWER, "lister")
     paths = (SETTLEMENTS, "/v1/reconciliation/findings")
