@@ -74,6 +74,8 @@ class _Progress:
     timeout: asyncio.Timeout
     reply_s: float
     phase: Phase | None = None
+    restart: asyncio.Handle | None = None
+    """The restart of the deadline that `begin_sending` has scheduled."""
 
     @property
     def sent(self) -> bool:
@@ -81,10 +83,26 @@ class _Progress:
         return self.phase in {Phase.FIRST_BYTE, Phase.BODY}
 
     def begin_sending(self) -> None:
-        """Start or restart the deadline of the reply. From now on the request counts as sent."""
+        """Start or restart the deadline of the reply. From now on the request counts as sent.
+
+        aiohttp calls its hooks before it writes, and writes before it yields to the event loop. So the deadline
+        restarts once more in the next round of the loop, when the operating system has the bytes: a worker that is
+        stopped between the hook and the write must not shorten the external system's time.
+        """
         if not self.sent:  # a reply may begin before the request is sent completely
             self.phase = Phase.FIRST_BYTE
-        self.timeout.reschedule(asyncio.get_running_loop().time() + self.reply_s)
+        self._restart_deadline()
+        self.finish()
+        self.restart = asyncio.get_running_loop().call_soon(self._restart_deadline)
+
+    def finish(self) -> None:
+        """Drop a restart of the deadline that is still scheduled: the deadline of a finished exchange cannot move."""
+        if self.restart:
+            self.restart.cancel()
+
+    def _restart_deadline(self) -> None:
+        if not self.timeout.expired():
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self.reply_s)
 
 
 async def _on_queued(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
@@ -126,7 +144,10 @@ async def exchange(
     progress = _Progress(asyncio.timeout(deadlines.connect_s), deadlines.reply_s)
     try:
         async with progress.timeout:
-            return await _post(session, url, headers, body, progress)
+            try:
+                return await _post(session, url, headers, body, progress)
+            finally:
+                progress.finish()
     except TimeoutError:
         return _failed(progress, f"no connection within {deadlines.connect_s:g} s", deadline_passed=True)
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -1,10 +1,14 @@
 """One deadline from the send to the last byte of the reply: a call without a complete reply by then is UNKNOWN."""
 
 import asyncio
+import time
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from connector import ExternalSystem, ExternalSystemConfig
+from connector.exchange import NoReply, exchange, progress_hooks
 from settlement.calls import Rule
 from settlement.reply_record import ReplyRecord
 from settlement.states import Outcome
@@ -107,6 +111,32 @@ async def test_late_reply_never_answers_the_next_call() -> None:
         first, second = await adjust(system, SHORT_REPLY_DEADLINE), await adjust(system)
         assert [request.connection for request in there.requests] == [1, 2]
     assert (first.rule, second.reply) == (Rule.DEADLINE, ReplyRecord(code="E2"))
+
+
+async def test_deadline_starts_when_the_request_is_written() -> None:
+    """A worker that is stopped just before it writes does not shorten the external system's time."""
+    hung_s: list[float] = []
+
+    async def answer(peer: Peer) -> None:
+        received = asyncio.get_running_loop().time()
+        await peer.disconnected_within(10)
+        hung_s.append(asyncio.get_running_loop().time() - received)
+
+    async def stop_the_process(*_: object) -> None:
+        time.sleep(SHORT_REPLY_DEADLINE.reply_s / 2)  # noqa: ASYNC251 - nothing else runs in a stopped process
+
+    stopped = aiohttp.TraceConfig()
+    stopped.on_request_chunk_sent.append(stop_the_process)
+    async with (
+        broker(answer) as there,
+        aiohttp.ClientSession(trace_configs=[progress_hooks(), stopped]) as session,
+    ):
+        ended = await exchange(session, URL(there.url), {}, b"{}", SHORT_REPLY_DEADLINE)
+        async with asyncio.timeout(10):
+            while not hung_s:
+                await asyncio.sleep(0.01)
+    assert isinstance(ended, NoReply)
+    assert hung_s[0] >= SHORT_REPLY_DEADLINE.reply_s * 0.95
 
 
 async def test_cancellation_of_the_call_is_raised() -> None:
