@@ -47,4 +47,9 @@ def services_of(request: Request) -> Services:
     return cast("Services", request.app.state.services)
 
 
-Injected = Annotated[Services, Depends(services_of)]
+async def _injected(request: Request) -> Services:
+    # Asynchronous, because FastAPI executes a synchronous dependency in another thread.
+    return services_of(request)
+
+
+Injected = Annotated[Services, Depends(_injected)]

@@ -10,7 +10,7 @@ from ledger.broker_statement.comparison import StatementComparison
 from ledger.broker_statement.statements import BrokerStatements, StatementRefusedError
 from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
 from ledger.engine import open_engine
-from ledger.external_systems import SystemPauses
+from ledger.external_systems import SystemPausedError, SystemPauses
 from ledger.filters import SettlementFilter
 from ledger.gauges import Gauges
 from ledger.keys import KeyRing, StoredKey
@@ -41,6 +41,7 @@ __all__ = [
     "StatementComparison",
     "StatementRefusedError",
     "StoredKey",
+    "SystemPausedError",
     "SystemPauses",
     "TakeUps",
     "TemporalBinding",

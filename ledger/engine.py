@@ -1,10 +1,9 @@
 """Opens the ledger's database: SQLite in WAL mode or PostgreSQL, depending on the URL."""
 
-import sqlite3
-from typing import Any
-
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ledger.sqlite_engine import open_sqlite
 
 STATEMENT_TIMEOUT_S = 5
 """Maximum duration of a statement and of a wait for a lock. Above it, the database raises an error; callers retry."""
@@ -26,10 +25,7 @@ def open_engine(database_url: str) -> AsyncEngine:
     """Return an engine. On both databases, a commit returns only after the data is on disk."""
     url = async_url(database_url)
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": STATEMENT_TIMEOUT_S})
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
+        return open_sqlite(url, STATEMENT_TIMEOUT_S)
     # Set explicitly: the server or the database may have other defaults.
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on"
@@ -52,21 +48,3 @@ def reader(engine: AsyncEngine) -> AsyncEngine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ")
     return engine
-
-
-SQLITE_BEGIN = "sqlite_begin"
-"""Execution option: the statement that begins a transaction on SQLite. BEGIN takes the write lock only when needed."""
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's connection record
-    # Python's sqlite3 begins no transaction before SELECT or CREATE. Reads would then be inconsistent, and a failed
-    # migration could be applied in part. So we begin transactions ourselves.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(SQLITE_BEGIN, "BEGIN"))

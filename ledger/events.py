@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from ledger import queries
 from settlement.ids import SettlementId
@@ -39,14 +39,14 @@ class Events:
     ended: bool
 
 
-async def read_events(
-    connection: AsyncConnection, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING
+def read_events(
+    connection: Connection, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING
 ) -> Events | None:
     """Return the events of a settlement with an id above `after` (-1 for all); None if the scope does not have it."""
-    row = (await connection.execute(queries.settlements.last_change(settlement_id, scope))).first()
+    row = connection.execute(queries.settlements.last_change(settlement_id, scope)).first()
     if row is None:
         return None
-    changes = await connection.execute(queries.settlements.changes(settlement_id, after, EVENTS_MAX))
+    changes = connection.execute(queries.settlements.changes(settlement_id, after, EVENTS_MAX))
     found = [
         _event(settlement_id, change.position, State(change.state), change.at, change.reason)
         for change in changes.all()
@@ -56,7 +56,7 @@ async def read_events(
     return Events(tuple(found), ended=State(row.state) in END_STATES)
 
 
-async def read_versions(connection: AsyncConnection, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
+def read_versions(connection: Connection, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
     """Return the versions of settlements by id. Unknown ids are left out.
 
     Raises ValueError for more than `VERSIONS_MAX` settlements.
@@ -64,7 +64,7 @@ async def read_versions(connection: AsyncConnection, settlement_ids: Sequence[Se
     if len(settlement_ids) > VERSIONS_MAX:
         message = f"at most {VERSIONS_MAX} settlements at once"
         raise ValueError(message)
-    found = await connection.execute(queries.settlements.versions(settlement_ids))
+    found = connection.execute(queries.settlements.versions(settlement_ids))
     return {row.settlement_id: row.version for row in found.all()}
 
 

@@ -6,8 +6,7 @@ from datetime import datetime
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row
 
 from contract.fields import absolute
 from ledger import queries
@@ -20,14 +19,12 @@ _EXACT = Context(prec=200, traps=[Inexact])
 """More digits than any sum of amounts has. If a sum would be rounded, it raises an error instead."""
 
 
-async def read_exposure(
-    connection: AsyncConnection, as_of: datetime, by: ExposureBy, scope: Scope = EVERYTHING
-) -> Exposure:
+def read_exposure(connection: Connection, as_of: datetime, by: ExposureBy, scope: Scope = EVERYTHING) -> Exposure:
     """Return the money in doubt, with lines by age or by cause. The age is the time from acceptance to `as_of`.
 
     The database groups equal amounts; their absolute values are added here, exactly.
     """
-    found = (await connection.execute(queries.settlements.exposure(as_of, by, scope))).all()
+    found = connection.execute(queries.settlements.exposure(as_of, by, scope)).all()
     groups: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in found:
         groups[row.currency, row.company_id, row.state, row.part].append(row)

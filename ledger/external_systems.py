@@ -1,18 +1,34 @@
 """The record of paused external systems, and of the operator actions on them."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.external_system_tables import paused_systems, system_actions
-from ledger.transactions import insert, shielded_transaction
+from ledger.transactions import insert, read, shielded_transaction
 from settlement.external_systems import SystemAction, SystemActionKind, SystemPause
 
 ACTIONS_LISTED_MAX = 50
 """Maximum operator actions in one answer, the newest first. Older ones stay in the ledger."""
+
+
+class SystemPausedError(Exception):
+    """An operator has paused the external system: it takes no new orders. Nothing was written."""
+
+    def __init__(self, system: str, pause: SystemPause) -> None:
+        super().__init__(f"the external system {system} is paused")
+        self.pause = pause
+        """The pause, with the operator's note."""
+
+
+def read_pause(connection: Connection, system: str) -> SystemPause | None:
+    """Return the pause of a system; None if it is not paused."""
+    row = connection.execute(_pause(system)).first()
+    return SystemPause.model_validate(_fields(row)) if row is not None else None
 
 
 class SystemPauses:
@@ -39,9 +55,7 @@ class SystemPauses:
     @shielded_transaction
     async def find(self, system: str) -> SystemPause | None:
         """Return the pause of a system; None if it is not paused."""
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(queries.external_systems.pause(system))).first()
-        return SystemPause.model_validate(_fields(row)) if row is not None else None
+        return await read(self._engine, lambda connection: read_pause(connection, system))
 
     @shielded_transaction
     async def listed(self) -> dict[str, SystemPause]:
@@ -64,6 +78,12 @@ class SystemPauses:
                 return False
             await connection.execute(insert(self._engine, system_actions).values(**values, kind=kind.value))
         return True
+
+
+@lru_cache(maxsize=256)
+def _pause(system: str) -> Select[Any]:
+    """Return the query that every order needs. It is built once for each system."""
+    return queries.external_systems.pause(system)
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:

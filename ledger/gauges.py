@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select
 
 from ledger import queries
 
@@ -31,19 +30,19 @@ class Gauges:
     """End of the last round of reconciliation; None if there was none."""
 
 
-async def read_gauges(connection: AsyncConnection) -> Gauges:
+def read_gauges(connection: Connection) -> Gauges:
     """Return all gauges. They are consistent with each other in a transaction of `ledger.engine.reader`."""
-    doubts = (await connection.execute(queries.settlements.in_doubt())).all()
+    doubts = connection.execute(queries.settlements.in_doubt()).all()
     return Gauges(
-        open_by_state=await _counts(connection, queries.settlements.open_by_state()),
-        oldest_cancelling_at=await connection.scalar(queries.settlements.oldest_cancelling()),
+        open_by_state=_counts(connection, queries.settlements.open_by_state()),
+        oldest_cancelling_at=connection.scalar(queries.settlements.oldest_cancelling()),
         in_doubt=sum(row.row_count for row in doubts),
         in_doubt_amounts={row.currency: row.amount for row in doubts},
-        open_findings=await _counts(connection, queries.reconciliation.open_findings_by_kind()),
-        findings=await _counts(connection, queries.reconciliation.all_findings_by_kind()),
-        last_round_at=await connection.scalar(queries.reconciliation.last_round_at()),
+        open_findings=_counts(connection, queries.reconciliation.open_findings_by_kind()),
+        findings=_counts(connection, queries.reconciliation.all_findings_by_kind()),
+        last_round_at=connection.scalar(queries.reconciliation.last_round_at()),
     )
 
 
-async def _counts(connection: AsyncConnection, query: Select[Any]) -> dict[str, int]:
-    return {key: count for key, count in (await connection.execute(query)).all()}  # noqa: C416 - dict() does not accept Row
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
+    return {key: count for key, count in connection.execute(query).all()}  # noqa: C416 - dict() does not accept Row

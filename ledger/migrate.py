@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.process import keep_files_private
 from config.settings import load_settings
-from ledger.engine import SQLITE_BEGIN, open_engine
+from ledger.engine import open_engine
+from ledger.sqlite_engine import SQLITE_BEGIN
 
 _MIGRATION_LOCK = 4_711_001
 """Key of PostgreSQL's advisory lock; any number that nothing else in the database uses."""

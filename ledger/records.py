@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, Table
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, Select, Table
 
 from ledger import queries, rows
 from ledger.tables import external_calls, operator_actions, state_changes
@@ -28,36 +28,45 @@ class SettlementRecord:
         return self.settlement.settlement_id
 
 
-async def read_record(connection: AsyncConnection, query: Select[Any]) -> SettlementRecord | None:
+def read_record(connection: Connection, query: Select[Any]) -> SettlementRecord | None:
     """Return the settlement that a query of one row finds, with its audit; None if it finds none."""
-    row = await connection.execute(query)
-    found = await with_audit(connection, row.all())
+    row = connection.execute(query)
+    found = with_audit(connection, row.all())
     return found[0] if found else None
 
 
-async def read_conflicting(connection: AsyncConnection, settlement: SettlementInput) -> SettlementRecord | None:
+def read_conflicting(connection: Connection, settlement: SettlementInput) -> SettlementRecord | None:
     """Return the settlement that uses the number of an order: that of its company before one of another company."""
     number, company_id = settlement.adjust.requestUniqueNo, settlement.company_id
-    of_company = await read_record(connection, queries.settlements.of_company(number, company_id))
-    return of_company or await read_record(connection, queries.settlements.settlement(settlement.settlement_id))
+    of_company = read_record(connection, queries.settlements.of_company(number, company_id))
+    return of_company or read_record(connection, queries.settlements.settlement(settlement.settlement_id))
 
 
-async def with_audit(connection: AsyncConnection, found: Sequence[Row[Any]]) -> list[SettlementRecord]:
+def with_audit(connection: Connection, found: Sequence[Row[Any]]) -> list[SettlementRecord]:
     """Return the settlements of these rows, with their audit. Each table of the audit is read by one statement."""
     ids = [row.settlement_id for row in found]
-    calls = await _audit_rows(connection, external_calls, ids)
-    actions = await _audit_rows(connection, operator_actions, ids)
-    changes = await _audit_rows(connection, state_changes, ids)
+    calls = _audit_rows(connection, external_calls, ids)
+    actions = _audit_rows(connection, operator_actions, ids)
+    changes = _audit_rows(connection, state_changes, ids)
     return [
         SettlementRecord(rows.to_input(row), rows.to_snapshot(row, calls[each], actions[each], changes[each]))
         for each, row in zip(ids, found, strict=True)
     ]
 
 
-async def _audit_rows(
-    connection: AsyncConnection, table: Table, settlement_ids: list[SettlementId]
+def _audit_rows(
+    connection: Connection, table: Table, settlement_ids: list[SettlementId]
 ) -> defaultdict[SettlementId, list[Row[Any]]]:
     by_settlement: defaultdict[SettlementId, list[Row[Any]]] = defaultdict(list)
-    for row in (await connection.execute(queries.settlements.audit_rows(table, settlement_ids))).all():
+    if len(settlement_ids) == 1:
+        [one] = settlement_ids
+        by_settlement[one].extend(connection.execute(_audit_rows_of_one(table), {"settlement_id": one}).all())
+        return by_settlement
+    for row in connection.execute(queries.settlements.audit_rows(table, settlement_ids)).all():
         by_settlement[row.settlement_id].append(row)
     return by_settlement
+
+
+@cache
+def _audit_rows_of_one(table: Table) -> Select[Any]:
+    return queries.settlements.audit_rows_of_one(table)

@@ -7,37 +7,34 @@ with a read, it would fail immediately whenever another transaction wrote in bet
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, and_, literal, or_
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contract.same_request import Identity, adjust_identity, differences
-from ledger import queries, rows
-from ledger.conflicts import DecisionConflictError, NumberConflictError, NumberReusedError
+from ledger import queries
+from ledger.conflicts import NumberConflictError, NumberReusedError
 from ledger.engine import reader
 from ledger.events import Events, read_events, read_versions
 from ledger.exposure import read_exposure
 from ledger.filters import NO_FILTER, SettlementFilter
 from ledger.gauges import Gauges, read_gauges
-from ledger.order_sums import count_new_order
 from ledger.records import SettlementRecord, read_conflicting, read_record, with_audit
-from ledger.tables import external_calls, operator_actions, settlements, state_changes
-from ledger.transactions import insert, shielded_transaction
+from ledger.settlement_writes import accepting, recording, recording_since
+from ledger.transactions import read, shielded_transaction, write
 from settlement.exposure import Exposure, ExposureBy
 from settlement.ids import SettlementId
 from settlement.order_limits import OrderLimit
 from settlement.scope import EVERYTHING, Scope
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput
-from settlement.states import State
 from settlement.tasks import RecordResult
 
 PAGE_LIMIT_MAX = 200
 SAME_NUMBER_MAX = 20
 """Maximum settlements with one number that are named to a caller. There can be one for each external system."""
-ROWS_PER_STATEMENT = 500
-"""Maximum rows in one INSERT, because databases limit the parameters of a statement. A long audit needs several."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,7 @@ class Ledger:
 
     def __init__(self, engine: AsyncEngine, readers: AsyncEngine | None = None) -> None:
         self._engine = engine
+        self._current = reader(engine)
         self._readers = readers or engine
         self._reader = reader(self._readers)
 
@@ -83,26 +81,18 @@ class Ledger:
         company may have moved, and the order must not be settled twice. Of concurrent calls with one number, the unique
         keys let exactly one be new. So acceptance stays idempotent beyond Temporal's retention.
 
-        A new order must be within the limits, which must be sorted by name. An order that exists is never counted twice
-        and never refused by a limit.
+        A new order must be within the limits, which must be sorted by name, and its external system must not be paused.
+        An order that exists is never counted twice, and never refused by a limit or a pause.
 
         Raises:
+            SystemPausedError: the order is new and an operator has paused its external system. Nothing is written.
             AmountLimitError: the order is new and above a limit. Nothing is written.
             NumberReusedError: the number belongs to another order (`contract.same_request` lists the compared fields).
                 Nothing is written.
         """
-        async with self._engine.begin() as connection:
-            inserted = await connection.execute(
-                insert(self._engine, settlements)
-                .values(rows.settlement_values(settlement, snapshot))
-                .on_conflict_do_nothing()
-                .returning(settlements.c.version)
-            )
-            if inserted.first() is not None:
-                await count_new_order(self._engine, connection, settlement, limits)
-                return SettlementRecord(settlement, snapshot), True
-        async with reader(self._engine).connect() as connection:
-            accepted = await read_conflicting(connection, settlement)
+        if await write(self._engine, accepting(settlement, snapshot, limits)):
+            return SettlementRecord(settlement, snapshot), True
+        accepted = await read(self._current, lambda connection: read_conflicting(connection, settlement))
         if accepted is None:
             message = f"{settlement.settlement_id} is missing after a conflict on its number; rows are never deleted"
             raise RuntimeError(message)
@@ -121,32 +111,16 @@ class Ledger:
             NumberConflictError: the order has another settlement, at another external system. Nothing is written.
         """
         try:
-            return await self._record(settlement, snapshot)
+            return await write(self._engine, recording(settlement, snapshot))
         except IntegrityError:
             known = await self._find_of_company(settlement.adjust.requestUniqueNo, settlement.company_id)
-            if known is None or known.settlement_id == settlement.settlement_id:
+            if known is None:
                 raise
-            raise NumberConflictError(settlement.settlement_id, known.settlement_id) from None
-
-    async def _record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
-        settlement_id = settlement.settlement_id
-        async with self._engine.begin() as connection:
-            written = await connection.execute(
-                insert(self._engine, settlements)
-                .values(rows.settlement_values(settlement, snapshot))
-                .on_conflict_do_update(
-                    index_elements=[settlements.c.settlement_id],
-                    set_=rows.snapshot_values(snapshot),
-                    where=and_(settlements.c.version < snapshot.version, _same_decision(snapshot)),
-                )
-                # RETURNING, because the row count of an upsert means different things on the two databases.
-                .returning(settlements.c.version)
-            )
-            if written.first() is None:
-                await self._raise_on_conflict(connection, settlement_id, snapshot)
-                return False
-            await self._upsert_audit(connection, settlement_id, snapshot)
-        return True
+            if known.settlement_id != settlement.settlement_id:
+                raise NumberConflictError(settlement.settlement_id, known.settlement_id) from None
+        # The same settlement was accepted meanwhile. ON CONFLICT covers the primary key only, and PostgreSQL may notice
+        # a concurrent insert by the key of number and company first.
+        return await write(self._engine, recording(settlement, snapshot))
 
     @shielded_transaction
     async def record_since(self, settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> RecordResult:
@@ -158,32 +132,19 @@ class Ledger:
         Raises:
             DecisionConflictError: the ledger has the opposite decision. Nothing is written.
         """
-        columns = settlements.c
-        newer = and_(columns.version >= since_version, columns.version < snapshot.version, _same_decision(snapshot))
-        async with self._engine.begin() as connection:
-            written = await connection.execute(
-                queries.settlements.record(settlement_id, newer, rows.snapshot_values(snapshot))
-            )
-            if written.first() is None:
-                await self._raise_on_conflict(connection, settlement_id, snapshot)
-                known = queries.settlements.version_since(settlement_id, since_version)
-                is_current = (await connection.execute(known)).first() is not None
-                return RecordResult.NOT_NEWER if is_current else RecordResult.LEDGER_BEHIND
-            await self._upsert_audit(connection, settlement_id, snapshot)
-        return RecordResult.RECORDED
+        return await write(self._engine, recording_since(settlement_id, since_version, snapshot))
 
     @shielded_transaction
     async def find(self, settlement_id: SettlementId, scope: Scope = EVERYTHING) -> SettlementRecord | None:
         """Return a settlement; None if it was never accepted, or not for a company of the scope."""
-        async with self._reader.connect() as connection:
-            return await read_record(connection, queries.settlements.settlement(settlement_id, scope))
+        query = queries.settlements.settlement(settlement_id, scope)
+        return await read(self._reader, lambda connection: read_record(connection, query))
 
     @shielded_transaction
     async def with_number(self, number: str, scope: Scope = EVERYTHING) -> list[SettlementId]:
         """Return the settlements in the scope with a number, in order of system: at most `SAME_NUMBER_MAX`."""
-        async with self._reader.connect() as connection:
-            found = await connection.execute(queries.settlements.with_number(number, SAME_NUMBER_MAX, scope))
-        return sorted(found.scalars())
+        query = queries.settlements.with_number(number, SAME_NUMBER_MAX, scope)
+        return await read(self._reader, lambda connection: sorted(connection.execute(query).scalars()))
 
     @shielded_transaction
     async def find_of_company(self, number: str, company_id: int | None) -> SettlementRecord | None:
@@ -191,8 +152,8 @@ class Ledger:
         return await self._find_of_company(number, company_id)
 
     async def _find_of_company(self, number: str, company_id: int | None) -> SettlementRecord | None:
-        async with self._reader.connect() as connection:
-            return await read_record(connection, queries.settlements.of_company(number, company_id))
+        query = queries.settlements.of_company(number, company_id)
+        return await read(self._reader, lambda connection: read_record(connection, query))
 
     @shielded_transaction
     async def page(
@@ -202,9 +163,13 @@ class Ledger:
         limit = min(limit, PAGE_LIMIT_MAX)
         if not where.by_company():
             return Page((), None)
-        async with self._reader.connect() as connection:
-            found = (await connection.execute(queries.settlements.page(where, after, limit + 1))).all()
-            listed = await with_audit(connection, found[:limit])
+        query = queries.settlements.page(where, after, limit + 1)
+
+        def statements(connection: Connection) -> tuple[Sequence[Row[Any]], list[SettlementRecord]]:
+            found = connection.execute(query).all()
+            return found, with_audit(connection, found[:limit])
+
+        found, listed = await read(self._reader, statements)
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(tuple(listed), (last.accepted_at, last.settlement_id) if last else None)
@@ -212,59 +177,29 @@ class Ledger:
     @shielded_transaction
     async def events(self, settlement_id: SettlementId, after: int, scope: Scope = EVERYTHING) -> Events | None:
         """Return the events with an id above `after` (-1 for all); None if `find` would return None."""
-        async with self._reader.connect() as connection:
-            return await read_events(connection, settlement_id, after, scope)
+        return await read(self._reader, lambda connection: read_events(connection, settlement_id, after, scope))
 
     @shielded_transaction
     async def versions(self, settlement_ids: Sequence[SettlementId]) -> dict[SettlementId, int]:
         """Return the versions of at most `ledger.events.VERSIONS_MAX` settlements; they grow with every change."""
-        async with self._reader.connect() as connection:
-            return await read_versions(connection, settlement_ids)
+        return await read(self._reader, lambda connection: read_versions(connection, settlement_ids))
 
     @shielded_transaction
     async def exposure(self, as_of: datetime, by: ExposureBy = ExposureBy.AGE, scope: Scope = EVERYTHING) -> Exposure:
         """Return the money in doubt of the scope's companies, with lines by age at `as_of`, or by cause."""
-        async with self._reader.connect() as connection:
-            return await read_exposure(connection, as_of, by, scope)
+        return await read(self._reader, lambda connection: read_exposure(connection, as_of, by, scope))
 
     @shielded_transaction
     async def gauges(self) -> Gauges:
         """Return the counts and times that alerts need, consistent with each other."""
-        async with self._reader.connect() as connection:
-            return await read_gauges(connection)
+        return await read(self._reader, read_gauges)
 
     @shielded_transaction
     async def check(self) -> None:
         """Raise an error unless the database answers and has the ledger's tables. Uses the same engine as `accept`."""
-        async with self._engine.connect() as connection:
-            await connection.execute(queries.settlements.check())
-
-    async def _raise_on_conflict(
-        self, connection: AsyncConnection, settlement_id: SettlementId, snapshot: Snapshot
-    ) -> None:
-        query = queries.settlements.conflicting_decision(settlement_id, snapshot.decision)
-        if (known := (await connection.execute(query)).first()) is not None:
-            raise DecisionConflictError(settlement_id, State(known.state), snapshot.state)
-
-    async def _upsert_audit(self, connection: AsyncConnection, settlement_id: SettlementId, snapshot: Snapshot) -> None:
-        await self._upsert(connection, external_calls, rows.call_values(settlement_id, snapshot))
-        await self._upsert(connection, operator_actions, rows.action_values(settlement_id, snapshot))
-        await self._upsert(connection, state_changes, rows.state_change_values(settlement_id, snapshot))
-
-    async def _upsert(self, connection: AsyncConnection, table: Table, values: list[rows.Values]) -> None:
-        """Insert rows, or replace rows with the same primary key by the same or more complete content."""
-        for first in range(0, len(values), ROWS_PER_STATEMENT):
-            statement = insert(self._engine, table).values(values[first : first + ROWS_PER_STATEMENT])
-            changeable = {each.name: statement.excluded[each.name] for each in table.columns if not each.primary_key}
-            await connection.execute(
-                statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)
-            )
+        query = queries.settlements.check()
+        await read(self._engine, lambda connection: connection.execute(query).all())
 
 
 def _identity(settlement: SettlementInput) -> Identity:
     return adjust_identity(settlement.adjust, settlement.company_id)
-
-
-def _same_decision(snapshot: Snapshot) -> ColumnElement[bool]:
-    """Return the condition that a row has no decision yet, or the snapshot's. A decision never changes."""
-    return or_(settlements.c.decision.is_(None), settlements.c.decision == literal(snapshot.decision, String))

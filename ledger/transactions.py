@@ -1,4 +1,9 @@
-"""Runs transactions so that a cancelled caller cannot break them, and builds INSERT statements for both databases."""
+"""Runs transactions so that a cancelled caller cannot break them, and builds INSERT statements for both databases.
+
+Statements are synchronous functions of a connection, the same for both databases. SQLite executes each transaction in
+one thread; concurrent writes share a commit. On PostgreSQL, each one is a transaction in the event loop: the server
+groups commits itself.
+"""
 
 import asyncio
 import functools
@@ -6,11 +11,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import engine
+from ledger.sqlite_engine import SqliteEngine
 
 log = structlog.get_logger()
 
@@ -59,7 +65,30 @@ def _log_end(name: str, abandoned: "asyncio.Task[Any]") -> None:
         log.warning("an abandoned transaction was completed", transaction=name)
 
 
-def insert(database: AsyncEngine, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert classes without a common type
-    """Return the INSERT of the database's dialect, which supports ON CONFLICT."""
-    dialect = postgresql if database.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+async def write(database: AsyncEngine, statements: Callable[[Connection], T]) -> T:
+    """Execute the statements of one writing transaction, and return their result after the commit is on disk.
+
+    If they raise, nothing is written. They may be executed again after a rollback, so they must have no other effect.
+    """
+    if isinstance(database, SqliteEngine):
+        return await database.write(statements)
+    async with database.begin() as connection:
+        return await connection.run_sync(statements)
+
+
+async def read(database: AsyncEngine, statements: Callable[[Connection], T]) -> T:
+    """Execute statements that only read, in one transaction. With an engine of `reader`, they read one state."""
+    if isinstance(database, SqliteEngine):
+        return await database.read(statements)
+    async with database.connect() as connection:
+        return await connection.run_sync(statements)
+
+
+def insert(database: AsyncEngine | Connection, table: Table) -> Any:  # noqa: ANN401 - as `insert_of`
+    """Return the INSERT of the database's dialect."""
+    return insert_of(database.dialect.name, table)
+
+
+def insert_of(dialect: str, table: Table) -> Any:  # noqa: ANN401 - two dialects' Insert classes without a common type
+    """Return the INSERT of a dialect, which supports ON CONFLICT."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)

@@ -85,7 +85,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _batch_id(batch: Annotated[str, Path(alias="batchId")]) -> str:
+async def _batch_id(batch: Annotated[str, Path(alias="batchId")]) -> str:
     if not is_batch_id(batch):
         raise _not_found()
     return batch

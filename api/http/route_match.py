@@ -1,5 +1,6 @@
 """Finds the route of a request, and the parameters that the route reads."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import isclass
@@ -13,6 +14,9 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.path_segments import routable
+
+_ROUTE = "order_settlement.route"
+"""Where a request keeps its route: several parts of the application need it."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,13 @@ class RoutablePathMiddleware:
 
 def route_of(scope: Scope) -> BaseRoute | None:
     """Return the route of a request; None if path or method is unknown, or if a mounted app answers."""
-    app = scope["app"]
-    routes: Sequence[BaseRoute] = [*app.state.endpoints, *app.routes]
-    found = next((route for route in routes if route.matches(scope)[0] is Match.FULL), None)
-    return found if isinstance(found, Route) else None
+    if _ROUTE not in scope:
+        app = scope["app"]
+        routes = itertools.chain(app.state.endpoints, app.routes)
+        found = next((route for route in routes if route.matches(scope)[0] is Match.FULL), None)
+        scope[_ROUTE] = found if isinstance(found, Route) else None
+    route: BaseRoute | None = scope[_ROUTE]
+    return route
 
 
 def parameters_of(route: BaseRoute) -> Parameters:

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.problems import FieldError, ProblemError, validation_problem
-from api.http.route_match import parameters_of, route_of
+from api.http.route_match import Parameters, parameters_of, route_of
 from contract.fields import INT64_MAX, INT64_MIN
 from contract.strict_requests import (
     BrokenRule,
@@ -66,7 +66,10 @@ class StrictRequestMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._single: frozenset[str] | None = None
+        self._single: tuple[str, ...] = ()
+        self._plain: frozenset[str] = frozenset()
+        self._parameters: dict[int, Parameters] = {}
+        """The parameters of each route that has had a request, by the identity of the route."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it is unambiguous."""
@@ -74,27 +77,28 @@ class StrictRequestMiddleware:
         if route is None:
             await self._app(scope, receive, send)
             return
-        single = self._single_value_headers(scope)
-        problem = _problem(scope, route, single)
+        if not self._single:
+            self._read_routes(scope)
+        problem = self._problem(scope, route)
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
-        scope["headers"] = without_blank_headers(scope["headers"], single)
+        scope["headers"] = without_blank_headers(scope["headers"], self._single)
         scope["query_string"] = without_blank_parameters(scope["query_string"])
         await self._app(scope, receive, send)
 
-    def _single_value_headers(self, scope: Scope) -> frozenset[str]:
-        """Return the single-value headers of all routes. Every route checks them, also those that it does not read."""
-        if self._single is None:
-            declared = (parameters_of(route).single_headers for route in scope["app"].state.endpoints)
-            self._single = STANDARD_HEADERS.union(*declared)
-        return self._single
+    def _read_routes(self, scope: Scope) -> None:
+        """Collect the single-value headers of all routes. Every route checks them, also those that it does not read."""
+        declared = (parameters_of(route).single_headers for route in scope["app"].state.endpoints)
+        single = STANDARD_HEADERS.union(*declared)
+        self._single, self._plain = tuple(sorted(single)), single - STANDARD_HEADERS | WITHOUT_COMMA
 
-
-def _problem(scope: Scope, route: BaseRoute, single: frozenset[str]) -> ProblemError | None:
-    parameters = parameters_of(route)
-    broken: list[BrokenRule] = [
-        *header_problems(scope["headers"], sorted(single), single - STANDARD_HEADERS | WITHOUT_COMMA),
-        *query_problems(scope["query_string"], parameters.query, parameters.headers),
-    ]
-    return validation_problem([FieldError(field=each.field, rule=each.rule) for each in broken]) if broken else None
+    def _problem(self, scope: Scope, route: BaseRoute) -> ProblemError | None:
+        parameters = self._parameters.get(id(route))
+        if parameters is None:
+            parameters = self._parameters[id(route)] = parameters_of(route)
+        broken: list[BrokenRule] = [
+            *header_problems(scope["headers"], self._single, self._plain),
+            *query_problems(scope["query_string"], parameters.query, parameters.headers),
+        ]
+        return validation_problem([FieldError(field=each.field, rule=each.rule) for each in broken]) if broken else None

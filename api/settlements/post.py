@@ -19,10 +19,10 @@ from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, AMOUNT_LIMITED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
 from api.settlements.decision import start, start_and_decide, wait_seconds
-from api.settlements.external_system import system_of_order
+from api.settlements.external_system import system_of_order, system_paused
 from api.settlements.resource import SETTLEMENTS, location, resource
 from contract.adjust import AdjustRequest
-from ledger import NumberReusedError, SettlementRecord
+from ledger import NumberReusedError, SettlementRecord, SystemPausedError
 from schemas.problems import ErrorCode
 from schemas.settlement import Settlement
 from settlement.ids import SettlementId
@@ -142,6 +142,8 @@ async def _accept(services: Services, settlement: SettlementInput, caller: Calle
     try:
         limits = services.order_limits.active.applying_to(settlement)
         accepted, is_new = await services.ledger.accept(settlement, accepted_snapshot(settlement), limits)
+    except SystemPausedError as paused:
+        raise system_paused(paused) from paused
     except AmountLimitError as above:
         raise _above_limit(above, caller) from above
     except NumberReusedError as reused:

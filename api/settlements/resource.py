@@ -42,7 +42,7 @@ class NamedSettlement:
     system: str | None
 
 
-def _named_settlement(
+async def _named_settlement(
     request_unique_no: Annotated[str, Path(alias="requestUniqueNo", description=_PATH_DESCRIPTION)],
     system: Annotated[SystemName | None, Query(description=_SYSTEM_DESCRIPTION)] = None,
 ) -> NamedSettlement:

@@ -1,24 +1,31 @@
-"""Queries on the sums per hour of order limits."""
+"""Queries on the sums per hour of order limits. The limit and the currency are parameters, so each is built once."""
 
 from typing import Any
 
-from sqlalchemy import Select, Update, extract, func, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, extract, func, select, update
 
 from ledger.queries.table import registered
 from ledger.tables import order_sums
 
 
-@registered(("largest-usd", "USD"))
-def sums_and_time(limit_name: str, currency: str) -> Select[Any]:
-    """Return the sums of the last minutes, and the time of the database in seconds since 1970."""
-    columns = order_sums.c
+@registered(())
+def sums_and_time() -> Select[Any]:
+    """Return the sums of the last minutes of a limit, and the time of the database in seconds since 1970."""
     now_s = extract("epoch", func.now()).label("now_s")
-    return select(columns.minutes, now_s).where(columns.limit_name == limit_name, columns.currency == currency)
+    return select(order_sums.c.minutes, now_s).where(_of_limit())
 
 
-@registered(("largest-usd", "USD", {"currency": "USD"}))
-def write_sums(limit_name: str, currency: str, values: dict[str, Any]) -> Update:
-    """Write the sums of a limit; `values` has the new sums of the last minutes."""
+@registered(("currency",))
+def write(column: str) -> Update:
+    """Write the parameter `new_value` into one column of a limit."""
+    return (
+        update(order_sums).where(_of_limit()).values({column: bindparam("new_value", None, order_sums.c[column].type)})
+    )
+
+
+def _of_limit() -> ColumnElement[bool]:
     columns = order_sums.c
-    of_limit = update(order_sums).where(columns.limit_name == limit_name, columns.currency == currency)
-    return of_limit.values(values)
+    return and_(
+        columns.limit_name == bindparam("of_limit", "largest-usd", columns.limit_name.type),
+        columns.currency == bindparam("in_currency", "USD", columns.currency.type),
+    )

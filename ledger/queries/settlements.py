@@ -9,14 +9,17 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Float,
+    Integer,
     Select,
     String,
     Table,
     Update,
+    bindparam,
     case,
     cast,
     func,
     literal,
+    or_,
     select,
     tuple_,
     update,
@@ -125,6 +128,17 @@ def audit_rows(table: Table, settlement_ids: Sequence[SettlementId]) -> Select[A
     return found.order_by(columns.settlement_id, columns.position)
 
 
+@registered((external_calls,), (operator_actions,), (state_changes,))
+def audit_rows_of_one(table: Table) -> Select[Any]:
+    """Return the rows of the settlement `settlement_id`, a parameter, in one table of the audit, in order of position.
+
+    The statement is the same for every settlement, so it can be built once.
+    """
+    columns = table.c
+    one = columns.settlement_id == bindparam("settlement_id", _SAMPLE_ID, columns.settlement_id.type)
+    return select(table).where(one).order_by(columns.position)
+
+
 @registered(())
 def check() -> Select[Any]:
     """Return no row. It succeeds only if the database answers and has the ledger's tables."""
@@ -139,12 +153,23 @@ def conflicting_decision(settlement_id: SettlementId, decision: str | None) -> S
     return select(columns.decision, columns.state).where(columns.settlement_id == settlement_id, differs)
 
 
-@registered((_SAMPLE_ID, settlements.c.version < 3, {"reason": ""}))  # noqa: PLR2004 - any version
-def record(settlement_id: SettlementId, newer: ColumnElement[bool], values: dict[str, Any]) -> Update:
-    """Update a settlement with a snapshot if the condition `newer` holds."""
+@registered((("reason",), "PROCEED"))
+def record(changed: Sequence[str], decision: str | None = None) -> Update:
+    """Update the columns `changed` of a settlement with a newer snapshot, if its version is at least `since_version`.
+
+    The values are parameters: `recorded_id`, `since_version`, and `new_` with the name of each column. So the statement
+    is the same for every settlement. A decision never changes.
+    """
     columns = settlements.c
-    newer_only = update(settlements).where(columns.settlement_id == settlement_id, newer)
-    return newer_only.values(values).returning(columns.version)
+    new_decision = bindparam("new_decision", decision, String)
+    newer_only = update(settlements).where(
+        columns.settlement_id == bindparam("recorded_id", _SAMPLE_ID, columns.settlement_id.type),
+        columns.version >= bindparam("since_version", 0, Integer),
+        columns.version < bindparam("new_version", 0, Integer),
+        or_(columns.decision.is_(None), columns.decision == new_decision),
+    )
+    values = {name: bindparam(f"new_{name}", None, columns[name].type) for name in changed}
+    return newer_only.values(values | {"decision": new_decision}).returning(columns.version)
 
 
 @registered((_SAMPLE_IDS,))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 from temporalio.client import Client
 
@@ -16,7 +15,7 @@ from config import sampling
 from tests.api.api_harness import WITH_KEYS, ApiHarness, open_api, open_api_with_temporal
 from tests.api.sockets import TcpProxy, tcp_proxy, temporal_at
 from tests.support.dev_server import dev_server
-from tests.support.ledgers import FlakyLedger, end_hanging, migrated_file, open_copy
+from tests.support.ledgers import FlakyLedger, all_connections_free, end_hanging, migrated_file, open_copy
 from tests.support.polling import until
 
 
@@ -81,7 +80,7 @@ async def engine(empty_ledger: Path, tmp_path: Path) -> AsyncIterator[AsyncEngin
 
     async def at_rest() -> bool:
         """A transaction outlives a caller who gave up; its connection would be left behind."""
-        return isinstance(opened.pool, QueuePool) and opened.pool.checkedout() == 0
+        return await all_connections_free(opened)
 
     await until(at_rest)
     await opened.dispose()

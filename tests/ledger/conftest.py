@@ -1,30 +1,26 @@
 """Ledgers on both databases, each test with a fresh one."""
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
 
 from ledger import Batches, Ledger, open_engine
 from ledger.migrate import migrate_url
 from ledger.tables import settlements
-from tests.support.ledgers import migrated_file
+from tests.support.ledgers import all_connections_free, migrated_file
 from tests.support.orders import new_number
 from tests.support.postgres import Postgres, running_postgres
 
 TEMPLATE = "ledger_template"
 
 OpenEngine = Callable[..., AsyncEngine]
-
-
-async def all_connections_free(engine: AsyncEngine) -> bool:
-    """Tell whether every connection is back in the pool."""
-    return isinstance(engine.pool, QueuePool) and engine.pool.checkedout() == 0
 
 
 async def connections_in_use(engine: AsyncEngine) -> bool:
@@ -38,6 +34,19 @@ async def insert_rows(engine: AsyncEngine, rows: Iterable[dict[str, Any]]) -> li
     async with engine.begin() as connection:
         await connection.execute(insert(settlements), values)
     return [each["request_unique_no"] for each in values]
+
+
+def elsewhere(database_url: str, write: Callable[[Ledger], Awaitable[object]]) -> None:
+    """Write as another process does, and return after the commit. It may block the event loop of the test."""
+
+    async def open_and_write() -> None:
+        engine = open_engine(database_url)
+        await write(Ledger(engine))
+        await engine.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(open_and_write()))
+    thread.start()
+    thread.join()
 
 
 @pytest.fixture(scope="session")

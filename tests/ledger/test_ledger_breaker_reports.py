@@ -14,8 +14,8 @@ from activities.circuit_breaker import BreakerPolicy
 from ledger import BreakerReports
 from settlement.circuit_breaker import REPORT_VALID_S, BreakerReport, BreakerState, BreakerStatus
 from settlement.states import Outcome
-from tests.ledger.conftest import all_connections_free
 from tests.ledger.samples import NOON
+from tests.support.ledgers import all_connections_free
 from tests.support.polling import until
 
 VALID = timedelta(seconds=REPORT_VALID_S)

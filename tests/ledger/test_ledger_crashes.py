@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Ledger
 from ledger.migrate import migrate
-from tests.ledger.conftest import OpenEngine, all_connections_free
+from tests.ledger.conftest import OpenEngine
 from tests.ledger.racer import Racer
 from tests.ledger.samples import accepted, growing
+from tests.support.ledgers import all_connections_free
 from tests.support.orders import id_of, new_number, settlement
 from tests.support.polling import until
 from tests.support.postgres import Postgres, running_postgres
@@ -135,18 +136,20 @@ async def test_writes_acknowledged_by_a_killed_postgresql_survive(ledger: Ledger
         assert found.snapshot == growing(2)
 
 
+@pytest.mark.parametrize("at_once", [1, 50])
 async def test_writes_acknowledged_to_a_killed_process_are_in_its_database_file(
-    sqlite_url: str, open_one: OpenEngine
+    sqlite_url: str, open_one: OpenEngine, at_once: int
 ) -> None:
-    racer = await Racer.start(sqlite_url, prefix := new_number("killed"), count=1_000_000)
+    """With 50 at once, it is killed in the middle of a group of writes."""
+    racer = await Racer.start(sqlite_url, prefix := new_number("killed"), 1_000_000, at_once)
     racer.go()
-    told = [await racer.answer() for _ in range(30)]
+    told = [await racer.answer() for _ in range(30 * at_once)]
     told += await racer.kill9()
     ledger = Ledger(open_one(sqlite_url))
     assert told == [(f"{prefix}-{index}", True) for index in range(len(told))]
     for index in range(len(told)):
         assert await ledger.find(id_of(f"{prefix}-{index}")) is not None
-    _, is_new = await ledger.accept(settlement(requestUniqueNo=f"{prefix}-{len(told) + 1}"), accepted())
+    _, is_new = await ledger.accept(settlement(requestUniqueNo=f"{prefix}-{len(told) + at_once}"), accepted())
     assert is_new
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

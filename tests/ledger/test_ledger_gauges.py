@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Select, insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Findings, Gauges, Ledger, gauges
 from ledger.tables import reconciliation_rounds
@@ -14,6 +14,7 @@ from settlement.calls import Rule, Verdict
 from settlement.reconciliation import FindingKind, FindingStatus
 from settlement.snapshot import Snapshot
 from settlement.states import END_STATES, Outcome, State
+from tests.ledger.conftest import elsewhere
 from tests.ledger.samples import NOON, accepted, call
 from tests.support.orders import id_of, settlement
 
@@ -116,15 +117,15 @@ async def test_the_last_round_is_the_one_that_ended_last(ledger: Ledger, engine:
 
 
 async def test_gauges_are_consistent_with_each_other(
-    ledger: Ledger, ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A concurrent write is in none of the gauges, not in some of them."""
     await record(ledger, State.ABORTED)
     count = gauges._counts  # noqa: SLF001 - between two of its statements
 
-    async def counted_while_one_is_written(connection: AsyncConnection, query: Select[Any]) -> dict[str, int]:
-        await record(ledgers[0], State.ABORTED)
-        return await count(connection, query)
+    def counted_while_one_is_written(connection: Connection, query: Select[Any]) -> dict[str, int]:
+        elsewhere(database_url, lambda other: record(other, State.ABORTED))
+        return count(connection, query)
 
     monkeypatch.setattr(gauges, "_counts", counted_while_one_is_written)
     seen = await ledger.gauges()

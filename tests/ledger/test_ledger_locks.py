@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import Findings, Ledger, SettlementSummaries
 from settlement.start import SettlementInput
-from tests.ledger.conftest import OpenEngine, all_connections_free, connections_in_use
+from tests.ledger.conftest import OpenEngine, connections_in_use
 from tests.ledger.samples import accepted, growing
+from tests.support.ledgers import all_connections_free
 from tests.support.orders import settlement
 from tests.support.polling import until
 

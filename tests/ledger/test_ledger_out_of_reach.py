@@ -24,6 +24,7 @@ from settlement.reconciliation import FindingKind
 from stack.ports import free_port
 from tests.ledger.conftest import OpenEngine
 from tests.ledger.samples import NOON, accepted, growing, resolved
+from tests.support.ledgers import sync_engines
 from tests.support.orders import id_of, settlement
 from tests.support.postgres import HOST, Postgres, account, public_folder
 
@@ -134,10 +135,12 @@ async def test_a_full_disk_is_an_error_until_there_is_space_again(sqlite_url: st
     def limit(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}").close()
 
-    event.listen(engine.sync_engine, "connect", limit)
+    for each in sync_engines(engine):
+        event.listen(each, "connect", limit)
     with pytest.raises(OperationalError, match="full"):
         await ledger.record(order, resolved(2, calls=growing(100).calls))
-    event.remove(engine.sync_engine, "connect", limit)
+    for each in sync_engines(engine):
+        event.remove(each, "connect", limit)
     await engine.dispose()
     found = await ledger.find(order.settlement_id)
     assert found is not None

@@ -1,13 +1,17 @@
 """Reads have their own connections: even if all of those are in use, orders are accepted and recorded."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from ledger import Ledger
+from ledger.sqlite_engine import READ_THREADS, SqliteEngine
 from settlement.start import accepted_snapshot
 from settlement.states import State
 from tests.ledger.conftest import OpenEngine
@@ -17,6 +21,23 @@ AT_ONCE_S = 4.0
 """Below the time that a pool lets a caller wait for a connection."""
 
 
+@asynccontextmanager
+async def all_in_use(readers: AsyncEngine) -> AsyncIterator[None]:
+    """Use all connections, on SQLite all threads, of an engine."""
+    async with AsyncExitStack() as taken:
+        if isinstance(readers, SqliteEngine):
+            end = threading.Event()
+            reads = [asyncio.create_task(readers.read(lambda _: end.wait())) for _ in range(READ_THREADS)]
+            taken.push_async_callback(asyncio.wait, reads)
+            taken.callback(end.set)
+        else:
+            pool = readers.pool
+            assert isinstance(pool, QueuePool)
+            for _ in range(pool.size() + pool._max_overflow):  # noqa: SLF001 - no other name for it
+                await taken.enter_async_context(readers.connect())
+        yield
+
+
 async def test_orders_are_accepted_while_all_reader_connections_are_in_use(
     open_one: OpenEngine, database_url: str
 ) -> None:
@@ -24,11 +45,7 @@ async def test_orders_are_accepted_while_all_reader_connections_are_in_use(
     ledger = Ledger(open_one(database_url), readers)
     order = settlement()
     first = accepted_snapshot(order)
-    pool = readers.pool
-    assert isinstance(pool, QueuePool)
-    async with AsyncExitStack() as taken:
-        for _ in range(pool.size() + pool._max_overflow):  # noqa: SLF001 - no other name for it
-            await taken.enter_async_context(readers.connect())
+    async with all_in_use(readers):
         reading = asyncio.create_task(ledger.page(limit=1))
         async with asyncio.timeout(AT_ONCE_S):
             assert (await ledger.accept(order, first))[1] is True

@@ -5,14 +5,17 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
+from psycopg.errors import UniqueViolation
 from sqlalchemy import event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import await_only
 
 from ledger import Ledger
+from ledger.group_commit import Statements
 from settlement.snapshot import Snapshot
+from tests.ledger.conftest import elsewhere
 from tests.ledger.samples import accepted, growing, resolved
+from tests.support.ledgers import sync_engines
 from tests.support.orders import id_of, settlement
 
 VERSIONS = tuple(growing(version) for version in range(1, 13))
@@ -143,13 +146,34 @@ async def test_a_record_that_fails_halfway_writes_nothing(ledger: Ledger, engine
     assert await ledger.record(order, growing(2))
 
 
-async def test_a_read_returns_a_complete_snapshot(engine: AsyncEngine, ledgers: list[Ledger]) -> None:
+async def test_a_concurrent_insert_of_the_same_settlement_is_no_conflict(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL may notice it by the key of number and company, which ON CONFLICT does not name."""
+    order = settlement()
+
+    async def insert_first(_engine: AsyncEngine, _statements: Statements[bool]) -> bool:
+        monkeypatch.undo()
+        await ledger.accept(order, accepted())
+        raise IntegrityError("INSERT", None, UniqueViolation())
+
+    monkeypatch.setattr("ledger.settlements.write", insert_first)
+    assert await ledger.record(order, growing(2))
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(2)
+
+
+async def test_a_read_returns_a_complete_snapshot(engine: AsyncEngine, ledger: Ledger, database_url: str) -> None:
     """A concurrent write must not be visible in part."""
     order = settlement()
-    await ledgers[0].record(order, growing(1))
+    await ledger.record(order, growing(1))
+    written: list[bool] = []
 
-    def write(*_: object) -> None:
-        await_only(ledgers[0].record(order, growing(2)))
+    def write_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not written and statement.startswith("SELECT"):
+            written.append(True)
+            elsewhere(database_url, lambda other: other.record(order, growing(2)))
 
-    event.listen(engine.sync_engine, "after_cursor_execute", write, once=True)
-    assert await recorded(Ledger(engine), order.adjust.requestUniqueNo) in {growing(1), growing(2)}
+    for each in sync_engines(engine):
+        event.listen(each, "after_cursor_execute", write_once)
+    assert await recorded(ledger, order.adjust.requestUniqueNo) == growing(1)
+    assert written

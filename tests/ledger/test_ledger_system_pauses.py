@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import SystemPauses
+from ledger import Ledger, NumberReusedError, SystemPausedError, SystemPauses
 from settlement.external_systems import SystemActionKind, SystemPause
+from settlement.order_limits import OrderLimit
 from tests.ledger.conftest import OpenEngine
-from tests.ledger.samples import NOON, WIDE_TEXT
+from tests.ledger.samples import NOON, WIDE_TEXT, accepted
+from tests.support.orders import settlement
 
 AT_ONCE = 8
 
@@ -52,6 +54,25 @@ async def test_actions_are_listed_newest_first_and_by_system(pauses: SystemPause
         (SystemActionKind.RESUME, "resume 29"),
         (SystemActionKind.PAUSE, "pause 29"),
     ]
+
+
+async def test_a_paused_system_takes_no_new_order(pauses: SystemPauses, ledger: Ledger) -> None:
+    """The pause is read in the transaction that accepts. Other systems and repeated orders are not affected."""
+    known, new, elsewhere = settlement(system="alpha"), settlement(system="alpha"), settlement(system="beta")
+    limit = OrderLimit("hourly", per_hour="12.50")
+    await ledger.accept(known, accepted())
+    await pauses.pause("alpha", "ops-1", "maintenance", NOON)
+    with pytest.raises(SystemPausedError, match="alpha is paused") as refused:
+        await ledger.accept(new, accepted(), (limit,))
+    assert refused.value.pause.note == "maintenance"
+    assert await ledger.find(new.settlement_id) is None
+    assert (await ledger.accept(known, accepted()))[1] is False
+    taken = settlement(system="alpha", company_id=8, requestUniqueNo=known.adjust.requestUniqueNo)
+    with pytest.raises(NumberReusedError):
+        await ledger.accept(taken, accepted())
+    assert (await ledger.accept(elsewhere, accepted(), (limit,)))[1], "the refused order is not in the sum"
+    await pauses.resume("alpha", "ops-1", "", NOON)
+    assert (await ledger.accept(new, accepted()))[1]
 
 
 async def test_of_concurrent_pauses_exactly_one_takes_effect(open_one: OpenEngine, database_url: str) -> None:

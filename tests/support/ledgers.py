@@ -5,10 +5,13 @@ import shutil
 from pathlib import Path
 from typing import NoReturn
 
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from ledger import Ledger, open_engine
 from ledger.migrate import migrate_url
+from ledger.sqlite_engine import SqliteEngine
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from settlement.ids import SettlementId
 from settlement.snapshot import Snapshot
@@ -28,6 +31,17 @@ async def migrated_file(folder: Path) -> Path:
 def open_copy(migrated: Path, folder: Path) -> AsyncEngine:
     """Open a copy of a migrated database file in a folder."""
     return open_engine(f"sqlite:///{shutil.copy(migrated, folder / 'ledger.db')}")
+
+
+def sync_engines(engine: AsyncEngine) -> list[Engine]:
+    """Return the engines that hold the connections of an engine. On SQLite, the threads have their own."""
+    return [engine.sync_engine, *([engine.synchronous] if isinstance(engine, SqliteEngine) else [])]
+
+
+async def all_connections_free(engine: AsyncEngine) -> bool:
+    """Tell whether every connection is back in its pool."""
+    pools = [each.pool for each in sync_engines(engine)]
+    return all(isinstance(pool, QueuePool) and pool.checkedout() == 0 for pool in pools)
 
 
 async def hang() -> NoReturn:

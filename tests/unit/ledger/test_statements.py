@@ -47,6 +47,7 @@ HARMLESS = {
         "Connection",
         "Delete",
         "Dialect",
+        "Engine",
         "Insert",
         "Row",
         "Select",
@@ -62,14 +63,15 @@ ALSO = {
     "ledger/tables.py": {"text"},
     "ledger/schema.py": {"TextClause", "text"},
     "ledger/filters.py": {"TextClause"},
+    "ledger/sqlite_engine.py": {"QueuePool", "create_engine"},
     "ledger/transactions.py": {"postgresql", "sqlite"},
     "ledger/migrations/env.py": {"*"},
 }
-"""What single modules may import beside: conditions of indexes and their type, and the databases' own INSERT."""
+"""What single modules may import beside: conditions of indexes and their type, an engine, the databases' own INSERT."""
 HARMLESS_MODULES = {"sqlalchemy.exc", "sqlalchemy.ext.asyncio", "sqlalchemy.ext.compiler"}
 FUNCTION_ELEMENT = {"ledger/filters.py": {"sqlalchemy.sql.compiler", "sqlalchemy.sql.functions"}}
 DRIVERS = {"aiosqlite", "psycopg", "sqlite3"}
-RAW = {"exec_driver_sql": {"ledger/engine.py", "ledger/migrate.py"}, "select": set[str](), "delete": set[str]()}
+RAW = {"exec_driver_sql": {"ledger/migrate.py", "ledger/sqlite_engine.py"}, "select": set[str](), "delete": set[str]()}
 """Methods that execute text, or build a statement from a table, and where they may stand."""
 NOT_ON_A_TABLE = {"session", "http", "api", "router"}
 """Objects with a method of such a name that knows no database."""
@@ -90,7 +92,7 @@ def statements_of(source: str, name: str) -> Iterator[str]:
 
 
 def _is_database(module: str, name: str) -> bool:
-    if module == "sqlite3" and name == "ledger/engine.py":
+    if module == "sqlite3" and name == "ledger/sqlite_engine.py":
         return False
     return module.partition(".")[0] in {"sqlalchemy", *DRIVERS}
 
