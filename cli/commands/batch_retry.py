@@ -73,14 +73,15 @@ def preview(
 ) -> None:
     """Show what a batch would retry: number, amounts and age of the settlements. A selection is required."""
     session = session_of(context)
+    selection = _selection(system, company, cause, iso(from_), iso(to), all_=all_)
     if items:
         # The preview validates the selection, of which one is required; the list of settlements has the pages.
-        session.api.get(PREVIEW, _query(_selection(system, company, cause, iso(from_), iso(to), all_=all_)))
-        where = _selection(system, company, cause, iso(from_), iso(to), all_=False) | {"state": State.ABORTED.value}
+        session.api.get(PREVIEW, _query(selection))
+        where = selection | {"all": None, "state": State.ABORTED.value}
         pages = Pages(session.api, SETTLEMENTS, where)
         session.screen.show_items(pages, LIST_COLUMNS, lambda item: list_row(as_model(item, Settlement)))
         return
-    answer = session.api.get(PREVIEW, _query(_selection(system, company, cause, iso(from_), iso(to), all_=all_)))
+    answer = session.api.get(PREVIEW, _query(selection))
     session.screen.show_response(answer, lambda: preview_view(answer.read(BatchPreview)))
 
 
