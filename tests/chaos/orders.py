@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.faults import AdjustFault, CancelFault
+from simulator.faults import ADJUST_BEHAVIOURS, CANCEL_BEHAVIOURS, BookEffect
 from tests.support.orders import new_number, order
 
 COMPANIES = 4
-ADJUST_FAULTS = tuple(fault for fault in AdjustFault if fault is not AdjustFault.LAND_LATE_UNGUARDED)
-"""All faults except the one with which the external system violates the contract (see the interleavings)."""
+WRONG_BOOKS = {BookEffect.DELAY_UNGUARDED, BookEffect.CLAIM, BookEffect.REPEAT}
+"""Effects with which the books contradict the replies. Only a statement of the books can reveal them."""
+ADJUST_FAULTS = tuple(fault for fault, does in ADJUST_BEHAVIOURS.items() if does.effect not in WRONG_BOOKS)
+CANCEL_FAULTS = tuple(fault for fault, does in CANCEL_BEHAVIOURS.items() if does.effect not in WRONG_BOOKS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def orders(seed: int, *, faulty: float) -> Iterator[Order]:
         if rng.random() < faulty:
             simulate["adjust"] = rng.choice(ADJUST_FAULTS)
         if simulate and rng.random() < faulty:
-            simulate["cancel"] = rng.choice(tuple(CancelFault))
+            simulate["cancel"] = rng.choice(CANCEL_FAULTS)
             if rng.random() < 0.8:
                 simulate["times"] = rng.randrange(1, 4)
         deducts = rng.random() < 0.2

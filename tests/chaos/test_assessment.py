@@ -1,9 +1,11 @@
 """Assessment, report and chart of a chaos run, from made-up evidence: every violation is named."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -143,6 +145,19 @@ def test_kills_are_spread_evenly_and_other_faults_occur_once() -> None:
     drawn = Counter(drawn_faults(random.Random(1), SystemFault, kills=12))  # noqa: S311 - repeatable is the point
     assert {drawn[fault] for fault in SystemFault if fault.is_kill} == {2}
     assert {drawn[fault] for fault in SystemFault if not fault.is_kill} == {1}
+
+
+def test_no_order_makes_the_books_contradict_the_replies() -> None:
+    """Calls alone cannot reveal that, so it would be a violation that is not ours."""
+    drawn = [
+        json.loads(each.body["metadata"] or "{}").get("simulate", {}) for each in islice(orders(7, faulty=1), 2000)
+    ]
+    asked_for = {(each.get("adjust"), each.get("cancel")) for each in drawn}
+    adjusts, cancels = ({pair[at] for pair in asked_for} for at in (0, 1))
+    assert {"hang_applied", "land_late"} <= adjusts
+    assert "land_late_unguarded" not in adjusts
+    assert {"done_but_lost", "in_process"} <= cancels
+    assert not {"not_reversed", "reversed_twice"} & cancels
 
 
 def test_the_same_seed_draws_the_same_orders() -> None:
