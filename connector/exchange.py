@@ -92,11 +92,11 @@ class _Progress:
         if not self.sent:  # a reply may begin before the request is sent completely
             self.phase = Phase.FIRST_BYTE
         self._restart_deadline()
-        self.finish()
+        self.cancel_restart()
         self.restart = asyncio.get_running_loop().call_soon(self._restart_deadline)
 
-    def finish(self) -> None:
-        """Drop a restart of the deadline that is still scheduled: the deadline of a finished exchange cannot move."""
+    def cancel_restart(self) -> None:
+        """Cancel a restart of the deadline that is still scheduled: the deadline of a finished exchange cannot move."""
         if self.restart:
             self.restart.cancel()
 
@@ -147,7 +147,7 @@ async def exchange(
             try:
                 return await _post(session, url, headers, body, progress)
             finally:
-                progress.finish()
+                progress.cancel_restart()
     except TimeoutError:
         return _failed(progress, f"no connection within {deadlines.connect_s:g} s", deadline_passed=True)
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -1,16 +1,17 @@
 """The record of paused external systems, and of the operator actions on them."""
 
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import Connection, Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.external_system_tables import paused_systems, system_actions
 from ledger.transactions import insert, read, shielded_transaction
 from settlement.external_systems import SystemAction, SystemActionKind, SystemPause
+
+_PAUSE = queries.external_systems.pause()
 
 ACTIONS_LISTED_MAX = 50
 """Maximum operator actions in one answer, the newest first. Older ones stay in the ledger."""
@@ -27,7 +28,7 @@ class SystemPausedError(Exception):
 
 def read_pause(connection: Connection, system: str) -> SystemPause | None:
     """Return the pause of a system; None if it is not paused."""
-    row = connection.execute(_pause(system)).first()
+    row = connection.execute(_PAUSE, {"paused_system": system}).first()
     return SystemPause.model_validate(_fields(row)) if row is not None else None
 
 
@@ -78,12 +79,6 @@ class SystemPauses:
                 return False
             await connection.execute(insert(self._engine, system_actions).values(**values, kind=kind.value))
         return True
-
-
-@lru_cache(maxsize=256)
-def _pause(system: str) -> Select[Any]:
-    """Return the query that every order needs. It is built once for each system."""
-    return queries.external_systems.pause(system)
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Group commit on SQLite: writes that are called concurrently share one transaction, and so one wait for the disk.
 
-One thread writes. While it commits, the writes that arrive wait in a queue. Then it takes all of them at once. A write
-that finds the thread idle is started at once, in a transaction of its own.
+One thread writes. While it commits, the writes that arrive wait in a queue. Then it takes all of them at once. If the
+thread is idle, a write starts at once, in a separate transaction.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ def _commit(database: Engine, group: Sequence[Statements[Any]]) -> Sequence[_Out
         if len(group) == 1 or not began:
             return [_Outcome(error=error)] * len(group)
     # The whole transaction is lost: its commit failed, or one write made the database roll back everything, as a full
-    # disk does. Without a group, each write has the outcome that it would have had alone.
+    # disk does. So each write is executed again in a separate transaction, where only its own failure can affect it.
     return [outcome for statements in group for outcome in _commit(database, [statements])]
 
 

@@ -58,15 +58,11 @@ def _audit_rows(
     connection: Connection, table: Table, settlement_ids: list[SettlementId]
 ) -> defaultdict[SettlementId, list[Row[Any]]]:
     by_settlement: defaultdict[SettlementId, list[Row[Any]]] = defaultdict(list)
-    if len(settlement_ids) == 1:
-        [one] = settlement_ids
-        by_settlement[one].extend(connection.execute(_audit_rows_of_one(table), {"settlement_id": one}).all())
-        return by_settlement
-    for row in connection.execute(queries.settlements.audit_rows(table, settlement_ids)).all():
+    for row in connection.execute(_audit_query(table), {"settlement_ids": settlement_ids}).all():
         by_settlement[row.settlement_id].append(row)
     return by_settlement
 
 
 @cache
-def _audit_rows_of_one(table: Table) -> Select[Any]:
-    return queries.settlements.audit_rows_of_one(table)
+def _audit_query(table: Table) -> Select[Any]:
+    return queries.settlements.audit_rows(table)

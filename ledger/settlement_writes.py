@@ -3,10 +3,10 @@
 Each function converts its arguments first, and returns a function that executes the statements in a transaction. So a
 transaction holds its locks only while statements are executed. Each one begins with a write.
 
-The text of a statement never depends on its values. SQLAlchemy so compiles it once, and not for each settlement.
+The text of a statement never depends on its values. So SQLAlchemy compiles it once, and not for each settlement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, Update, and_, or_
 from ledger import queries, rows
 from ledger.conflicts import DecisionConflictError
 from ledger.external_systems import SystemPausedError, read_pause
+from ledger.group_commit import Statements
 from ledger.order_sums import count_new_order
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
 from ledger.transactions import insert_of
@@ -26,9 +27,7 @@ from settlement.states import State
 from settlement.tasks import RecordResult
 
 
-def accepting(
-    settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[OrderLimit]
-) -> Callable[[Connection], bool]:
+def accepting(settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[OrderLimit]) -> Statements[bool]:
     """Insert a settlement unless its number is in use, and count it in its limits; return whether it was inserted.
 
     Raises SystemPausedError if its external system is paused, and AmountLimitError if the order is above a limit. The
@@ -48,7 +47,7 @@ def accepting(
     return statements
 
 
-def recording(settlement: SettlementInput, snapshot: Snapshot) -> Callable[[Connection], bool]:
+def recording(settlement: SettlementInput, snapshot: Snapshot) -> Statements[bool]:
     """Insert a settlement, or update it if the snapshot is newer; return whether it was written.
 
     Raises DecisionConflictError if the ledger has the opposite decision, and IntegrityError if the order has another
@@ -69,9 +68,7 @@ def recording(settlement: SettlementInput, snapshot: Snapshot) -> Callable[[Conn
     return statements
 
 
-def recording_since(
-    settlement_id: SettlementId, since_version: int, snapshot: Snapshot
-) -> Callable[[Connection], RecordResult]:
+def recording_since(settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> Statements[RecordResult]:
     """Update a settlement if its version is at least `since_version` and the snapshot is newer.
 
     Raises DecisionConflictError if the ledger has the opposite decision.
@@ -94,7 +91,7 @@ def recording_since(
     return statements
 
 
-def _audit(settlement_id: SettlementId, snapshot: Snapshot) -> Callable[[Connection], None]:
+def _audit(settlement_id: SettlementId, snapshot: Snapshot) -> Statements[None]:
     """Insert the entries of the audit, or replace them by the same or more complete content."""
     parts = (
         (external_calls, rows.call_values(settlement_id, snapshot)),

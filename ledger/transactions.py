@@ -8,20 +8,20 @@ groups commits itself.
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 import structlog
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import engine
+from ledger.group_commit import Statements, T
 from ledger.sqlite_engine import SqliteEngine
 
 log = structlog.get_logger()
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 _abandoned: set["asyncio.Task[Any]"] = set()
 """Transactions whose callers have given up. The event loop refers to a task weakly; without this the garbage collector
@@ -65,7 +65,7 @@ def _log_end(name: str, abandoned: "asyncio.Task[Any]") -> None:
         log.warning("an abandoned transaction was completed", transaction=name)
 
 
-async def write(database: AsyncEngine, statements: Callable[[Connection], T]) -> T:
+async def write(database: AsyncEngine, statements: Statements[T]) -> T:
     """Execute the statements of one writing transaction, and return their result after the commit is on disk.
 
     If they raise, nothing is written. They may be executed again after a rollback, so they must have no other effect.
@@ -76,7 +76,7 @@ async def write(database: AsyncEngine, statements: Callable[[Connection], T]) ->
         return await connection.run_sync(statements)
 
 
-async def read(database: AsyncEngine, statements: Callable[[Connection], T]) -> T:
+async def read(database: AsyncEngine, statements: Statements[T]) -> T:
     """Execute statements that only read, in one transaction. With an engine of `reader`, they read one state."""
     if isinstance(database, SqliteEngine):
         return await database.read(statements)
@@ -84,7 +84,7 @@ async def read(database: AsyncEngine, statements: Callable[[Connection], T]) -> 
         return await connection.run_sync(statements)
 
 
-def insert(database: AsyncEngine | Connection, table: Table) -> Any:  # noqa: ANN401 - as `insert_of`
+def insert(database: AsyncEngine, table: Table) -> Any:  # noqa: ANN401 - as `insert_of`
     """Return the INSERT of the database's dialect."""
     return insert_of(database.dialect.name, table)
 

@@ -2,16 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import Delete, Select, delete, select
+from sqlalchemy import Delete, Select, bindparam, delete, select
 
 from ledger.external_system_tables import paused_systems, system_actions
 from ledger.queries.table import registered
 
 
-@registered(("alpha",))
-def pause(system: str) -> Select[Any]:
-    """Return the pause of a system, if it is paused."""
-    return select(paused_systems).where(paused_systems.c.system == system)
+@registered(())
+def pause() -> Select[Any]:
+    """Return the pause of the system `paused_system`, a parameter, if it is paused.
+
+    The statement is the same for all systems, so it can be built once.
+    """
+    columns = paused_systems.c
+    return select(paused_systems).where(columns.system == bindparam("paused_system", "alpha", columns.system.type))
 
 
 @registered(())

@@ -120,23 +120,15 @@ def of_company(number: str, company_id: int | None) -> Select[Any]:
     return select(settlements).where(columns.request_unique_no == number, columns.company_id == company_id)
 
 
-@registered(*((table, _SAMPLE_IDS) for table in (external_calls, operator_actions, state_changes)))
-def audit_rows(table: Table, settlement_ids: Sequence[SettlementId]) -> Select[Any]:
-    """Return the rows of settlements in one table of the audit, in order of position."""
-    columns = table.c
-    found = select(table).where(columns.settlement_id.in_(settlement_ids))
-    return found.order_by(columns.settlement_id, columns.position)
-
-
 @registered((external_calls,), (operator_actions,), (state_changes,))
-def audit_rows_of_one(table: Table) -> Select[Any]:
-    """Return the rows of the settlement `settlement_id`, a parameter, in one table of the audit, in order of position.
+def audit_rows(table: Table) -> Select[Any]:
+    """Return the rows of `settlement_ids`, a parameter, in one table of the audit, in order of position.
 
-    The statement is the same for every settlement, so it can be built once.
+    The statement is the same for all settlements, so it can be built once.
     """
     columns = table.c
-    one = columns.settlement_id == bindparam("settlement_id", _SAMPLE_ID, columns.settlement_id.type)
-    return select(table).where(one).order_by(columns.position)
+    ids = bindparam("settlement_ids", _SAMPLE_IDS, columns.settlement_id.type, expanding=True)
+    return select(table).where(columns.settlement_id.in_(ids)).order_by(columns.settlement_id, columns.position)
 
 
 @registered(())
