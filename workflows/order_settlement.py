@@ -61,6 +61,7 @@ class OrderSettlement:
         self._cancels = CancelRounds(settlement, self._saga, self._journal)
         self._acts = OperatorActs(settlement, self._saga, self._journal)
         self._stop_requested = False
+        self._round_requested = False  # by an operator, and not begun
         if settlement.taken_up is not None:
             # Here and not in `run`: an operator's Update in the first workflow task would be handled before it.
             self._record_take_up(settlement.taken_up)
@@ -173,28 +174,29 @@ class OrderSettlement:
         return intent
 
     async def _cancel_until_consistent(self, intent: CancelIntent) -> CancelResult | None:
-        """Send one cancel, in as many rounds as operators ask for; while ABORTED, wait for the operator first.
-
-        Return None if an operator resolved the settlement.
-        """
+        """Send one cancel, in as many rounds as operators ask for. Return None if one resolved the settlement."""
         while True:
-            if self._saga.state is State.ABORTED and await self._wait_for_operator() is State.RESOLVED:
+            await self._wait_for_operator()
+            # Checked even without a wait: an Update in the first workflow task of a run is handled before `run`.
+            if self._saga.state is State.RESOLVED:
                 return None
             if (result := await self._cancels.send(intent)) is not None:
                 return result
 
-    async def _wait_for_operator(self) -> State:
-        """Wait without a time limit until an operator leaves ABORTED; return the state that follows.
+    async def _wait_for_operator(self) -> None:
+        """Wait without a time limit while the settlement is ABORTED.
 
-        Every round of cancels passes through here, and every proposal. So a history never exceeds its limit by more
-        than one round.
+        Every round of cancels and every proposal passes through here, so a history exceeds its limit by one round at
+        most.
         """
-        await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED or history_is_long())
         if self._saga.state is State.ABORTED:
-            workflow.continue_as_new(SettlementStart(**dict(self._order), carried=self._journal.carry()))
+            await workflow.wait_condition(lambda: self._saga.state is not State.ABORTED or history_is_long())
+            if self._saga.state is State.ABORTED:
+                workflow.continue_as_new(SettlementStart(**dict(self._order), carried=self._journal.carry()))
         # A round that an operator asks for may wait for the ledger. Rounds of automation are few and never wait.
-        await workflow.wait_condition(lambda: self._saga.state is State.RESOLVED or self._journal.has_room())
-        return self._saga.state
+        if self._round_requested:
+            await workflow.wait_condition(self._journal.has_room)
+            self._round_requested = False
 
     def _record_take_up(self, taken_up: TakeUp) -> None:
         """Add the take-up, and the calls that the lost workflow may have sent, to the audit."""
@@ -224,10 +226,7 @@ class OrderSettlement:
         return workflow.now() - accepted_at >= timedelta(seconds=self._settlement.policy.expire_after_s)
 
     def _on_workflow_cancellation(self) -> None:
-        """On a request to stop: void an order without a decision, retry an ABORTED one.
-
-        See docs/architecture.md#step-8.
-        """
+        """Void an order without a decision, or retry an ABORTED one (docs/architecture.md#step-8)."""
         reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
         act = OperatorAct(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:
@@ -238,6 +237,7 @@ class OrderSettlement:
 
     def _retry(self, kind: ActionKind, act: OperatorAct) -> None:
         self._saga.round += 1
+        self._round_requested = True
         self._saga.record_action(kind, act)
         self._saga.set_proposal(None)
         self._saga.enter(State.CANCELLING, "cancel adjust retried; the operator actions say by whom and why")

@@ -1,6 +1,7 @@
 """An audit of thousands of calls: histories and payloads stay bounded, nothing is missing, every action is answered.
 
-On a real server, which terminates a workflow at a history of 50 MiB and fails one with a payload above 2 MiB.
+On a real server. It terminates a workflow at a history of 50 MiB and fails one with a payload above 2 MiB. The
+time-skipping server does neither. It can also lose a query or an Update that arrives while a workflow continues as new.
 """
 
 import os
@@ -9,22 +10,27 @@ import pytest
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.audit_window import CANCEL_ATTEMPTS_MAX, PAYLOAD_BYTES_MAX
+from settlement.ids import APPROVE_UPDATE, PROPOSE_UPDATE
 from settlement.policy import ConfirmMode
 from settlement.snapshot import ActionKind, OperatorRequest
 from settlement.start import SettlementInput, accepted_snapshot
 from settlement.states import State
 from tests.reconciliation.conftest import Sides
 from tests.support.history_sizes import Sizes, sizes_of
+from tests.support.ledgers import FlakyLedger
 from tests.support.longest import LONGEST_RETRY, LONGEST_SETTLEMENT, LONGEST_VERDICT
 from tests.support.orders import QUICK_POLICY, id_of, new_number, settlement
 from tests.support.polling import until
+from tests.support.sagas import Saga
 from tests.support.scripted import REVERSED, Answer, ScriptedExternalSystem
+from tests.support.story_acts import APPROVAL, RESOLVE
 from workflows.order_settlement import OrderSettlement
 
 ROUNDS_OF_ONE = int(os.environ.get("AUDIT_ROUNDS", "300"))
 """Rounds of one attempt each in `make prove`; `AUDIT_ROUNDS=2000` makes the 2,000 calls that docs/proof.md quotes."""
 SHORTER_THAN_A_ROUND = 12
 """Events of a history. The first task of a run has fewer; with a round it has more."""
+PROPOSALS = 12
 HISTORY_BYTES_MAX = 50 * 1024 * 1024 // 10
 HISTORY_EVENTS_MAX = 51_200 // 10
 
@@ -84,6 +90,25 @@ async def test_a_long_history_continues_as_new_and_loses_nothing(sides: Sides, m
     assert sizes.runs == rounds + 1
     await the_audit_is_complete(sides, accepted, 1, rounds)
     assert len(set(external.cancel_numbers)) == 1
+
+
+async def test_proposals_continue_as_new_and_keep_the_last_one(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often operators propose, a history stays bounded."""
+    monkeypatch.setattr("workflows.runtime.HISTORY_EVENTS_MAX", SHORTER_THAN_A_ROUND)
+    accepted = longest_order(attempts=1).model_copy(update={"four_eyes_above": "0.01"})
+    external = ScriptedExternalSystem(adjust=LONGEST_VERDICT, cancels=[LONGEST_VERDICT])
+    async with sides.working(external, runner=UnsandboxedWorkflowRunner()):
+        saga = Saga(await sides.start(accepted), accepted, external, FlakyLedger(sides.engine))
+        await sides.records(accepted, State.ABORTED)
+        runs = set()
+        for number in range(PROPOSALS):
+            runs.add((await saga.handle.describe()).run_id)
+            await saga.act(PROPOSE_UPDATE, RESOLVE.model_copy(update={"note": f"proposal {number}"}))
+        await saga.act(APPROVE_UPDATE, APPROVAL.model_copy(update={"proposal_no": PROPOSALS - 1}))
+        snapshot = await saga.result()
+    assert len(runs) > 1
+    assert snapshot.proposal is not None
+    assert (snapshot.proposal.proposal_no, snapshot.proposal.note) == (PROPOSALS - 1, f"proposal {PROPOSALS - 1}")
 
 
 @pytest.mark.timeout(3600)

@@ -2,7 +2,6 @@
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.ids import APPROVE_UPDATE, PROPOSE_UPDATE, RESOLVE_UPDATE, RETRY_UPDATE, WITHDRAW_UPDATE
 from settlement.snapshot import ActionKind, OperatorRequest
@@ -13,7 +12,6 @@ from tests.saga.conftest import StartSaga
 from tests.saga.test_operator_updates import aborting, refusal
 from tests.support.orders import settlement
 from tests.support.story_acts import RESOLVE, RETRY, aborted
-from workflows import runtime
 
 FIRST, SECOND = (RESOLVE.model_copy(update={"operator": name}) for name in ("first", "second"))
 
@@ -117,21 +115,3 @@ async def test_retry_between_proposal_and_approval_clears_the_proposal(
         snapshot = await started.result()
     assert refused.type == UpdateRefusal.WRONG_STATE
     assert (snapshot.state, snapshot.proposal) == (State.CANCELLED, None)
-
-
-async def test_proposals_continue_as_new_and_keep_the_last_one(
-    saga: StartSaga, environment: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However often operators propose, a history stays bounded."""
-    monkeypatch.setattr(runtime, "HISTORY_EVENTS_MAX", 50)
-    async with saga(aborting(), large(), runner=UnsandboxedWorkflowRunner()) as started:
-        await aborted(environment, started)
-        runs = {(await started.handle.describe()).run_id}
-        for number in range(12):
-            await started.act(PROPOSE_UPDATE, FIRST.model_copy(update={"note": f"proposal {number}"}))
-            runs.add((await started.handle.describe()).run_id)
-        await started.act(APPROVE_UPDATE, on_proposal("second", 11))
-        snapshot = await started.result()
-    assert len(runs) > 1
-    assert snapshot.proposal is not None
-    assert (snapshot.proposal.proposal_no, snapshot.proposal.note) == (11, "proposal 11")
