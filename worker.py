@@ -81,14 +81,19 @@ worker is killed, its decisions are late by this time. With a shorter value, tas
 a burst, and their workflows would be replayed from the start."""
 
 
-def settlement_worker(client: Client, adjust: Adjust, sender_check: SenderCheck, slots: int) -> Worker:
-    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts."""
+def settlement_worker(
+    client: Client, adjust: Adjust, record: RecordSettlement, sender_check: SenderCheck, slots: int
+) -> Worker:
+    """Return the worker for workflows and adjusts, with `slots` concurrent adjusts.
+
+    Ledger writes within a workflow task need no slot of the ledger's queue: they are local activities of this worker.
+    """
     return Worker(
         client,
         task_queue=SETTLEMENT_TASK_QUEUE,
         workflows=[OrderSettlement, BatchRetry],
         workflow_runner=workflow_runner(),
-        activities=[adjust.adjust],
+        activities=[adjust.adjust, record.record_at_once],
         interceptors=[sender_check],
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=GRACE,
@@ -101,9 +106,9 @@ def cancel_worker(client: Client, systems: SystemsByName, slots: int, admission:
     return _activity_worker(client, CANCEL_TASK_QUEUE, slots, CancelAdjust(systems, admission).cancel_adjust)
 
 
-def ledger_worker(client: Client, ledger: Ledger) -> Worker:
-    """Return the worker for ledger writes, on separate slots (see `LEDGER_TASK_QUEUE`)."""
-    return _activity_worker(client, LEDGER_TASK_QUEUE, LEDGER_SLOTS, RecordSettlement(ledger).record_settlement)
+def ledger_worker(client: Client, record: RecordSettlement) -> Worker:
+    """Return the worker for durable ledger writes, on separate slots (see `LEDGER_TASK_QUEUE`)."""
+    return _activity_worker(client, LEDGER_TASK_QUEUE, LEDGER_SLOTS, record.record_settlement)
 
 
 def batch_worker(client: Client, batches: Batches, signer: UpdateSigner) -> Worker:
@@ -195,13 +200,14 @@ def _workers(
     slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     adjust = Adjust(systems.clients, bulkhead, systems.admission)
+    record = RecordSettlement(Ledger(engine))
     sender_check = SenderCheck(signer, ui_acts=settings.ui_acts == "on")
     return (
-        ledger_worker(client, Ledger(engine)),
+        ledger_worker(client, record),
         batch_worker(client, Batches(engine), signer),
         reconciliation_worker(client, engine, systems.clients.why_unusable),
         cancel_worker(client, systems.clients, slots, systems.admission),
-        settlement_worker(client, adjust, sender_check, slots),
+        settlement_worker(client, adjust, record, sender_check, slots),
     )
 
 

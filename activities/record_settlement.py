@@ -1,5 +1,6 @@
-"""The activity that writes a settlement's snapshot to the ledger."""
+"""The activities that write a settlement's snapshot to the ledger."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import structlog
@@ -8,6 +9,7 @@ from temporalio import activity
 from activities.metrics import count_ledger_write
 from ledger import DecisionConflictError, Findings, Ledger
 from settlement.ids import SettlementId
+from settlement.limits import RECORD_AT_ONCE_S
 from settlement.reconciliation import FindingKind
 from settlement.tasks import RecordResult, RecordTask
 
@@ -15,7 +17,7 @@ log = structlog.get_logger()
 
 
 class RecordSettlement:
-    """The activity `record_settlement`, with its ledger."""
+    """The activities `record_settlement` and `record_at_once`, with their ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -38,6 +40,20 @@ class RecordSettlement:
             raise
         count_ledger_write(activity.metric_meter(), ok=result is not RecordResult.DECISION_CONFLICT)
         return result
+
+    @activity.defn(name="record_at_once")
+    async def record_at_once(self, task: RecordTask) -> RecordResult:
+        """Write the new part of a snapshot within a workflow task, as a local activity (ADR 0023).
+
+        As `record_settlement`, except that it takes at most `RECORD_AT_ONCE_S` and raises no error. If the ledger does
+        not answer in time, or fails, the result is NO_ANSWER: the workflow then schedules `record_settlement`.
+        """
+        try:
+            async with asyncio.timeout(RECORD_AT_ONCE_S):
+                return await self.record_settlement(task)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the durable write reports it if it lasts
+            log.warning("not written at once", settlement=str(task.settlement_id), error=type(error).__name__)
+            return RecordResult.NO_ANSWER
 
     async def _record(self, task: RecordTask) -> RecordResult:
         try:

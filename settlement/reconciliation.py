@@ -198,7 +198,7 @@ class RoundEnd(Model):
     """Input of the activity `record_round`."""
 
     ended: ReconciliationRound
-    listed_to: datetime | None
+    listed_to: datetime | None = None
     """Time up to which Temporal's closed workflows have been scanned; None if this round did not complete the scan."""
 
 

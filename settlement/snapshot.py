@@ -92,7 +92,7 @@ class ResolutionProposal(Model):
     proposal_no: int
     """Number of the proposal: the position of its action in the whole audit, from 0. No two proposals have the same."""
     operator: str
-    key_id: str | None
+    key_id: str | None = None
     reason_code: str
     note: str
     broker_reference: str

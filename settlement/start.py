@@ -22,12 +22,12 @@ class SubmittedBy(Model):
 
     client: str
     """`local` if the API requires no keys."""
-    key_id: str | None
+    key_id: str | None = None
     """None if the API requires no keys."""
 
 
 class SettlementInput(Model):
-    """One accepted order: part of the workflow's argument, and input of the activity `adjust`."""
+    """One accepted order: part of the workflow's argument."""
 
     adjust: AdjustBody
     trace: str

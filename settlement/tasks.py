@@ -3,8 +3,10 @@
 Workflow histories contain these types. CONTRIBUTING.md says how they may change.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
+from contract.adjust import AdjustBody
 from contract.model import Model
 from settlement.calls import CallRecord
 from settlement.ids import SettlementId, cancel_unique_no
@@ -22,6 +24,33 @@ details are the records of all calls of the activity."""
 CANCEL_REFUSED = "CancelRefused"
 """Type of the failure of `cancel_adjust` if the broker refuses the cancel for good. Its details are the records of all
 calls of the activity."""
+
+
+class AdjustTask(Model):
+    """Input of the activity `adjust`: what it needs of the accepted order."""
+
+    adjust: AdjustBody
+    trace: str
+    company_id: int | None = None
+    system: str
+    expires_at: datetime
+    """The time from which the adjust is no longer sent."""
+
+    @classmethod
+    def of(cls, settlement: SettlementInput) -> "AdjustTask":
+        """Return the task of an accepted order."""
+        return cls(
+            adjust=settlement.adjust,
+            trace=settlement.trace,
+            company_id=settlement.company_id,
+            system=settlement.system,
+            expires_at=settlement.expires_at,
+        )
+
+    @property
+    def settlement_id(self) -> SettlementId:
+        """The identity of the settlement: external system and requestUniqueNo."""
+        return SettlementId(self.system, self.adjust.requestUniqueNo)
 
 
 class CancelTask(Model):
@@ -79,7 +108,7 @@ class UpdateRefusal(StrEnum):
 
 
 class RecordTask(Model):
-    """Input of the activity `record_settlement`: the changes since the last recorded write."""
+    """Input of the activities `record_settlement` and `record_at_once`: the changes since the last recorded write."""
 
     settlement_id: SettlementId
     since_version: int
@@ -91,7 +120,7 @@ class RecordTask(Model):
 
 
 class RecordResult(StrEnum):
-    """Result of the activity `record_settlement`."""
+    """Result of the activities `record_settlement` and `record_at_once`."""
 
     RECORDED = "RECORDED"
     """The ledger has recorded this snapshot."""
@@ -101,3 +130,5 @@ class RecordResult(StrEnum):
     """The ledger has an older version than `since_version` (a backup was restored). Write again with version 0."""
     DECISION_CONFLICT = "DECISION_CONFLICT"
     """The ledger has the opposite decision. Nothing was written; a finding asks an operator to act."""
+    NO_ANSWER = "NO_ANSWER"
+    """`record_at_once` only: the ledger did not answer in time, or failed. The snapshot may have been written."""

@@ -1,27 +1,34 @@
-"""Write the saga's snapshots to the ledger in the background. A decision never waits for these writes."""
+"""Write the saga's snapshots to the ledger. A decision waits for one short write at most, and a call for none."""
 
 import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, FailureError
 
 from activities.record_settlement import RecordSettlement
 from settlement.audit_window import UNRECORDED_BYTES_MAX, audit_counts, leave_out, unrecorded_bytes
-from settlement.limits import RECORD_START_TO_CLOSE
+from settlement.limits import RECORD_AT_ONCE_START_TO_CLOSE, RECORD_START_TO_CLOSE
 from settlement.snapshot import AuditCounts, Snapshot
 from settlement.start import Carried, SettlementStart, accepted_input
+from settlement.states import END_STATES, Decision, State
 from settlement.tasks import RecordResult, RecordTask
 from workflows.runtime import LEDGER_TASK_QUEUE
 from workflows.saga_state import SagaState
+from workflows.visibility import mark_state
 
 RECORD_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 """No limit on attempts: a ledger outage delays rows and loses none."""
+RECORD_AT_ONCE_RETRY = RetryPolicy(maximum_attempts=1)
 
 
 class Journal:
-    """Writes what is new in the snapshot, one write at a time. A change during a write goes into the next write."""
+    """Writes what is new in the snapshot, one write at a time. A change during a write goes into the next write.
+
+    The decision and the end are written at once, by a local activity within the workflow task that learned them
+    (ADR 0023). If the ledger does not answer in time, and for every other change, an activity writes durably.
+    """
 
     def __init__(self, settlement: SettlementStart, saga: SagaState) -> None:
         self._settlement = settlement
@@ -29,6 +36,8 @@ class Journal:
         carried = settlement.carried
         self._recorded_version = carried.recorded_version if carried else 0
         self._recorded = carried.recorded if carried else AuditCounts()
+        self._decision_tried = carried is not None
+        self._writes_durably = False
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -44,6 +53,16 @@ class Journal:
     def has_room(self) -> bool:
         """Return whether a payload has room for another round and the audit entries not yet in the ledger."""
         return not self._behind() or unrecorded_bytes(self._saga.snapshot, self._recorded) <= UNRECORDED_BYTES_MAX
+
+    def may_tell_decision(self) -> bool:
+        """Return whether the decision is made, and the short wait for its ledger row is over.
+
+        After this a read of the ledger shows the decision, unless the ledger did not answer in time.
+        """
+        decision = self._saga.snapshot.decision
+        # PROCEED always waits: before the try, neither the ledger nor Temporal's search attribute shows it.
+        waits_for_outage = self._writes_durably and decision is not Decision.PROCEED
+        return decision is not None and (self._decision_tried or waits_for_outage)
 
     def carry(self) -> Carried:
         """Return what the next run of this workflow starts from."""
@@ -84,16 +103,47 @@ class Journal:
         # NOT_NEWER: another write came first and may have carried fewer entries, so the next write carries these again.
 
     async def _write(self, snapshot: Snapshot) -> RecordResult:
-        return await workflow.execute_activity_method(
-            RecordSettlement.record_settlement,
-            RecordTask(
-                settlement_id=self._settlement.settlement_id,
-                since_version=self._recorded_version,
-                snapshot=leave_out(snapshot, self._recorded),
-                settlement=None if self._recorded_version else accepted_input(self._settlement),
-            ),
-            task_queue=LEDGER_TASK_QUEUE,
-            start_to_close_timeout=RECORD_START_TO_CLOSE,
-            retry_policy=RECORD_RETRY,
-            summary=f"write {snapshot.state} to the ledger",
+        task = RecordTask(
+            settlement_id=self._settlement.settlement_id,
+            since_version=self._recorded_version,
+            snapshot=leave_out(snapshot, self._recorded),
+            settlement=None if self._recorded_version else accepted_input(self._settlement),
         )
+        decides = snapshot.decision is not None and not self._decision_tried
+        if decides or snapshot.state in END_STATES:
+            result = await self._write_at_once(task)
+            self._decision_tried = True
+            if result is not RecordResult.NO_ANSWER:
+                return result
+            if snapshot.state is State.SETTLED:
+                # The workflow stays open until the ledger answers. Reconciliation and the Temporal UI must see why.
+                mark_state(snapshot.state)
+        return await self._write_durably(task)
+
+    async def _write_at_once(self, task: RecordTask) -> RecordResult:
+        try:
+            return await workflow.execute_local_activity_method(
+                RecordSettlement.record_at_once,
+                task,
+                start_to_close_timeout=RECORD_AT_ONCE_START_TO_CLOSE,
+                retry_policy=RECORD_AT_ONCE_RETRY,
+            )
+        except FailureError as error:
+            # Not ActivityError: a replay raises the TimeoutError of a local activity without the ActivityError around
+            # it (temporalio 1.35). With another type here, the workflow could not be continued after a restart.
+            workflow.logger.warning("not written at once", extra={"error": type(error).__name__})
+            return RecordResult.NO_ANSWER
+
+    async def _write_durably(self, task: RecordTask) -> RecordResult:
+        self._writes_durably = True
+        try:
+            return await workflow.execute_activity_method(
+                RecordSettlement.record_settlement,
+                task,
+                task_queue=LEDGER_TASK_QUEUE,
+                start_to_close_timeout=RECORD_START_TO_CLOSE,
+                retry_policy=RECORD_RETRY,
+                summary=f"write {task.snapshot.state} to the ledger",
+            )
+        finally:
+            self._writes_durably = False

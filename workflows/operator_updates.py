@@ -149,7 +149,7 @@ def check_rules(rules: type[BaseModel], request: OperatorRequest) -> None:
         rules.model_validate(filled_in)
     except ValidationError as error:
         broken = "; ".join(_rule(each["loc"], each["type"], each["msg"]) for each in error.errors())
-        message = f"{broken}. The input to paste is shown under User Metadata, Details"
+        message = f"{broken}. The input to paste is shown under User Metadata, Current Details"
         raise _refused(UpdateRefusal.INVALID_REQUEST, message) from None
 
 

@@ -22,7 +22,7 @@ from settlement.operator_rules import NOTE_LENGTH_MAX
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAct, OperatorRequest, Snapshot
 from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
 from settlement.states import END_STATES, CancelResult, Outcome, State, contradicts
-from settlement.tasks import UpdateResult
+from settlement.tasks import AdjustTask, UpdateResult
 from workflows.cancel_rounds import CancelRounds
 from workflows.compensation import cancel_intent, needs_confirming
 from workflows.journal import Journal
@@ -67,8 +67,8 @@ class OrderSettlement:
             self._record_take_up(settlement.taken_up)
 
     @workflow.run
-    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - __init__ has it
-        """Settle the order. Return the last snapshot after the ledger has recorded it.
+    async def run(self, settlement: SettlementStart) -> State:  # noqa: ARG002 - __init__ has it
+        """Settle the order. Return its end state after the ledger has recorded it.
 
         With `taken_up` this workflow continues one that was lost. It starts at the compensation and never sends the
         adjust, because the lost workflow may have sent it. With `carried` it continues its own earlier run: an ABORTED
@@ -85,7 +85,7 @@ class OrderSettlement:
                 self._on_workflow_cancellation()
         return saga.result()
 
-    async def _settle(self) -> Snapshot:
+    async def _settle(self) -> State:
         self._journal.open()
         if self._settlement.carried is not None:
             self._saga.show()
@@ -98,7 +98,7 @@ class OrderSettlement:
             await self._adjust_then_decide()
         await self._journal.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._saga.snapshot
+        return self._saga.state
 
     async def _adjust_then_decide(self) -> None:
         call = await self._adjust()
@@ -122,7 +122,7 @@ class OrderSettlement:
         try:
             return await workflow.execute_activity_method(
                 Adjust.adjust,
-                self._order,
+                AdjustTask.of(self._order),
                 schedule_to_start_timeout=timedelta(seconds=settlement.policy.expire_after_s),
                 start_to_close_timeout=ADJUST_START_TO_CLOSE,
                 retry_policy=ONE_ATTEMPT,
@@ -244,8 +244,11 @@ class OrderSettlement:
 
     @workflow.update
     async def decision(self) -> Snapshot:
-        """Return the snapshot of the decision as soon as there is one. Repeating it returns the same decision."""
-        await workflow.wait_condition(lambda: self._saga.snapshot.decision is not None)
+        """Return the snapshot of the decision. Repeating it returns the same decision.
+
+        It waits until the ledger has the decision, but never for an outage of the ledger.
+        """
+        await workflow.wait_condition(self._journal.may_tell_decision)
         return self._saga.decided
 
     @workflow.update(description=RETRY_DESCRIPTION)

@@ -1,11 +1,43 @@
-"""Settings that worker, API, tests and replayer must share: task queues, data converter, sandbox, priorities."""
+"""Settings that worker, API, tests and replayer must share: task queues, data converter, runner, priorities."""
 
+from typing import Any
+
+from pydantic_core import to_json
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter
+from temporalio.worker import UnsandboxedWorkflowRunner
 
-DATA_CONVERTER = pydantic_data_converter
+
+class JsonConverter(PydanticJSONPlainPayloadConverter):
+    """Pydantic's JSON converter without fields that are None: they would be an eighth of a history."""
+
+    def to_payload(self, value: Any) -> Payload | None:  # noqa: ANN401 - as its base class
+        """Return the value as JSON. Every field that may be None has None as its default, so it can be read back."""
+        return Payload(metadata={"encoding": self.encoding.encode()}, data=to_json(value, exclude_none=True))
+
+
+_JSON = JsonConverter()
+_CONVERTERS = tuple(
+    _JSON if isinstance(each, PydanticJSONPlainPayloadConverter) else each
+    for each in PydanticPayloadConverter().converters.values()
+)
+
+
+class PayloadConverter(CompositePayloadConverter):
+    """Pydantic's payload converter, with one set of type adapters for the whole process.
+
+    The SDK creates a payload converter for each workflow. Each of them would build its type adapters anew (ADR 0023).
+    """
+
+    def __init__(self) -> None:
+        """Share the converters of all instances."""
+        super().__init__(*_CONVERTERS)
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=PayloadConverter)
 
 SETTLEMENT_TASK_QUEUE = "order-settlement"
 """Workflows and adjusts."""
@@ -25,17 +57,12 @@ HISTORY_BYTES_MAX = 1_000_000
 and its ledger write, it stays below a tenth of the server's limits (51,200 events, 50 MiB)."""
 
 
-def workflow_runner() -> SandboxedWorkflowRunner:
-    """Return the sandbox runner. It passes through the modules that workflows share with activities.
+def workflow_runner() -> UnsandboxedWorkflowRunner:
+    """Return the runner of production and of the replay. It has no sandbox, which costs CPU for each workflow.
 
-    Otherwise each of their classes would exist twice, inside and outside the sandbox. Also, reloading the pydantic
-    models for each workflow costs a third more CPU.
+    The tests run the workflows in the sandbox, which finds calls that a replay could not repeat (ADR 0023).
     """
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "activities", "connector", "contract", "ledger", "pydantic", "pydantic_core", "settlement"
-        )
-    )
+    return UnsandboxedWorkflowRunner()
 
 
 def fairness(company_id: int | None) -> Priority:

@@ -34,7 +34,6 @@ class SagaState:
         self.round = _next_round(known) if round_ is None else round_
         """The number of the current round of cancel attempts."""
         self._decision_conflict = False
-        self._continued = round_ is not None
         self._decided: Snapshot | None = None
 
     @property
@@ -80,7 +79,7 @@ class SagaState:
 
     def show(self) -> None:
         """Update what the Temporal UI shows from the snapshot."""
-        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict, continued=self._continued)
+        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict)
 
     def show_decision_conflict(self) -> None:
         """From now on show in the Temporal UI that the ledger has the opposite decision."""

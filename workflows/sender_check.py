@@ -6,13 +6,13 @@ from settlement.snapshot import OperatorRequest
 from settlement.update_signature import Sender, UpdateSigner
 
 SENDER_CHECK = "settlement_sender_check"
-"""Name of the function under which the check is registered outside the workflow sandbox."""
+"""Name of the function under which the check is registered outside the workflow."""
 
 
 class SenderCheck(Interceptor):
     """Registers the check of this worker. A worker without it refuses every operator's Update.
 
-    The key stays outside the workflow sandbox: a validator gets only a `Sender`.
+    The key stays outside the workflow: a validator gets only a `Sender`.
     """
 
     def __init__(self, signer: UpdateSigner, *, ui_acts: bool) -> None:

@@ -12,7 +12,7 @@ from settlement.start import SettlementInput, SettlementStart, TakeUp
 from settlement.states import State
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE, fairness
-from workflows.visibility import HOW_TO_ACT, search_attributes, static_summary
+from workflows.visibility import search_attributes, static_summary
 
 DECISION_UPDATE_ID = "decision"
 """The same id for every caller, so that many callers waiting for the decision are one Update in the history."""
@@ -34,7 +34,6 @@ def _options(
         "id_reuse_policy": reuse,
         "search_attributes": search_attributes(settlement, taken_up.snapshot.state if taken_up else State.ADJUSTING),
         "static_summary": static_summary(settlement),
-        "static_details": HOW_TO_ACT,
         "priority": fairness(settlement.company_id),
         "arg": SettlementStart(**dict(settlement), taken_up=taken_up),
     }
@@ -42,14 +41,14 @@ def _options(
 
 def start_operation(
     settlement: SettlementInput, taken_up: TakeUp | None = None
-) -> WithStartWorkflowOperation[OrderSettlement, Snapshot]:
+) -> WithStartWorkflowOperation[OrderSettlement, State]:
     """Return the start operation for update-with-start. Repeating it starts no second workflow."""
     return WithStartWorkflowOperation(OrderSettlement.run, **_options(settlement, taken_up))
 
 
 async def start_workflow(
     client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None
-) -> WorkflowHandle[OrderSettlement, Snapshot]:
+) -> WorkflowHandle[OrderSettlement, State]:
     """Start the settlement's workflow and return its handle. Repeating it returns the running workflow.
 
     Raises WorkflowAlreadyStartedError if it has closed. Must be called within `calling_temporal`, which translates
@@ -60,7 +59,7 @@ async def start_workflow(
 
 async def take_up(
     client: Client, settlement: SettlementInput, taken_up: TakeUp
-) -> WorkflowHandle[OrderSettlement, Snapshot]:
+) -> WorkflowHandle[OrderSettlement, State]:
     """Start a workflow that continues a lost settlement. Repeating it returns the running workflow.
 
     Only reconciliation does this, because it has read the lost workflow's snapshot, which may be newer than the

@@ -57,9 +57,9 @@ After an Update this page shows the old details until it is reloaded.
 If this workflow was terminated, it accepts no Update. `settlement retry` and `settlement resolve` start a new run and
 act on it. A reconciliation round (`settlement reconcile`) also starts a new run, which then accepts Updates.
 
-If *Current Details* are missing, no worker answers. The API still shows everything from the ledger."""
+If these details are missing, no worker answers. The API still shows everything from the ledger."""
 
-_PASTE = "Input to paste: User Metadata, Details."
+_PASTE = "Input to paste: User Metadata, Current Details."
 RETRY_DESCRIPTION = (
     f"Send cancel adjust again, under the same number. Only when ABORTED. {_PASTE} "
     f"reasonCode: {', '.join(RetryReason)}."
@@ -88,7 +88,7 @@ _WHAT_NEXT = {
         "**An operator must act.** The order is void, but the external system may still hold the credit.\n\n"
         "Ask the broker for the state of the numbers below, or whether its outage is over. "
         "Then choose **More Actions → Send an Update** and `retry_cancel_adjust` or `resolve`. "
-        "The input to paste is shown under *Details* on the left."
+        "The input to paste is shown below."
     ),
     State.RESOLVED: "Closed by an operator; see the operator actions in the audit. Nothing to do.",
 }
@@ -101,14 +101,18 @@ DECISION_CONFLICT = (
 
 
 def search_attributes(settlement: SettlementInput, state: State) -> TypedSearchAttributes:
-    """Return the typed search attributes that a settlement's workflow starts with."""
+    """Return the typed search attributes that a settlement's workflow starts with.
+
+    `SettlementState` is absent while the settlement is ADJUSTING, and usually when it is SETTLED (`show`).
+    """
     adjust = settlement.adjust
     pairs = [
-        SearchAttributePair(SETTLEMENT_STATE, state.value),
         SearchAttributePair(ORDER_ID, str(adjust.orderId)),
         SearchAttributePair(CURRENCY, adjust.currency),
         SearchAttributePair(OPERATION_TYPE, adjust.operationType),
     ]
+    if state is not State.ADJUSTING:
+        pairs.append(SearchAttributePair(SETTLEMENT_STATE, state.value))
     if settlement.company_id is not None:
         pairs.append(SearchAttributePair(COMPANY_ID, str(settlement.company_id)))
     return TypedSearchAttributes(pairs)
@@ -125,15 +129,24 @@ def static_summary(settlement: SettlementInput) -> str:
     return f"{adjust.operationType} {money(settlement)}, order {adjust.orderId}"
 
 
-def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool, continued: bool) -> None:
+def show(settlement: SettlementInput, snapshot: Snapshot, *, decision_conflict: bool) -> None:
     """Update search attribute and current details from the snapshot. Call it from the workflow only.
 
-    Temporal drops the static details when a workflow continues as new, so such a run shows them here.
+    SETTLED is not written to the search attribute: it would be one more event in the history of every settlement, and a
+    completed workflow without the attribute is SETTLED. `mark_state` writes it where the workflow stays open.
+
+    How to act is shown here and not in the static details, which would be in the history of every settlement.
     """
-    workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(snapshot.state.value)])
-    how_to_act = HOW_TO_ACT if continued and snapshot.state is State.ABORTED else ""
+    if snapshot.state is not State.SETTLED:
+        mark_state(snapshot.state)
+    how_to_act = HOW_TO_ACT if snapshot.state is State.ABORTED else ""
     shown = [details(settlement, snapshot, decision_conflict=decision_conflict), how_to_act]
     workflow.set_current_details("\n\n".join(part for part in shown if part))
+
+
+def mark_state(state: State) -> None:
+    """Write the state to the search attribute. Call it from the workflow only."""
+    workflow.upsert_search_attributes([SETTLEMENT_STATE.value_set(state.value)])
 
 
 def _calls_in_short(snapshot: Snapshot) -> str:

@@ -33,7 +33,7 @@ class Execution:
     closed_at: datetime | None
     """When it closed, normally or from outside; None while it is open."""
     state: State | None
-    """The state in its search attribute; None if absent or unknown."""
+    """The state that its search attribute and its status show; None if unknown."""
     task_attempt: int
     """Attempts of the pending workflow task; 0 if there is none."""
 

@@ -12,7 +12,7 @@ from temporalio.client import (
     Client,
     WorkflowExecution,
     WorkflowExecutionDescription,
-    WorkflowFailureError,
+    WorkflowExecutionStatus,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
@@ -65,23 +65,14 @@ class SettlementWorkflows:
         return _to_execution(found)
 
     async def snapshot(self, settlement_id: SettlementId, execution: Execution) -> Snapshot | None:
-        """Return the last snapshot of a workflow, open or closed; None if it does not answer.
-
-        A completed workflow returns its last snapshot as its result. Any other is queried, which needs a worker.
-        """
-        handle = self._temporal.get_workflow_handle(
-            workflow_id(settlement_id), run_id=execution.run_id, result_type=Snapshot
-        )
+        """Return the last snapshot of a workflow, open or closed; None if it does not answer. It needs a worker."""
+        handle = self._temporal.get_workflow_handle(workflow_id(settlement_id), run_id=execution.run_id)
         try:
             async with calling_temporal():
-                if execution.completed:
-                    ended: Snapshot = await handle.result(follow_runs=False, rpc_timeout=_RPC)
-                    return ended
                 timeout = timedelta(seconds=limits.RECONCILE_QUERY_S)
                 answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=timeout)
         except (
             TemporalCallError,
-            WorkflowFailureError,
             WorkflowQueryFailedError,
             WorkflowQueryRejectedError,
             ValidationError,
@@ -139,14 +130,21 @@ class SettlementWorkflows:
 
 
 def _to_execution(found: WorkflowExecutionDescription) -> Execution:
-    state = found.typed_search_attributes.get(_STATE)
     return Execution(
         run_id=found.run_id,
         status=found.status.name if found.status is not None else "UNKNOWN",
         closed_at=found.close_time,
-        state=State(state) if state in set(State) else None,
+        state=_state(found),
         task_attempt=found.raw_description.pending_workflow_task.attempt,
     )
+
+
+def _state(found: WorkflowExecutionDescription) -> State | None:
+    """Return the state in the search attribute; None if it is unknown. Without the attribute, the status says it."""
+    marked = found.typed_search_attributes.get(_STATE)
+    if marked is None:
+        return State.SETTLED if found.status is WorkflowExecutionStatus.COMPLETED else State.ADJUSTING
+    return State(marked) if marked in set(State) else None
 
 
 def _settlements(found: Sequence[WorkflowExecution], *, is_open: bool) -> frozenset[SettlementId]:

@@ -11,6 +11,7 @@ from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, c
 from api.temporal_access import TemporalAccess, unconfirmed
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
+from settlement.states import State
 from workflows.order_settlement import OrderSettlement
 from workflows.start import DECISION_UPDATE_ID, start_operation, start_workflow
 
@@ -75,7 +76,7 @@ async def start_and_decide(
     return None
 
 
-async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Snapshot]) -> None:
+async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, State]) -> None:
     """Read the result of the start, which the client keeps in a future. Otherwise asyncio logs an unread error."""
     started = asyncio.create_task(operation.workflow_handle())
     started.add_done_callback(lambda done: done.cancelled() or done.exception())

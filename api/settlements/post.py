@@ -41,7 +41,7 @@ ACCEPT_LIMIT_S = 5.0
 DECIDE_AT_LEAST_S = 0.2
 """Minimum time for the start: an accepted order is started even if accepting it has used up the whole wait."""
 LEDGER_LIMIT_S = 0.5
-"""Limit for reads and writes that only make the response current. The settlement does not depend on them."""
+"""Limit for a read that only makes the response current. The settlement does not depend on it."""
 
 
 class SettlementHeaders(BaseModel):
@@ -205,10 +205,7 @@ async def _decide(services: Services, accepted: SettlementRecord, wait_s: float)
         await start(services.temporal, accepted.settlement, taken_up)
         return accepted.snapshot
     decided = await start_and_decide(services.temporal, accepted.settlement, taken_up, wait_s)
-    if decided is None:
-        return await _read_again(services, accepted)
-    await _write_through(services, accepted.settlement, decided)
-    return decided
+    return await _read_again(services, accepted) if decided is None else decided
 
 
 async def _read_again(services: Services, accepted: SettlementRecord) -> Snapshot:
@@ -220,19 +217,6 @@ async def _read_again(services: Services, accepted: SettlementRecord) -> Snapsho
         log.warning("newest state not read", settlement=str(accepted.settlement_id), error=type(error).__name__)
         return accepted.snapshot
     return found.snapshot if found is not None else accepted.snapshot
-
-
-async def _write_through(services: Services, settlement: SettlementInput, snapshot: Snapshot) -> None:
-    """Write the decision to the ledger, so that the next GET shows it. Best effort, at most `LEDGER_LIMIT_S`.
-
-    The durable write is the workflow's; this one is only earlier.
-    """
-    try:
-        async with asyncio.timeout(LEDGER_LIMIT_S):
-            await services.ledger.record(settlement, snapshot)
-    except (SQLAlchemyError, OSError) as error:
-        settlement_id, failure = str(settlement.settlement_id), type(error).__name__
-        log.warning("decision not written through", settlement=settlement_id, error=failure)
 
 
 def _describe(

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from ledger import Ledger, SettlementRecord
@@ -93,19 +93,13 @@ class EvidenceCollector:
         return views
 
     async def _snapshot(self, number: str) -> Snapshot | None:
-        handle: WorkflowHandle[OrderSettlement, Snapshot] = self._temporal.get_workflow_handle(
-            workflow_id(id_of(number)), result_type=Snapshot
-        )
+        handle = self._temporal.get_workflow_handle(workflow_id(id_of(number)))
         try:
-            described = await handle.describe()
+            return await handle.query(OrderSettlement.snapshot)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
-        if described.status is WorkflowExecutionStatus.COMPLETED:
-            return await handle.result()
-        # A workflow that was terminated after its last state is not taken up. A query still returns its snapshot.
-        return await handle.query(OrderSettlement.snapshot)
 
     async def _listed(self) -> dict[str, frozenset[State]]:
         found: defaultdict[str, set[State]] = defaultdict(set)

@@ -76,12 +76,12 @@ class Sides:
         ledger.down = cut_off
         return workers(self.temporal, external, ledger, cached=cached, runner=runner)
 
-    async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+    async def start(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, State]:
         """Accept an order and start it, as a POST does."""
         await self.ledger.accept(accepted, accepted_snapshot(accepted))
         return await start_workflow(self.temporal, accepted)
 
-    def handle(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, Snapshot]:
+    def handle(self, accepted: SettlementInput) -> WorkflowHandle[OrderSettlement, State]:
         """Return the handle of a settlement's newest workflow."""
         return self.temporal.get_workflow_handle_for(OrderSettlement.run, workflow_id(accepted.settlement_id))
 

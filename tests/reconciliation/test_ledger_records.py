@@ -10,6 +10,7 @@ from settlement.states import CancelResult, State
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import ONE_ATTEMPT, settlement
+from tests.support.sagas import end_of
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.story_acts import FAILED, RESOLVE
 from workflows.order_settlement import OrderSettlement
@@ -21,7 +22,7 @@ BEHIND, GONE = FindingKind.LEDGER_BEHIND, FindingKind.LEDGER_MISSING
 async def test_an_end_lost_by_a_restored_backup_is_recorded_again(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        ended = await (await sides.start(accepted)).result()
+        ended = await end_of(await sides.start(accepted))
         await sides.restore_older(accepted, accepted_snapshot(accepted))
         await sides.round()
     assert await sides.recorded(accepted) == ended
@@ -33,7 +34,7 @@ async def test_an_end_with_a_lower_version_is_recorded_with_a_higher_one_and_all
     accepted = settlement()
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
     async with sides.working(external):
-        ended = await (await sides.start(accepted)).result()
+        ended = await end_of(await sides.start(accepted))
         further = lost.aborted(accepted).model_copy(update={"version": ended.version + 7})
         await sides.restore_older(accepted, further)
         await sides.round()
@@ -88,7 +89,7 @@ async def test_a_lost_row_of_a_terminated_workflow_is_inserted_and_taken_up_in_o
         await sides.forget(accepted)
         await sides.wait_until_listed("Terminated")
         await sides.round()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
         gate.opened.set()
     assert snapshot.state is State.CANCELLED
     assert await sides.recorded(accepted) == snapshot
@@ -119,7 +120,7 @@ async def test_settlements_ended_since_a_restored_backup_are_inserted_completely
     accepted = settlement()
     await sides.round()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        ended = await (await sides.start(accepted)).result()
+        ended = await end_of(await sides.start(accepted))
         before = await sides.ledger.find(accepted.settlement_id)
         await sides.forget(accepted)
         await sides.wait_until_listed("Completed")
@@ -134,7 +135,7 @@ async def test_a_second_settlement_of_an_order_stays_missing_and_the_finding_say
     accepted = settlement(system="alpha")
     moved = accepted.model_copy(update={"system": "beta"})
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        await (await sides.start(accepted)).result()
+        await end_of(await sides.start(accepted))
     await sides.forget(accepted)
     await sides.ledger.accept(moved, accepted_snapshot(moved))
     await sides.wait_until_listed("Completed")
@@ -149,9 +150,9 @@ async def test_a_lost_row_is_written_again_although_another_system_has_its_numbe
     lost_one = settlement(system="alpha", company_id=7)
     other = settlement(system="beta", company_id=8, requestUniqueNo=lost_one.adjust.requestUniqueNo)
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        ended = await (await sides.start(lost_one)).result()
+        ended = await end_of(await sides.start(lost_one))
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        other_ended = await (await sides.start(other)).result()
+        other_ended = await end_of(await sides.start(other))
     await sides.forget(lost_one)
     await sides.wait_until_listed("Completed")
     await sides.round()

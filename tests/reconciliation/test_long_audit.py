@@ -21,7 +21,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.longest import LONGEST_RETRY, LONGEST_SETTLEMENT, LONGEST_VERDICT
 from tests.support.orders import QUICK_POLICY, id_of, new_number, settlement
 from tests.support.polling import until
-from tests.support.sagas import Saga
+from tests.support.sagas import Saga, end_of
 from tests.support.scripted import REVERSED, Answer, ScriptedExternalSystem
 from tests.support.story_acts import APPROVAL, RESOLVE
 from workflows.order_settlement import OrderSettlement
@@ -62,7 +62,7 @@ async def retry_until_reversed(sides: Sides, accepted: SettlementInput, rounds: 
         answer = await sides.handle(accepted).execute_update(OrderSettlement.retry_cancel_adjust, request)
         assert answer.state is State.CANCELLING
     await sides.records(accepted, State.CANCELLED)
-    await sides.handle(accepted).result()
+    await end_of(sides.handle(accepted))
     assert first.first_execution_run_id is not None
     return await sizes_of(sides.temporal, first.id, first.first_execution_run_id)
 

@@ -18,6 +18,7 @@ from tests.support import lost
 from tests.support.dev_server import delete_workflow
 from tests.support.orders import ONE_ATTEMPT, QUICK_POLICY, settlement
 from tests.support.polling import until
+from tests.support.sagas import end_of
 from tests.support.scripted import (
     APPLIED,
     NEVER_RECEIVED,
@@ -47,7 +48,7 @@ async def test_a_settlement_terminated_while_cancelling_is_cancelled_by_the_same
         await sides.catches_up(accepted)
         await handle.terminate()
         ended = await sides.round()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
         gate.opened.set()
     assert (ended.ledger_checked, ended.found, ended.repaired, ended.open_findings) == (1, 1, 1, 0)
     assert ended.complete
@@ -75,7 +76,7 @@ async def test_a_take_up_continues_from_the_lost_workflows_newer_snapshot(sides:
     assert await sides.recorded(accepted) == accepted_snapshot(accepted)
     async with sides.working(external):
         await sides.round()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
     assert snapshot.cancel_result is CancelResult.REVERSED
     assert len({body.model_dump_json() for body in external.cancels}) == 1
     assert snapshot.calls[0].verdict == UNKNOWN
@@ -126,7 +127,7 @@ async def test_a_settlement_deleted_from_temporal_continues_from_the_ledger(side
             return bool(await sides.found())
 
         await until(taken_up, what="the expiry to pass")
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
         gate.opened.set()
     assert await sides.found() == [(MISSING, REPAIRED)]
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
@@ -140,7 +141,7 @@ async def test_a_settlement_that_was_never_started_is_void_and_cancelled_and_nev
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
     async with sides.working(external):
         await sides.round()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
     assert (snapshot.state, snapshot.decision) == (State.CANCELLED, Decision.VOID)
     assert snapshot.cancel_result is CancelResult.NEVER_RECEIVED
     assert external.adjusts == []
@@ -175,7 +176,7 @@ async def test_a_settlement_in_progress_is_unchanged(sides: Sides) -> None:
         await gate.reached.wait()
         ended = await sides.round()
         gate.opened.set()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
     assert (ended.ledger_checked, ended.found, ended.complete) == (1, 0, True)
     assert (snapshot.state, snapshot.actions, len(external.adjusts)) == (State.SETTLED, (), 1)
 
@@ -186,7 +187,7 @@ async def test_concurrent_rounds_take_it_up_once(sides: Sides) -> None:
     await sides.ledger.accept(accepted, accepted_snapshot(accepted))
     async with sides.working(external):
         await asyncio.gather(*(sides.round() for _ in range(3)))
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
     assert [act.kind for act in snapshot.actions] == [ActionKind.TAKE_UP]
     assert len(external.cancels) == 1
 
@@ -201,7 +202,7 @@ async def test_a_settlement_lost_again_is_taken_up_again(sides: Sides) -> None:
             await gate.reached.wait()
             await sides.handle(accepted).terminate()
             await sides.round()
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
         for gate in gates:
             gate.opened.set()
     assert await sides.found() == [(ENDED, REPAIRED)] * 2
@@ -245,6 +246,6 @@ async def test_a_lost_workflow_without_more_knowledge_than_the_ledger_is_taken_u
     assert await sides.found() == [(ENDED, REPAIRED)]
     external = ScriptedExternalSystem(adjust=UNKNOWN, cancels=[REVERSED])
     async with sides.working(external):
-        snapshot = await sides.handle(accepted).result()
+        snapshot = await end_of(sides.handle(accepted))
     assert snapshot.state is State.CANCELLED
     assert snapshot.calls[0] == known.calls[0]

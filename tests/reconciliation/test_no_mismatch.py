@@ -11,13 +11,14 @@ from settlement.snapshot import Snapshot
 from settlement.start import accepted_snapshot
 from tests.reconciliation.conftest import Sides
 from tests.support.orders import settlement
+from tests.support.sagas import end_of
 from tests.support.scripted import APPLIED, ScriptedExternalSystem
 
 
 async def test_an_end_on_both_sides_is_no_mismatch(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        await (await sides.start(accepted)).result()
+        await end_of(await sides.start(accepted))
         await sides.wait_until_listed("Completed")
         ended = await sides.round()
     assert (ended.ledger_checked, ended.temporal_checked, ended.found, ended.complete) == (0, 1, 0, True)
@@ -41,7 +42,7 @@ async def test_a_settlement_that_ends_while_it_is_examined_is_no_finding(
     """Its row was read before its last write, and Temporal was queried after it."""
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        ended = await (await sides.start(accepted)).result()
+        ended = await end_of(await sides.start(accepted))
     await sides.restore_older(accepted, accepted_snapshot(accepted))
     ask = SettlementWorkflows.snapshot
 

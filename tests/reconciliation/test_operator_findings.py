@@ -16,6 +16,7 @@ from tests.support import lost
 from tests.support.orders import settlement
 from tests.support.patient_worker import PatientWorker
 from tests.support.polling import until
+from tests.support.sagas import end_of
 from tests.support.scripted import APPLIED, Gate, ScriptedExternalSystem
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE
@@ -34,7 +35,7 @@ async def close_by_hand(sides: Sides) -> None:
 async def test_opposite_decisions_need_an_operator(sides: Sides) -> None:
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        await (await sides.start(accepted)).result()
+        await end_of(await sides.start(accepted))
         void = await sides.restore_older(accepted, lost.cancelling(accepted).model_copy(update={"version": 1}))
         await sides.round()
     assert await sides.recorded(accepted) == void
@@ -50,7 +51,7 @@ async def test_two_decisions_that_an_operator_has_closed_stay_closed_until_somet
     """Temporal still has the workflow, so that every round sees the same two decisions again."""
     accepted = settlement()
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        await (await sides.start(accepted)).result()
+        await end_of(await sides.start(accepted))
     await sides.restore_older(accepted, lost.cancelling(accepted))
     await sides.round()
     await close_by_hand(sides)
@@ -67,7 +68,7 @@ async def test_two_decisions_that_the_workflow_itself_reported_stay_closed_too(s
     accepted = settlement()
     await sides.ledger.record(accepted, lost.cancelling(accepted))
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
-        await (await start_workflow(sides.temporal, accepted)).result()
+        await end_of(await start_workflow(sides.temporal, accepted))
     assert await sides.found() == [(CONFLICT, OPEN)]
     await close_by_hand(sides)
     await sides.round()
@@ -104,7 +105,7 @@ class Broken(OrderSettlement):
     """A workflow with a bug: its task always fails."""
 
     @workflow.run
-    async def run(self, settlement: SettlementStart) -> Snapshot:  # noqa: ARG002 - the workflow's own signature
+    async def run(self, settlement: SettlementStart) -> State:  # noqa: ARG002 - the workflow's own signature
         """Fail."""
         message = "a fault of ours"
         raise RuntimeError(message)

@@ -11,8 +11,8 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from settlement.ids import workflow_id
-from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
+from settlement.states import State
 from tests.support.dev_server import dev_server
 from tests.support.forks import PROGRAMS
 from tests.support.orders import id_of, settlement
@@ -29,7 +29,7 @@ class SleepsFirst(OrderSettlement):
     """Another release: one more timer before the adjust."""
 
     @workflow.run
-    async def run(self, settlement: SettlementStart) -> Snapshot:
+    async def run(self, settlement: SettlementStart) -> State:
         """Sleep, then continue as before."""
         await workflow.sleep(timedelta(hours=1))
         return await super().run(settlement)

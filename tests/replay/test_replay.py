@@ -10,8 +10,8 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from settlement.ids import batch_workflow_id, workflow_id
-from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
+from settlement.states import State
 from tests.support.batch_stories import batch_stories
 from tests.support.histories import HISTORIES, RELEASE
 from tests.support.orders import id_of
@@ -59,7 +59,7 @@ class SleepsFirst(OrderSettlement):
     """A changed workflow: one more timer before the adjust."""
 
     @workflow.run
-    async def run(self, settlement: SettlementStart) -> Snapshot:
+    async def run(self, settlement: SettlementStart) -> State:
         """Sleep, then go on as ever."""
         await workflow.sleep(timedelta(seconds=1))
         return await super().run(settlement)

@@ -10,7 +10,7 @@ from settlement.snapshot import Snapshot
 from settlement.states import Decision, Outcome, State
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
-from tests.support.sagas import workers
+from tests.support.sagas import end_of, workers
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from workflows.start import start_workflow
 
@@ -24,7 +24,7 @@ async def run_order(
     accepted = settlement(accepted_at=await environment.get_current_time())
     assert accepted.company_id == COMPANY
     async with workers(environment.client, external, ledger, bulkhead=bulkhead):
-        return await (await start_workflow(environment.client, accepted)).result()
+        return await end_of(await start_workflow(environment.client, accepted))
 
 
 async def test_an_order_above_the_limit_expires_unsent(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
@@ -62,7 +62,7 @@ async def test_a_slot_is_held_only_while_the_adjust_is_in_flight(
         await cancel.reached.wait()
         assert bulkhead.in_flight() == {}
         cancel.opened.set()
-        assert (await handle.result()).state is State.CANCELLED
+        assert await handle.result() is State.CANCELLED
 
 
 async def test_an_adjust_that_fails_with_an_exception_releases_its_slot(

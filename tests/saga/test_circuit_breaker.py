@@ -16,7 +16,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.limits import timers_in
 from tests.support.orders import settlement
 from tests.support.polling import until
-from tests.support.sagas import workers
+from tests.support.sagas import end_of, workers
 from tests.support.scripted import APPLIED, REJECTED, REVERSED, UNKNOWN, ScriptedExternalSystem
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
@@ -67,7 +67,7 @@ async def settle(
     """Settle one order to its end."""
     accepted = settlement(accepted_at=await environment.get_current_time())
     async with workers(environment.client, external, ledger, admission=circuit.admission):
-        return await (await start_workflow(environment.client, accepted)).result()
+        return await end_of(await start_workflow(environment.client, accepted))
 
 
 async def test_while_it_is_open_an_order_is_void_and_nothing_is_sent(
@@ -113,7 +113,7 @@ async def test_an_order_and_its_cancel_open_it_and_the_cancel_waits_until_its_tu
         await environment.sleep(timedelta(minutes=10))
         assert len(external.cancels) == 1
         circuit.clock.now += 10
-        snapshot = await handle.result()
+        snapshot = await end_of(handle)
         waits_s = timers_in(await handle.fetch_history())
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert [(call.attempt, call.verdict) for call in snapshot.calls[1:]] == [(1, UNKNOWN), (2, REVERSED)]
@@ -152,5 +152,5 @@ async def test_above_a_limit_a_cancel_waits_and_uses_up_no_attempt(
             waiting = await handle.query(OrderSettlement.snapshot)
             assert waiting.reason == "waiting: external system default has its maximum number of calls in flight"
             assert external.cancels == []
-        snapshot = await handle.result()
+        snapshot = await end_of(handle)
     assert [(call.attempt, call.verdict) for call in snapshot.calls] == [(1, REJECTED), (1, REVERSED)]

@@ -58,5 +58,5 @@ async def test_an_update_in_the_first_task_of_a_continued_run(  # noqa: PLR0913,
     signed = SIGNER.sign(workflow_id(accepted.settlement_id), update, before.action_count, request_)
     async with workers(environment.client, external, ledger):
         await environment.client.execute_update_with_start_workflow(update, signed, start_workflow_operation=continued)
-        snapshot = await (await continued.workflow_handle()).result()
-    assert (snapshot.state, len(external.cancels)) == (state, cancels)
+        ended = await (await continued.workflow_handle()).result()
+    assert (ended, len(external.cancels)) == (state, cancels)

@@ -10,7 +10,7 @@ from settlement.states import Decision, State
 from tests.support.ledgers import FlakyLedger, forget
 from tests.support.orders import settlement
 from tests.support.polling import until
-from tests.support.sagas import settling
+from tests.support.sagas import end_of, settling
 from tests.support.scripted import APPLIED, NOT_APPLIED, REVERSED, UNKNOWN, Answer, ScriptedExternalSystem
 
 
@@ -31,7 +31,7 @@ async def settle(
     known = await record_conflicting(ledger, order, *ledgers)
     external = ScriptedExternalSystem(adjust=answers[0], cancels=answers[1:])
     async with settling(environment, ledger, external, order) as saga:
-        snapshot = await saga.handle.result()
+        snapshot = await end_of(saga.handle)
         details = await saga.handle.query("__temporal_workflow_metadata")
         assert await saga.recorded() == known
     return snapshot, order, str(details)

@@ -9,7 +9,7 @@ from tests.saga.conftest import StartSaga
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.polling import until
-from tests.support.sagas import workers
+from tests.support.sagas import end_of, workers
 from tests.support.scripted import APPLIED, ScriptedExternalSystem
 from workflows.start import start_workflow
 
@@ -40,7 +40,7 @@ async def test_an_order_that_waited_too_long_for_a_worker_expires_unsent(
 
     await until(old_enough)
     async with workers(environment.client, external, ledger):
-        snapshot = await handle.result()
+        snapshot = await end_of(handle)
     assert (snapshot.state, external.adjusts) == (State.EXPIRED, [])
 
 

@@ -12,11 +12,12 @@ from temporalio.worker import Worker
 
 import worker
 from activities.adjust import Adjust
+from activities.record_settlement import RecordSettlement
 from settlement import limits
 from tests.saga.conftest import StartSaga
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger
-from tests.support.limits import OF_A_SETTLEMENT, SNAPSHOT, limits_in, seconds, timers_in
+from tests.support.limits import LOCAL, OF_A_SETTLEMENT, SNAPSHOT, limits_in, seconds, timers_in
 from tests.support.orders import QUICK_POLICY, settlement
 from tests.support.sagas import settling
 from tests.support.scripted import NEVER_RECEIVED, NOT_APPLIED, REVERSED, UNKNOWN, ScriptedExternalSystem
@@ -59,12 +60,11 @@ def test_every_registered_activity_has_its_limits_in_the_snapshot(
 
     makers = [each for name, each in inspect.getmembers(worker, inspect.isfunction) if _makes_a_worker(name, each)]
     monkeypatch.setattr(worker, "Worker", recorded)
-    adjust = Adjust(MagicMock(), MagicMock(), MagicMock())
+    real = {"adjust": Adjust(MagicMock(), MagicMock(), MagicMock()), "record": RecordSettlement(MagicMock())}
     for make in makers:
-        parameters = inspect.signature(make).parameters
-        make(**{name: MagicMock() for name in parameters} | ({"adjust": adjust} if "adjust" in parameters else {}))
+        make(**{name: real.get(name, MagicMock()) for name in inspect.signature(make).parameters})
     names = {getattr(each, "__temporal_activity_definition").name for each in registered}
-    assert names == set(SNAPSHOT)
+    assert names == {*SNAPSHOT, *LOCAL}
 
 
 def _makes_a_worker(name: str, function: Callable[..., Any]) -> bool:

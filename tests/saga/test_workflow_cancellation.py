@@ -11,7 +11,7 @@ from tests.saga.conftest import StartSaga
 from tests.support.ledgers import FlakyLedger
 from tests.support.orders import settlement
 from tests.support.polling import until
-from tests.support.sagas import Saga, workers
+from tests.support.sagas import Saga, end_of, workers
 from tests.support.scripted import (
     APPLIED,
     NEVER_RECEIVED,
@@ -45,7 +45,7 @@ async def test_before_the_first_task_nothing_is_sent(environment: WorkflowEnviro
     handle = await start_workflow(environment.client, start)
     await handle.cancel()
     async with workers(environment.client, external, ledger):
-        snapshot = await handle.result()
+        snapshot = await end_of(handle)
     assert (snapshot.state, snapshot.decision) == (State.EXPIRED, Decision.VOID)
     assert external.adjusts == []
 

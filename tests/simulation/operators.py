@@ -9,12 +9,13 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from settlement.ids import APPROVE_UPDATE, PROPOSE_UPDATE, RESOLVE_UPDATE, RETRY_UPDATE
 from settlement.snapshot import OperatorRequest, Snapshot
 from settlement.start import SettlementInput
+from settlement.states import State
 from tests.simulation.plan import Action
 from tests.support.sagas import SIGNER
 from tests.support.story_acts import APPROVAL, RESOLVE, RETRY
 from workflows.order_settlement import OrderSettlement
 
-Handle = WorkflowHandle[OrderSettlement, Snapshot]
+Handle = WorkflowHandle[OrderSettlement, State]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class SimulatedSettlement:
 
     plan: Plan
     settlement: SettlementInput
-    handle: WorkflowHandle[OrderSettlement, Snapshot] | None = None
+    handle: WorkflowHandle[OrderSettlement, State] | None = None
     attempts: int = 0
     """Number of attempts of external calls that have started."""
     writes: int = 0

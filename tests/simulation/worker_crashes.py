@@ -22,8 +22,7 @@ from activities.cancel_adjust import (
     SystemNotCallableError,
 )
 from settlement.calls import CallRecord
-from settlement.start import SettlementInput
-from settlement.tasks import CancelReport, CancelTask
+from settlement.tasks import AdjustTask, CancelReport, CancelTask
 from tests.simulation.auditor import AttemptReport
 from tests.simulation.call_scripts import CallScript, Crash
 
@@ -70,10 +69,10 @@ class _CrashingActivity(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's own shape
         task = input.args[0]
-        if not isinstance(task, SettlementInput | CancelTask):
+        if not isinstance(task, AdjustTask | CancelTask):
             return await super().execute_activity(input)
-        settlement = task.settlement if isinstance(task, CancelTask) else task
-        number = settlement.adjust.requestUniqueNo
+        order = task.settlement if isinstance(task, CancelTask) else task
+        number = order.adjust.requestUniqueNo
         report = _empty_report(task)
         crash = self._director.begin(number, report).crash
         self._heartbeats.heartbeats_left = _HEARTBEATS.get(crash, inf)
@@ -94,7 +93,7 @@ class _CrashingActivity(ActivityInboundInterceptor):
         return result
 
 
-def _empty_report(task: SettlementInput | CancelTask) -> AttemptReport:
+def _empty_report(task: AdjustTask | CancelTask) -> AttemptReport:
     run = activity.info().workflow_run_id or ""
     return (
         AttemptReport(task.intent.kind, task.round, run=run)

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.adjust import Adjust
 from activities.cancel_adjust import CancelAdjust
@@ -16,7 +15,7 @@ from tests.simulation.worker_crashes import CrashingWorkers
 from tests.simulation.workflow_loss import no_minimum_age
 from tests.simulation.world import World
 from tests.support.patient_worker import PatientWorker
-from tests.support.sagas import NO_BULKHEAD, SIGNER
+from tests.support.sagas import NO_BULKHEAD, SIGNER, sandboxed_runner
 from tests.support.scripted import OneSystem
 from workflows import cancel_rounds, order_settlement
 from workflows.order_settlement import OrderSettlement
@@ -51,16 +50,20 @@ async def world(
     sandboxed: bool = True,
     lost_after: timedelta = LOST_AFTER,
 ) -> AsyncIterator[World]:
-    """Run the workers of one world. Outside the sandbox it is a third faster; the product runs inside."""
+    """Run the workers of one world. The sandbox makes it slower by a half, and finds what a replay could not repeat."""
     made = World(environment, ledger)
+    record = RecordSettlement(ledger)
     with lost_soon(lost_after), no_minimum_age(), environment.auto_time_skipping_disabled():
         async with (
             PatientWorker(
                 environment.client,
                 task_queue=SETTLEMENT_TASK_QUEUE,
                 workflows=[OrderSettlement],
-                workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
-                activities=[Adjust(OneSystem(made.broker), NO_BULKHEAD, made.circuits.admission).adjust],
+                workflow_runner=sandboxed_runner() if sandboxed else workflow_runner(),
+                activities=[
+                    Adjust(OneSystem(made.broker), NO_BULKHEAD, made.circuits.admission).adjust,
+                    record.record_at_once,
+                ],
                 interceptors=[CrashingWorkers(made), SenderCheck(SIGNER, ui_acts=False)],
                 max_cached_workflows=WORKFLOWS_CACHED,
             ),
@@ -73,7 +76,7 @@ async def world(
             PatientWorker(
                 environment.client,
                 task_queue=LEDGER_TASK_QUEUE,
-                activities=[RecordSettlement(ledger).record_settlement],
+                activities=[record.record_settlement],
             ),
         ):
             yield made

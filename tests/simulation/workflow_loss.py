@@ -17,9 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 from activities.reconciliation.repair import Reconciler
 from ledger import Ledger
 from settlement import limits
-from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
-from settlement.states import END_STATES
+from settlement.states import END_STATES, State
 from tests.simulation.simulated_settlement import SimulatedSettlement
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
@@ -64,8 +63,8 @@ class WorkflowLosses:
         async with simulated.replacing:
             assert simulated.handle is not None
             run_id = (await simulated.handle.describe()).run_id
-            run: WorkflowHandle[OrderSettlement, Snapshot] = self._client.get_workflow_handle(
-                simulated.handle.id, run_id=run_id, result_type=Snapshot
+            run: WorkflowHandle[OrderSettlement, State] = self._client.get_workflow_handle(
+                simulated.handle.id, run_id=run_id
             )
             try:
                 await run.terminate("simulated loss")
@@ -80,7 +79,7 @@ class WorkflowLosses:
         simulated = self._settlements[settlement.adjust.requestUniqueNo]
         simulated.handle = await take_up(client, settlement, taken_up)
 
-    async def _is_found(self, simulated: SimulatedSettlement, lost: WorkflowHandle[OrderSettlement, Snapshot]) -> bool:
+    async def _is_found(self, simulated: SimulatedSettlement, lost: WorkflowHandle[OrderSettlement, State]) -> bool:
         """Examine the settlement as a round does; return whether a new workflow runs or the ledger has an end state."""
         # After an error the next probe tries again.
         with suppress(RPCError, SQLAlchemyError):

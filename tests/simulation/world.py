@@ -190,12 +190,13 @@ class World:
         return (await self._snapshot_of(simulated)).state is State.ABORTED
 
     async def _end(self, simulated: SimulatedSettlement) -> Snapshot:
-        """Return the result of its last workflow, or the snapshot of a workflow that was lost at its end."""
+        """Return the snapshot of its last workflow at its end, or of a workflow that was lost at its end."""
         while True:
             handle = simulated.handle
             assert handle is not None
             try:
-                return await handle.result()
+                await handle.result()
+                return await self._query(handle)
             except WorkflowFailureError:
                 async with simulated.replacing:
                     if simulated.handle is handle:
@@ -209,7 +210,7 @@ class World:
         assert simulated.handle is not None
         return simulated.ended or await self._query(simulated.handle)
 
-    async def _query(self, handle: WorkflowHandle[OrderSettlement, Snapshot]) -> Snapshot:
+    async def _query(self, handle: WorkflowHandle[OrderSettlement, State]) -> Snapshot:
         """Query the snapshot of a workflow. A query that fails on a busy server is repeated."""
 
         async def answer() -> Snapshot | None:

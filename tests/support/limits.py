@@ -71,6 +71,8 @@ OF_A_ROUND = {
     "record_round": Limits("order-settlement-reconciliation", 15, EVER, NONE, 3, 1, 10),
 }
 SNAPSHOT = OF_A_SETTLEMENT | OF_A_BATCH | OF_A_ROUND
+LOCAL = {"record_at_once"}
+"""Local activities. A history does not contain their limits, and the server does not know them."""
 
 
 def limits_in(history: WorkflowHistory) -> dict[str, Limits]:

@@ -14,8 +14,9 @@ from settlement import limits
 from settlement.reconciliation import RoundEnd, ScanResult, ScanTask
 from tests.support.histories import without_stack_traces
 from tests.support.patient_worker import PatientWorker
+from tests.support.sagas import sandboxed_runner
 from workflows.reconciliation.workflow import Reconciliation
-from workflows.runtime import RECONCILIATION_TASK_QUEUE, workflow_runner
+from workflows.runtime import RECONCILIATION_TASK_QUEUE
 
 Part = ScanResult | None
 """None: it cannot be read."""
@@ -97,7 +98,7 @@ async def looking_at(client: Client, parts: Parts) -> AsyncIterator[None]:
         client,
         task_queue=RECONCILIATION_TASK_QUEUE,
         workflows=[Reconciliation],
-        workflow_runner=workflow_runner(),
+        workflow_runner=sandboxed_runner(),
         activities=looks,
         max_cached_workflows=0,
     ):

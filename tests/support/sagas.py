@@ -8,7 +8,8 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import Replayer, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.adjust import Adjust
 from activities.batch_retry import EndBatch, RetrySettlements
@@ -39,7 +40,6 @@ from workflows.runtime import (
     DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
-    workflow_runner,
 )
 from workflows.sender_check import SenderCheck
 from workflows.start import start_workflow, take_up
@@ -50,8 +50,24 @@ SIGNER = UpdateSigner(b"update key of the tests, 32 bytes or more")
 
 NO_BULKHEAD = Bulkhead(slots=1_000_000)
 
+CACHED = 1_000
+"""Workflows that a worker keeps in memory, as in production."""
+
 IDENTITY = "tests"
 """Instead of the machine's name, which the SDK would write into every history."""
+
+
+def sandboxed_runner() -> SandboxedWorkflowRunner:
+    """Return a runner that finds calls that a replay could not repeat.
+
+    It passes through the modules that workflows share with activities. Otherwise each of their classes would exist
+    twice, inside and outside the sandbox.
+    """
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "activities", "connector", "contract", "ledger", "pydantic", "pydantic_core", "settlement"
+        )
+    )
 
 
 @asynccontextmanager
@@ -84,21 +100,22 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
     bulkhead: Bulkhead = NO_BULKHEAD,
     *,
     admission: CallAdmission | None = None,
-    cached: int = 0,
+    cached: int = CACHED,
     ui_acts: bool = True,
     runner: WorkflowRunner | None = None,
 ) -> AsyncIterator[None]:
-    """Run all workers. Unless told otherwise they keep no workflow in memory: every task replays the whole history."""
+    """Run all workers."""
     batches = batches or Batches(ledger.engine)
     admission = admission or CallAdmission()
+    record = RecordSettlement(ledger)
     reconciler = Reconciler(client, batches.engine, take_up)
     async with (
         PatientWorker(
             client,
             task_queue=SETTLEMENT_TASK_QUEUE,
             workflows=[OrderSettlement, BatchRetry],
-            workflow_runner=runner or workflow_runner(),
-            activities=[Adjust(OneSystem(external), bulkhead, admission).adjust],
+            workflow_runner=runner or sandboxed_runner(),
+            activities=[Adjust(OneSystem(external), bulkhead, admission).adjust, record.record_at_once],
             max_cached_workflows=cached,
             interceptors=[SenderCheck(SIGNER, ui_acts=ui_acts)],
         ),
@@ -107,7 +124,7 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
             task_queue=CANCEL_TASK_QUEUE,
             activities=[CancelAdjust(OneSystem(external), admission).cancel_adjust],
         ),
-        PatientWorker(client, task_queue=LEDGER_TASK_QUEUE, activities=[RecordSettlement(ledger).record_settlement]),
+        PatientWorker(client, task_queue=LEDGER_TASK_QUEUE, activities=[record.record_settlement]),
         PatientWorker(
             client,
             task_queue=BATCH_TASK_QUEUE,
@@ -120,18 +137,26 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
         yield
 
 
+async def end_of(handle: WorkflowHandle[OrderSettlement, State]) -> Snapshot:
+    """Wait until a settlement has ended, and return its last snapshot, which a replay of its history returns."""
+    state = await handle.result()
+    snapshot = await handle.query(OrderSettlement.snapshot)
+    assert snapshot.state is state
+    return snapshot
+
+
 @dataclass
 class Saga:
     """One settlement under way, with both its ends in the test's hands."""
 
-    handle: WorkflowHandle[OrderSettlement, Snapshot]
+    handle: WorkflowHandle[OrderSettlement, State]
     settlement: SettlementInput
     external: ScriptedExternalSystem
     ledger: FlakyLedger
 
     async def result(self) -> Snapshot:
         """Let time pass until it has ended; what the ledger has must be what it says."""
-        snapshot = await self.handle.result()
+        snapshot = await end_of(self.handle)
         assert await self.recorded() == snapshot
         return snapshot
 
@@ -161,6 +186,12 @@ class Saga:
         return await until(probe, what=f"state {state}")
 
 
+async def replay(handle: WorkflowHandle[Any, Any]) -> None:
+    """Replay the history of a workflow so far, as a worker does after a restart. Raises an error if that fails."""
+    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=sandboxed_runner(), data_converter=DATA_CONVERTER)
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
 @asynccontextmanager
 async def settling(
     environment: WorkflowEnvironment,
@@ -186,3 +217,4 @@ async def settling(
             case _:
                 handle = await start_workflow(client, start)
         yield Saga(handle, start, external, ledger)
+        await replay(handle)

@@ -12,7 +12,7 @@ from settlement.states import END_STATES, CancelResult, State, decision_of
 from tests.saga.take_up.conftest import Known, TakeItUp, bodies, script
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger
-from tests.support.sagas import workers
+from tests.support.sagas import end_of, workers
 from tests.support.scripted import REVERSED
 from tests.support.story_acts import ATTEMPTS, FAILED, RESOLVE, RETRY
 from tests.support.story_acts import aborted as until_aborted
@@ -81,7 +81,7 @@ async def test_an_action_in_the_first_workflow_task_follows_the_take_up(  # noqa
     start = start_operation(accepted, lost.taken_up(before))
     async with workers(environment.client, script(REVERSED), ledger):
         await environment.client.execute_update_with_start_workflow(*update, start_workflow_operation=start)
-        snapshot = await (await start.workflow_handle()).result()
+        snapshot = await end_of(await start.workflow_handle())
     assert [action.kind for action in snapshot.actions] == [ActionKind.TAKE_UP, kind]
     assert [call.round for call in snapshot.calls[len(before.calls) :]] == rounds
 

@@ -9,7 +9,7 @@ from settlement.states import CancelResult, State
 from tests.saga.take_up.conftest import KNOWN, Known, TakeItUp, script
 from tests.support import lost
 from tests.support.ledgers import FlakyLedger
-from tests.support.sagas import workers
+from tests.support.sagas import end_of, workers
 from tests.support.scripted import REVERSED, Gate
 from workflows.start import take_up
 
@@ -51,6 +51,6 @@ async def test_workflow_cancellation_before_the_first_task_still_compensates(
     await handle.cancel()
     external = script(REVERSED)
     async with workers(environment.client, external, ledger):
-        snapshot = await handle.result()
+        snapshot = await end_of(handle)
     assert (snapshot.state, snapshot.cancel_result) == (State.CANCELLED, CancelResult.REVERSED)
     assert ActionKind.TAKE_UP in [act.kind for act in snapshot.actions]

@@ -22,6 +22,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.adjust import Adjust
 from activities.bulkhead import Bulkhead
 from activities.call_admission import CallAdmission
+from activities.record_settlement import RecordSettlement
 from config.temporal import SEARCH_ATTRIBUTE_TYPES
 from connector import ExternalSystems
 from ledger import Batches, Ledger, open_engine
@@ -156,8 +157,9 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
     systems, admission = ExternalSystems(), CallAdmission()
     adjust = Adjust(systems, Bulkhead(5), admission)
     engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
+    record = RecordSettlement(Ledger(engine))
     async with (
-        settlement_worker(client, adjust, SenderCheck(SIGNER, ui_acts=True), slots=5),
+        settlement_worker(client, adjust, record, SenderCheck(SIGNER, ui_acts=True), slots=5),
         reconciliation_worker(client, engine, systems.why_unusable),
     ):
         without = (CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, BATCH_TASK_QUEUE)
@@ -165,7 +167,7 @@ async def test_worker_is_healthy_while_it_polls_every_task_queue(server: Client,
         await wait_for_health(server, ScriptResult(1, f"no poll for {idle}"))
         async with (
             cancel_worker(client, systems, slots=5, admission=admission),
-            ledger_worker(client, Ledger(engine)),
+            ledger_worker(client, record),
             batch_worker(client, Batches(engine), SIGNER),
         ):
             await wait_for_health(server, ScriptResult(0, "polls every task queue"))
