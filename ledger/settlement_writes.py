@@ -48,7 +48,7 @@ def accepting(settlement: SettlementInput, snapshot: Snapshot, limits: Sequence[
 
 
 def recording(settlement: SettlementInput, snapshot: Snapshot) -> Statements[bool]:
-    """Insert a settlement, or update it if the snapshot is newer; return whether it was written.
+    """Insert a settlement, or update it if the snapshot replaces it; return whether it was written.
 
     Raises DecisionConflictError if the ledger has the opposite decision, and IntegrityError if the order has another
     settlement.
@@ -58,7 +58,7 @@ def recording(settlement: SettlementInput, snapshot: Snapshot) -> Statements[boo
     write_audit = _audit(settlement.settlement_id, snapshot)
 
     def statements(connection: Connection) -> bool:
-        written = connection.execute(_upsert_newer(connection.dialect.name, changed), values)
+        written = connection.execute(_upsert_replaced(connection.dialect.name, changed), values)
         if written.first() is None:
             _raise_on_conflict(connection, settlement.settlement_id, snapshot)
             return False
@@ -69,7 +69,7 @@ def recording(settlement: SettlementInput, snapshot: Snapshot) -> Statements[boo
 
 
 def recording_since(settlement_id: SettlementId, since_version: int, snapshot: Snapshot) -> Statements[RecordResult]:
-    """Update a settlement if its version is at least `since_version` and the snapshot is newer.
+    """Update a settlement if its version is at least `since_version` and the snapshot replaces it.
 
     Raises DecisionConflictError if the ledger has the opposite decision.
     """
@@ -119,15 +119,21 @@ def _insert_new(dialect: str) -> Any:  # noqa: ANN401 - as `insert_of`
 
 
 @cache
-def _upsert_newer(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: ANN401 - as `insert_of`
-    """Return the INSERT of a settlement that updates the columns `changed` of an older row with the same decision."""
+def _upsert_replaced(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: ANN401 - as `insert_of`
+    """Return the INSERT of a settlement that updates the columns `changed` of a row with the same decision.
+
+    `queries.settlements.is_replaced_by` says which versions it replaces.
+    """
     known, statement = settlements.c, insert_of(dialect, settlements)
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=[known.settlement_id],
         set_={name: new[name] for name in changed},
         # A decision never changes.
-        where=and_(known.version < new.version, or_(known.decision.is_(None), known.decision == new.decision)),
+        where=and_(
+            queries.settlements.is_replaced_by(known, new.version, new.state),
+            or_(known.decision.is_(None), known.decision == new.decision),
+        ),
         # RETURNING, because the row count of an upsert means different things on the two databases.
     ).returning(known.version)
 

@@ -102,9 +102,10 @@ class Ledger:
 
     @shielded_transaction
     async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:
-        """Write a snapshot if it is newer than the recorded one; return whether it was written.
+        """Write a snapshot if it replaces the recorded one; return whether it was written.
 
-        Repeating it, or writing an older snapshot, changes nothing. A missing row (restored backup) is inserted.
+        A higher version does, and the same version in the same state. Repeating it, or writing an older snapshot,
+        changes nothing. A missing row (restored backup) is inserted.
 
         Raises:
             DecisionConflictError: the ledger has the opposite decision. Nothing is written.

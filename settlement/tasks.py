@@ -125,7 +125,7 @@ class RecordResult(StrEnum):
     RECORDED = "RECORDED"
     """The ledger has recorded this snapshot."""
     NOT_NEWER = "NOT_NEWER"
-    """Another write has already recorded this version or a newer one."""
+    """Another write has already recorded a newer version, or this version in another state."""
     LEDGER_BEHIND = "LEDGER_BEHIND"
     """The ledger has an older version than `since_version` (a backup was restored). Write again with version 0."""
     DECISION_CONFLICT = "DECISION_CONFLICT"

@@ -27,7 +27,8 @@ class Journal:
     """Writes what is new in the snapshot, one write at a time. A change during a write goes into the next write.
 
     The decision and the end are written at once, by a local activity within the workflow task that learned them
-    (ADR 0023). If the ledger does not answer in time, and for every other change, an activity writes durably.
+    (ADR 0023). If the ledger does not answer in time, and for every other change, an activity writes durably. What an
+    operator's Update changes is only written durably: if the workflow task is lost, so is its Update.
     """
 
     def __init__(self, settlement: SettlementStart, saga: SagaState) -> None:
@@ -36,7 +37,7 @@ class Journal:
         carried = settlement.carried
         self._recorded_version = carried.recorded_version if carried else 0
         self._recorded = carried.recorded if carried else AuditCounts()
-        self._decision_tried = carried is not None
+        self._decision_tried = saga.snapshot.decision is not None
         self._writes_durably = False
         self._task: asyncio.Task[None] | None = None
 
@@ -110,7 +111,7 @@ class Journal:
             settlement=None if self._recorded_version else accepted_input(self._settlement),
         )
         decides = snapshot.decision is not None and not self._decision_tried
-        if decides or snapshot.state in END_STATES:
+        if decides or snapshot.state in END_STATES - {State.RESOLVED}:
             result = await self._write_at_once(task)
             self._decision_tried = True
             if result is not RecordResult.NO_ANSWER:

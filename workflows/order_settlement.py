@@ -4,11 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
 
-from activities.adjust import Adjust
-from settlement.calls import CallRecord
 from settlement.ids import (
     APPROVE_UPDATE,
     PROPOSE_UPDATE,
@@ -22,13 +18,14 @@ from settlement.operator_rules import NOTE_LENGTH_MAX
 from settlement.snapshot import ActionKind, CancelIntent, OperatorAct, OperatorRequest, Snapshot
 from settlement.start import SettlementStart, TakeUp, accepted_input, known_at_start
 from settlement.states import END_STATES, CancelResult, Outcome, State, contradicts
-from settlement.tasks import AdjustTask, UpdateResult
+from settlement.tasks import UpdateResult
+from workflows.adjust import has_expired, send_adjust
 from workflows.cancel_rounds import CancelRounds
 from workflows.compensation import cancel_intent, needs_confirming
 from workflows.journal import Journal
-from workflows.lost_calls import calls_of_lost_round, lost_adjust, unreported_adjust
+from workflows.lost_calls import calls_of_lost_round, unreported_adjust
 from workflows.operator_updates import EMPTY_REQUEST, OperatorActs
-from workflows.runtime import fairness, history_is_long
+from workflows.runtime import history_is_long
 from workflows.saga_state import SagaState
 from workflows.visibility import (
     APPROVE_DESCRIPTION,
@@ -36,11 +33,7 @@ from workflows.visibility import (
     RESOLVE_DESCRIPTION,
     RETRY_DESCRIPTION,
     WITHDRAW_DESCRIPTION,
-    money,
 )
-
-ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
-"""A second attempt would send a second adjust, and its answer would hide the first one's."""
 
 
 @workflow.defn
@@ -61,6 +54,7 @@ class OrderSettlement:
         self._cancels = CancelRounds(settlement, self._saga, self._journal)
         self._acts = OperatorActs(settlement, self._saga, self._journal)
         self._stop_requested = False
+        self._stopping: asyncio.Task[None] | None = None
         self._round_requested = False  # by an operator, and not begun
         if settlement.taken_up is not None:
             # Here and not in `run`: an operator's Update in the first workflow task would be handled before it.
@@ -82,7 +76,7 @@ class OrderSettlement:
             try:
                 await asyncio.shield(saga)
             except asyncio.CancelledError:
-                self._on_workflow_cancellation()
+                self._stopping = asyncio.create_task(self._on_workflow_cancellation())
         return saga.result()
 
     async def _settle(self) -> State:
@@ -92,7 +86,7 @@ class OrderSettlement:
             await self._continue_compensation()
         elif self._settlement.taken_up is not None:
             await self._take_up(self._settlement.taken_up.snapshot.state)
-        elif self._has_expired() or workflow.cancellation_reason() is not None:
+        elif has_expired(self._settlement) or workflow.cancellation_reason() is not None:
             self._saga.enter(State.EXPIRED, "expired, or stopped, before adjust was sent; nothing to cancel")
         else:
             await self._adjust_then_decide()
@@ -101,7 +95,7 @@ class OrderSettlement:
         return self._saga.state
 
     async def _adjust_then_decide(self) -> None:
-        call = await self._adjust()
+        call = await send_adjust(self._settlement)
         verdict = call.verdict
         # Only fixed words: the reason is shown in the Temporal UI, and a broker's text may hold personal data.
         reason = f"adjust {verdict.outcome} ({verdict.rule})"
@@ -115,23 +109,6 @@ class OrderSettlement:
             case _:
                 self._saga.enter(State.CANCELLING, reason, calls=(call,))
                 await self._compensate(verdict.outcome, reason)
-
-    async def _adjust(self) -> CallRecord:
-        settlement = self._settlement
-        scheduled_at = workflow.now()
-        try:
-            return await workflow.execute_activity_method(
-                Adjust.adjust,
-                AdjustTask.of(self._order),
-                schedule_to_start_timeout=timedelta(seconds=settlement.policy.expire_after_s),
-                start_to_close_timeout=ADJUST_START_TO_CLOSE,
-                retry_policy=ONE_ATTEMPT,
-                summary=f"adjust {money(settlement)}",
-                priority=fairness(settlement.company_id),
-            )
-        except ActivityError as error:
-            # Nobody knows whether a lost worker sent the adjust. It counts as UNKNOWN and is compensated.
-            return lost_adjust(settlement, error, scheduled_at)
 
     async def _compensate(self, adjust: Outcome, reason: str) -> None:
         """Cancel the adjust, and cancel it once more after the quarantine if the policy wants the result confirmed."""
@@ -220,13 +197,13 @@ class OrderSettlement:
         if self._saga.state not in END_STATES:
             await self._continue_compensation()
 
-    def _has_expired(self) -> bool:
-        # The workflow's start counts where the API's clock is ahead of the server's.
-        accepted_at = min(self._settlement.accepted_at, workflow.info().workflow_start_time)
-        return workflow.now() - accepted_at >= timedelta(seconds=self._settlement.policy.expire_after_s)
+    async def _on_workflow_cancellation(self) -> None:
+        """Void an order without a decision, or retry an ABORTED one (docs/architecture.md#step-8).
 
-    def _on_workflow_cancellation(self) -> None:
-        """Void an order without a decision, or retry an ABORTED one (docs/architecture.md#step-8)."""
+        The result of the adjust counts first if both arrive in the same workflow task. An earlier attempt of that task
+        may have had the result alone, and its decision may be in the ledger (ADR 0023).
+        """
+        await workflow.wait_condition(lambda: True)  # true only after everything that is ready has run
         reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
         act = OperatorAct(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:

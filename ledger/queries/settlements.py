@@ -7,6 +7,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Float,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Update,
+    and_,
     bindparam,
     case,
     cast,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from ledger.filters import SettlementFilter, in_scope, unindexed
 from ledger.queries.table import merged, registered
@@ -145,23 +148,34 @@ def conflicting_decision(settlement_id: SettlementId, decision: str | None) -> S
     return select(columns.decision, columns.state).where(columns.settlement_id == settlement_id, differs)
 
 
+def is_replaced_by(
+    known: ReadOnlyColumnCollection[str, Column[Any]], version: ColumnElement[Any], state: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Return the condition under which a snapshot of this version and state replaces the row `known`.
+
+    A higher version does. So does the same version with the same state: a workflow task that was lost and repeated may
+    have written it before, with other times (ADR 0023).
+    """
+    return or_(known.version < version, and_(known.version == version, known.state == state))
+
+
 @registered((("reason",), "PROCEED"))
 def record(changed: Sequence[str], decision: str | None = None) -> Update:
-    """Update the columns `changed` of a settlement with a newer snapshot, if its version is at least `since_version`.
+    """Update the columns `changed` of a settlement with a snapshot that replaces it, if it is at least `since_version`.
 
     The values are parameters: `recorded_id`, `since_version`, and `new_` with the name of each column. So the statement
     is the same for every settlement. A decision never changes.
     """
     columns = settlements.c
     new_decision = bindparam("new_decision", decision, String)
-    newer_only = update(settlements).where(
+    not_older = update(settlements).where(
         columns.settlement_id == bindparam("recorded_id", _SAMPLE_ID, columns.settlement_id.type),
         columns.version >= bindparam("since_version", 0, Integer),
-        columns.version < bindparam("new_version", 0, Integer),
+        is_replaced_by(columns, bindparam("new_version", 0, Integer), bindparam("new_state", None, String)),
         or_(columns.decision.is_(None), columns.decision == new_decision),
     )
     values = {name: bindparam(f"new_{name}", None, columns[name].type) for name in changed}
-    return newer_only.values(values | {"decision": new_decision}).returning(columns.version)
+    return not_older.values(values | {"decision": new_decision}).returning(columns.version)
 
 
 @registered((_SAMPLE_IDS,))

@@ -153,9 +153,9 @@ async def test_a_lost_row_is_written_again_although_another_system_has_its_numbe
         ended = await end_of(await sides.start(lost_one))
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         other_ended = await end_of(await sides.start(other))
-    await sides.forget(lost_one)
-    await sides.wait_until_listed("Completed")
-    await sides.round()
+        await sides.forget(lost_one)
+        await sides.wait_until_listed("Completed")
+        await sides.round()
     assert await sides.recorded(lost_one) == ended
     assert await sides.recorded(other) == other_ended
     assert [(each.kind, each.status, each.system) for each in await sides.findings()] == [(GONE, REPAIRED, "alpha")]

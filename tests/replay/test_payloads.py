@@ -31,8 +31,10 @@ def annotations() -> Iterable[Any]:
     """Yield the types of every argument and result of the workflows, their Updates and Queries, and the activities."""
     for kind in WORKFLOWS:
         defined = workflow._Definition.must_from_class(kind)  # noqa: SLF001 - the SDK has no public way
-        for each in (defined, *defined.updates.values(), *defined.queries.values()):
-            yield from (*(each.arg_types or ()), each.ret_type)
+        yield from (*(defined.arg_types or ()), defined.ret_type)
+        for handlers in (defined.updates.values(), defined.queries.values()):
+            for each in handlers:
+                yield from (*(each.arg_types or ()), each.ret_type)
     for holder in ACTIVITIES:
         for _, method in inspect.getmembers(holder, inspect.isfunction):
             if (found := activity._Definition.from_callable(method)) is not None:  # noqa: SLF001 - as above
@@ -61,8 +63,9 @@ MODELS = payload_models()
 
 
 def may_be_none(field: FieldInfo) -> bool:
+    annotation: Any = field.annotation
     try:
-        TypeAdapter(field.annotation).validate_python(None)
+        TypeAdapter(annotation).validate_python(None)
     except ValidationError:
         return False
     return True

@@ -3,7 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import (
+    HistoryEvent,
+    WorkflowExecutionCancelRequestedEventAttributes,
+    WorkflowTaskTimedOutEventAttributes,
+)
+from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
 
 from activities import record_settlement
 from settlement.calls import Verdict
@@ -17,7 +25,7 @@ from tests.support.sagas import Saga, replay, settling, workers
 from tests.support.scripted import APPLIED, REJECTED, REVERSED, ScriptedExternalSystem
 from workflows import journal
 from workflows.order_settlement import OrderSettlement
-from workflows.runtime import workflow_runner
+from workflows.runtime import DATA_CONVERTER, workflow_runner
 from workflows.start import DECISION_UPDATE_ID, start_operation
 from workflows.visibility import SETTLEMENT_STATE
 
@@ -110,3 +118,42 @@ async def test_a_local_activity_that_exceeds_its_limit_can_be_replayed(
         await saga.result()
         assert "record_settlement" in str(await saga.handle.fetch_history())
     assert silent.writes > 1
+
+
+async def test_a_stop_after_a_lost_workflow_task_does_not_change_the_decision(saga: StartSaga) -> None:
+    """The lost task had the result of the adjust alone, and wrote PROCEED. The next one also has the stop."""
+    async with saga(ScriptedExternalSystem(adjust=APPLIED)) as started:
+        await started.result()
+        history = await started.handle.fetch_history()
+    kinds = await events(started)
+    learned = kinds.index("workflow_task_started", kinds.index("activity_task_completed"))
+    scheduled, begun = history.events[learned - 1 : learned + 1]
+    lost = HistoryEvent(
+        event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+        workflow_task_timed_out_event_attributes=WorkflowTaskTimedOutEventAttributes(
+            scheduled_event_id=scheduled.event_id, started_event_id=begun.event_id
+        ),
+    )
+    stop = HistoryEvent(
+        event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+        workflow_execution_cancel_requested_event_attributes=WorkflowExecutionCancelRequestedEventAttributes(),
+    )
+    before, after = history.events[: learned + 1], history.events[learned + 1 :]
+    await replay_events(started.handle.id, [*before, lost, stop, scheduled, begun, *after])
+
+
+async def replay_events(workflow_id: str, events: list[HistoryEvent]) -> None:
+    """Replay a history, with ids of its events from 1 on. Raises an error if the commands differ."""
+    shift = len(events) - max(event.event_id for event in events)
+    numbered = []
+    for number, event in enumerate(events, 1):
+        copy = HistoryEvent.FromString(event.SerializeToString())
+        copy.event_id = number
+        if copy.HasField("workflow_task_started_event_attributes") and number > event.event_id:
+            copy.workflow_task_started_event_attributes.scheduled_event_id += shift
+        if copy.HasField("workflow_task_completed_event_attributes") and number > event.event_id:
+            copy.workflow_task_completed_event_attributes.scheduled_event_id += shift
+            copy.workflow_task_completed_event_attributes.started_event_id += shift
+        numbered.append(copy)
+    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=workflow_runner(), data_converter=DATA_CONVERTER)
+    await replayer.replay_workflow(WorkflowHistory(workflow_id, numbered))

@@ -25,10 +25,10 @@ from settlement import tasks
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
 from settlement.snapshot import CancelIntent
-from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, Outcome, State, decision_of
-from settlement.tasks import CancelTask
+from settlement.tasks import AdjustTask, CancelTask
 from tests.simulation.violation import ViolationKind
+from workflows import adjust as workflow_adjust
 from workflows import cancel_rounds, lost_calls, order_settlement, saga_state
 from workflows.cancel_rounds import CancelRounds
 from workflows.journal import Journal
@@ -78,7 +78,7 @@ async def _give_up_silently(self: CancelRounds, intent: CancelIntent) -> CancelR
     return report.result
 
 
-async def _send_again_under_another_number(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
+async def _send_again_under_another_number(self: adjust_activity.Adjust, task: AdjustTask) -> Verdict:
     """After an UNKNOWN adjust send another one under a new number, and ignore its outcome."""
     verdict: Verdict = await _send_adjust(self, task)
     if verdict.outcome is Outcome.UNKNOWN:
@@ -87,7 +87,7 @@ async def _send_again_under_another_number(self: adjust_activity.Adjust, task: S
     return verdict
 
 
-async def _send_although_refused(self: adjust_activity.Adjust, task: SettlementInput) -> Verdict:
+async def _send_although_refused(self: adjust_activity.Adjust, task: AdjustTask) -> Verdict:
     """Send an order although the circuit breaker is open, and report that it was not sent."""
     verdict: Verdict = await _send_adjust(self, task)
     if verdict.rule is Rule.BREAKER_OPEN:
@@ -149,7 +149,7 @@ def _do_not_act(*_: object) -> None:
 
 MUTANTS: dict[str, Mutant] = {
     "retries the adjust": Mutant(
-        partial(patch.object, order_settlement, "ONE_ATTEMPT", RetryPolicy(maximum_attempts=2)),
+        partial(patch.object, workflow_adjust, "ONE_ATTEMPT", RetryPolicy(maximum_attempts=2)),
         frozenset({ViolationKind.ADJUSTED_TWICE, ViolationKind.UNAUDITED_CALL}),
     ),
     "forgets the confirming cancel": Mutant(
@@ -199,11 +199,11 @@ MUTANTS: dict[str, Mutant] = {
         partial(patch.object, classify, "_classify_reply", _any_trace), frozenset({ViolationKind.SETTLED_NOT_HELD})
     ),
     "treats a lost adjust as applied": Mutant(
-        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_with_outcome, Outcome.APPLIED)),
+        partial(patch.object, workflow_adjust, "lost_adjust", partial(_lost_with_outcome, Outcome.APPLIED)),
         frozenset({ViolationKind.SETTLED_NOT_HELD, ViolationKind.INVENTED_REPLY, ViolationKind.CONTRADICTS_REPORTS}),
     ),
     "treats a lost adjust as not sent": Mutant(
-        partial(patch.object, order_settlement, "lost_adjust", partial(_lost_with_outcome, Outcome.NOT_SENT)),
+        partial(patch.object, workflow_adjust, "lost_adjust", partial(_lost_with_outcome, Outcome.NOT_SENT)),
         frozenset(
             {ViolationKind.EXPIRED_BUT_RECEIVED, ViolationKind.UNAUDITED_CALL, ViolationKind.CONTRADICTS_REPORTS}
         ),

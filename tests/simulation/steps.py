@@ -5,6 +5,7 @@ missing step is detected.
 """
 
 import ast
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +77,7 @@ CONTRADICTORY = Plan(
 )
 """The first cancel is answered REVERSED, the confirming one once NOT_APPLIED."""
 SAGA, JOURNAL = "order_settlement", "journal"
+ADJUST = "adjust"
 ROUNDS = "cancel_rounds"
 CANCEL = WaitSite(ROUNDS, "_cancel_round", "execute_activity_method")
 
@@ -83,7 +85,7 @@ STEPS = (
     Step("start", WaitSite(SAGA, "run", "shield"), triggers=(Trigger(TriggerPoint.START),)),
     Step(
         "adjust",
-        WaitSite(SAGA, "_adjust", "execute_activity_method"),
+        WaitSite(ADJUST, "send_adjust", "execute_activity_method"),
         command="adjust",
         attempt=0,
         triggers=(Trigger(TriggerPoint.CALL, 0),),
@@ -163,9 +165,16 @@ STEPS = (
     ),
     Step(
         "record",
-        WaitSite(JOURNAL, "_write", "execute_activity_method"),
-        command="record_settlement",
+        WaitSite(JOURNAL, "_write_at_once", "execute_local_activity_method"),
+        command="local: record_at_once",
         triggers=(Trigger(TriggerPoint.WRITE, 0),),
+    ),
+    Step(
+        "record durably",
+        WaitSite(JOURNAL, "_write_durably", "execute_activity_method"),
+        command="record_settlement",
+        plan=Plan(lost_writes=frozenset({0})),
+        triggers=(Trigger(TriggerPoint.WRITE, 1),),
     ),
     Step("news for the ledger", WaitSite(JOURNAL, "_follow", "wait_condition")),
     Step(
@@ -176,6 +185,7 @@ STEPS = (
     ),
     Step("handlers", WaitSite(SAGA, "_settle", "wait_condition")),
     Step("decision", WaitSite(SAGA, "decision", "wait_condition")),
+    Step("stop", WaitSite(SAGA, "_on_workflow_cancellation", "wait_condition")),
 )
 
 CALLS = tuple(step for step in STEPS if step.attempt is not None)
@@ -202,7 +212,7 @@ def _sites_of(module: str, tree: ast.AST) -> Iterator[WaitSite]:
 
 
 async def commands(history: WorkflowHistory) -> set[str]:
-    """Return the activities and timers of a history, by their names in the step table."""
+    """Return the activities, local activities and timers of a history, by their names in the step table."""
     return {name for event in history.events if (name := await _command(event)) is not None}
 
 
@@ -210,6 +220,9 @@ async def _command(event: HistoryEvent) -> str | None:
     if event.HasField("timer_started_event_attributes"):
         (summary,) = await DATA_CONVERTER.decode([event.user_metadata.summary], [str])
         return f"timer: {summary}"
+    if event.HasField("marker_recorded_event_attributes"):
+        local = json.loads(event.marker_recorded_event_attributes.details["data"].payloads[0].data)
+        return f"local: {local['activity_type']}"
     if event.HasField("activity_task_scheduled_event_attributes"):
         attributes = event.activity_task_scheduled_event_attributes
         if attributes.activity_type.name != "cancel_adjust":

@@ -17,6 +17,7 @@ from tests.simulation.world import World
 from tests.support.patient_worker import PatientWorker
 from tests.support.sagas import NO_BULKHEAD, SIGNER, sandboxed_runner
 from tests.support.scripted import OneSystem
+from workflows import adjust as workflow_adjust
 from workflows import cancel_rounds, order_settlement
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import CANCEL_TASK_QUEUE, LEDGER_TASK_QUEUE, SETTLEMENT_TASK_QUEUE, workflow_runner
@@ -31,7 +32,13 @@ WORKFLOWS_CACHED = 1_000
 def lost_soon(after: timedelta) -> Iterator[None]:
     """Shorten the time until a lost worker is detected, which would otherwise cost 6 s of real time each."""
     adjust, cancel = "ADJUST_START_TO_CLOSE", "CANCEL_START_TO_CLOSE"
-    places = ((limits, adjust), (limits, cancel), (order_settlement, adjust), (cancel_rounds, cancel))
+    places = (
+        (limits, adjust),
+        (limits, cancel),
+        (order_settlement, adjust),
+        (workflow_adjust, adjust),
+        (cancel_rounds, cancel),
+    )
     before = [(module, name, getattr(module, name)) for module, name in places]
     for module, name, _ in before:
         setattr(module, name, after)
