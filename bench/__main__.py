@@ -63,6 +63,16 @@ def faults(rounds: list[dict[str, Round]]) -> list[str]:
     ]
 
 
+def overloaded(rounds: list[dict[str, Round]]) -> list[str]:
+    """Return one line for each round of a system in which orders were never sent: its figures are of little use."""
+    return [
+        f"round {number}, {name}: the machine was too busy: {each.account.never_sent} orders were never sent"
+        for number, one_round in enumerate(rounds, 1)
+        for name, each in one_round.items()
+        if each.account.never_sent
+    ]
+
+
 def write(found: dict[str, Any], folder: Path) -> None:
     """Write the file and the picture."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -85,7 +95,7 @@ def main() -> int:
         write(document(figures, accounts, plan), chosen.docs)
     else:
         wrong += regressions(before, figures)
-    for line in wrong:
+    for line in overloaded(rounds) + wrong:
         print(line, file=sys.stderr)
     if before is not None and not wrong:
         print(f"no ratio is worse by more than {100 * TOLERANCE:.0f} %")

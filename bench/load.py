@@ -37,6 +37,8 @@ class Answer:
     """None: refused, failed, or not decided within the wait."""
     after_s: float
     """From the time at which the order was due to be sent."""
+    is_accepted: bool = True
+    """Whether the order was accepted, decided or not."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Load:
     def per_s(self) -> float:
         """Decided orders per second."""
         return len(self.decided) / self.seconds
+
+    @property
+    def accepted(self) -> list[str]:
+        """The numbers of the orders that were accepted."""
+        return [each.number for each in self.answers if each.is_accepted]
 
     @property
     def decided(self) -> list[Answer]:
@@ -126,10 +133,10 @@ async def post(session: aiohttp.ClientSession, each: Order, due: float) -> Answe
     else:
         body["metadata"] = each.metadata
     headers = {"Prefer": f"wait={WAIT_S}", "companyId": str(each.company_id)}
-    decision = None
+    decision, is_accepted = None, False
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S), session.post("/v1/settlements", json=body, headers=headers) as got:
-            decision = (await got.json()).get("decision")
+            decision, is_accepted = (await got.json()).get("decision"), got.ok
     except (aiohttp.ClientError, TimeoutError) as error:
         print(f"  {each.number}: {type(error).__name__} {error}")
-    return Answer(each.number, decision, time.monotonic() - due)
+    return Answer(each.number, decision, time.monotonic() - due, is_accepted)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.broker import Seen
-from bench.hanging import counts, until_consistent
+from bench.hanging import counts
 from bench.load import Load, Order, arrivals, closed_loop, hanging, healthy, open_loop, percentile
 from bench.systems import Measured, ours
 from settlement.limits import ADJUST_DEADLINE_S
@@ -30,6 +30,8 @@ STORMY, CALM = 1, 2
 """The companies. `load` posts as company 1 unless told otherwise."""
 CONSISTENT = {State.SETTLED, State.CANCELLED, State.EXPIRED}
 SETTINGS = {
+    # The default: an order that waits longer is void without a call.
+    "expire_after_s": 10,
     "confirm_after_s": 2,
     # Enough for the storm: what is measured is the 3 seconds, not how soon a limit refuses an order.
     "worker_slots": 2000,
@@ -96,7 +98,7 @@ class Storm:
 
     async def _ended(self, *loads: Load) -> None:
         """Wait until the workflows of all accepted orders have completed."""
-        self._accepted += sum(len(each.decided) for each in loads)
+        self._accepted += sum(len(each.accepted) for each in loads)
         completed = await self._system.drained(self._accepted)
         if completed < self._accepted:
             print(f"  {self._accepted - completed} settlements have not ended", flush=True)
@@ -104,9 +106,13 @@ class Storm:
     async def _report(self, title: str, orders: Sequence[Order], load: Load) -> None:
         numbers = {each.number for each in orders}
         seen = {number: each for number, each in (await self._system.broker.seen()).items() if number in numbers}
-        states = await until_consistent(self._system.stack, [each.number for each in load.decided])
+        states = [await self._state(number) for number in load.accepted]
         for line in report(title, load, list(seen.values()), states):
             print(line)
+
+    async def _state(self, number: str) -> str:
+        async with self._system.http.get(f"/v1/settlements/{number}") as response:
+            return str((await response.json())["state"])
 
 
 def report(title: str, load: Load, seen: Sequence[Seen], states: Sequence[str]) -> list[str]:
@@ -118,10 +124,12 @@ def report(title: str, load: Load, seen: Sequence[Seen], states: Sequence[str]) 
     open_ends = len(reached) - len(cancelled) + sum(state not in CONSISTENT for state in states)
     repeated = sum(len(each.adjusts_ns) > 1 for each in reached)
     decisions = counts([str(each.decision) for each in load.answers])
+    decided = [each.after_s for each in load.decided]
     return [
         f"\n{title}: {len(load.answers)} orders hang, {len(reached)} reached the broker",
         _spread("cancel after adjust", cancelled),
         _spread("connection held", held),
+        _spread("caller has the decision", decided),
         f"  cut off before {ADJUST_DEADLINE_S:.3f} s: {early}; sent twice: {repeated}; not consistent: {open_ends}",
         f"  decisions {decisions}, end states {counts(list(states))}",
     ]

@@ -14,6 +14,7 @@ from temporalio.converter import DataConverter
 
 from bench.broker import RunningBroker
 from bench.floor import READY, Floor
+from bench.load import WAIT_S
 from config.settings import Settings
 from config.temporal import connect
 from stack.parts import Stack
@@ -56,7 +57,7 @@ class Measured:
             found["postgresql"] = int((self.postgres.home / "data" / "postmaster.pid").read_text().split()[0])
         return found
 
-    async def drained(self, accepted: int, limit_s: float = 120) -> int:
+    async def drained(self, accepted: int, limit_s: float = 300) -> int:
         """Wait until so many workflows have completed since the start of the system; return how many have.
 
         Returns fewer if they have not completed within the limit.
@@ -99,6 +100,8 @@ async def _broker(folder: Path) -> AsyncIterator[RunningBroker]:
 
 
 def _settings(folder: Path, broker: RunningBroker, **fields: Any) -> Settings:  # noqa: ANN401 - any setting
+    # Callers wait longer in a closed loop than an order may be old by default. Orders must be settled, not expire.
+    fields = {"expire_after_s": WAIT_S} | fields
     return with_free_ports(Settings(state_dir=folder / "state", external_base_url=broker.url, **fields))
 
 
