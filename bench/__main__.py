@@ -75,9 +75,15 @@ def overloaded(rounds: list[dict[str, Round]]) -> list[str]:
 
 def write(found: dict[str, Any], folder: Path) -> None:
     """Write the file and the picture."""
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "performance.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    (folder / "images" / "performance.svg").write_text(picture(figures_in(found)))
+    texts = {
+        folder / "performance.json": json.dumps(found, indent=1, ensure_ascii=False) + "\n",
+        folder / "images" / "performance.svg": picture(figures_in(found)),
+    }
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        # The stack keeps the files of its process private; these are documents.
+        path.chmod(0o644)
 
 
 def main() -> int:
