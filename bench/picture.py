@@ -81,7 +81,7 @@ def _group(  # noqa: PLR0913, PLR0917 - where to draw what
         yield f"<text x='{x + bar / 2:.1f}' y='{y - 4:.1f}' font-size='10' text-anchor='middle'>{ratio:.2f}</text>"
     below = TOP + CHART + 16
     better = "more is better" if figure.more_is_better else "less is better"
-    for line, (text, colour) in enumerate(((figure.title.removeprefix("· "), "#000"), (better, FLOOR_COLOUR))):
+    for line, (text, colour) in enumerate(((figure.title.removesuffix(", ms"), "#000"), (better, FLOOR_COLOUR))):
         yield (
             f"<text x='{left + width / 2:.1f}' y='{below + 14 * line}' font-size='10' text-anchor='middle' "
             f"fill='{colour}'>{escape(text)}</text>"
