@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev test prove simulate chaos screenshots check hooks lock clean
+.PHONY: help demo up dev test prove simulate chaos bench screenshots check hooks lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one 
 
 chaos: $(VENV)/.ready ## kill, freeze, fill and cut the real stack under load, on SQLite and PostgreSQL; SEED=1
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SETTLEMENTS),--settlements $(SETTLEMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(RATE),--rate $(RATE))
+
+bench: $(VENV)/.ready ## measure what a settlement costs as ratios to a floor, then a storm of hanging calls; ROUNDS=4
+	@$(BIN)/python -m bench $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(BIN)/python -m bench.storm
 
 ##@ Develop
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import aiohttp
 
 from bench.hanging import order
+from bench.load import percentile
 from config.settings import Settings
 from stack.parts import Stack, running_simulator
 from stack.ports import with_free_ports
@@ -96,16 +97,11 @@ async def until_open(session: aiohttp.ClientSession) -> None:
 def show(title: str, answered: Answered) -> tuple[float, float]:
     """Print the figures of some orders; return median and 99th percentile in seconds."""
     answers, decisions = [each.after_s for each in answered], [each.decided_s for each in answered]
-    middle, p99 = statistics.median(answers), percentile_99(answers)
-    decided = f"p50 {1000 * statistics.median(decisions):5.0f}  p99 {1000 * percentile_99(decisions):5.0f}"
+    middle, p99 = statistics.median(answers), percentile(answers, 0.99)
+    decided = f"p50 {1000 * statistics.median(decisions):5.0f}  p99 {1000 * percentile(decisions, 0.99):5.0f}"
     counts = dict(Counter(each.rule for each in answered))
     print(f"  {title:<17} answer p50 {1000 * middle:5.0f}  p99 {1000 * p99:5.0f}  decision {decided} ms  {counts}")
     return middle, p99
-
-
-def percentile_99(values: list[float]) -> float:
-    """Return the 99th percentile."""
-    return sorted(values)[round(0.99 * (len(values) - 1))]
 
 
 async def measure(folder: Path, breaker: str) -> None:

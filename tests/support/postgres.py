@@ -151,6 +151,13 @@ class Postgres:
         """Remove a database, whoever is connected."""
         self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def transactions(self, database: str) -> int:
+        """Return how many transactions a database has ended; those of the last second may be missing."""
+        counted = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
+        with psycopg.connect(self.url(), connect_timeout=5) as connection:
+            row = connection.execute(counted, (database,)).fetchone()
+        return int(row[0]) if row else 0
+
     def execute(self, statement: sql.SQL | sql.Composed) -> None:
         """Run one administrative statement."""
         with psycopg.connect(self.url(), autocommit=True, connect_timeout=5) as connection:

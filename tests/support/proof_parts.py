@@ -15,6 +15,7 @@ FOLDERS = {
     "unit/cli": "the command line through failures of network and API, in a terminal and in a pipe",
     "unit/simulator": "the reference broker keeps its own books right, under faults and restarts",
     "unit/stack": "which ports `make up` needs and finds",
+    "unit/bench": "the figures of the measurements: CPU times, percentiles, ratios, and which of them became worse",
     "unit/deploy": "image, compose file, container scripts, alert rules and dashboard",
     "unit/docs": "documents agree with the code, and their links and command blocks are complete",
     "unit/support": "this table: each test belongs to a part, and each skip is named",
@@ -34,6 +35,7 @@ FOLDERS = {
 LONG_PARTS = {
     "documents": "every command in every document prints what the document shows",
     "browser": "an operator finds, reads and retries an aborted settlement in the Temporal UI",
+    "bench": "a small run of `make bench` has every figure, and no order is lost, sent twice or left uncancelled",
     "batch": "one batch retries 200 aborted settlements, through a kill -9 of the worker",
     "overload": "10 times more hanging calls than slots: no caller hangs, no company starves another",
     "chaos-run": "kills, full disk, wrong clock and broken network: no promise is broken",
