@@ -21,6 +21,7 @@ from activities.breaker_reports import BreakerReporter
 from activities.bulkhead import Bulkhead
 from activities.call_admission import CallAdmission
 from activities.cancel_adjust import CancelAdjust
+from activities.local_decisions import LocalDecisions
 from activities.reconciliation.compare import CheckLedger, CheckTemporal, RecordRound, ReviewFindings
 from activities.reconciliation.repair import Reconciler, WhyUnusable
 from activities.reconciliation.start_batches import StartBatches
@@ -150,8 +151,18 @@ def reconciliation_worker(client: Client, engine: AsyncEngine, why_unusable: Why
     )
 
 
-async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) -> None:
-    """Run the workers until `stop` is set; then complete the tasks in flight. The workers are added to `running`."""
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    running: list[Worker],
+    *,
+    decisions: LocalDecisions | None = None,
+    on_ready: Callable[[Client], None] = lambda _: None,
+) -> None:
+    """Run the workers until `stop` is set; then complete the tasks in flight. The workers are added to `running`.
+
+    `decisions` get every decision of these workers. `on_ready` is called with their client as soon as all of them run.
+    """
     runtime = prometheus_runtime(
         settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
     )
@@ -178,7 +189,8 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
         stack.callback(watching.cancel)
         reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
         stack.callback(reporting.cancel)
-        running += _workers(client, engine, systems, settings, UpdateSigner(update_key))
+        record = RecordSettlement(Ledger(engine), decisions)
+        running += _workers(client, record, systems, settings, UpdateSigner(update_key))
         for each in running:
             await stack.enter_async_context(each)
         log.info(
@@ -187,6 +199,7 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
             slots=settings.worker_slots,
             company_slots=settings.slots_of_one_company,
         )
+        on_ready(client)
         await _until_stopped(stop, guard)
         log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
         # Concurrently: sequentially, each shutdown could take the whole grace period.
@@ -194,13 +207,12 @@ async def run(settings: Settings, stop: asyncio.Event, running: list[Worker]) ->
 
 
 def _workers(
-    client: Client, engine: AsyncEngine, systems: WorkerSystems, settings: Settings, signer: UpdateSigner
+    client: Client, record: RecordSettlement, systems: WorkerSystems, settings: Settings, signer: UpdateSigner
 ) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
-    slots = settings.worker_slots
+    slots, engine = settings.worker_slots, record.ledger.engine
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     adjust = Adjust(systems.clients, bulkhead, systems.admission)
-    record = RecordSettlement(Ledger(engine))
     sender_check = SenderCheck(signer, ui_acts=settings.ui_acts == "on")
     return (
         ledger_worker(client, record),

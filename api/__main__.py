@@ -3,14 +3,17 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import FrameType
+from typing import NamedTuple
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
 
+from activities.local_decisions import LocalDecisions
 from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
@@ -54,17 +57,35 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def main() -> int:
-    """Serve until SIGTERM or SIGINT, complete the requests in progress, and return the exit code.
+class WorkerHere(NamedTuple):
+    """The worker of this process."""
 
-    The exit code is 1 if the ledger belongs to another Temporal. If the ledger or Temporal is unreachable, the API
-    starts all the same, but it starts no workflow before it has compared the two.
-    """
+    client: Client
+    """Its client. Eager starts need the client of the worker."""
+    decisions: LocalDecisions
+
+
+async def main() -> int:
+    """Serve until SIGTERM or SIGINT, complete the requests in progress, and return the exit code of `serve`."""
     keep_files_private()
     settings = load_api_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    # uvicorn raises the signal again after its shutdown; that must not end the process before the rest is closed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    return await serve(settings)
+
+
+async def serve(
+    settings: Settings, here: WorkerHere | None = None, server_of: Callable[[uvicorn.Config], uvicorn.Server] = _Server
+) -> int:
+    """Serve until the server that `server_of` returns stops, and return the exit code.
+
+    The exit code is 1 if the ledger belongs to another Temporal. If the ledger or Temporal is unreachable, the API
+    starts all the same, but it starts no workflow before it has compared the two. `here` is the worker of this process;
+    None if there is none.
+    """
     pepper, signer = load_pepper(settings), UpdateSigner(load_update_key(settings))
     systems, order_limits = load_systems(settings), load_order_limits(settings)
-    configure_logging(settings.log_format, settings.log_level)
     async with AsyncExitStack() as resources:
         # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
         engine, readers = open_engine(settings.ledger_url), open_engine(settings.ledger_url)
@@ -73,8 +94,12 @@ async def main() -> int:
         tracing = open_tracing("order-settlement-api")
         resources.push_async_callback(tracing.close)
         # Lazy: the API starts and answers from the ledger while Temporal is unreachable.
-        temporal = await connect(
-            DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
+        temporal = (
+            here.client
+            if here
+            else await connect(
+                DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
+            )
         )
         access = TemporalAccess(temporal, engine)
         if (wrong := await _wrong_temporal(access)) is not None:
@@ -93,18 +118,14 @@ async def main() -> int:
             SystemPauses(engine),
             signer,
             order_limits,
+            here.decisions if here else None,
         )
-        await _serve(create_app(services, tracing.provider), settings)
+        app = create_app(services, tracing.provider)
+        server = server_of(uvicorn_config(app, settings, drain_s=DRAIN_S))
+        # Event streams end when the shutdown starts. Otherwise each of them would delay it by up to DRAIN_S.
+        app.state.streams.stopping = lambda: server.should_exit
+        await server.serve()
     return 0
-
-
-async def _serve(app: FastAPI, settings: Settings) -> None:
-    server = _Server(uvicorn_config(app, settings, drain_s=DRAIN_S))
-    # Event streams end when the shutdown starts. Otherwise each of them would delay it by up to DRAIN_S.
-    app.state.streams.stopping = lambda: server.should_exit
-    # uvicorn raises the signal again after its shutdown; that must not end the process before the rest is closed.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    await server.serve()
 
 
 async def _wrong_temporal(access: TemporalAccess) -> WrongTemporalError | None:

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from activities.local_decisions import LocalDecisions
 from api.http.quotas import Quotas
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
@@ -30,6 +31,8 @@ class Services:
     pauses: SystemPauses
     signer: UpdateSigner
     order_limits: WatchedFile[OrderLimits]
+    decisions: LocalDecisions | None = None
+    """The decisions of the worker in this process; None if the worker is another process."""
 
     @cached_property
     def breakers(self) -> BreakerReports:

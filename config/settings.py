@@ -150,6 +150,8 @@ class Settings(BaseSettings):
     company_slots: int | None = Field(default=None, ge=1)
     """Maximum adjusts of one company in flight in one worker process. Default: half of `worker_slots` while other
     companies have orders, all of `worker_slots` while none has."""
+    one_process: Literal["on", "off"] = "off"
+    """Whether `make up` runs worker and API as one process (ADR 0024)."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -179,7 +179,7 @@ def demo_settings(settings: Settings) -> Settings:
     """
     policy = {name: value for name, value in DEMO_POLICY.items() if f"{ENV_PREFIX}{name}".upper() not in os.environ}
     nowhere = dict.fromkeys(("external_base_url", "external_systems", "database_url"))
-    isolated = {**nowhere, "auth": "off", "api_host": HOST}
+    isolated = {**nowhere, "auth": "off", "api_host": HOST, "one_process": "off"}
     return settings.model_copy(update=policy | isolated)
 
 

@@ -26,7 +26,7 @@ async def dev() -> None:
     stop = stop_signal()
     stack = Stack(with_free_ports(load_settings()), hide_unsafe_actions=True)
     print(starting(stack), flush=True)
-    reloaded = Reloaded((stack.worker, stack.api))
+    reloaded = Reloaded(stack.ours)
     others = [part for part in stack.parts if part not in reloaded.parts]
     await unless_stopped(stack.start(others), stop)
     try:

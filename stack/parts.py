@@ -53,13 +53,17 @@ class Stack:
         self.ui = self._ui() if hide_unsafe_actions else None
         is_configured = settings.external_base_url or settings.external_systems
         self.simulator = None if is_configured else self._simulator()
-        self.worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
-        self.api = self._python("api", "-m", "api", ready_url=f"{self.api_url}/readyz")
+        self.worker, self.api = self._ours()
 
     @property
     def parts(self) -> list[Process]:
         """All parts in the order in which they start; they stop in reverse order."""
-        return [part for part in (self.temporal, self.ui, self.simulator, self.worker, self.api) if part is not None]
+        return [part for part in (self.temporal, self.ui, self.simulator, *self.ours) if part is not None]
+
+    @property
+    def ours(self) -> list[Process]:
+        """Worker and API in the order in which they start; one process if the settings say so."""
+        return list(dict.fromkeys((self.worker, self.api)))
 
     async def start(self, parts: Sequence[Process] | None = None) -> None:
         """Start all parts, or some, one after the other, each when the previous one is ready. On failure, stop all.
@@ -141,6 +145,15 @@ class Stack:
     def _ui(self) -> Process:
         ports = str(self.settings.temporal_ui_port), str(self._ui_port)
         return self._python("temporal-ui", "-m", "stack.ui", *ports, ready_url=f"{self.ui_url}{SETTINGS_PATH}")
+
+    def _ours(self) -> tuple[Process, Process]:
+        """Return worker and API, which may be the same process."""
+        ready_url = f"{self.api_url}/readyz"
+        if self.settings.one_process == "on":
+            both = self._python("worker-and-api", str(ROOT / "one_process.py"), ready_url=ready_url)
+            return both, both
+        worker = self._python("worker", str(ROOT / "worker.py"), ready_log="worker ready")
+        return worker, self._python("api", "-m", "api", ready_url=ready_url)
 
     def _simulator(self) -> Process:
         arguments = _simulator_arguments(self.settings.simulator_port, self.state_dir / "simulator.db")

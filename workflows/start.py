@@ -47,14 +47,17 @@ def start_operation(
 
 
 async def start_workflow(
-    client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None
+    client: Client, settlement: SettlementInput, taken_up: TakeUp | None = None, *, eager: bool = False
 ) -> WorkflowHandle[OrderSettlement, State]:
     """Start the settlement's workflow and return its handle. Repeating it returns the running workflow.
+
+    With `eager`, Temporal may return the first workflow task to the worker of this client with its answer.
 
     Raises WorkflowAlreadyStartedError if it has closed. Must be called within `calling_temporal`, which translates
     errors of Temporal.
     """
-    return await client.start_workflow(OrderSettlement.run, **_options(settlement, taken_up))
+    options = _options(settlement, taken_up)
+    return await client.start_workflow(OrderSettlement.run, **options, request_eager_start=eager)
 
 
 async def take_up(

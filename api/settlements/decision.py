@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from activities.local_decisions import LocalDecisions
 from activities.temporal_calls import TemporalCallError, TemporalTimeoutError, calling_temporal, rpc_timeout
 from api.temporal_access import TemporalAccess, unconfirmed
+from settlement.limits import ADJUST_DEADLINE_S, REPORT_MARGIN_S
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementInput, TakeUp
 from settlement.states import State
@@ -20,6 +22,9 @@ START_LIMIT_S = 3.0
 CONFIRM_SHARE = 0.25
 CONFIRM_MAX_S = 1.0
 """Part of the wait that is reserved to confirm the start of a settlement without a decision."""
+
+TOLD_WITHIN_S = ADJUST_DEADLINE_S + REPORT_MARGIN_S
+"""How long the worker of this process may take to tell a decision, before the workflow is asked for it."""
 
 WAIT_MAX_S = 60
 
@@ -76,6 +81,26 @@ async def start_and_decide(
     return None
 
 
+async def start_here(
+    temporal: TemporalAccess, decisions: LocalDecisions, settlement: SettlementInput, wait_s: float
+) -> Snapshot | None:
+    """As `start_and_decide`, for a new order if the worker runs in this process (ADR 0024).
+
+    Temporal returns the first workflow task with the answer to the start, and the decision is not asked for: the worker
+    tells it. If it does not, because another worker has taken the workflow over, the workflow is asked.
+    """
+    ends_at = asyncio.get_running_loop().time() + wait_s
+    with decisions.expected(settlement.settlement_id) as told:
+        if not await _start(temporal, settlement, None, min(START_LIMIT_S, wait_s), eager=True):
+            return None
+        until = min(ends_at, asyncio.get_running_loop().time() + TOLD_WITHIN_S)
+        await asyncio.wait({told}, timeout=until - asyncio.get_running_loop().time())
+        if told.done():
+            return told.result()
+    left_s = ends_at - asyncio.get_running_loop().time()
+    return await start_and_decide(temporal, settlement, None, left_s) if left_s > 0 else None
+
+
 async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, State]) -> None:
     """Read the result of the start, which the client keeps in a future. Otherwise asyncio logs an unread error."""
     started = asyncio.create_task(operation.workflow_handle())
@@ -85,11 +110,16 @@ async def _read_start(operation: WithStartWorkflowOperation[OrderSettlement, Sta
 
 
 async def _start(
-    temporal: TemporalAccess, settlement: SettlementInput, taken_up: TakeUp | None, limit_s: float
+    temporal: TemporalAccess,
+    settlement: SettlementInput,
+    taken_up: TakeUp | None,
+    limit_s: float,
+    *,
+    eager: bool = False,
 ) -> bool:
     try:
         async with calling_temporal(limit_s):
-            await start_workflow(await temporal.client(), settlement, taken_up)
+            await start_workflow(await temporal.client(), settlement, taken_up, eager=eager)
     except WorkflowAlreadyStartedError:
         return False
     except TemporalCallError as error:

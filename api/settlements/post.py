@@ -18,7 +18,7 @@ from api.http.strict_body import StrictJsonRoute
 from api.http.strict_requests import PlainInt64
 from api.metrics import ACCEPTED, AMOUNT_LIMITED, DECISION_LATENCY, DECISIONS
 from api.services import Injected, Services
-from api.settlements.decision import start, start_and_decide, wait_seconds
+from api.settlements.decision import start, start_and_decide, start_here, wait_seconds
 from api.settlements.external_system import system_of_order, system_paused
 from api.settlements.resource import SETTLEMENTS, location, resource
 from contract.adjust import AdjustRequest
@@ -126,7 +126,7 @@ async def post_settlement(
         snapshot = accepted.snapshot
         if snapshot.decision is None:
             left_s = max(DECIDE_AT_LEAST_S, ends_at - asyncio.get_running_loop().time())
-            snapshot = await _decide(services, accepted, wait_s and left_s)
+            snapshot = await _decide(services, accepted, wait_s and left_s, is_new=is_new)
     if is_new and snapshot.decision is not None:
         DECISION_LATENCY.observe((datetime.now(UTC) - received_at).total_seconds())
         DECISIONS.labels(snapshot.decision).inc()
@@ -198,13 +198,16 @@ def _number_taken() -> ProblemError:
     return ProblemError(ErrorCode.NUMBER_TAKEN, detail, errors=[FieldError(field="requestUniqueNo", rule=rule)])
 
 
-async def _decide(services: Services, accepted: SettlementRecord, wait_s: float) -> Snapshot:
+async def _decide(services: Services, accepted: SettlementRecord, wait_s: float, *, is_new: bool) -> Snapshot:
     """Start the settlement and return its snapshot, decided if the decision is made within the wait."""
     taken_up = take_up_if_stale(accepted.settlement, accepted.snapshot, datetime.now(UTC))
     if wait_s == 0:
         await start(services.temporal, accepted.settlement, taken_up)
         return accepted.snapshot
-    decided = await start_and_decide(services.temporal, accepted.settlement, taken_up, wait_s)
+    if services.decisions is not None and is_new and taken_up is None:
+        decided = await start_here(services.temporal, services.decisions, accepted.settlement, wait_s)
+    else:
+        decided = await start_and_decide(services.temporal, accepted.settlement, taken_up, wait_s)
     return await _read_again(services, accepted) if decided is None else decided
 
 
