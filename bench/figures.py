@@ -27,16 +27,16 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
-    Figure("settlements_per_s", "settlements/s", more_is_better=True, target=0.6),
-    Figure("settlements_per_s_5_percent_bad", "settlements/s, 5 % bad", more_is_better=True, target=0.6),
-    Figure("p50_ms", "decision p50, ms", target=2.0),
-    Figure("p99_ms", "decision p99, ms", target=2.0),
-    Figure("cpu_ms", "CPU per settlement, ms", target=2.0),
-    Figure("cpu_ms_temporal", "CPU of Temporal, ms", target=1.5),
+    Figure("settlements_per_s", "settlements/s", more_is_better=True, target=0.85),
+    Figure("settlements_per_s_5_percent_bad", "settlements/s, 5 % bad", more_is_better=True),
+    Figure("p50_ms", "decision p50, ms", target=1.15),
+    Figure("p99_ms", "decision p99, ms"),
+    Figure("cpu_ms", "CPU per settlement, ms", target=1.2),
+    Figure("cpu_ms_temporal", "CPU of Temporal, ms"),
     Figure("cpu_ms_worker", "CPU of worker, ms"),
     Figure("cpu_ms_api", "CPU of API, ms"),
     Figure("cpu_ms_postgresql", "CPU of PostgreSQL, ms"),
-    Figure("history_events", "history events", target=1.5),
+    Figure("history_events", "history events"),
     Figure("history_bytes", "history bytes"),
     Figure("temporal_requests", "Temporal database requests"),
     Figure("ledger_transactions", "ledger transactions"),

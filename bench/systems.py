@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +138,12 @@ async def ours_on_postgresql(folder: Path, **fields: Any) -> AsyncIterator[Measu
 
 
 FLOOR = "floor"
+ONE_PROCESS = "one process"
 POSTGRESQL = "PostgreSQL"
 SYSTEMS: dict[str, Callable[[Path], AbstractAsyncContextManager[Measured]]] = {
     FLOOR: floor,
     "SQLite": ours,
+    ONE_PROCESS: partial(ours, one_process="on"),
     POSTGRESQL: ours_on_postgresql,
 }
 """Everything that can be compared, by the name in the report."""
