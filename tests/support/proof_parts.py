@@ -15,6 +15,7 @@ FOLDERS = {
     "unit/cli": "the command line through failures of network and API, in a terminal and in a pipe",
     "unit/simulator": "the reference broker keeps its own books right, under faults and restarts",
     "unit/stack": "which ports `make up` needs and finds",
+    "unit/bench": "two ledgers that a measurement compares differ only in their history",
     "unit/deploy": "image, compose file, container scripts, alert rules and dashboard",
     "unit/docs": "documents agree with the code, and their links and command blocks are complete",
     "unit/support": "this table: each test belongs to a part, and each skip is named",
