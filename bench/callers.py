@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import aiohttp
@@ -25,7 +25,7 @@ class Load(NamedTuple):
     """Decisions per second."""
     p50_s: float
     """Median of the times from a POST to its decision."""
-    decisions: Mapping[str, int]
+    decisions: Counter[str]
     """How often each decision occurred."""
 
 

@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -40,21 +41,22 @@ def aborting_order(number: str) -> Order:
     return order(number) | {"metadata": FAILING}
 
 
-async def park(session: aiohttp.ClientSession, count: int) -> int:
-    """Post orders of several companies until so many settlements are ABORTED; return the number of orders posted.
+async def park(session: aiohttp.ClientSession, count: int) -> Counter[str]:
+    """Post orders of several companies until so many settlements are ABORTED; return how often each decision occurred.
 
-    It needs `with_one_attempt`. An order that a busy machine did not send in time is EXPIRED, and another one replaces
-    it. Raises RuntimeError if orders end in another way again and again.
+    It needs `with_one_attempt`. On a busy machine some orders are not ABORTED, and others replace them. Raises
+    RuntimeError if that happens again and again.
     """
-    posted = 0
+    decisions: Counter[str] = Counter()
     for _ in range(PARK_ATTEMPTS):
         missing = count - await count_in_doubt(session, "ABORTED")
         if missing <= 0:
-            return posted
-        await settle_at_once(session, (aborting_order(f"PARKED-{posted + index}") for index in range(missing)))
-        posted += missing
+            return decisions
+        first = decisions.total()
+        bodies = (aborting_order(f"PARKED-{first + index}") for index in range(missing))
+        decisions += (await settle_at_once(session, bodies)).decisions
         await until(partial(is_compensated, session), COMPENSATION_LIMIT_S)
-    raise RuntimeError(f"not {count} settlements are ABORTED after {posted} orders")
+    raise RuntimeError(f"not {count} settlements are ABORTED; decisions {dict(decisions)}")
 
 
 async def is_compensated(session: aiohttp.ClientSession) -> bool:
@@ -112,8 +114,9 @@ async def main(options: argparse.Namespace) -> None:
             await settled(session, "WARM", options.orders)
         before = memory(stacks[1])
         started = time.monotonic()
-        posted = await park(parked, options.parked)
-        print(f"{options.parked:,} ABORTED after {time.monotonic() - started:.0f} s and {posted:,} orders", flush=True)
+        decisions = dict(await park(parked, options.parked))
+        seconds = time.monotonic() - started
+        print(f"{options.parked:,} ABORTED after {seconds:.0f} s, decisions {decisions}", flush=True)
         after = memory(stacks[1])
         loads: dict[aiohttp.ClientSession, list[Load]] = {empty: [], parked: []}
         for number, session in alternating([empty, parked], options.rounds):
