@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import insert
-
 from bench.callers import COMPANIES, plain_order
 from config.settings import Settings
 from contract.adjust import AdjustBody
@@ -19,6 +17,7 @@ from ledger import SettlementRecord, open_engine
 from ledger.migrate import migrate_url
 from ledger.rows import call_values, settlement_values, state_change_values
 from ledger.tables import external_calls, settlements, state_changes
+from ledger.transactions import insert
 from settlement.broker_statement import LineKind, StatementLine
 from settlement.calls import CallRecord, Rule, Verdict
 from settlement.ids import CancelKind, cancel_unique_no
@@ -175,10 +174,12 @@ async def fill(settings: Settings, past: Past) -> None:
             ids = [(each.settlement.settlement_id, each.snapshot) for each in records]
             async with engine.begin() as connection:
                 rows = [settlement_values(each.settlement, each.snapshot) for each in records]
-                await connection.execute(insert(settlements), rows)
-                await connection.execute(insert(external_calls), [row for each in ids for row in call_values(*each)])
+                await connection.execute(insert(engine, settlements), rows)
                 await connection.execute(
-                    insert(state_changes), [row for each in ids for row in state_change_values(*each)]
+                    insert(engine, external_calls), [row for each in ids for row in call_values(*each)]
+                )
+                await connection.execute(
+                    insert(engine, state_changes), [row for each in ids for row in state_change_values(*each)]
                 )
     finally:
         await engine.dispose()
