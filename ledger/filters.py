@@ -10,7 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from ledger.schema import OPEN
+from ledger.schema import OPEN, VOID_END
 from ledger.tables import settlements
 from settlement.calls import Rule
 from settlement.scope import EVERYTHING, Scope
@@ -47,6 +47,12 @@ def in_scope(company_id: Column[Any], scope: Scope) -> list[ColumnElement[bool]]
     Another condition must find few rows: this one uses no index on SQLite.
     """
     return [] if scope.companies is None else [unindexed(company_id).in_(scope.companies)]
+
+
+VOID_END_STATES = END_STATES - {State.SETTLED}
+"""The states of `VOID_END`."""
+_VOID_INDEXED = frozenset({"company_id", "system", "currency"})
+"""Columns with a partial index `ix_settlements_void_of_…`, which has the state as its second column."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +92,18 @@ class SettlementFilter:
     def conditions(self) -> Iterator[ColumnElement[bool] | TextClause]:
         """Yield the conditions on `settlements`, beginning with the one that matches the fewest rows.
 
-        On SQLite only the first one may use an index (see `unindexed`). The rows that it finds are read until a page
-        is full, so a page is fast if the other conditions match many of them.
+        On SQLite only the first one may use an index (see `unindexed`), and with it the state, if an index has both.
+        The rows that it finds are read until a page is full, so a page is fast if the other conditions match many of
+        them.
         """
         equalities = self._equalities()
-        yield from (column == value for column, value in equalities[:1])
-        yield from (unindexed(column) == value for column, value in equalities[1:])
+        indexed = 1
+        if self.state in VOID_END_STATES and equalities[0][0].name in _VOID_INDEXED:
+            # The same words as in the partial index, so that it is used.
+            yield VOID_END
+            indexed = 2
+        yield from (column == value for column, value in equalities[:indexed])
+        yield from (unindexed(column) == value for column, value in equalities[indexed:])
         yield from in_scope(settlements.c.company_id, self.scope)
         if self.cause is not None:
             # The same words as in the partial index, so that it is used: few settlements are open, many have ended.
@@ -105,7 +117,7 @@ class SettlementFilter:
     def _equalities(self) -> list[tuple[Column[Any], object]]:
         """Return the columns to compare, beginning with the one that has the fewest rows for one value.
 
-        Few settlements are open, but very many have ended in one state.
+        Few settlements are open, but very many have ended in one state: it is the second one then, or the only one.
         """
         columns = settlements.c
         has_ended = self.state in END_STATES
@@ -121,7 +133,7 @@ class SettlementFilter:
             columns.currency: self.currency,
         }
         found = [(column, value) for column, value in values.items() if value is not None]
-        return [*found, (columns.state, self.state.value)] if has_ended and self.state else found
+        return [*found[:1], (columns.state, self.state.value), *found[1:]] if has_ended and self.state else found
 
 
 NO_FILTER = SettlementFilter()

@@ -5,7 +5,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Ind
 import ledger.external_system_tables  # noqa: F401 - the metadata of the ledger has all tables
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
 from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
-from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, SettlementIdText, UtcDateTime, metadata, only
+from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, VOID_END, SettlementIdText, UtcDateTime, metadata, only
 from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
@@ -63,6 +63,12 @@ settlements = Table(
     Index(None, "company_id", "accepted_at", "settlement_id"),
     Index(None, "system", "accepted_at", "settlement_id"),
     Index(None, "currency", "accepted_at"),
+    # A void end is rare, so a list of one would read nearly all settlements with the same value. An order that is
+    # settled is in none of these.
+    *(
+        Index(f"ix_settlements_void_of_{name}", name, "state", "accepted_at", "settlement_id", **only(VOID_END))
+        for name in ("company_id", "system", "currency")
+    ),
     Index("ix_settlements_cause", "last_rule", "accepted_at", **only(OPEN)),
     Index(
         "ix_settlements_cancel_result",

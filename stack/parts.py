@@ -29,6 +29,10 @@ DYNAMIC_CONFIG = {
     "matching.numTaskqueueWritePartitions": "1",
 }
 """Temporal's dynamic configuration; deploy/temporal/dynamicconfig.yaml is that of the compose file."""
+_TUNING = (
+    *("--sqlite-pragma", "journal_mode=WAL"),
+    *(part for key, value in DYNAMIC_CONFIG.items() for part in ("--dynamic-config-value", f"{key}={value}")),
+)
 _PROBE_LIMIT_S = 2.0
 _SIMULATOR_HEALTH = "/simulator/health"
 
@@ -37,9 +41,10 @@ class Stack:
     """Temporal, the simulator (unless an external system is configured), worker and API, on 127.0.0.1.
 
     With `hide_unsafe_actions`, the proxy `stack.ui` serves the Temporal UI without actions that skip a compensation.
+    `tuned_temporal=False` starts Temporal with the defaults of its development server, to measure the difference.
     """
 
-    def __init__(self, settings: Settings, *, hide_unsafe_actions: bool = False) -> None:
+    def __init__(self, settings: Settings, *, hide_unsafe_actions: bool = False, tuned_temporal: bool = True) -> None:
         self.settings = settings = with_auth_off_by_default(settings)
         self.state_dir = settings.state_dir.absolute()
         self.log_dir = self.state_dir / "logs"
@@ -49,7 +54,7 @@ class Stack:
         self.temporal_address = f"{HOST}:{settings.temporal_port}"
         self._lock: IO[str] | None = None
         self._ui_port = free_port() if hide_unsafe_actions else settings.temporal_ui_port
-        self.temporal = self._temporal()
+        self.temporal = self._temporal(_TUNING if tuned_temporal else ())
         self.ui = self._ui() if hide_unsafe_actions else None
         is_configured = settings.external_base_url or settings.external_systems
         self.simulator = None if is_configured else self._simulator()
@@ -125,7 +130,7 @@ class Stack:
         settings = {f"{ENV_PREFIX}{name}".upper(): str(value) for name, value in values.items() if value is not None}
         return settings | {"TEMPORAL_ADDRESS": self.temporal_address, "TEMPORAL_NAMESPACE": "default"}
 
-    def _temporal(self) -> Process:
+    def _temporal(self, tuning: Sequence[str]) -> Process:
         attributes = [
             option
             for key in SEARCH_ATTRIBUTES
@@ -135,8 +140,8 @@ class Stack:
             _temporal_binary(),
             *("server", "start-dev", "--ip", HOST, "--log-level", "warn"),
             *("--port", str(self.settings.temporal_port), "--ui-port", str(self._ui_port)),
-            *("--db-filename", str(self.state_dir / "temporal.db"), "--sqlite-pragma", "journal_mode=WAL"),
-            *(part for key, value in DYNAMIC_CONFIG.items() for part in ("--dynamic-config-value", f"{key}={value}")),
+            *("--db-filename", str(self.state_dir / "temporal.db")),
+            *tuning,
             *attributes,
         ]
         # The UI starts last; when it answers, the namespace exists.

@@ -61,7 +61,7 @@ _SAMPLE_SCOPES = (Scope((17,)), Scope((1, 2, 17)))
 
 
 def _sample_filters() -> Iterator[SettlementFilter]:
-    """Yield combinations of filters, each without a state, with open states and with an end state.
+    """Yield combinations of filters, each without a state, with open states and with end states.
 
     Up to four filters together, and all of them: every filter is so combined with every other one in every position.
     With a scope, every combination of at most two.
@@ -70,7 +70,7 @@ def _sample_filters() -> Iterator[SettlementFilter]:
     chosen = chain.from_iterable(combinations(names, count) for count in (*range(5), len(names)))
     for parts in chosen:
         sought = {name: _SAMPLE_VALUES[name] for name in parts}
-        for state in (None, State.ABORTED, State.CANCELLING, State.SETTLED):
+        for state in (None, State.ABORTED, State.CANCELLING, State.EXPIRED, State.SETTLED):
             yield SettlementFilter(**sought, state=state)
             if len(parts) <= 2:  # noqa: PLR2004 - see the docstring
                 yield from (SettlementFilter(**sought, state=state, scope=scope) for scope in _SAMPLE_SCOPES)

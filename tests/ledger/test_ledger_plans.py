@@ -282,6 +282,9 @@ async def test_sqlite_begins_with_the_most_selective_filter(full: AsyncEngine) -
         "user_name_accepted_at": SettlementFilter(state=State.SETTLED, **everything),
         "company_id_accepted_at_settlement_id": SettlementFilter(state=State.SETTLED, company_id=1, currency="USD"),
         "currency_accepted_at": SettlementFilter(state=State.SETTLED, currency="USD"),
+        "void_of_company_id": SettlementFilter(state=State.EXPIRED, company_id=1, system="default", currency="USD"),
+        "void_of_system": SettlementFilter(state=State.RESOLVED, system="default", currency="USD"),
+        "void_of_currency": SettlementFilter(state=State.CANCELLED, currency="USD"),
     }
     async with full.connect() as connection:
         for index, where in expected.items():

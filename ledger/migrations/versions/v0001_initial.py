@@ -17,6 +17,7 @@ branch_labels = None
 depends_on = None
 
 OPEN = "state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')"
+VOID_END = "state IN ('CANCELLED', 'EXPIRED', 'RESOLVED')"
 
 
 def upgrade() -> None:
@@ -74,6 +75,8 @@ def _index_settlements() -> None:
     in_order = ["accepted_at", "settlement_id"]
     for columns in (in_order, ["company_id", *in_order], ["system", *in_order]):
         op.create_index(op.f(f"ix_settlements_{'_'.join(columns)}"), "settlements", columns)
+    for column in ("company_id", "system", "currency"):
+        index_where(f"ix_settlements_void_of_{column}", "settlements", [column, "state", *in_order], VOID_END)
     index_where("ix_settlements_cause", "settlements", ["last_rule", "accepted_at"], OPEN)
     index_where("ix_settlements_open", "settlements", ["accepted_at", "settlement_id"], OPEN)
     result = "cancel_result IS NOT NULL"

@@ -1,0 +1,67 @@
+"""Separate stacks for measurements that compare two of them, and the rounds that alternate between them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+
+from config.settings import Settings
+from stack.parts import Stack
+from stack.ports import PORT_SETTINGS, free_port
+from stack.process import Process
+
+T = TypeVar("T")
+
+_RSS = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
+
+
+@asynccontextmanager
+async def running_stack(settings: Settings, *, tuned_temporal: bool = True) -> AsyncIterator[Stack]:
+    """Run a stack on free ports for the length of the block. Several can run at the same time."""
+    ports = {name: free_port() for name in PORT_SETTINGS}
+    stack = Stack(settings.model_copy(update=ports), tuned_temporal=tuned_temporal)
+    await stack.start()
+    try:
+        yield stack
+    finally:
+        await stack.stop()
+
+
+def connected(stack: Stack) -> aiohttp.ClientSession:
+    """Return a session with the API of a stack, without a limit of connections."""
+    return aiohttp.ClientSession(stack.api_url, connector=aiohttp.TCPConnector(limit=0))
+
+
+def alternating(sides: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
+    """Yield every side once in each round, with the number of the round.
+
+    Each round reverses the order of the previous one. So a busy machine, or a machine that becomes slower, affects all
+    sides alike.
+    """
+    for number in range(rounds):
+        for side in sides if number % 2 == 0 else reversed(sides):
+            yield number, side
+
+
+async def until(condition: Callable[[], Awaitable[bool]], limit_s: float) -> None:
+    """Wait until a condition outside this process is true; raises TimeoutError after `limit_s` seconds."""
+    async with asyncio.timeout(limit_s):
+        while not await condition():  # noqa: ASYNC110 - it can only be polled
+            await asyncio.sleep(0.1)
+
+
+def rss_mib(process: Process) -> float:
+    """Return the resident memory of a running part in MiB. Linux only."""
+    return rss_mib_of(Path(f"/proc/{process.pid}/status").read_text())
+
+
+def rss_mib_of(status: str) -> float:
+    """Return the resident memory in MiB from the text of `/proc/PID/status`."""
+    found = _RSS.search(status)
+    if found is None:
+        raise ValueError("the status has no line VmRSS")
+    return int(found[1]) / 1024
