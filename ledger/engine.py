@@ -1,8 +1,9 @@
 """Opens the ledger's database: SQLite in WAL mode or PostgreSQL, depending on the URL."""
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.postgres_engine import open_postgres
 from ledger.sqlite_engine import open_sqlite
 
 STATEMENT_TIMEOUT_S = 5
@@ -26,21 +27,7 @@ def open_engine(database_url: str) -> AsyncEngine:
     url = async_url(database_url)
     if url.get_backend_name() == "sqlite":
         return open_sqlite(url, STATEMENT_TIMEOUT_S)
-    # Set explicitly: the server or the database may have other defaults.
-    options = (
-        f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on"
-    )
-    return create_async_engine(
-        url,
-        # Error texts go into logs and histories; the parameters are personal data.
-        hide_parameters=True,
-        pool_size=10,
-        max_overflow=10,
-        pool_timeout=STATEMENT_TIMEOUT_S,
-        # After a restart of the database, the pool contains dead connections. Check them before use.
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": STATEMENT_TIMEOUT_S, "options": options},
-    )
+    return open_postgres(url, STATEMENT_TIMEOUT_S)
 
 
 def reader(engine: AsyncEngine) -> AsyncEngine:

@@ -1,12 +1,13 @@
-"""Converts a filter on settlements, and the scope of an API key, to SQL."""
+"""Conditions in SQL: a filter on settlements, the scope of an API key, and which snapshot replaces a row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, TextClause
+from sqlalchemy import Column, ColumnElement, TextClause, and_, or_
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -137,3 +138,14 @@ class SettlementFilter:
 
 
 NO_FILTER = SettlementFilter()
+
+
+def is_replaced_by(
+    known: ReadOnlyColumnCollection[str, Column[Any]], version: ColumnElement[Any], state: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Return the condition under which a snapshot of this version and state replaces the row `known`.
+
+    A higher version does. So does the same version with the same state: a workflow task that was lost and repeated may
+    have written it before, with other times (ADR 0023).
+    """
+    return or_(known.version < version, and_(known.version == version, known.state == state))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, Update, and_, or_
 from ledger import queries, rows
 from ledger.conflicts import DecisionConflictError
 from ledger.external_systems import SystemPausedError, read_pause
+from ledger.filters import is_replaced_by
 from ledger.group_commit import Statements
 from ledger.order_sums import count_new_order
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
@@ -122,7 +123,7 @@ def _insert_new(dialect: str) -> Any:  # noqa: ANN401 - as `insert_of`
 def _upsert_replaced(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: ANN401 - as `insert_of`
     """Return the INSERT of a settlement that updates the columns `changed` of a row with the same decision.
 
-    `queries.settlements.is_replaced_by` says which versions it replaces.
+    `is_replaced_by` says which versions it replaces.
     """
     known, statement = settlements.c, insert_of(dialect, settlements)
     new = statement.excluded
@@ -131,7 +132,7 @@ def _upsert_replaced(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: AN
         set_={name: new[name] for name in changed},
         # A decision never changes.
         where=and_(
-            queries.settlements.is_replaced_by(known, new.version, new.state),
+            is_replaced_by(known, new.version, new.state),
             or_(known.decision.is_(None), known.decision == new.decision),
         ),
         # RETURNING, because the row count of an upsert means different things on the two databases.

@@ -6,6 +6,8 @@ Workflow histories contain these types. CONTRIBUTING.md says how they may change
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from pydantic import Field
+
 from contract.model import Model
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import CancelKind
@@ -155,6 +157,14 @@ class LeftOut(AuditCounts):
         return next((each for each in self.cancels if each.kind is kind), CancelLeftOut(kind=kind, attempts=0))
 
 
+NOTHING_LEFT_OUT = LeftOut()
+
+
+def _is_empty(part: object) -> bool:
+    """Return whether a part of a snapshot says nothing. Most snapshots are small, and each is part of a history."""
+    return not part or part == NOTHING_LEFT_OUT
+
+
 class Snapshot(Model):
     """State and audit of a settlement at one moment. The ledger keeps the highest version.
 
@@ -171,14 +181,14 @@ class Snapshot(Model):
     decided_at: datetime | None = None
     updated_at: datetime
     calls: tuple[CallRecord, ...] = ()
-    actions: tuple[OperatorAction, ...] = ()
+    actions: tuple[OperatorAction, ...] = Field(default=(), exclude_if=_is_empty)
     state_changes: tuple[StateChange, ...] = ()
     """Every state entered, in order, except the first one (ADJUSTING, on acceptance)."""
-    cancel_intents: tuple[CancelIntent, ...] = ()
+    cancel_intents: tuple[CancelIntent, ...] = Field(default=(), exclude_if=_is_empty)
     """Every cancel, in the order in which they were created; at most one of each kind."""
     proposal: ResolutionProposal | None = None
     """The resolution that waits for a second operator, or that was approved. A retry of cancel adjust clears it."""
-    left_out: LeftOut = LeftOut()
+    left_out: LeftOut = Field(default=NOTHING_LEFT_OUT, exclude_if=_is_empty)
 
     @property
     def action_count(self) -> int:

@@ -13,7 +13,6 @@ from settlement.start import SettlementInput
 from settlement.tasks import AdjustTask
 from workflows.lost_calls import lost_adjust
 from workflows.runtime import fairness
-from workflows.visibility import money
 
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 """A second attempt would send a second adjust, and its answer would hide the first one's."""
@@ -36,7 +35,6 @@ async def send_adjust(settlement: SettlementInput) -> CallRecord:
             schedule_to_start_timeout=timedelta(seconds=settlement.policy.expire_after_s),
             start_to_close_timeout=ADJUST_START_TO_CLOSE,
             retry_policy=ONE_ATTEMPT,
-            summary=f"adjust {money(settlement)}",
             priority=fairness(settlement.company_id),
         )
     except ActivityError as error:

@@ -7,7 +7,6 @@ from itertools import chain, combinations
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Float,
     Integer,
@@ -15,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Update,
-    and_,
     bindparam,
     case,
     cast,
@@ -26,9 +24,8 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from ledger.filters import SettlementFilter, in_scope, unindexed
+from ledger.filters import SettlementFilter, in_scope, is_replaced_by, unindexed
 from ledger.queries.table import merged, registered
 from ledger.schema import OPEN
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
@@ -146,17 +143,6 @@ def conflicting_decision(settlement_id: SettlementId, decision: str | None) -> S
     columns = settlements.c
     differs = columns.decision != literal(decision, String)
     return select(columns.decision, columns.state).where(columns.settlement_id == settlement_id, differs)
-
-
-def is_replaced_by(
-    known: ReadOnlyColumnCollection[str, Column[Any]], version: ColumnElement[Any], state: ColumnElement[Any]
-) -> ColumnElement[bool]:
-    """Return the condition under which a snapshot of this version and state replaces the row `known`.
-
-    A higher version does. So does the same version with the same state: a workflow task that was lost and repeated may
-    have written it before, with other times (ADR 0023).
-    """
-    return or_(known.version < version, and_(known.version == version, known.state == state))
 
 
 @registered((("reason",), "PROCEED"))
