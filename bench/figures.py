@@ -35,6 +35,7 @@ FIGURES = (
     Figure("cpu_ms_temporal", "CPU of Temporal, ms"),
     Figure("cpu_ms_worker", "CPU of worker, ms"),
     Figure("cpu_ms_api", "CPU of API, ms"),
+    Figure("cpu_ms_worker-and-api", "CPU of worker and API, ms"),
     Figure("cpu_ms_postgresql", "CPU of PostgreSQL, ms"),
     Figure("history_events", "history events"),
     Figure("history_bytes", "history bytes"),
