@@ -20,6 +20,7 @@ from temporalio.common import RetryPolicy
 from temporalio.converter import DataConverter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from api.http.server import KEEP_ALIVE_S
 from config.fields import ADJUST_PATH, CANCEL_ADJUST_PATH
 from config.settings import Settings, load_settings
 from config.temporal import connect
@@ -113,7 +114,9 @@ async def run_worker(settings: Settings) -> None:
 async def run_api(settings: Settings) -> None:
     """Serve until SIGTERM."""
     app = create_app(await _connect(settings))
-    config = uvicorn.Config(app, host=settings.api_host, port=settings.api_port, log_config=None)
+    config = uvicorn.Config(
+        app, host=settings.api_host, port=settings.api_port, log_config=None, timeout_keep_alive=KEEP_ALIVE_S
+    )
     await uvicorn.Server(config).serve()
 
 

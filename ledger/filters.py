@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, TextClause, and_, or_
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -140,12 +139,11 @@ class SettlementFilter:
 NO_FILTER = SettlementFilter()
 
 
-def is_replaced_by(
-    known: ReadOnlyColumnCollection[str, Column[Any]], version: ColumnElement[Any], state: ColumnElement[Any]
-) -> ColumnElement[bool]:
-    """Return the condition under which a snapshot of this version and state replaces the row `known`.
+def is_replaced_by(version: ColumnElement[Any], state: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition under which a snapshot of this version and state replaces the row of its settlement.
 
     A higher version does. So does the same version with the same state: a workflow task that was lost and repeated may
     have written it before, with other times (ADR 0023).
     """
+    known = settlements.c
     return or_(known.version < version, and_(known.version == version, known.state == state))

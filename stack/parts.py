@@ -30,7 +30,7 @@ DYNAMIC_CONFIG = {
 }
 """Temporal's dynamic configuration; deploy/temporal/dynamicconfig.yaml is that of the compose file."""
 _TUNING = (
-    # Writers then do not block readers, and a commit is one write and one wait for the disk. A killed server loses nothing.
+    # Writers do not block readers, and a commit waits for the disk once. A killed server loses nothing.
     *("--sqlite-pragma", "journal_mode=WAL"),
     *(part for key, value in DYNAMIC_CONFIG.items() for part in ("--dynamic-config-value", f"{key}={value}")),
 )

@@ -130,14 +130,6 @@ class ForgetfulLedger(FlakyLedger):
         raise OperationalError(PASSWORD, None, ConnectionResetError())
 
 
-class SlowLedger(FlakyLedger):
-    """Accepts, and then never completes a write."""
-
-    async def record(self, settlement: SettlementInput, snapshot: Snapshot) -> bool:  # noqa: ARG002 - a double has its original's parameters
-        """Hang."""
-        return await hang()
-
-
 OUTAGES: dict[str, tuple[type[FlakyLedger], str]] = {
     "database gone": (FlakyLedger, f"sqlite:///{{folder}}/gone/{PASSWORD}.db"),
     "schema missing": (FlakyLedger, f"sqlite:///{{folder}}/{PASSWORD}.db"),
@@ -210,7 +202,7 @@ async def test_an_order_that_the_ledger_did_not_accept_is_never_started(
 
 
 async def test_the_decision_is_returned_although_the_ledger_fails_after_accepting(api: ApiHarness) -> None:
-    """The write-through is optional; the workflow writes when the database is back."""
+    """The workflow writes when the database is back."""
     body = order()
     api.ledger.down = True
     async with api.workers(ScriptedExternalSystem(adjust=APPLIED)):
@@ -219,20 +211,6 @@ async def test_the_decision_is_returned_although_the_ledger_fails_after_acceptin
         assert (await api.get(body["requestUniqueNo"])).json()["state"] == "ADJUSTING"
         api.ledger.down = False
         await api.wait_for_state(body["requestUniqueNo"], State.SETTLED)
-
-
-async def test_the_decision_is_returned_although_the_write_through_hangs(engine: AsyncEngine, temporal: Client) -> None:
-    body = order()
-    slow, quick = SlowLedger(engine), FlakyLedger(engine)
-    external = ScriptedExternalSystem(adjust=APPLIED)
-    async with (
-        open_api(slow, temporal) as api,
-        open_api_with_temporal(quick, temporal) as other,
-        other.workers(external),
-    ):
-        answer = await api.post(body, prefer="wait=20")
-        await other.wait_for_state(body["requestUniqueNo"], State.SETTLED)
-    assert (answer.status_code, answer.json()["decision"]) == (201, "PROCEED")
 
 
 async def test_a_started_order_is_never_reported_as_not_accepted(engine: AsyncEngine, temporal: Client) -> None:

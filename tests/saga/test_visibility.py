@@ -96,7 +96,7 @@ def assert_no_personal_data(text: str, start: SettlementInput) -> None:
 
 
 async def test_a_continued_run_still_shows_how_to_act(environment: WorkflowEnvironment, ledger: FlakyLedger) -> None:
-    """On continue-as-new, Temporal copies neither summary nor static details."""
+    """On continue-as-new, Temporal does not copy the details."""
     start = settlement(accepted_at=await environment.get_current_time())
     known = lost.aborted(start)
     await ledger.record(start, known)
