@@ -28,7 +28,7 @@ END_LIMIT_S = api.END_LIMIT_S + worker.END_LIMIT_S
 """The process ends at most this long after SIGTERM: first the requests in progress complete, then the calls."""
 
 
-class _Server(uvicorn.Server):
+class _ServerWithoutSignals(uvicorn.Server):
     """Uvicorn without signal handlers: those of this process stop it."""
 
     @contextmanager
@@ -74,7 +74,7 @@ class OneProcess:
         return code
 
     def _server_of(self, config: uvicorn.Config) -> uvicorn.Server:
-        self._server = _Server(config)
+        self._server = _ServerWithoutSignals(config)
         self._server.should_exit = self._stopping.is_set()
         return self._server
 

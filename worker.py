@@ -189,8 +189,7 @@ async def run(
         stack.callback(watching.cancel)
         reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
         stack.callback(reporting.cancel)
-        record = RecordSettlement(Ledger(engine), decisions)
-        running += _workers(client, record, systems, settings, UpdateSigner(update_key))
+        running += _workers(client, engine, systems, settings, signer=UpdateSigner(update_key), decisions=decisions)
         for each in running:
             await stack.enter_async_context(each)
         log.info(
@@ -207,12 +206,19 @@ async def run(
 
 
 def _workers(
-    client: Client, record: RecordSettlement, systems: WorkerSystems, settings: Settings, signer: UpdateSigner
+    client: Client,
+    engine: AsyncEngine,
+    systems: WorkerSystems,
+    settings: Settings,
+    *,
+    signer: UpdateSigner,
+    decisions: LocalDecisions | None,
 ) -> tuple[Worker, ...]:
     """Return one worker for each task queue. The adjusts come last: cancels and ledger writes are ready before."""
-    slots, engine = settings.worker_slots, record.ledger.engine
+    slots = settings.worker_slots
     bulkhead = Bulkhead(settings.slots_of_one_company, settings.slots_of_only_company)
     adjust = Adjust(systems.clients, bulkhead, systems.admission)
+    record = RecordSettlement(Ledger(engine), decisions)
     sender_check = SenderCheck(signer, ui_acts=settings.ui_acts == "on")
     return (
         ledger_worker(client, record),

@@ -16,12 +16,12 @@ class LocalDecisions:
     """
 
     def __init__(self) -> None:
-        self._expected: dict[SettlementId, set[asyncio.Future[Snapshot]]] = {}
+        self._expected: dict[SettlementId, set[asyncio.Future[Snapshot | None]]] = {}
 
     @contextmanager
-    def expected(self, settlement_id: SettlementId) -> Iterator[asyncio.Future[Snapshot]]:
+    def expected(self, settlement_id: SettlementId) -> Iterator[asyncio.Future[Snapshot | None]]:
         """Yield the future of a settlement's decision, for the length of the block."""
-        told: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[Snapshot | None] = asyncio.get_running_loop().create_future()
         waiting = self._expected.setdefault(settlement_id, set())
         waiting.add(told)
         try:
@@ -32,8 +32,11 @@ class LocalDecisions:
             if not waiting:
                 self._expected.pop(settlement_id, None)
 
-    def tell(self, settlement_id: SettlementId, snapshot: Snapshot) -> None:
-        """Tell every caller that waits. A decision never changes, so repeating it changes nothing."""
+    def tell(self, settlement_id: SettlementId, snapshot: Snapshot | None) -> None:
+        """Tell every caller that waits; None: the ledger does not have the decision, so the workflow must be asked.
+
+        Only the first call counts.
+        """
         for told in self._expected.get(settlement_id, ()):
             if not told.done():
                 told.set_result(snapshot)

@@ -21,7 +21,7 @@ class RecordSettlement:
     """The activities `record_settlement` and `record_at_once`, with their ledger."""
 
     def __init__(self, ledger: Ledger, decisions: LocalDecisions | None = None) -> None:
-        self.ledger = ledger
+        self._ledger = ledger
         self._decisions = decisions
         self._findings = Findings(ledger.engine)
 
@@ -48,24 +48,26 @@ class RecordSettlement:
         """Write the new part of a snapshot within a workflow task, as a local activity (ADR 0023).
 
         As `record_settlement`, except that it takes at most `RECORD_AT_ONCE_S` and raises no error. If the ledger does
-        not answer in time, or fails, the result is NO_ANSWER: the workflow then schedules `record_settlement`. A
-        recorded decision is told to the callers of this process that wait for it.
+        not answer in time, or fails, the result is NO_ANSWER: the workflow then schedules `record_settlement`. The
+        callers of this process that wait for the decision are told it, or that they must ask the workflow.
         """
         try:
             async with asyncio.timeout(RECORD_AT_ONCE_S):
                 result = await self.record_settlement(task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the durable write reports it if it lasts
             log.warning("not written at once", settlement=str(task.settlement_id), error=type(error).__name__)
-            return RecordResult.NO_ANSWER
-        if self._decisions is not None and task.snapshot.decision is not None and result is RecordResult.RECORDED:
-            self._decisions.tell(task.settlement_id, task.snapshot)
+            if isinstance(error, TimeoutError):  # the cancelled write has not been counted
+                count_ledger_write(activity.metric_meter(), ok=False)
+            result = RecordResult.NO_ANSWER
+        if self._decisions is not None and task.snapshot.decision is not None:
+            self._decisions.tell(task.settlement_id, task.snapshot if result is RecordResult.RECORDED else None)
         return result
 
     async def _record(self, task: RecordTask) -> RecordResult:
         try:
             if task.settlement is None:
-                return await self.ledger.record_since(task.settlement_id, task.since_version, task.snapshot)
-            written = await self.ledger.record(task.settlement, task.snapshot)
+                return await self._ledger.record_since(task.settlement_id, task.since_version, task.snapshot)
+            written = await self._ledger.record(task.settlement, task.snapshot)
         except DecisionConflictError as error:
             await self._report(task.settlement_id, error)
             return RecordResult.DECISION_CONFLICT

@@ -139,11 +139,15 @@ class SettlementFilter:
 NO_FILTER = SettlementFilter()
 
 
-def is_replaced_by(version: ColumnElement[Any], state: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the condition under which a snapshot of this version and state replaces the row of its settlement.
+def is_replaced_by(
+    version: ColumnElement[Any], state: ColumnElement[Any], updated_at: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Return the condition under which a snapshot replaces the row of its settlement.
 
-    A higher version does. So does the same version with the same state: a workflow task that was lost and repeated may
-    have written it before, with other times (ADR 0023).
+    A higher version does. So does the same version with the same state and a later time: a workflow task that was lost
+    may have written it before it was repeated (ADR 0023).
     """
     known = settlements.c
-    return or_(known.version < version, and_(known.version == version, known.state == state))
+    return or_(
+        known.version < version, and_(known.version == version, known.state == state, known.updated_at < updated_at)
+    )

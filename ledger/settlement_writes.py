@@ -132,7 +132,7 @@ def _upsert_replaced(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: AN
         set_={name: new[name] for name in changed},
         # A decision never changes.
         where=and_(
-            is_replaced_by(new.version, new.state),
+            is_replaced_by(new.version, new.state, new.updated_at),
             or_(known.decision.is_(None), known.decision == new.decision),
         ),
         # RETURNING, because the row count of an upsert means different things on the two databases.

@@ -30,11 +30,11 @@ SYSTEM_WAIT_MAX_S = 60.0
 
 RECORD_START_TO_CLOSE = timedelta(seconds=15)
 """Longer than the ledger's own statement and lock timeouts."""
-RECORD_AT_ONCE_S = 0.25
+RECORD_AT_ONCE_S = 0.5
 """Maximum time of a ledger write within a workflow task. A decision waits for this write, and for no other."""
 RECORD_AT_ONCE_START_TO_CLOSE = timedelta(minutes=1)
-"""Temporal demands a limit for a local activity. This one is never reached: the activity ends after `RECORD_AT_ONCE_S`,
-and a worker that is frozen for this long has lost the workflow task."""
+"""Temporal demands a limit for a local activity. This one should not be reached: the activity ends after
+`RECORD_AT_ONCE_S`, and a worker that is frozen for this long has lost the workflow task."""
 
 BATCH_CHUNK_S = 1.0
 """Duration of one chunk of a batch at the batch's rate. A stop takes effect after the current chunk."""

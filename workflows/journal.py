@@ -148,3 +148,5 @@ class Journal:
             )
         finally:
             self._writes_durably = False
+            # A decision that was made meanwhile has been told. Later writes may contain an operator's Update.
+            self._decision_tried |= self._saga.snapshot.decision is not None

@@ -192,6 +192,9 @@ class OrderSettlement:
         if lost_in is State.ADJUSTING:
             # A worker of the lost workflow may still have the adjust in flight. The cancel must not overtake it.
             await workflow.sleep(ADJUST_START_TO_CLOSE, summary="until an adjust in flight has ended")
+            if self._saga.decision_conflict:
+                # The lost workflow wrote PROCEED after reconciliation had read the row. Nothing was cancelled yet.
+                self._saga.enter(State.ABORTED, "the ledger has the decision PROCEED; nothing was sent")
         else:
             self._saga.show()
         if self._saga.state not in END_STATES:
@@ -203,7 +206,8 @@ class OrderSettlement:
         The result of the adjust counts first if both arrive in the same workflow task. An earlier attempt of that task
         may have had the result alone, and its decision may be in the ledger (ADR 0023).
         """
-        await workflow.wait_condition(lambda: True)  # true only after everything that is ready has run
+        if self._saga.state is State.ADJUSTING:
+            await workflow.wait_condition(lambda: True)  # true only after everything that is ready has run
         reason = (workflow.cancellation_reason() or "workflow cancellation")[:NOTE_LENGTH_MAX]
         act = OperatorAct(operator="temporal", note=reason)
         if self._saga.state is State.ADJUSTING:

@@ -33,7 +33,8 @@ class SagaState:
         self.snapshot = known
         self.round = _next_round(known) if round_ is None else round_
         """The number of the current round of cancel attempts."""
-        self._decision_conflict = False
+        self.decision_conflict = False
+        """Whether the ledger has the opposite decision."""
         self._decided: Snapshot | None = None
 
     @property
@@ -79,11 +80,11 @@ class SagaState:
 
     def show(self) -> None:
         """Update what the Temporal UI shows from the snapshot."""
-        show(self._settlement, self.snapshot, decision_conflict=self._decision_conflict)
+        show(self._settlement, self.snapshot, decision_conflict=self.decision_conflict)
 
     def show_decision_conflict(self) -> None:
         """From now on show in the Temporal UI that the ledger has the opposite decision."""
-        self._decision_conflict = True
+        self.decision_conflict = True
         self.show()
 
     def record_calls(self, calls: tuple[CallRecord, ...], reason: str) -> None:

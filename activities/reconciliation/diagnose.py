@@ -44,7 +44,7 @@ class Execution:
 
     @property
     def completed(self) -> bool:
-        """Whether it completed with a result."""
+        """Whether it completed normally."""
         return self.status == "COMPLETED"
 
 
@@ -142,7 +142,8 @@ def _with_open_workflow(row: SettlementSummary, execution: Execution, now: datet
         )
         return Diagnosis(FindingKind.WORKFLOW_STUCK, detail, Repair.NONE)
     is_overdue = now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
-    if is_overdue and execution.state is not None and execution.state is not row.state:
+    is_behind = execution.state is not None and decision_of(execution.state) is None and decision_of(row.state)
+    if is_overdue and not is_behind and execution.state is not None and execution.state is not row.state:
         detail = f"its state in the ledger is {row.state}, but in its workflow {execution.state}"
         return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
     return None

@@ -242,9 +242,10 @@ class Reconciler:
         accepted = await self._accepted(mismatch)
         # Raises if the decisions differ, so that nothing is written.
         newer_snapshot(accepted.snapshot, mismatch.workflow_snapshot)
-        await self._ledger.record(
-            accepted.settlement, with_higher_version(accepted.snapshot, mismatch.workflow_snapshot)
-        )
+        merged = with_higher_version(accepted.snapshot, mismatch.workflow_snapshot)
+        if not await self._ledger.record(accepted.settlement, merged):
+            message = "the ledger has more than the workflow; the next round examines it again"
+            raise NotRepairedError(message)
         return f"the workflow's snapshot ({mismatch.workflow_snapshot.state}) was written to the ledger"
 
     async def _write_row(self, mismatch: Mismatch) -> str:
@@ -255,6 +256,9 @@ class Reconciler:
         )
         if start is None or start.settlement_id != mismatch.settlement_id:
             message = "its workflow's input is not an order with this number for this external system"
+            raise NotRepairedError(message)
+        if mismatch.workflow_snapshot is None and mismatch.execution is not None and mismatch.execution.completed:
+            message = "its workflow has completed and does not answer the query; the next round asks again"
             raise NotRepairedError(message)
         settlement = accepted_input(start)
         snapshot = mismatch.workflow_snapshot or known_at_start(start)

@@ -31,7 +31,8 @@ def newer_snapshot(in_ledger: Snapshot, in_workflow: Snapshot | None) -> Snapsho
             "books with the decision that the platform received"
         )
         raise NotRepairedError(message)
-    newer = max(in_ledger, in_workflow, key=lambda each: (each.decision is not None, each.version))
+    # Of equal versions the workflow's: what it knows is what was sent.
+    newer = max(in_workflow, in_ledger, key=lambda each: (each.decision is not None, each.version))
     return newer.model_copy(update={"version": max(in_ledger.version, in_workflow.version)})
 
 
@@ -63,7 +64,8 @@ def can_continue_from_ledger(in_ledger: Snapshot, execution: Execution | None) -
     if execution is None:
         return True
     state = execution.state
-    return state is not None and state not in END_STATES and decision_of(state) is in_ledger.decision
+    # A lost workflow task may have written a decision that its workflow does not have (ADR 0023).
+    return state is not None and state not in END_STATES and decision_of(state) in {None, in_ledger.decision}
 
 
 def _union(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...]:

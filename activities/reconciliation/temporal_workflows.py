@@ -31,7 +31,7 @@ from settlement.ids import (
 )
 from settlement.snapshot import Snapshot
 from settlement.start import SettlementStart
-from settlement.states import State
+from settlement.states import State, decision_of
 
 log = structlog.get_logger()
 
@@ -65,15 +65,20 @@ class SettlementWorkflows:
         return _to_execution(found)
 
     async def snapshot(self, settlement_id: SettlementId, execution: Execution) -> Snapshot | None:
-        """Return the last snapshot of a workflow, open or closed; None if it does not answer. It needs a worker."""
+        """Return the last snapshot of a workflow, open or closed; None if it does not answer. It needs a worker.
+
+        If no worker can replay a completed workflow, the snapshot contains its end state and no audit.
+        """
         handle = self._temporal.get_workflow_handle(workflow_id(settlement_id), run_id=execution.run_id)
         try:
             async with calling_temporal():
                 timeout = timedelta(seconds=limits.RECONCILE_QUERY_S)
                 answer: Snapshot = await handle.query(SNAPSHOT_QUERY, result_type=Snapshot, rpc_timeout=timeout)
+        except WorkflowQueryFailedError as error:
+            log.warning("a workflow cannot be replayed", settlement=str(settlement_id), error=str(error))
+            return await self._at_its_end(settlement_id, execution)
         except (
             TemporalCallError,
-            WorkflowQueryFailedError,
             WorkflowQueryRejectedError,
             ValidationError,
         ) as error:
@@ -82,6 +87,23 @@ class SettlementWorkflows:
             )
             return None
         return answer
+
+    async def _at_its_end(self, settlement_id: SettlementId, execution: Execution) -> Snapshot | None:
+        """Return a snapshot from the result of a completed workflow, which needs no worker; else None.
+
+        Without it, an order whose PROCEED was told could lose its row's decision, and be cancelled after the retention.
+        """
+        if not execution.completed or execution.closed_at is None:
+            return None
+        handle = self._temporal.get_workflow_handle(
+            workflow_id(settlement_id), run_id=execution.run_id, result_type=State
+        )
+        async with calling_temporal():
+            state: State = await handle.result(follow_runs=False, rpc_timeout=_RPC)
+        at, reason = execution.closed_at, f"its workflow ended {state}; its calls cannot be read: see the Temporal UI"
+        return Snapshot(
+            version=1, state=state, decision=decision_of(state), decided_at=at, updated_at=at, reason=reason
+        )
 
     async def start_of(self, settlement_id: SettlementId, execution: Execution) -> SettlementStart | None:
         """Return a workflow's input from its history; None if it cannot be read."""

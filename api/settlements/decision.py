@@ -95,8 +95,8 @@ async def start_here(
             return None
         until = min(ends_at, asyncio.get_running_loop().time() + TOLD_WITHIN_S)
         await asyncio.wait({told}, timeout=until - asyncio.get_running_loop().time())
-        if told.done():
-            return told.result()
+        if told.done() and (decided := told.result()) is not None:
+            return decided
     left_s = ends_at - asyncio.get_running_loop().time()
     return await start_and_decide(temporal, settlement, None, left_s) if left_s > 0 else None
 

@@ -157,7 +157,11 @@ def record(changed: Sequence[str], decision: str | None = None) -> Update:
     not_older = update(settlements).where(
         columns.settlement_id == bindparam("recorded_id", _SAMPLE_ID, columns.settlement_id.type),
         columns.version >= bindparam("since_version", 0, Integer),
-        is_replaced_by(bindparam("new_version", 0, Integer), bindparam("new_state", State.SETTLED.value, String)),
+        is_replaced_by(
+            bindparam("new_version", 0, Integer),
+            bindparam("new_state", State.SETTLED.value, String),
+            bindparam("new_updated_at", _SAMPLE_TIME, columns.updated_at.type),
+        ),
         or_(columns.decision.is_(None), columns.decision == new_decision),
     )
     values = {name: bindparam(f"new_{name}", None, columns[name].type) for name in changed}

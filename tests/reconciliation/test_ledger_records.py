@@ -3,17 +3,21 @@
 from datetime import timedelta
 
 import pytest
+from temporalio import workflow
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.reconciliation import FindingKind, FindingStatus
-from settlement.start import accepted_snapshot
-from settlement.states import CancelResult, State
+from settlement.start import SettlementStart, accepted_snapshot
+from settlement.states import CancelResult, Decision, State
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import ONE_ATTEMPT, settlement
+from tests.support.patient_worker import PatientWorker
 from tests.support.sagas import end_of
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
 from tests.support.story_acts import FAILED, RESOLVE
 from workflows.order_settlement import OrderSettlement
+from workflows.runtime import SETTLEMENT_TASK_QUEUE
 
 REPAIRED = FindingStatus.REPAIRED
 BEHIND, GONE = FindingKind.LEDGER_BEHIND, FindingKind.LEDGER_MISSING
@@ -136,10 +140,10 @@ async def test_a_second_settlement_of_an_order_stays_missing_and_the_finding_say
     moved = accepted.model_copy(update={"system": "beta"})
     async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
         await end_of(await sides.start(accepted))
-    await sides.forget(accepted)
-    await sides.ledger.accept(moved, accepted_snapshot(moved))
-    await sides.wait_until_listed("Completed")
-    await sides.round()
+        await sides.forget(accepted)
+        await sides.ledger.accept(moved, accepted_snapshot(moved))
+        await sides.wait_until_listed("Completed")
+        await sides.round()
     [finding] = await sides.findings()
     assert (finding.kind, finding.status, finding.system) == (GONE, FindingStatus.OPEN, "alpha")
     assert f"the ledger has {moved.settlement_id} with the same requestUniqueNo and company" in finding.detail
@@ -159,3 +163,34 @@ async def test_a_lost_row_is_written_again_although_another_system_has_its_numbe
     assert await sides.recorded(lost_one) == ended
     assert await sides.recorded(other) == other_ended
     assert [(each.kind, each.status, each.system) for each in await sides.findings()] == [(GONE, REPAIRED, "alpha")]
+
+
+@workflow.defn(name="OrderSettlement")
+class LaterRelease(OrderSettlement):
+    """Code that cannot replay the histories of this one: one more timer before the adjust."""
+
+    @workflow.run
+    async def run(self, settlement: SettlementStart) -> State:
+        """Sleep, then continue as before."""
+        await workflow.sleep(1)
+        return await super().run(settlement)
+
+
+async def test_the_end_of_a_workflow_that_cannot_be_replayed_is_recorded_without_its_calls(sides: Sides) -> None:
+    """Otherwise the row would have no decision, and after the retention the order would be cancelled."""
+    accepted = settlement()
+    async with sides.working(ScriptedExternalSystem(adjust=APPLIED)):
+        await end_of(await sides.start(accepted))
+    await sides.forget(accepted)
+    await sides.wait_until_listed("Completed")
+    async with PatientWorker(
+        sides.temporal,
+        task_queue=SETTLEMENT_TASK_QUEUE,
+        workflows=[LaterRelease],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_cached_workflows=0,
+    ):
+        await sides.round()
+    recorded = await sides.recorded(accepted)
+    assert recorded is not None
+    assert (recorded.state, recorded.decision, recorded.calls) == (State.SETTLED, Decision.PROCEED, ())
