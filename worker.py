@@ -205,7 +205,7 @@ async def run(
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-def _workers(
+def _workers(  # noqa: PLR0913 - the parts of the process, composed here
     client: Client,
     engine: AsyncEngine,
     systems: WorkerSystems,

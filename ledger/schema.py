@@ -64,7 +64,8 @@ OPEN = text("state NOT IN ('CANCELLED', 'EXPIRED', 'RESOLVED', 'SETTLED')")
 """Open settlements. A query with exactly this text uses the partial index with the same text. With `=` or `IN`, SQLite
 would prefer another index, and sort."""
 VOID_END = text("state IN ('CANCELLED', 'EXPIRED', 'RESOLVED')")
-"""Settlements that have ended and are void, in the same text as their partial indexes. Few settlements end like this."""
+"""Settlements that have ended and are void, in the same text as their partial indexes. Few settlements
+end like this."""
 OPEN_FINDING = text("status = 'OPEN'")
 """Open findings, in the same text as their partial index."""
 CLOSED_FINDING = text("status = 'CLOSED'")

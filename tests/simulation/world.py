@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -30,6 +30,7 @@ from tests.simulation.violation import Violation, ViolationKind
 from tests.simulation.workflow_loss import WorkflowLosses
 from tests.support.orders import settlement
 from tests.support.polling import until
+from tests.support.sagas import snapshot_of
 from workflows.order_settlement import OrderSettlement
 from workflows.start import start_workflow
 
@@ -196,11 +197,11 @@ class World:
             assert handle is not None
             try:
                 await handle.result()
-                return await self._query(handle)
+                return await snapshot_of(handle)
             except WorkflowFailureError:
                 async with simulated.replacing:
                     if simulated.handle is handle:
-                        return await self._query(handle)
+                        return await snapshot_of(handle)
 
     async def _is_recorded(self, simulated: SimulatedSettlement) -> bool:
         recorded = await self.ledger.find(simulated.settlement.settlement_id)
@@ -208,17 +209,7 @@ class World:
 
     async def _snapshot_of(self, simulated: SimulatedSettlement) -> Snapshot:
         assert simulated.handle is not None
-        return simulated.ended or await self._query(simulated.handle)
-
-    async def _query(self, handle: WorkflowHandle[OrderSettlement, State]) -> Snapshot:
-        """Query the snapshot of a workflow. A query that fails on a busy server is repeated."""
-
-        async def answer() -> Snapshot | None:
-            with suppress(RPCError):
-                return await handle.query(OrderSettlement.snapshot)
-            return None
-
-        return await until(answer, limit_s=REST_LIMIT_S, what="the snapshot of a workflow")
+        return simulated.ended or await snapshot_of(simulated.handle)
 
     async def _at_abort(self, simulated: SimulatedSettlement) -> None:
         simulated.aborted.clear()
@@ -268,7 +259,7 @@ class World:
                     for _ in range(2 if action is Action.STOP_TWICE else 1):
                         await handle.cancel()
                 case Action.RETRY | Action.PROPOSE | Action.RESOLVE:
-                    await Operators(handle, simulated.settlement, self._query).act(action)
+                    await Operators(handle, simulated.settlement, snapshot_of).act(action)
         except (WorkflowUpdateFailedError, RPCError):
             # Rejected in this state, or completed already; both are allowed.
             return

@@ -1,12 +1,14 @@
 """The saga on Temporal's time-skipping server: real workflow, real activities, real ledger, scripted answers."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -53,6 +55,8 @@ NO_BULKHEAD = Bulkhead(slots=1_000_000)
 CACHED = 1_000
 """Workflows that a worker keeps in memory, as in production."""
 
+QUERY_LIMIT = timedelta(seconds=5)
+QUERIES_LIMIT_S = 150
 IDENTITY = "tests"
 """Instead of the machine's name, which the SDK would write into every history."""
 
@@ -137,10 +141,24 @@ async def workers(  # noqa: PLR0913 - a test says only what it wants otherwise
         yield
 
 
+async def snapshot_of(handle: WorkflowHandle[OrderSettlement, State]) -> Snapshot:
+    """Query the snapshot of a workflow.
+
+    The time-skipping server loses a query now and then, so it is repeated if it is not answered.
+    """
+
+    async def answer() -> Snapshot | None:
+        with suppress(RPCError):
+            return await handle.query(OrderSettlement.snapshot, rpc_timeout=QUERY_LIMIT)
+        return None
+
+    return await until(answer, limit_s=QUERIES_LIMIT_S, what="the snapshot of a workflow")
+
+
 async def end_of(handle: WorkflowHandle[OrderSettlement, State]) -> Snapshot:
     """Wait until a settlement has ended, and return its last snapshot, which a replay of its history returns."""
     state = await handle.result()
-    snapshot = await handle.query(OrderSettlement.snapshot)
+    snapshot = await snapshot_of(handle)
     assert snapshot.state is state
     return snapshot
 
@@ -167,7 +185,7 @@ class Saga:
 
     async def snapshot(self) -> Snapshot:
         """Return what the workflow knows now."""
-        return await self.handle.query(OrderSettlement.snapshot)
+        return await snapshot_of(self.handle)
 
     async def act(self, update: str, request: OperatorRequest, *, earlier_actions: int | None = None) -> UpdateResult:
         """Send an operator's Update as the API does: signed for the actions so far, or for `earlier_actions`."""
