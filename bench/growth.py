@@ -23,7 +23,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.callers import plain_order, post_order
+from bench.load import Order, post
 from bench.parked import park, with_one_attempt
 from bench.past_settlements import DAY_COUNT, Past, fill, number
 from bench.stacks import alternating, connected, running_stack, until
@@ -61,7 +61,7 @@ class Side:
 
 async def post_decided(side: Side) -> None:
     """Settle one order."""
-    decision, _ = await post_order(side.session, plain_order(f"NEW-{next(side.numbers)}"))
+    decision = (await post(side.session, Order(f"NEW-{next(side.numbers)}"), time.monotonic())).decision
     if decision != "PROCEED":
         raise RuntimeError(f"the order is {decision}")
 

@@ -14,6 +14,8 @@ from bench.hanging import HANGING, order
 
 WAIT_S = 60
 ANSWER_LIMIT_S = WAIT_S + 30
+CALLERS = 64
+"""Callers at once that saturate a machine of two cores."""
 REJECTED_EVERY = 20
 """One order of so many is rejected in a load with 5 % bad."""
 
@@ -125,13 +127,16 @@ def arrivals(rate_per_s: float, seconds: float, seed: int) -> list[float]:
     return times
 
 
+def as_json(each: Order) -> dict[str, str | int]:
+    """Return the body of an order's POST."""
+    body = order(each.number)
+    del body["metadata"]
+    return body if each.metadata is None else body | {"metadata": each.metadata}
+
+
 async def post(session: aiohttp.ClientSession, each: Order, due: float) -> Answer:
     """Post one order that was due at a time of the monotonic clock. An error is an answer without a decision."""
-    body = order(each.number)
-    if each.metadata is None:
-        del body["metadata"]
-    else:
-        body["metadata"] = each.metadata
+    body = as_json(each)
     headers = {"Prefer": f"wait={WAIT_S}", "companyId": str(each.company_id)}
     decision, is_accepted = None, False
     try:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.callers import WAIT_S, Load, Order, plain_order, settle_at_once
-from bench.hanging import order
-from bench.stacks import alternating, connected, rss_mib, running_stack, until
+from bench.costs import resident_mib
+from bench.load import CALLERS, WAIT_S, Load, Order, closed_loop, healthy
+from bench.past_settlements import COMPANIES
+from bench.stacks import alternating, connected, running_stack, until
 from config.settings import Settings
 from stack.parts import Stack
 
@@ -36,25 +37,22 @@ def with_one_attempt(state_dir: Path, **fields: int) -> Settings:
     )
 
 
-def aborting_order(number: str) -> Order:
-    """Return an order that is ABORTED as soon as its cancels are out of attempts."""
-    return order(number) | {"metadata": FAILING}
-
-
-async def park(session: aiohttp.ClientSession, count: int) -> Counter[str]:
+async def park(session: aiohttp.ClientSession, count: int) -> Counter[str | None]:
     """Post orders of several companies until so many settlements are ABORTED; return how often each decision occurred.
 
     It needs `with_one_attempt`. On a busy machine some orders are not ABORTED, and others replace them. Raises
     RuntimeError if that happens again and again.
     """
-    decisions: Counter[str] = Counter()
+    decisions: Counter[str | None] = Counter()
     for _ in range(PARK_ATTEMPTS):
         missing = count - await count_in_doubt(session, "ABORTED")
         if missing <= 0:
             return decisions
         first = decisions.total()
-        bodies = (aborting_order(f"PARKED-{first + index}") for index in range(missing))
-        decisions += (await settle_at_once(session, bodies)).decisions
+        numbers = range(first, first + missing)
+        orders = [Order(f"PARKED-{index}", FAILING, 1 + index % COMPANIES) for index in numbers]
+        load = await closed_loop(session, orders, CALLERS)
+        decisions += Counter(each.decision for each in load.answers)
         await until(partial(is_compensated, session), COMPENSATION_LIMIT_S)
     raise RuntimeError(f"not {count} settlements are ABORTED; decisions {dict(decisions)}")
 
@@ -74,12 +72,12 @@ async def count_in_doubt(session: aiohttp.ClientSession, state: str) -> int:
 
 def memory(stack: Stack) -> dict[str, float]:
     """Return the resident memory of worker, API and Temporal in MiB."""
-    return {part.name: rss_mib(part) for part in (stack.worker, stack.api, stack.temporal)}
+    return {part.name: resident_mib([part.pid]) for part in (stack.worker, stack.api, stack.temporal)}
 
 
 async def settled(session: aiohttp.ClientSession, name: str, orders: int) -> Load:
     """Settle orders at once."""
-    return await settle_at_once(session, (plain_order(f"{name}-{index}") for index in range(orders)))
+    return await closed_loop(session, healthy(name, orders), CALLERS)
 
 
 def show(empty: Sequence[Load], parked: Sequence[Load], count: int) -> None:
@@ -87,10 +85,10 @@ def show(empty: Sequence[Load], parked: Sequence[Load], count: int) -> None:
     print(f"\n{'round':<8}{'0 parked/s':>12}{f'{count:,} parked/s':>18}{'ratio':>8}{'p50':>10}{'p50':>10}{'ratio':>8}")
     rates, waits = [], []
     for number, (without, beside) in enumerate(zip(empty, parked, strict=True), 1):
-        rates.append(beside.rate_per_s / without.rate_per_s)
-        waits.append(beside.p50_s / without.p50_s)
-        rate = f"{without.rate_per_s:>12.1f}{beside.rate_per_s:>18.1f}{rates[-1]:>8.2f}"
-        print(f"{number:<8}{rate}{without.p50_s:>8.2f} s{beside.p50_s:>8.2f} s{waits[-1]:>8.2f}")
+        rates.append(beside.per_s / without.per_s)
+        waits.append(beside.after_ms(0.5) / without.after_ms(0.5))
+        rate = f"{without.per_s:>12.1f}{beside.per_s:>18.1f}{rates[-1]:>8.2f}"
+        print(f"{number:<8}{rate}{without.after_ms(0.5):>7.0f} ms{beside.after_ms(0.5):>7.0f} ms{waits[-1]:>8.2f}")
     print(f"median of the ratios: rate {statistics.median(rates):.2f}, p50 {statistics.median(waits):.2f}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from bench.callers import COMPANIES, plain_order
+from bench.load import Order, as_json
 from config.settings import Settings
 from contract.adjust import AdjustBody
 from contract.operations import Operation
@@ -27,6 +27,7 @@ from settlement.snapshot import CancelIntent, Snapshot, StateChange
 from settlement.start import SettlementInput
 from settlement.states import CancelResult, Decision, Outcome, State
 
+COMPANIES = 5
 DAY_COUNT = 1_000
 """Settlements of the last day. With two lines for half of the cancelled ones and none for the others, its statement has
 as many lines."""
@@ -59,7 +60,7 @@ class Past:
     def record(self, index: int) -> SettlementRecord:
         """Return one settlement with its audit."""
         accepted_at = self.accepted_at(index)
-        order = plain_order(number(index)) | {
+        order = as_json(Order(number(index))) | {
             "orderId": index,
             "userName": f"user-{index % USERS}",
             "amount": f"{1 + index % 9_000 / 100:.2f}",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.callers import CALLERS, WAIT_S, Load, plain_order, settle_at_once
+from bench.load import CALLERS, WAIT_S, Load, closed_loop, healthy
 from bench.stacks import alternating, connected, running_stack
 from config.settings import Settings
 
@@ -25,7 +25,7 @@ TUNED, DEFAULT = "tuned", "default"
 
 def ratios(loads: dict[str, list[Load]]) -> list[float]:
     """Return the rate of the tuned server divided by that of the default one, for each round."""
-    return [tuned.rate_per_s / other.rate_per_s for tuned, other in zip(loads[TUNED], loads[DEFAULT], strict=True)]
+    return [tuned.per_s / other.per_s for tuned, other in zip(loads[TUNED], loads[DEFAULT], strict=True)]
 
 
 def show(loads: dict[str, list[Load]]) -> None:
@@ -33,21 +33,21 @@ def show(loads: dict[str, list[Load]]) -> None:
     print(f"\n{'round':<8}{'tuned/s':>10}{'default/s':>11}{'ratio':>8}{'tuned p50':>12}{'default p50':>13}")
     for number, ratio in enumerate(ratios(loads)):
         tuned, other = loads[TUNED][number], loads[DEFAULT][number]
-        waits = f"{tuned.p50_s:>10.2f} s{other.p50_s:>11.2f} s"
-        print(f"{number + 1:<8}{tuned.rate_per_s:>10.1f}{other.rate_per_s:>11.1f}{ratio:>8.2f}{waits}")
+        waits = f"{tuned.after_ms(0.5):>9.0f} ms{other.after_ms(0.5):>10.0f} ms"
+        print(f"{number + 1:<8}{tuned.per_s:>10.1f}{other.per_s:>11.1f}{ratio:>8.2f}{waits}")
     print(f"median of the ratios: {statistics.median(ratios(loads)):.2f}")
     for name, rounds in loads.items():
-        print(f"  decisions, {name}: {[dict(each.decisions) for each in rounds]}")
+        print(f"  decided, {name}: {[len(each.decided) for each in rounds]}")
 
 
 async def measure(sessions: dict[str, aiohttp.ClientSession], options: argparse.Namespace) -> dict[str, list[Load]]:
     """Settle the orders of every round on both stacks; the first, shorter round is not counted."""
     loads: dict[str, list[Load]] = {name: [] for name in sessions}
     for session in sessions.values():
-        await settle_at_once(session, (plain_order(f"WARM-{index}") for index in range(CALLERS)))
+        await closed_loop(session, healthy("WARM", CALLERS), CALLERS)
     for number, name in alternating(list(sessions), options.rounds):
-        bodies = (plain_order(f"ROUND-{number}-{index}") for index in range(options.orders))
-        loads[name].append(await settle_at_once(sessions[name], bodies))
+        orders = healthy(f"ROUND-{number}", options.orders)
+        loads[name].append(await closed_loop(sessions[name], orders, CALLERS))
     return loads
 
 

@@ -1,10 +1,8 @@
 """Separate stacks for measurements that compare two of them, and the rounds that alternate between them."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
@@ -12,11 +10,8 @@ import aiohttp
 from config.settings import Settings
 from stack.parts import Stack
 from stack.ports import PORT_SETTINGS, free_port
-from stack.process import Process
 
 T = TypeVar("T")
-
-_RSS = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 @asynccontextmanager
@@ -52,16 +47,3 @@ async def until(condition: Callable[[], Awaitable[bool]], limit_s: float) -> Non
     async with asyncio.timeout(limit_s):
         while not await condition():  # noqa: ASYNC110 - it can only be polled
             await asyncio.sleep(0.1)
-
-
-def rss_mib(process: Process) -> float:
-    """Return the resident memory of a running part in MiB. Linux only."""
-    return rss_mib_of(Path(f"/proc/{process.pid}/status").read_text())
-
-
-def rss_mib_of(status: str) -> float:
-    """Return the resident memory in MiB from the text of `/proc/PID/status`."""
-    found = _RSS.search(status)
-    if found is None:
-        raise ValueError("the status has no line VmRSS")
-    return int(found[1]) / 1024

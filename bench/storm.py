@@ -20,12 +20,12 @@ from pathlib import Path
 
 from bench.broker import Seen
 from bench.hanging import counts
-from bench.load import Load, Order, arrivals, closed_loop, hanging, healthy, open_loop, percentile
+from bench.load import CALLERS, Load, Order, arrivals, closed_loop, hanging, healthy, open_loop, percentile
 from bench.systems import Measured, ours
 from settlement.limits import ADJUST_DEADLINE_S
 from settlement.states import State
 
-CALLERS, WARM_UP = 64, 40
+WARM_UP = 40
 STORMY, CALM = 1, 2
 """The companies. `load` posts as company 1 unless told otherwise."""
 CONSISTENT = {State.SETTLED, State.CANCELLED, State.EXPIRED}

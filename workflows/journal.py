@@ -1,4 +1,4 @@
-"""Write the saga's snapshots to the ledger. A decision waits for one short write at most, and a call for none."""
+"""Write the saga's snapshots to the ledger. A decision, and the cancel after it, wait for one short write at most."""
 
 import asyncio
 from datetime import timedelta

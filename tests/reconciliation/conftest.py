@@ -21,7 +21,7 @@ from settlement.states import State
 from tests.support.dev_server import dev_server, new_namespace
 from tests.support.ledgers import FlakyLedger, forget, migrated_file, open_copy
 from tests.support.polling import until
-from tests.support.sagas import workers
+from tests.support.sagas import CACHED, workers
 from tests.support.scripted import ScriptedExternalSystem
 from worker import reconciliation_worker
 from workflows.order_settlement import OrderSettlement
@@ -68,7 +68,7 @@ class Sides:
         external: ScriptedExternalSystem,
         *,
         cut_off: bool = False,
-        cached: int = 0,
+        cached: int = CACHED,
         runner: WorkflowRunner | None = None,
     ) -> AbstractAsyncContextManager[None]:
         """Run the workers of settlements; if cut off, the ledger never hears of what they do."""

@@ -56,7 +56,9 @@ CACHED = 1_000
 """Workflows that a worker keeps in memory, as in production."""
 
 QUERY_LIMIT = timedelta(seconds=5)
+"""How long one query may take before it is repeated."""
 QUERIES_LIMIT_S = 150
+
 IDENTITY = "tests"
 """Instead of the machine's name, which the SDK would write into every history."""
 

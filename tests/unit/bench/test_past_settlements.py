@@ -3,8 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from bench.callers import COMPANIES
-from bench.past_settlements import DAY_COUNT, Past
+from bench.past_settlements import COMPANIES, DAY_COUNT, Past
 from config.settings import Settings
 from settlement.states import State
 
