@@ -26,8 +26,9 @@ import aiohttp
 from bench.load import Order, post
 from bench.parked import park, with_one_attempt
 from bench.past_settlements import DAY_COUNT, Past, fill, number
-from bench.stacks import alternating, connected, running_stack, until
+from bench.stacks import alternating, connected, running_stack
 from settlement.broker_statement import StatementLines, StatementRequest
+from tests.support.polling import until
 
 SMALL, LARGE = DAY_COUNT, 100_000
 ABORTED, ROUNDS, REQUESTS, LONG_REQUESTS = 50, 5, 40, 4
@@ -98,7 +99,7 @@ async def reconcile(side: Side) -> float:
     before = await last_round()
     async with side.session.post("/v1/reconciliation/rounds") as response:
         response.raise_for_status()
-    await until(has_ended, ROUND_LIMIT_S)
+    await until(has_ended, limit_s=ROUND_LIMIT_S)
     last = await last_round()
     started, ended = (datetime.fromisoformat(last[each]) for each in ("startedAt", "endedAt"))
     return (ended - started).total_seconds()

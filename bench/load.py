@@ -1,4 +1,4 @@
-"""Posts orders: so many callers at once (closed loop), or at random times at a rate (open loop)."""
+"""Posts orders, from a fixed number of callers (closed loop) or at random times at a rate (open loop)."""
 
 import asyncio
 import math
@@ -15,9 +15,9 @@ from bench.hanging import HANGING, order
 WAIT_S = 60
 ANSWER_LIMIT_S = WAIT_S + 30
 CALLERS = 64
-"""Callers at once that saturate a machine of two cores."""
+"""Concurrent callers; they saturate a machine of two cores."""
 REJECTED_EVERY = 20
-"""One order of so many is rejected in a load with 5 % bad."""
+"""In a load with 5 % bad orders, every 20th is rejected."""
 
 
 @dataclass(frozen=True)

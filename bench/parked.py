@@ -21,9 +21,10 @@ import aiohttp
 from bench.costs import resident_mib
 from bench.load import CALLERS, WAIT_S, Load, Order, closed_loop, healthy
 from bench.past_settlements import COMPANIES
-from bench.stacks import alternating, connected, running_stack, until
+from bench.stacks import alternating, connected, running_stack
 from config.settings import Settings
 from stack.parts import Stack
+from tests.support.polling import until
 
 PARKED, ROUNDS, ORDERS = 2_000, 3, 200
 PARK_ATTEMPTS, COMPENSATION_LIMIT_S = 5, 60
@@ -38,7 +39,7 @@ def with_one_attempt(state_dir: Path, **fields: int) -> Settings:
 
 
 async def park(session: aiohttp.ClientSession, count: int) -> Counter[str | None]:
-    """Post orders of several companies until so many settlements are ABORTED; return how often each decision occurred.
+    """Post orders of several companies until `count` settlements are ABORTED; return how often each decision occurred.
 
     It needs `with_one_attempt`. On a busy machine some orders are not ABORTED, and others replace them. Raises
     RuntimeError if that happens again and again.
@@ -53,7 +54,7 @@ async def park(session: aiohttp.ClientSession, count: int) -> Counter[str | None
         orders = [Order(f"PARKED-{index}", FAILING, 1 + index % COMPANIES) for index in numbers]
         load = await closed_loop(session, orders, CALLERS)
         decisions += Counter(each.decision for each in load.answers)
-        await until(partial(is_compensated, session), COMPENSATION_LIMIT_S)
+        await until(partial(is_compensated, session), limit_s=COMPENSATION_LIMIT_S)
     raise RuntimeError(f"not {count} settlements are ABORTED; decisions {dict(decisions)}")
 
 

@@ -1,4 +1,4 @@
-"""Draws the ratios to the floor as grouped bars: an SVG without fonts, scripts or links of its own."""
+"""Draws the ratios to the floor as grouped bars: an SVG without fonts, scripts and links."""
 
 from collections.abc import Iterator
 from html import escape

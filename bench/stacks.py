@@ -1,7 +1,6 @@
 """Separate stacks for measurements that compare two of them, and the rounds that alternate between them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -40,10 +39,3 @@ def alternating(sides: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
             yield number, side
-
-
-async def until(condition: Callable[[], Awaitable[bool]], limit_s: float) -> None:
-    """Wait until a condition outside this process is true; raises TimeoutError after `limit_s` seconds."""
-    async with asyncio.timeout(limit_s):
-        while not await condition():  # noqa: ASYNC110 - it can only be polled
-            await asyncio.sleep(0.1)

@@ -59,7 +59,7 @@ class Measured:
         return found
 
     async def drained(self, accepted: int, limit_s: float = 300) -> int:
-        """Wait until so many workflows have completed since the start of the system; return how many have.
+        """Wait until `accepted` workflows have completed since the start of the system; return how many have.
 
         Returns fewer if they have not completed within the limit.
         """
@@ -77,7 +77,7 @@ async def _running(
     stack: Stack, broker: RunningBroker, workflow: str, postgres: Postgres | None = None
 ) -> AsyncIterator[Measured]:
     metrics_port = free_port()
-    # Without the option the server serves its metrics too, on a port that nobody knows.
+    # Without the option the server serves its metrics too, on a random port.
     stack.temporal.command = [*stack.temporal.command, "--metrics-port", str(metrics_port)]
     async with AsyncExitStack() as resources:
         resources.push_async_callback(stack.stop)
@@ -128,7 +128,7 @@ async def ours(folder: Path, **fields: Any) -> AsyncIterator[Measured]:  # noqa:
 
 @asynccontextmanager
 async def ours_on_postgresql(folder: Path, **fields: Any) -> AsyncIterator[Measured]:  # noqa: ANN401 - any setting
-    """Run the same with its ledger on a PostgreSQL of its own."""
+    """Run the same with its ledger on a separate PostgreSQL."""
     async with AsyncExitStack() as resources:
         postgres = await asyncio.to_thread(resources.enter_context, running_postgres())
         url = postgres.create_database(LEDGER_DATABASE)

@@ -142,8 +142,9 @@ def _with_open_workflow(row: SettlementSummary, execution: Execution, now: datet
         )
         return Diagnosis(FindingKind.WORKFLOW_STUCK, detail, Repair.NONE)
     is_overdue = now - row.updated_at >= timedelta(seconds=limits.RECONCILE_LEDGER_DELAY_MAX_S)
-    is_behind = execution.state is not None and decision_of(execution.state) is None and decision_of(row.state)
-    if is_overdue and not is_behind and execution.state is not None and execution.state is not row.state:
-        detail = f"its state in the ledger is {row.state}, but in its workflow {execution.state}"
-        return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)
-    return None
+    if not is_overdue or execution.state is None or execution.state is row.state:
+        return None
+    if decision_of(row.state) is not None and decision_of(execution.state) is None:
+        return None  # a workflow task was lost after it had written the decision; its repeat will decide the same
+    detail = f"its state in the ledger is {row.state}, but in its workflow {execution.state}"
+    return Diagnosis(FindingKind.LEDGER_BEHIND, detail, Repair.RECORD)

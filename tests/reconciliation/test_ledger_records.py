@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from temporalio import workflow
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 from settlement.reconciliation import FindingKind, FindingStatus
-from settlement.start import SettlementStart, accepted_snapshot
+from settlement.start import accepted_snapshot
 from settlement.states import CancelResult, Decision, State
 from tests.reconciliation.conftest import Sides
 from tests.support import lost
 from tests.support.orders import ONE_ATTEMPT, settlement
+from tests.support.other_release import OtherRelease
 from tests.support.patient_worker import PatientWorker
 from tests.support.sagas import end_of
 from tests.support.scripted import APPLIED, REVERSED, UNKNOWN, Gate, ScriptedExternalSystem
@@ -165,17 +165,6 @@ async def test_a_lost_row_is_written_again_although_another_system_has_its_numbe
     assert [(each.kind, each.status, each.system) for each in await sides.findings()] == [(GONE, REPAIRED, "alpha")]
 
 
-@workflow.defn(name="OrderSettlement")
-class LaterRelease(OrderSettlement):
-    """Code that cannot replay the histories of this one: one more timer before the adjust."""
-
-    @workflow.run
-    async def run(self, settlement: SettlementStart) -> State:
-        """Sleep, then continue as before."""
-        await workflow.sleep(1)
-        return await super().run(settlement)
-
-
 async def test_the_end_of_a_workflow_that_cannot_be_replayed_is_recorded_without_its_calls(sides: Sides) -> None:
     """Otherwise the row would have no decision, and after the retention the order would be cancelled."""
     accepted = settlement()
@@ -186,7 +175,7 @@ async def test_the_end_of_a_workflow_that_cannot_be_replayed_is_recorded_without
     async with PatientWorker(
         sides.temporal,
         task_queue=SETTLEMENT_TASK_QUEUE,
-        workflows=[LaterRelease],
+        workflows=[OtherRelease],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=0,
     ):

@@ -1,38 +1,24 @@
 """The rehearsal of an upgrade names exactly the open workflows that this code cannot continue."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from settlement.ids import workflow_id
-from settlement.start import SettlementStart
-from settlement.states import State
 from tests.support.dev_server import dev_server
 from tests.support.forks import PROGRAMS
 from tests.support.orders import id_of, settlement
+from tests.support.other_release import OtherRelease
 from tests.support.polling import until
 from workflows.order_settlement import OrderSettlement
 from workflows.runtime import SETTLEMENT_TASK_QUEUE, workflow_runner
 from workflows.start import start_workflow
 
 SAME, CHANGED = ("SAME-1", "SAME-2"), ("CHANGED-1", "CHANGED-2")
-
-
-@workflow.defn(name="OrderSettlement")
-class SleepsFirst(OrderSettlement):
-    """Another release: one more timer before the adjust."""
-
-    @workflow.run
-    async def run(self, settlement: SettlementStart) -> State:
-        """Sleep, then continue as before."""
-        await workflow.sleep(timedelta(hours=1))
-        return await super().run(settlement)
 
 
 async def started(client: Client, kind: type, numbers: tuple[str, ...]) -> None:
@@ -59,7 +45,7 @@ async def temporal() -> AsyncIterator[Client]:
     """Run a server with two open settlements of this code, and two of another release."""
     async with dev_server() as client:
         await started(client, OrderSettlement, SAME)
-        await started(client, SleepsFirst, CHANGED)
+        await started(client, OtherRelease, CHANGED)
 
         async def listed() -> bool:
             return len([each async for each in client.list_workflows("ExecutionStatus = 'Running'")]) == 4

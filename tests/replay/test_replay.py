@@ -1,20 +1,17 @@
 """Every recorded history is replayed with the current code, and the replay detects a change."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from settlement.ids import batch_workflow_id, workflow_id
-from settlement.start import SettlementStart
-from settlement.states import State
 from tests.support.batch_stories import batch_stories
 from tests.support.histories import HISTORIES, RELEASE
 from tests.support.orders import id_of
+from tests.support.other_release import OtherRelease
 from tests.support.rounds import round_stories
 from tests.support.stories import stories
 from workflows.batch_retry.workflow import BatchRetry
@@ -54,20 +51,9 @@ def test_histories_contain_no_machine_name() -> None:
         assert "stackTrace" not in path.read_text()
 
 
-@workflow.defn(name="OrderSettlement")
-class SleepsFirst(OrderSettlement):
-    """A changed workflow: one more timer before the adjust."""
-
-    @workflow.run
-    async def run(self, settlement: SettlementStart) -> State:
-        """Sleep, then go on as ever."""
-        await workflow.sleep(timedelta(seconds=1))
-        return await super().run(settlement)
-
-
 async def test_a_changed_workflow_is_detected() -> None:
     replayer = Replayer(
-        workflows=[SleepsFirst], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=DATA_CONVERTER
+        workflows=[OtherRelease], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=DATA_CONVERTER
     )
     with pytest.raises(NondeterminismError):
         await replayer.replay_workflow(history(HISTORIES / RELEASE / "settled.json"))
