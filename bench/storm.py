@@ -1,8 +1,8 @@
 """Measures a storm of adjusts that hang: `python -m bench.storm`.
 
 It measures the saturation rate with healthy orders in a closed loop. Then, for a while, orders of one company arrive at
-half of that rate and their adjusts hang, while another company sends healthy orders at a low rate. At last, many
-orders whose adjusts hang are posted at the same moment. The broker's clock says when each adjust arrived, when its
+half of that rate (`--share`) and their adjusts hang, while another company sends healthy orders at a low rate. At last,
+many orders whose adjusts hang are posted at the same moment. The broker's clock says when each adjust arrived, when its
 connection was cut off, and when its cancel arrived.
 
 The 3 seconds of the contract run from our send, and the broker notes the arrival when it handles the request. So on a
@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.storm", description="What a storm of hanging adjusts costs.")
     parser.add_argument("--orders", type=int, default=300, help="healthy orders for the saturation rate; default 300")
+    parser.add_argument("--share", type=float, default=0.5, help="hanging orders per second / saturation; default 0.5")
     parser.add_argument("--seconds", type=float, default=30, help="length of the storm; default 30")
     parser.add_argument("--calm-per-s", type=float, default=2, help="healthy orders meanwhile; default 2 per second")
     parser.add_argument("--burst", type=int, default=1000, help="hanging orders at the same moment; default 1000")
@@ -68,7 +69,7 @@ class Storm:
         print(f"saturation: {saturated.per_s:.1f} settlements/s with {CALLERS} callers", flush=True)
         quiet = await self._calm("QUIET")
         await self._ended(quiet)
-        await self._steady(saturated.per_s / 2, quiet)
+        await self._steady(saturated.per_s * self._chosen.share, quiet)
         await self._burst()
 
     async def _calm(self, name: str) -> Load:
