@@ -40,9 +40,9 @@ prove: $(VENV)/.ready ## the long tests: chaos run, overload, large batch, all p
 	@tests/system_packages
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),60) $(BIN)/python -m pytest -v -m 'prove or longer' --timeout 900
 
-screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the test that walks through the Temporal UI
+screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the tests that look at pages
 	@tests/system_packages
-	@SCREENSHOTS=1 $(BIN)/python -m pytest -m '' tests/e2e/test_e2e_temporal_ui.py
+	@SCREENSHOTS=1 $(BIN)/python -m pytest -m '' tests/e2e/test_e2e_temporal_ui.py tests/conformance/test_report_browser.py
 
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))

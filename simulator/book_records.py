@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
-from contract.cancel_operation import CancelOperationBody
+from contract.cancel_operation import CancelOperationBody, reverse_type_of
 from contract.fields import absolute
 from contract.model import Model
 from contract.same_request import (
@@ -58,7 +58,7 @@ class Cancel(NamedTuple):
     request: str
     """Its identity as canonical JSON: equal for a repeat, different for another cancel under the same number."""
     stated_fields: tuple[tuple[str, object], ...]
-    """The fields of the adjust that the cancel repeats, with their values; each must equal the adjust's."""
+    """The fields that the cancel states about its adjust, with their values; each must equal the adjust's."""
 
     @classmethod
     def by_cancel_adjust(cls, body: CancelAdjustBody, company_id: int | None = None) -> Self:
@@ -82,7 +82,8 @@ class Cancel(NamedTuple):
     def by_cancel_operation(cls, body: CancelOperationBody, company_id: int | None = None) -> Self:
         """Read a cancel operation, the deprecated variant (docs/contract.md#table-3)."""
         request = _canonical_json(cancel_operation_identity(body, company_id))
-        return cls(body.txid, body.tx_reverse_id, request, (("userName", body.username),))
+        stated = (("userName", body.username), ("reverse_type", body.reverse_type))
+        return cls(body.txid, body.tx_reverse_id, request, stated)
 
 
 def _canonical_json(identity: Identity) -> str:
@@ -142,7 +143,8 @@ class NumberRow(NamedTuple):
         if self.received is None:
             return []
         adjust = self.received.adjust
-        actual = adjust.model_dump() | {"amount": Decimal(absolute(adjust.amount))}
+        derived = {"amount": Decimal(absolute(adjust.amount)), "reverse_type": reverse_type_of(adjust.bizType)}
+        actual = adjust.model_dump() | derived
         return [name for name, value in cancel.stated_fields if actual[name] != value]
 
 

@@ -4,16 +4,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from contract.adjust import AdjustRequest
-from contract.cancel_adjust import CancelAdjustRequest
-from contract.cancel_operation import CancelOperationRequest
 from contract.fields import INT64_MAX, INT64_MIN
 from contract.operations import Operation
+from simulator.request_bodies import ReceivedAdjustRequest, ReceivedCancelAdjust, ReceivedCancelOperation
 
 BODY_MODELS: dict[Operation, type[BaseModel]] = {
-    Operation.ADJUST: AdjustRequest,
-    Operation.CANCEL_ADJUST: CancelAdjustRequest,
-    Operation.CANCEL_OPERATION: CancelOperationRequest,
+    Operation.ADJUST: ReceivedAdjustRequest,
+    Operation.CANCEL_ADJUST: ReceivedCancelAdjust,
+    Operation.CANCEL_OPERATION: ReceivedCancelOperation,
 }
 
 DESCRIPTIONS: dict[Operation, str] = {

@@ -8,9 +8,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from contract.adjust import AdjustRequest
-from contract.cancel_adjust import CancelAdjustRequest
-from contract.cancel_operation import CancelOperationRequest
 from contract.operations import Operation
 from simulator import outages, replies
 from simulator.book_records import Cancel, ReceivedAdjust
@@ -28,6 +25,7 @@ from simulator.faults import (
 )
 from simulator.outages import Outages
 from simulator.replies import Result
+from simulator.request_bodies import ReceivedAdjustRequest, ReceivedCancelAdjust, ReceivedCancelOperation
 
 BODY_SIZE_MAX = 65_536
 _NS_PER_S = 1_000_000_000
@@ -90,7 +88,7 @@ class RequestHandler:
             return HandledReply(replies.broken_rule(broken.problems))
 
     def _adjust(self, request: Request) -> HandledReply:
-        body = parse_request(AdjustRequest, request)
+        body = parse_request(ReceivedAdjustRequest, request)
         simulation = parse_simulation(body.metadata)
         adjust = ReceivedAdjust(**body.model_dump(mode="json"), company_id=request.company)
         behaviour = simulation.adjust_behaviour()
@@ -112,12 +110,12 @@ class RequestHandler:
         return replies.REFUSED  # of an ignored or delayed adjust; it is never sent, as those faults hang
 
     def _cancel_adjust(self, request: Request) -> HandledReply:
-        body = parse_request(CancelAdjustRequest, request)
+        body = parse_request(ReceivedCancelAdjust, request)
         simulation = parse_simulation(body.metadata)
         return self._cancel(Cancel.by_cancel_adjust(body, request.company), simulation)
 
     def _cancel_operation(self, request: Request) -> HandledReply:
-        body = parse_request(CancelOperationRequest, request)
+        body = parse_request(ReceivedCancelOperation, request)
         return self._cancel(Cancel.by_cancel_operation(body, request.company), Simulation())
 
     def _cancel(self, cancel: Cancel, simulation: Simulation) -> HandledReply:

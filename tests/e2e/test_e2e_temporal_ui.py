@@ -1,46 +1,36 @@
 """An operator with only a browser finds an aborted settlement in the real Temporal UI and retries it."""
 
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from settlement.ids import workflow_id
 from settlement.states import CancelResult, State
 from stack.ui import ui_app
 from tests.e2e.conftest import System, faulty
+from tests.support.browser import NEEDS_CHROMIUM, keep, running_browser
 from tests.support.orders import id_of, order
 from tests.support.polling import until
 
-CHROMIUM = shutil.which("chromium")
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
 VIEWPORT = ViewportSize(width=1440, height=900)
 PATIENCE_MS = 30_000
 COLUMNS = ["Status", "Workflow ID", "SettlementState", "OrderId", "CompanyId", "Currency", "OperationType", "Start"]
 RETRY = {"operator": "night-shift", "reasonCode": "BROKER_RECOVERED", "note": "their outage ended at 03:10"}
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"),
-    reason="needs Debian's chromium; tests/system_packages installs it where it may",
-)
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest_asyncio.fixture
 async def page() -> AsyncIterator[Page]:
     """Open a browser with the columns that docs/operations.md recommends for the list."""
     columns = json.dumps({"default": [{"label": label} for label in COLUMNS]})
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM or "chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+    async with running_browser() as browser:
         context = await browser.new_context(viewport=VIEWPORT, timezone_id="UTC")
         context.set_default_timeout(PATIENCE_MS)
         await context.add_init_script(
@@ -48,14 +38,6 @@ async def page() -> AsyncIterator[Page]:
         )
         expect.set_options(timeout=PATIENCE_MS)
         yield await context.new_page()
-        await browser.close()
-
-
-async def keep(page: Page, name: str) -> None:
-    """Save a screenshot for the documents, in `make screenshots`."""
-    if os.environ.get("SCREENSHOTS"):
-        IMAGES.mkdir(exist_ok=True)
-        await page.screenshot(path=IMAGES / f"{name}.png")
 
 
 async def find_by_query(page: Page, system: System, number: str) -> None:

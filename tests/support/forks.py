@@ -62,6 +62,8 @@ class Forks:
 
 CLI = Forks(["cli.app", "httpcore2"])
 """For the command `settlement`. httpcore2 is loaded late by the client library; here once for all commands."""
+CONFORMANCE = Forks(["conformance.app", "conformance.dry_run"])
+"""For the command `settlement-conformance`."""
 PROGRAMS = Forks(["api.__main__", "api.bind_temporal", "api.first_key", "ledger.migrate", "rehearsal", "worker"])
 """For the programs that run beside Temporal and the ledger."""
 

@@ -20,6 +20,7 @@ FOLDERS = {
     "unit/docs": "documents agree with the code, and their links and command blocks are complete",
     "unit/support": "this table: each test belongs to a part, and each skip is named",
     "conformity": "requests and replies follow the published OpenAPI documents of the broker",
+    "conformance": "the conformance kit finds what an external system does wrong, and its reports show every byte",
     "ledger": "the ledger on SQLite and PostgreSQL: idempotency, locks, crashes, migrations, query plans",
     "api": "the API: access, validation, idempotency, outages, limits, streams",
     "saga": "the workflow and its activities, with time skipped: every ending, limit and operator action",

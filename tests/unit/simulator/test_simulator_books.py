@@ -66,6 +66,7 @@ def send(books: Books, name: str) -> Result:
         "cancel operation C1": lambda: books.cancel(cancel_operation("C1")),
         "cancel operation C2": lambda: books.cancel(cancel_operation("C2")),
         "cancel operation C3, wrong user": lambda: books.cancel(cancel_operation("C3", username="user-2")),
+        "cancel operation C3, wrong type": lambda: books.cancel(cancel_operation("C3", reverse_type=2)),
     }
     return requests[name]()
 
@@ -107,6 +108,7 @@ SEQUENCES = [
     (["adjust", "cancel operation C1", "cancel operation C2"], [OK, OK, OK], NumberState.REVERSED, "0.00"),
     (["adjust", "cancel operation C1", "cancel C1"], [OK, OK, CODE_NUMBER_REUSED], NumberState.REVERSED, "0.00"),
     (["adjust", "cancel operation C3, wrong user"], [OK, CODE_MISMATCH], NumberState.APPLIED, "12.50"),
+    (["adjust", "cancel operation C3, wrong type"], [OK, CODE_MISMATCH], NumberState.APPLIED, "12.50"),
     (["cancel operation C1", "adjust"], [CODE_NEVER_RECEIVED, CODE_DANGLING], NumberState.NOT_APPLIED, "0"),
 ]
 
@@ -135,6 +137,15 @@ def test_corrected_cancel_is_carried_out_under_the_same_number(books: Books) -> 
         CODE_MISMATCH, "the cancel contradicts its adjust in currency"
     )
     assert books.cancel(cancel("C1")).code == OK
+
+
+@pytest.mark.parametrize(
+    ("biz_type", "reverse_type", "code"), [(1, 1, OK), (2, 2, OK), (1, 2, CODE_MISMATCH), (2, 1, CODE_MISMATCH)]
+)
+def test_reverse_type_must_fit_the_biz_type(books: Books, biz_type: int, reverse_type: int, code: str) -> None:
+    """A cancel operation that says "close" does not undo an order that was placed, nor the other way round."""
+    books.adjust(ADJUST.model_copy(update={"bizType": biz_type}))
+    assert books.cancel(cancel_operation("C1", reverse_type=reverse_type)).code == code
 
 
 @pytest.mark.parametrize("field", ["thirdServerCode", "orderId"])

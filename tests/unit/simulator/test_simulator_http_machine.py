@@ -104,7 +104,7 @@ class HttpMachine(RuleBasedStateMachine):
             "username": "user-1",
             "txid": name,
             "tx_reverse_id": number,
-            "reverse_type": 1,
+            "reverse_type": 2,
             "requesttime": 1_760_000_000_000,
             "ip": "203.0.113.7",
             "cancel_remark": "no reply",

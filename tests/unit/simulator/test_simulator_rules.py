@@ -138,6 +138,18 @@ def test_refused_request_does_not_change_the_books_and_is_recorded_in_the_journa
     assert (call["requestUniqueNo"], call["replyCode"], call["fault"]) == (number, "US_0000400", None)
 
 
+def test_unknown_field_is_ignored(
+    client: httpx2.Client, adjust_body: Maker, cancel_body: Maker, cancel_operation_body: dict[str, Any]
+) -> None:
+    """docs/contract.md#unknown-fields: a later version of the contract may add a field."""
+    number = adjust_body()["requestUniqueNo"]
+    adjust, cancel = {**adjust_body(), "note": {"a": 1}}, {**cancel_body(), "note": "x"}
+    operation = {**cancel_operation_body, "note": 1}
+    paths = (("/", adjust), (CANCEL_PATH, cancel), (OPERATION_PATH, operation))
+    assert [client.post(path, json=body).json()["code"] for path, body in paths] == ["0", "0", "0"]
+    assert client.get(f"/simulator/numbers/{number}").json()["timesReversed"] == 1
+
+
 def test_number_of_a_refused_request_can_be_used_again(client: httpx2.Client, adjust_body: Maker) -> None:
     refused(client.post("/", json=adjust_body(currency="usd")))
     assert client.post("/", json=adjust_body()).json()["code"] == "0"
