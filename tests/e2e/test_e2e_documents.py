@@ -24,12 +24,14 @@ from tests.support.shell import Foreground, Shell
 
 LIMIT_S = 120.0
 LOOKS_S = 60.0
-RUNS_UNTIL_CTRL_C = re.compile(r"(SETTLEMENT_\w+=\S+ )*(make up|\.venv/bin/python -m simulator)\b")
+RUNS_UNTIL_CTRL_C = re.compile(r"(SETTLEMENT_\w+=\S+ )*(make up|\.venv/bin/python -m (simulator|examples\.broker))\b")
 ONLY_READS = re.compile(
     r"settlement (show|list|explain|exposure|findings|events|batch-retry (preview|status|report|list)) "
     r"|curl -s \S+ (\||$)"
 )
 QUICKER = {"cancel_initial_interval_s": "0.1", "cancel_max_interval_s": "0.5", "confirm_after_s": "2"}
+BROKER_PORT = "8200"
+"""The port of the reference broker in docs/brokers.md, which is no setting."""
 LEFT_OUT = {".git", ".state", ".venv", "build"}
 
 IN_EVERY_RUN = {"docs/deployment.md", "docs/simulator.md"}
@@ -123,6 +125,7 @@ async def reader(folder: Path) -> AsyncIterator[Reader]:
         **settings,
     }
     ports = {str(Settings.model_fields[name].default): value for name, value in free.items()}
+    ports[BROKER_PORT] = str(free_port())
     shell = await Shell.open(env, folder)
     opened = Reader(shell, env, folder, ports)
     try:

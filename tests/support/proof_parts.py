@@ -43,6 +43,7 @@ LONG_PARTS = {
     "audit": "a settlement that is retried hundreds of times keeps its histories and payloads small",
     "statement": "a broker's statement of 200,000 lines, in bounded memory: every difference and no other",
     "plans": "no combination of filters makes a query read a whole table that grows",
+    "reference-broker": "the whole conformance kit finds nothing wrong with the reference broker, on both databases",
     "mutants": "each of the planted bugs is caught by name",
     "interleavings": "every order of faults within the large bounds keeps the invariant",
     "steps": "each step fails, is repeated, is cancelled or meets an action in every way",

@@ -14,8 +14,11 @@ NOT_RUN = {
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_block_is_commands_or_plain_text(page: Path) -> None:
-    """`console` is run (tests/e2e/test_e2e_documents.py); so a command in a block of any other kind would not be."""
-    assert {block.language for block in blocks(page)} <= {"console", "mermaid", "text"}
+    """`console` is run (tests/e2e/test_e2e_documents.py); so a command in a block of any other kind would not be.
+
+    `python` and `sql` quote files of this repository (test_quotations.py).
+    """
+    assert {block.language for block in blocks(page)} <= {"console", "mermaid", "python", "sql", "text"}
     for block in blocks(page):
         commands = block.commands() if block.language == "console" else []
         assert bool(commands) is (block.language == "console"), block.line

@@ -1,0 +1,1 @@
+"""Examples to copy into other projects; nothing of ours imports them."""
