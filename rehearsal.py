@@ -16,12 +16,13 @@ from temporalio.runtime import Runtime, TelemetryConfig
 
 from activities.temporal_calls import TemporalCallError, calling_temporal
 from config.logging import configure_logging
+from config.payload_keys import load_payload_keys, payload_codec
 from config.process import keep_files_private
 from config.settings import Settings, load_settings
 from config.temporal import connect
 from settlement.ids import settlement_of
 from workflows.replaying import ReplayResult, replay_open
-from workflows.runtime import DATA_CONVERTER
+from workflows.runtime import data_converter
 
 ALL_REPLAY, SOME_BREAK, NOT_DONE = 0, 1, 2
 PROGRESS_EVERY = 100
@@ -50,7 +51,8 @@ async def rehearse(settings: Settings, limit: int | None) -> int:
     # The SDK's core would log to standard output, which must contain only the report. Results say the same.
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))
     async with calling_temporal():
-        client = await connect(DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
+        converter = data_converter(payload_codec(load_payload_keys(settings)))
+        client = await connect(converter, f"127.0.0.1:{settings.temporal_port}", runtime=quiet)
         return await _rehearse(client, quiet, limit)
 
 

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.common import MetricMeter
 from temporalio.worker import Worker
 
 from activities import metrics as call_metrics
@@ -29,6 +30,7 @@ from activities.record_settlement import RecordSettlement
 from activities.temporal_calls import TemporalRefusedError, calling_temporal
 from activities.temporal_guard import TemporalGuard, WrongTemporalError
 from config.logging import configure_logging
+from config.payload_keys import FILE_CURRENT, FILE_CURRENT_HELP, FileKeys, load_payload_keys, payload_codec
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
 from config.shared_secrets import load_update_key
@@ -49,10 +51,10 @@ from workflows.reconciliation.workflow import Reconciliation
 from workflows.runtime import (
     BATCH_TASK_QUEUE,
     CANCEL_TASK_QUEUE,
-    DATA_CONVERTER,
     LEDGER_TASK_QUEUE,
     RECONCILIATION_TASK_QUEUE,
     SETTLEMENT_TASK_QUEUE,
+    data_converter,
     workflow_runner,
 )
 from workflows.sender_check import SenderCheck
@@ -166,7 +168,7 @@ async def run(
     runtime = prometheus_runtime(
         settings.worker_metrics_host, settings.worker_metrics_port, {**call_metrics.BUCKETS, **saga_metrics.BUCKETS}
     )
-    update_key = load_update_key(settings)
+    update_key, payload_keys = load_update_key(settings), load_payload_keys(settings)
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.ledger_url)
         stack.push_async_callback(engine.dispose)
@@ -175,7 +177,7 @@ async def run(
         tracing = open_tracing("order-settlement-worker")
         stack.push_async_callback(tracing.close)
         client = await connect(
-            DATA_CONVERTER,
+            data_converter(payload_codec(payload_keys)),
             f"127.0.0.1:{settings.temporal_port}",
             runtime=runtime,
             interceptors=tracing.interceptors,
@@ -184,9 +186,11 @@ async def run(
         await check_at_start(guard)
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
-        reload_on_sighup(systems.watched)
+        reload_on_sighup(systems.watched, *([payload_keys.watched] if payload_keys else []))
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
+        if payload_keys is not None:
+            stack.callback(asyncio.create_task(_watch_payload_keys(payload_keys, runtime.metric_meter)).cancel)
         reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
         stack.callback(reporting.cancel)
         running += _workers(client, engine, systems, settings, signer=UpdateSigner(update_key), decisions=decisions)
@@ -203,6 +207,12 @@ async def run(
         log.info("worker draining", grace_s=GRACE.total_seconds(), limit_s=END_LIMIT_S)
         # Concurrently: sequentially, each shutdown could take the whole grace period.
         await asyncio.gather(*(each.shutdown() for each in running))
+
+
+async def _watch_payload_keys(keys: FileKeys, meter: MetricMeter) -> None:
+    """Follow the file of payload keys until cancelled, and show in a metric whether its newest content is in use."""
+    gauge = meter.create_gauge(FILE_CURRENT, FILE_CURRENT_HELP)
+    await keys.watched.watch(lambda: gauge.set(int(keys.watched.file.is_current)))
 
 
 def _workers(  # noqa: PLR0913 - the parts of the process, composed here

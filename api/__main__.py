@@ -17,12 +17,14 @@ from activities.local_decisions import LocalDecisions
 from activities.temporal_calls import TemporalCallError
 from activities.temporal_guard import WrongTemporalError
 from api.app import create_app
+from api.codec_server.sessions import BrowserSessions, CodecServer
 from api.http.server import uvicorn_config
 from api.keys.verification import Keys
 from api.services import Services
 from api.temporal_access import TemporalAccess
 from config.logging import configure_logging
 from config.order_limits import load_order_limits
+from config.payload_keys import load_payload_keys, payload_codec
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_api_settings
 from config.shared_secrets import load_pepper, load_update_key
@@ -32,7 +34,7 @@ from config.watched_file import reload_on_sighup
 from config.watched_systems import load_systems
 from ledger import Batches, KeyRing, Ledger, SystemPauses, open_engine
 from settlement.update_signature import UpdateSigner
-from workflows.runtime import DATA_CONVERTER
+from workflows.runtime import data_converter
 
 DRAIN_S = 65
 """Requests in progress get this long after SIGTERM: longer than any caller waits (`decision.WAIT_MAX_S`)."""
@@ -86,6 +88,10 @@ async def serve(
     """
     pepper, signer = load_pepper(settings), UpdateSigner(load_update_key(settings))
     systems, order_limits = load_systems(settings), load_order_limits(settings)
+    payload_keys = load_payload_keys(settings)
+    converter = data_converter(payload_codec(payload_keys))
+    sessions = BrowserSessions(pepper)
+    codec = CodecServer(payload_keys, sessions, settings.temporal_ui_url) if payload_keys else None
     async with AsyncExitStack() as resources:
         # Lists, event streams and batches use a second pool, so they cannot use up the connections that accept orders.
         engine, readers = open_engine(settings.ledger_url), open_engine(settings.ledger_url)
@@ -98,7 +104,7 @@ async def serve(
             here.client
             if here
             else await connect(
-                DATA_CONVERTER, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
+                converter, f"127.0.0.1:{settings.temporal_port}", lazy=True, interceptors=tracing.interceptors
             )
         )
         access = TemporalAccess(temporal, engine)
@@ -107,7 +113,7 @@ async def serve(
             return 1
         keys = Keys(KeyRing(engine), pepper)
         resources.push_async_callback(keys.last_use.written)
-        reload_on_sighup(systems, order_limits)
+        reload_on_sighup(systems, order_limits, *([payload_keys.watched] if payload_keys else []))
         services = Services(
             settings,
             Ledger(engine, readers),
@@ -119,8 +125,9 @@ async def serve(
             signer,
             order_limits,
             here.decisions if here else None,
+            codec,
         )
-        app = create_app(services, tracing.provider)
+        app = create_app(services, tracing.provider, codec=codec)
         server = server_of(uvicorn_config(app, settings, drain_s=DRAIN_S))
         # Event streams end when the shutdown starts. Otherwise each of them would delay it by up to DRAIN_S.
         app.state.streams.stopping = lambda: server.should_exit

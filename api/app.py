@@ -13,6 +13,10 @@ from opentelemetry.trace import TracerProvider
 from api import external_systems, health, metrics, reconciliation
 from api.batch_retry import routes as batch_routes
 from api.broker_statement import routes as statement_routes
+from api.codec_server import login as codec_login
+from api.codec_server import routes as codec_routes
+from api.codec_server.cors import CodecCorsMiddleware
+from api.codec_server.sessions import CodecServer
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
@@ -44,6 +48,8 @@ ROUTERS = (
     health.router,
     metrics.router,
 )
+CODEC_ROUTERS = (codec_routes.router, codec_login.router)
+"""The routes of the codec server. They exist only if payloads are encrypted."""
 
 
 def telemetry(tracer_provider: TracerProvider | None) -> TelemetryConfig:
@@ -69,13 +75,16 @@ def provide(app: FastAPI, services: Services) -> None:
     app.state.readiness = health.Readiness(services)
 
 
-def create_app(services: Services, tracer_provider: TracerProvider | None = None) -> FastAPI:
-    """Return the application for these services. The caller closes them."""
+def create_app(
+    services: Services, tracer_provider: TracerProvider | None = None, *, codec: CodecServer | None = None
+) -> FastAPI:
+    """Return the application for these services, which the caller closes; with the routes of `codec` if it is given."""
 
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
         provided: Services = running.state.services
-        watched = (provided.temporal, provided.systems, provided.order_limits)
+        payload_keys = () if provided.codec is None else (provided.codec.keys.watched,)
+        watched = (provided.temporal, provided.systems, provided.order_limits, *payload_keys)
         watches = [asyncio.create_task(each.watch()) for each in watched]
         yield
         for each in watches:
@@ -97,13 +106,16 @@ def create_app(services: Services, tracer_provider: TracerProvider | None = None
     )
     provide(app, services)
     problems.install(app)
-    for router in ROUTERS:
+    routers = ROUTERS if codec is None else (*ROUTERS, *CODEC_ROUTERS)
+    for router in routers:
         app.include_router(router)
-    app.state.endpoints = [route for router in ROUTERS for route in router.routes]
+    app.state.endpoints = [route for router in routers for route in router.routes]
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(StrictRequestMiddleware)
     app.add_middleware(AccessMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
     app.add_middleware(RoutablePathMiddleware)
+    if codec is not None:
+        app.add_middleware(CodecCorsMiddleware, ui_origin=codec.ui_origin)
     app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app

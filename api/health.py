@@ -40,6 +40,8 @@ class Health(BaseModel):
     /healthz. With REJECTED the previous content is in use, so orders are still accepted."""
     order_limits: FileStatus | None = None
     """The same for the file of order limits."""
+    payload_keys: FileStatus | None = None
+    """The same for the file of payload keys."""
 
 
 @router.get("/healthz", responses=documented())
@@ -66,7 +68,7 @@ class Readiness:
     async def _check_both(self) -> Health:
         ledger, temporal = await asyncio.gather(_ledger_is_up(self._services), _temporal_is_up(self._services))
         self._checked_at = self._clock()
-        identity = self._services.temporal.identity
+        identity, codec = self._services.temporal.identity, self._services.codec
         ok = ledger and temporal and identity is Identity.VERIFIED
         return Health(
             ok=ok,
@@ -75,6 +77,7 @@ class Readiness:
             temporal_identity=identity,
             external_systems=file_status(self._services.systems.file),
             order_limits=file_status(self._services.order_limits.file),
+            payload_keys=file_status(codec.keys.watched.file) if codec is not None else None,
         )
 
 

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import ledger_gauges
 from api.http.access import InstallationReader
 from api.services import Injected
+from config.payload_keys import FILE_CURRENT as KEYS_FILE_CURRENT
+from config.payload_keys import FILE_CURRENT_HELP as KEYS_FILE_CURRENT_HELP
 from config.watched_systems import FILE_CURRENT, FILE_CURRENT_HELP
 from ledger import Gauges, Ledger
 
@@ -37,6 +39,7 @@ ORDER_LIMITS_CURRENT = Gauge(
     "settlement_order_limits_current",
     "1 if the newest content of the file of order limits is in use, 0 if it was rejected.",
 )
+PAYLOAD_KEYS_CURRENT = Gauge(KEYS_FILE_CURRENT, KEYS_FILE_CURRENT_HELP)
 AMOUNT_LIMITED = Counter("settlement_amount_limited_total", "Orders refused because of an order limit.", ["limit"])
 ACCEPTED = Counter("settlement_accepted_total", "New settlements accepted.")
 DECISIONS = Counter("settlement_decisions_total", "Decisions returned by a POST.", ["decision"])
@@ -52,6 +55,7 @@ async def metrics(services: Injected, _: InstallationReader) -> Response:
     """Return the metrics of this process and the gauges of the ledger."""
     SYSTEMS_CURRENT.set(services.systems.file.is_current)
     ORDER_LIMITS_CURRENT.set(services.order_limits.file.is_current)
+    PAYLOAD_KEYS_CURRENT.set(services.codec is None or services.codec.keys.watched.file.is_current)
     gauges, ledger_is_up = await _read(services.ledger)
     exposed = generate_latest() + ledger_gauges.exposition(gauges, ledger_is_up=ledger_is_up)
     return Response(exposed, media_type=CONTENT_TYPE_LATEST)

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from activities.local_decisions import LocalDecisions
+from api.codec_server.sessions import CodecServer
 from api.http.quotas import Quotas
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
@@ -33,6 +34,8 @@ class Services:
     order_limits: WatchedFile[OrderLimits]
     decisions: LocalDecisions | None = None
     """The decisions of the worker in this process; None if the worker is another process."""
+    codec: CodecServer | None = None
+    """The codec server; None if payloads are not encrypted."""
 
     @cached_property
     def breakers(self) -> BreakerReports:

@@ -20,7 +20,7 @@ from bench.figures import TOLERANCE, regressions, summary
 from bench.picture import picture
 from bench.report import ROOT, document, figures_in, table
 from bench.rounds import Plan, Round, account_of, measure
-from bench.systems import FLOOR, SYSTEMS, available
+from bench.systems import FLOOR, OPTIONAL, SYSTEMS, available
 
 
 def arguments() -> argparse.Namespace:
@@ -29,7 +29,9 @@ def arguments() -> argparse.Namespace:
     default = Plan()
     for name, value in vars(default).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value:g}")
-    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), help="default: all that can run here")
+    parser.add_argument(
+        "--systems", nargs="+", choices=list(SYSTEMS), help="default: all that can run here, except 'SQLite, encrypted'"
+    )
     parser.add_argument("--compare", type=Path, help="an earlier performance.json; nothing is written")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="the folder to write to")
     return parser.parse_args()
@@ -91,7 +93,8 @@ def main() -> int:
     chosen = arguments()
     plan = Plan(**{name: getattr(chosen, name) for name in vars(Plan())})
     before = figures_in(json.loads(chosen.compare.read_text())) if chosen.compare else None
-    names = [name for name in available() if chosen.systems is None or name in {FLOOR, *chosen.systems}]
+    wanted = {FLOOR, *(chosen.systems or set(SYSTEMS) - OPTIONAL)}
+    names = [name for name in available() if name in wanted]
     rounds = asyncio.run(measured(names, plan))
     figures = summary([{name: each.figures for name, each in one_round.items()} for one_round in rounds])
     accounts = {name: account_of([one_round[name] for one_round in rounds]) for name in names}

@@ -1,6 +1,7 @@
 """The systems that are compared, each with its own fresh Temporal server under the same command and flags."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from bench.floor import READY, Floor
 from bench.load import WAIT_S
 from config.settings import Settings
 from config.temporal import connect
+from encryption.keys import KEY_BYTES
 from stack.parts import Stack
 from stack.ports import HOST, free_port, with_free_ports
 from tests.support.postgres import Postgres, PostgresError, candidates, find_binaries, running_postgres
@@ -137,7 +139,18 @@ async def ours_on_postgresql(folder: Path, **fields: Any) -> AsyncIterator[Measu
         yield await resources.enter_async_context(_running(stack, broker, OrderSettlement.__name__, postgres))
 
 
+@asynccontextmanager
+async def ours_encrypted(folder: Path, **fields: Any) -> AsyncIterator[Measured]:  # noqa: ANN401 - any setting
+    """Run the same with its ledger on SQLite, and with every payload encrypted."""
+    keys, key = folder / "payload-keys.toml", folder / "payload-key"
+    key.write_text(secrets.token_hex(KEY_BYTES))
+    keys.write_text(f'active = "bench"\n[keys]\nbench = {{ file = "{key.absolute()}" }}\n')
+    async with ours(folder, payload_keys=keys, **fields) as system:
+        yield system
+
+
 FLOOR = "floor"
+ENCRYPTED = "SQLite, encrypted"
 ONE_PROCESS = "one process"
 POSTGRESQL = "PostgreSQL"
 SYSTEMS: dict[str, Callable[[Path], AbstractAsyncContextManager[Measured]]] = {
@@ -145,8 +158,13 @@ SYSTEMS: dict[str, Callable[[Path], AbstractAsyncContextManager[Measured]]] = {
     "SQLite": ours,
     ONE_PROCESS: partial(ours, one_process="on"),
     POSTGRESQL: ours_on_postgresql,
+    ENCRYPTED: ours_encrypted,
 }
 """Everything that can be compared, by the name in the report."""
+
+
+OPTIONAL = frozenset({ENCRYPTED})
+"""Measured only if `--systems` names them."""
 
 
 def available() -> list[str]:

@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     api_key_pepper: SecretStr | None = Field(default=None, min_length=32)
     """Key of the hashes under which API keys are stored; default: a file in the state directory, created if missing."""
 
+    payload_keys: Path | None = Field(default=None, repr=False)
+    """TOML file that names the keys of payloads (docs/deployment.md#encryption-of-payloads); default: payloads are not
+    encrypted."""
+
     update_signing_key: SecretStr | None = Field(default=None, min_length=32)
     """Key of the signatures on operators' Updates, the same for API and worker; default: a file in the state directory,
     created if missing."""
@@ -171,6 +175,15 @@ class Settings(BaseSettings):
         # If the total itself is invalid, it is missing here, and its own error is reported.
         if value > info.data.get(total, value):
             message = f"must not exceed {ENV_PREFIX}{total.upper()}"
+            raise ValueError(message)
+        return value
+
+    @field_validator("payload_keys")
+    @classmethod
+    def _file_and_no_key(cls, value: Path | None) -> Path | None:
+        # Errors about the file name its path, so a key that was set by mistake must not get that far.
+        if value is not None and value.suffix != ".toml":
+            message = "must be the path of a file with the ending .toml, and not a key"
             raise ValueError(message)
         return value
 

@@ -10,6 +10,7 @@ from typing import IO
 
 import aiohttp
 
+from api.codec_server.sessions import CODEC_PATH
 from config.fields import is_loopback
 from config.process import keep_files_private
 from config.settings import ENV_PREFIX, Settings
@@ -140,6 +141,7 @@ class Stack:
         command = [
             _temporal_binary(),
             *("server", "start-dev", "--ip", HOST, "--log-level", "warn"),
+            *self._codec_options(),
             *("--port", str(self.settings.temporal_port), "--ui-port", str(self._ui_port)),
             *("--db-filename", str(self.state_dir / "temporal.db")),
             *tuning,
@@ -147,6 +149,12 @@ class Stack:
         ]
         # The UI starts last; when it answers, the namespace exists.
         return self._process("temporal", command, f"http://{HOST}:{self._ui_port}/api/v1/namespaces/default")
+
+    def _codec_options(self) -> tuple[str, ...]:
+        """Return the options that tell the UI where it gets clear text, if payloads are encrypted."""
+        if self.settings.payload_keys is None:
+            return ()
+        return "--ui-codec-endpoint", f"{self.api_url}{CODEC_PATH}"
 
     def _ui(self) -> Process:
         ports = str(self.settings.temporal_ui_port), str(self._ui_port)

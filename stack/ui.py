@@ -6,6 +6,7 @@ Reset, Signal, batch actions, "Start Workflow" and activity commands are hidden,
 """
 
 import sys
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -44,6 +45,18 @@ def ui_app(ui_port: int) -> web.Application:
     return app
 
 
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the UI, without the hidden actions, and with the login of the codec server if it has one.
+
+    Without credentials, the UI would send no cookie of that login.
+    """
+    codec = given["Codec"]
+    if codec["Endpoint"]:
+        login = {"DefaultErrorMessage": "Log in to read payloads", "DefaultErrorLink": f"{codec['Endpoint']}/session"}
+        codec |= {"IncludeCredentials": True} | login
+    return given | HIDDEN | {"Codec": codec}
+
+
 async def _forwarded(request: web.Request, url: URL) -> web.Response:
     headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
     body = await request.read()
@@ -52,7 +65,7 @@ async def _forwarded(request: web.Request, url: URL) -> web.Response:
         session.request(request.method, url, headers=headers, data=body or None, allow_redirects=False) as answer,
     ):
         if request.path == SETTINGS_PATH and answer.ok:
-            return web.json_response(await answer.json() | HIDDEN)
+            return web.json_response(_settings(await answer.json()))
         response = web.Response(status=answer.status, body=await answer.read())
         for name, value in answer.headers.items():
             if name.lower() not in _HOP_BY_HOP:

@@ -7,7 +7,12 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import Priority
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter, DataConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    PayloadCodec,
+)
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 
@@ -38,6 +43,22 @@ class PayloadConverter(CompositePayloadConverter):
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=PayloadConverter)
+"""The converter without encryption."""
+
+
+def data_converter(codec: PayloadCodec | None) -> DataConverter:
+    """Return the converter of this project with a codec; without one, DATA_CONVERTER.
+
+    With a codec, messages and stack traces of failures become payloads, so that the codec encrypts them, too.
+    """
+    if codec is None:
+        return DATA_CONVERTER
+    return DataConverter(
+        payload_converter_class=PayloadConverter,
+        payload_codec=codec,
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )
+
 
 SETTLEMENT_TASK_QUEUE = "order-settlement"
 """Workflows and adjusts."""

@@ -88,13 +88,15 @@ class Requirement:
     permission: Permission
     everything: bool = False
     """Whether it concerns the whole installation, and so requires a key with the scope `all`."""
+    browser: bool = False
+    """Whether the session of a browser at the codec server is accepted instead of a key."""
 
 
 class Requires:
     """A dependency that returns the caller if the caller meets a requirement."""
 
-    def __init__(self, permission: Permission, *, everything: bool = False) -> None:
-        self.requirement = Requirement(permission, everything)
+    def __init__(self, permission: Permission, *, everything: bool = False, browser: bool = False) -> None:
+        self.requirement = Requirement(permission, everything, browser)
 
     async def __call__(self, request: Request) -> Caller:
         """Return the caller. Raises the errors of `authorize`."""
@@ -106,6 +108,8 @@ Reader = Annotated[Caller, Depends(Requires(Permission.READ))]
 Actor = Annotated[Caller, Depends(Requires(Permission.ACT))]
 InstallationReader = Annotated[Caller, Depends(Requires(Permission.READ, everything=True))]
 InstallationActor = Annotated[Caller, Depends(Requires(Permission.ACT, everything=True))]
+PayloadDecoder = Annotated[Caller, Depends(Requires(Permission.READ, everything=True, browser=True))]
+PayloadEncoder = Annotated[Caller, Depends(Requires(Permission.ACT, everything=True, browser=True))]
 KeyManager = Annotated[Caller, Depends(Requires(Permission.MANAGE_KEYS, everything=True))]
 
 
@@ -115,7 +119,7 @@ async def authorize(request: Request, requirement: Requirement) -> Caller:
     Raises ProblemError UNAUTHENTICATED or FORBIDDEN; SQLAlchemyError or OSError if the ledger, which stores the keys,
     is unreachable. In all cases nothing was done.
     """
-    caller = await authenticate(request)
+    caller = await authenticate(request, requirement)
     if not caller.has(requirement.permission):
         detail = f"this request requires a key with the permission {requirement.permission}"
     elif requirement.everything and not caller.scope.is_everything:
@@ -134,11 +138,11 @@ async def authorize(request: Request, requirement: Requirement) -> Caller:
     raise ProblemError(ErrorCode.FORBIDDEN, detail)
 
 
-async def authenticate(request: Request) -> Caller:
+async def authenticate(request: Request, requirement: Requirement) -> Caller:
     """Return who sends a request. Raises the errors of `authorize`, except those about permission and scope."""
     caller: Caller | None = request.scope.get(_CALLER)
     if caller is None:
-        caller = request.scope[_CALLER] = await _identify(request)
+        caller = request.scope[_CALLER] = await _identify(request, requirement)
     return caller
 
 
@@ -156,12 +160,15 @@ async def is_still_authorized(request: Request, permission: Permission) -> bool:
     return key is not None and permission in PERMISSIONS[key.role]
 
 
-async def _identify(request: Request) -> Caller:
+async def _identify(request: Request, requirement: Requirement) -> Caller:
     services = services_of(request)
     if services.settings.auth == "off":
         _reject_cross_site(request)
         return Caller(LOCAL_CLIENT, None, None, EVERYTHING)
-    key = await services.keys.verify(_bearer(request))
+    text = _bearer(request)
+    if requirement.browser and services.codec is not None and "authorization" not in request.headers:
+        text = services.codec.session_key(request)
+    key = await services.keys.verify(text)
     if key is None:
         log.warning("authentication failed", path=request.url.path[:PATH_LOGGED_MAX])
         detail = (
@@ -231,7 +238,7 @@ class AccessMiddleware:
         # The metrics count these responses under the route, too.
         scope["route"] = route
         try:
-            caller = await authenticate(Request(scope))
+            caller = await authenticate(Request(scope), requirement)
             # A request without permission counts, too.
             if caller.has_quotas:
                 await services_of(Request(scope)).quotas.requests.count(caller.client)

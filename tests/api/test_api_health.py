@@ -13,7 +13,7 @@ from tests.support.ledgers import FlakyLedger
 from tests.support.polling import until
 from tests.support.stopwatch import timed
 
-NO_FILE = {"external_systems": None, "order_limits": None}
+NO_FILE = {"external_systems": None, "order_limits": None, "payload_keys": None}
 WITHOUT_LEDGER = {"ok": False, "ledger": False, "temporal": True, "temporal_identity": "UNKNOWN", **NO_FILE}
 LIMIT_S = 5.0
 """Probes rarely wait longer."""

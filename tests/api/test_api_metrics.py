@@ -89,6 +89,7 @@ async def test_names_and_types_are_as_alert_rules_know_them(api_without_temporal
         "settlement_reconciliation_age_seconds": "gauge",
         "settlement_external_systems_current": "gauge",
         "settlement_order_limits_current": "gauge",
+        "settlement_payload_keys_current": "gauge",
         "settlement_ledger_up": "gauge",
         "settlement_ledger_gauges_up": "gauge",
     }

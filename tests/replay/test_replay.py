@@ -7,17 +7,20 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
+from encryption.codec import EncryptionCodec
 from settlement.ids import batch_workflow_id, workflow_id
 from tests.support.batch_stories import batch_stories
+from tests.support.encrypted_histories import encrypt
 from tests.support.histories import HISTORIES, RELEASE
 from tests.support.orders import id_of
 from tests.support.other_release import OtherRelease
+from tests.support.payload_keys import ring
 from tests.support.rounds import round_stories
 from tests.support.stories import stories
 from workflows.batch_retry.workflow import BatchRetry
 from workflows.order_settlement import OrderSettlement
 from workflows.reconciliation.workflow import Reconciliation
-from workflows.runtime import DATA_CONVERTER, workflow_runner
+from workflows.runtime import DATA_CONVERTER, data_converter, workflow_runner
 
 RECORDED = sorted(HISTORIES.glob("*/*.json"))
 
@@ -57,3 +60,32 @@ async def test_a_changed_workflow_is_detected() -> None:
     )
     with pytest.raises(NondeterminismError):
         await replayer.replay_workflow(history(HISTORIES / RELEASE / "settled.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_the_current_code_replays_it_encrypted(path: Path) -> None:
+    """As if its payloads had been written under two keys, of which the second is active now."""
+    recorded = history(path)
+    for number, event in enumerate(recorded.events):
+        await encrypt(event, EncryptionCodec(ring(("k1", "k2")[number % 2])))
+    assert b"binary/encrypted" in b"".join(event.SerializeToString() for event in recorded.events)
+    replayer = Replayer(
+        workflows=[OrderSettlement, BatchRetry, Reconciliation],
+        workflow_runner=workflow_runner(),
+        data_converter=data_converter(EncryptionCodec(ring("k1", "k2", active="k2"))),
+    )
+    await replayer.replay_workflow(recorded)
+
+
+async def test_without_the_key_a_replay_fails_and_the_log_names_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    recorded = history(HISTORIES / RELEASE / "settled.json")
+    for event in recorded.events:
+        await encrypt(event, EncryptionCodec(ring("k1")))
+    replayer = Replayer(
+        workflows=[OrderSettlement],
+        workflow_runner=workflow_runner(),
+        data_converter=data_converter(EncryptionCodec(ring("k2"))),
+    )
+    with pytest.raises(RuntimeError):
+        await replayer.replay_workflow(recorded)
+    assert "payload of key k1: this process does not have the key" in caplog.text

@@ -9,6 +9,7 @@ FOLDERS = {
     "unit/settlement": "the domain types: states, ids, snapshot, audit window, backoff, records of replies",
     "unit/schemas": "the JSON of the API: error codes, the broker's message, explanations",
     "unit/connector": "each reply, timeout and broken connection leads to exactly one outcome",
+    "unit/encryption": "the payload codec: every payload is restored under its key, and any change is refused",
     "unit/activities": "the bulkhead, the comparison of ledger and Temporal, and how snapshots are merged",
     "unit/ledger": "every SQL statement is in the table of queries",
     "unit/config": "settings, secrets, log sampling, traces and the limits of a shutdown",

@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, WorkflowRunner
@@ -77,11 +78,11 @@ def sandboxed_runner() -> SandboxedWorkflowRunner:
 
 
 @asynccontextmanager
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """Run a time-skipping server with our search attributes."""
+async def time_skipping(converter: DataConverter = DATA_CONVERTER) -> AsyncIterator[WorkflowEnvironment]:
+    """Run a time-skipping server with our search attributes, and a client with a data converter."""
     async with await started(
         lambda: WorkflowEnvironment.start_time_skipping(
-            data_converter=DATA_CONVERTER,
+            data_converter=converter,
             identity=IDENTITY,
             test_server_existing_path=beside_python("temporal-test-server"),
         )
@@ -206,9 +207,9 @@ class Saga:
         return await until(probe, what=f"state {state}")
 
 
-async def replay(handle: WorkflowHandle[Any, Any]) -> None:
+async def replay(handle: WorkflowHandle[Any, Any], converter: DataConverter = DATA_CONVERTER) -> None:
     """Replay the history of a workflow so far, as a worker does after a restart. Raises an error if that fails."""
-    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=sandboxed_runner(), data_converter=DATA_CONVERTER)
+    replayer = Replayer(workflows=[OrderSettlement], workflow_runner=sandboxed_runner(), data_converter=converter)
     await replayer.replay_workflow(await handle.fetch_history())
 
 
@@ -237,4 +238,4 @@ async def settling(
             case _:
                 handle = await start_workflow(client, start)
         yield Saga(handle, start, external, ledger)
-        await replay(handle)
+        await replay(handle, client.data_converter)

@@ -1,0 +1,1 @@
+"""The codec server, with which the Temporal UI and the command `temporal` read encrypted payloads (ADR 0026)."""

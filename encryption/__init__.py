@@ -1,0 +1,1 @@
+"""Encryption of the payloads that Temporal stores (ADR 0026)."""
