@@ -1,9 +1,13 @@
 # One image for every process of ours; the command says which one a container runs:
-# api, worker, ledger.migrate or simulator.
+# api, worker, ledger.migrate, rehearsal or one_process. It has no simulator and no development tools;
+# the target `simulator` has the simulator, and only that target.
 
-# The tag names interpreter and Debian release. Its digest is left open, so that a rebuild takes in
-# Debian's security fixes; everything from a package index is pinned by the hashes in requirements/.
-FROM python:3.11.16-slim-trixie AS base
+# The tag names interpreter and Debian release. A release is built with the digest that the tag has on
+# that day: `--build-arg BASE=python:3.11.16-slim-trixie@sha256:…` (docs/deployment.md, "Images by digest").
+# Everything from a package index is pinned by the hashes in requirements/.
+ARG BASE=python:3.11.16-slim-trixie
+# hadolint ignore=DL3006
+FROM ${BASE} AS base
 
 FROM base AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -25,7 +29,7 @@ COPY . .
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/venv/bin/python install --no-index --no-deps /wheels/*.whl
 
-FROM base
+FROM base AS runtime
 # PYTHONSAFEPATH: modules come from the installed packages, never from the working directory.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -40,3 +44,11 @@ USER 10001:10001
 # Exec form: SIGTERM reaches Python itself, which drains.
 ENTRYPOINT ["python", "-m"]
 CMD ["api"]
+
+# Stands in for the external system, to try the installation out. It is never part of the production image.
+FROM runtime AS simulator
+COPY simulator /opt/venv/lib/python3.11/site-packages/simulator
+CMD ["simulator"]
+
+# The last stage is the default.
+FROM runtime AS production

@@ -56,7 +56,7 @@ bench: $(VENV)/.ready ## measure what a settlement costs as ratios to a floor, t
 
 ##@ Develop
 
-check: $(VENV)/.ready ## style, types, layers, locks
+check: $(VENV)/.ready ## style, types, layers, locks, wheel, Kubernetes manifests
 	@.ci/check
 
 hooks: $(VENV)/.ready ## have git run the checks before each commit and push

@@ -21,6 +21,7 @@ from api import __main__ as api
 from config.logging import configure_logging
 from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_api_settings
+from config.temporal_connection import TemporalUnreachableError
 
 log = structlog.get_logger()
 
@@ -82,7 +83,8 @@ class OneProcess:
 async def main() -> int:
     """Run until SIGTERM or SIGINT. A second signal, or `END_LIMIT_S` after the first, ends the process immediately.
 
-    Returns the exit code: 1 if the ledger is bound to another Temporal namespace, else 0.
+    Returns the exit code: 1 if the ledger is bound to another Temporal namespace or Temporal cannot be reached at the
+    start, else 0.
     """
     keep_files_private()
     settings = load_api_settings()
@@ -100,7 +102,7 @@ async def main() -> int:
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
     try:
         code = await process.run()
-    except WrongTemporalError as wrong:
+    except (TemporalUnreachableError, WrongTemporalError) as wrong:
         print(f"not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     log.info("stopped")

@@ -35,6 +35,7 @@ from config.process import ShutdownLimit, keep_files_private
 from config.settings import Settings, load_settings
 from config.shared_secrets import load_update_key
 from config.temporal import connect, prometheus_runtime, register_search_attributes
+from config.temporal_connection import TemporalUnreachableError
 from config.tracing import open_tracing
 from config.watched_file import reload_on_sighup
 from connector import SystemsByName
@@ -276,7 +277,8 @@ async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:
 async def main() -> int:
     """Run until SIGTERM or SIGINT. A second signal, or `END_LIMIT_S` after the first, ends the process immediately.
 
-    Returns the exit code: 1 if the ledger is bound to another Temporal namespace, else 0.
+    Returns the exit code: 1 if the ledger is bound to another Temporal namespace or Temporal cannot be reached at the
+    start, else 0.
     """
     keep_files_private()
     settings = load_settings()
@@ -293,7 +295,7 @@ async def main() -> int:
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
     try:
         await run(settings, stop, running)
-    except WrongTemporalError as wrong:
+    except (TemporalUnreachableError, WrongTemporalError) as wrong:
         print(f"worker not started, or stopped: {wrong}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1
     log.info("worker stopped")

@@ -20,6 +20,7 @@ from api.codec_server.sessions import CodecServer
 from api.http import openapi, problems
 from api.http.access import AccessMiddleware
 from api.http.route_match import RoutablePathMiddleware
+from api.http.security_headers import SecurityHeadersMiddleware
 from api.http.strict_body import BodyLimitMiddleware
 from api.http.strict_requests import StrictRequestMiddleware
 from api.keys import routes as key_routes
@@ -117,5 +118,12 @@ def create_app(
     app.add_middleware(RoutablePathMiddleware)
     if codec is not None:
         app.add_middleware(CodecCorsMiddleware, ui_origin=codec.ui_origin)
+    _add_outermost(app)
     app.openapi = openapi.describe(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
     return app
+
+
+def _add_outermost(app: FastAPI) -> None:
+    """Add the security headers around everything. A middleware would be inside of what answers unexpected errors."""
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: SecurityHeadersMiddleware(build())  # type: ignore[method-assign] # there is no other place outside

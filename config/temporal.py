@@ -10,10 +10,10 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client, Interceptor
 from temporalio.common import SearchAttributeKey
 from temporalio.converter import DataConverter
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from config.settings import ENV_PREFIX
+from config.temporal_connection import TemporalSettingsError, connection_settings, unreachable
 
 log = structlog.get_logger()
 
@@ -32,14 +32,25 @@ async def connect(
 ) -> Client:
     """Connect as TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…, TEMPORAL_API_KEY or Temporal's config file say.
 
-    The same build can so use any server or Temporal Cloud. With `lazy`, the first call connects, so that a process can
-    start while the server is down. `runtime` serves the metrics of this client and its workers; without it there are
-    none. Workers also use those `interceptors` that are worker interceptors.
+    The same build can so use any server or Temporal Cloud. A server's certificate is always verified. With `lazy`, the
+    first call connects, so that a process can start while the server is down; an error then comes from that call.
+    `runtime` serves the metrics of this client and its workers; without it there are none. Workers also use those
+    `interceptors` that are worker interceptors.
+
+    Wrong variables end the process with 2 and one line, as wrong settings do. Raises TemporalUnreachableError, never
+    with `lazy`.
     """
-    config: dict[str, Any] = {"target_host": default_address, **ClientConfig.load_client_connect_config()}
-    return await Client.connect(
-        **config, data_converter=data_converter, lazy=lazy, runtime=runtime, interceptors=interceptors
-    )
+    try:
+        config = connection_settings(default_address)
+    except TemporalSettingsError as wrong:
+        print(wrong, file=sys.stderr)  # noqa: T201 - as settings do
+        raise SystemExit(2) from None
+    try:
+        return await Client.connect(
+            **config, data_converter=data_converter, lazy=lazy, runtime=runtime, interceptors=interceptors
+        )
+    except RuntimeError as error:
+        raise unreachable(config["target_host"], error) from None
 
 
 async def register_search_attributes(client: Client, keys: Sequence[SearchAttributeKey[Any]]) -> None:

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from api.http.connections import CLOSE_LIMIT_S, WRITE_STALL_S, Connections, Reason
 from api.http.problems import CONTENT_TYPE, ProblemError
+from api.http.security_headers import HEADERS
 from schemas.problems import ErrorCode
 
 
@@ -174,6 +175,7 @@ def _raw(problem: ProblemError) -> bytes:
         "content-type": CONTENT_TYPE,
         "content-length": str(len(response.body)),
         "connection": "close",
+        **{name.lower(): value for name, value in HEADERS.items()},
         **{name.lower(): value for name, value in problem.headers.items()},
     }
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]

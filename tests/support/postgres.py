@@ -130,6 +130,17 @@ class Postgres:
                 self._server = self._run("postgres", "-D", "data", *options)
             time.sleep(POLL_S)
 
+    def demand_tls(self, certificate: bytes, key: bytes) -> None:
+        """Accept only TLS from now on, with this certificate and key in PEM. Call it while the server is stopped."""
+        for name, content in (("server.crt", certificate), ("server.key", key)):
+            file = self.home / "data" / name
+            file.write_bytes(content)
+            file.chmod(0o600)
+            os.chown(file, *account())
+        (self.home / "data/pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
+        with (self.home / "data/postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
+
     def stop(self) -> None:
         """End it as an administrator would, breaking off what is connected (a "fast" shutdown)."""
         self._end(signal.SIGINT)

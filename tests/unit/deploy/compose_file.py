@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
 CLOUD = ROOT / "deploy/temporal-cloud.yml"
 SYSTEMS = ROOT / "deploy/external-systems.yml"
+PROXY = ROOT / "deploy/tls-proxy.yml"
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 JOBS = {"migrate", "temporal-namespace", "temporal-schema"}

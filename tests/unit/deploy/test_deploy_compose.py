@@ -109,7 +109,14 @@ def test_temporal_server_and_its_tools_have_the_same_version() -> None:
 def test_image_has_the_version_of_the_project() -> None:
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
-    assert {resolved(SERVICES[name]["image"]) for name in OURS} == {f"order-settlement:{version[1]}"}
+    images = {name: resolved(SERVICES[name]["image"]) for name in OURS}
+    assert images.pop("simulator") == f"order-settlement-simulator:{version[1]}"
+    assert set(images.values()) == {f"order-settlement:{version[1]}"}
+
+
+def test_only_the_simulator_runs_the_image_with_the_simulator() -> None:
+    targets = {name: SERVICES[name]["build"]["target"] for name in OURS}
+    assert targets == {name: "simulator" if name == "simulator" else "production" for name in OURS}
 
 
 @pytest.mark.parametrize("name", OURS)

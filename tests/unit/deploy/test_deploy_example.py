@@ -3,7 +3,7 @@
 import re
 
 from config.settings import ENV_PREFIX, Settings
-from tests.unit.deploy.compose_file import CLOUD, COMPOSE, ROOT, SECRET, SERVICES, variables
+from tests.unit.deploy.compose_file import CLOUD, COMPOSE, PROXY, ROOT, SECRET, SERVICES, variables
 
 ENV_EXAMPLE = ROOT / ".env.example"
 
@@ -22,7 +22,7 @@ def test_every_setting_in_the_file_exists() -> None:
 
 
 def test_example_contains_exactly_the_variables_of_the_file() -> None:
-    assert example_lines().keys() == variables(COMPOSE.read_text() + CLOUD.read_text()).keys()
+    assert example_lines().keys() == variables(COMPOSE.read_text() + CLOUD.read_text() + PROXY.read_text()).keys()
 
 
 def test_example_has_no_secrets_and_no_required_values() -> None:
@@ -46,7 +46,7 @@ WITHOUT_A_FIXED_DEFAULT = {
 
 
 def test_example_shows_the_actual_defaults() -> None:
-    compose = variables(COMPOSE.read_text() + CLOUD.read_text())
+    compose = variables(COMPOSE.read_text() + CLOUD.read_text() + PROXY.read_text())
     for name, shown in example_lines().items():
         how, default = compose[name]
         if how == "?" or name in WITHOUT_A_FIXED_DEFAULT:

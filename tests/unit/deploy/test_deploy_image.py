@@ -11,9 +11,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
+DEVELOPMENT = {"bench", "simulator", "stack", "tests"}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = re.sub(r"\\\n", " ", "\n".join(line for line in DOCKERFILE.splitlines() if not line.startswith("#")))
-FINAL = INSTRUCTIONS[INSTRUCTIONS.rindex("FROM ") :]
+STAGES = {
+    each["name"]: each[0]
+    for each in re.finditer(
+        r"^FROM \S+ AS (?P<name>\w+)\n(?s:.*?)(?=^FROM |\Z)", INSTRUCTIONS + "\n", flags=re.MULTILINE
+    )
+}
+FINAL = STAGES["runtime"] + STAGES["production"]
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -24,10 +31,19 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
 
-def test_base_image_is_pinned() -> None:
+def test_base_image_is_pinned_and_a_digest_can_be_given() -> None:
     bases = re.findall(r"^FROM (\S+)", INSTRUCTIONS, re.MULTILINE)
-    assert bases == [bases[0], "base", "base"]
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", bases[0])
+    assert bases == ["${BASE}", "base", "base", "runtime", "runtime"]
+    default = re.search(r"^ARG BASE=(\S+)$", INSTRUCTIONS, re.MULTILINE)
+    assert default
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", default[1])
+
+
+def test_default_image_has_no_simulator() -> None:
+    """The last stage is what `docker build` makes without a target."""
+    assert list(STAGES)[-1] == "production"
+    assert STAGES["production"].strip() == "FROM runtime AS production"
+    assert "simulator" not in STAGES["runtime"]
 
 
 def test_process_is_not_root_and_receives_signals() -> None:
@@ -70,6 +86,7 @@ def test_build_context_contains_only_the_sources() -> None:
     assert lines[0] == "*"
     let_in = {line[1:].rstrip("/") for line in lines if line.startswith("!")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert not DEVELOPMENT & set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
     packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
-    build_files = {"pyproject.toml", project["project"]["readme"], "LICENSE", "requirements"}
+    build_files = {"pyproject.toml", project["project"]["readme"], "LICENSE", "requirements", "simulator"}
     assert let_in == packages | build_files | {"deploy/worker_healthcheck.py"}
