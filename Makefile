@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev test prove simulate chaos bench screenshots check hooks lock clean
+.PHONY: help demo up dev test prove conformance simulate chaos bench screenshots check hooks lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the t
 
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
+
+conformance: $(VENV)/.ready ## check the conformance kit on correct systems and on 120 with one fault each; MUTANTS='name name'
+	@$(BIN)/python -m tests.conformance $(MUTANTS)
 
 chaos: $(VENV)/.ready ## kill, freeze, fill and cut the real stack under load, on SQLite and PostgreSQL; SEED=1
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SETTLEMENTS),--settlements $(SETTLEMENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(RATE),--rate $(RATE))

@@ -28,7 +28,7 @@ Exit codes:
     0  every checked requirement passed
     1  at least one requirement failed
     2  wrong usage; nothing was sent
-    3  nothing failed, but the endpoint was not reached, the run ended early, or nothing was checked
+    3  nothing failed, but the endpoint was not reached, the run ended early, or a requirement could not be checked
    70  internal error of this program
   130  Ctrl-C
   141  the reader of the output has ended

@@ -117,14 +117,6 @@ def require_reversed(kit: Kit, answer: Answer) -> None:
         raise NotChecked(message)
 
 
-async def require_never_received(kit: Kit) -> None:
-    """Send a cancel of an adjust that was never sent. Raises NotChecked if it succeeds."""
-    answer = await kit.cancel(kit.order(), label="a cancel of an adjust that was never sent")
-    if kit.meaning(answer) is Meaning.REVERSED:
-        message = f"{answer.exchange.label} is answered with {answer}. C-044 must pass first"
-        raise NotChecked(message)
-
-
 async def cancel_of_refused_succeeds(kit: Kit) -> bool:
     """Tell whether the cancel of a refused adjust (`Target.refused`) is answered with success; False without one."""
     if kit.target.refused is None:

@@ -17,7 +17,7 @@ from contract.operations import CancelOperation
 
 Pause = Callable[[float], Awaitable[None]]
 
-PLAIN_ADJUST, PLAIN_CANCEL = "C-010", "C-040"
+PLAIN_ADJUST, PLAIN_CANCEL, NEVER_RECEIVED = "C-010", "C-040", "C-044"
 """The requirements on which other checks rely."""
 
 
@@ -78,8 +78,17 @@ class Kit(Client):
         """Expect that an adjust was refused, and that a cancel of `order`, which has its number, reverses nothing."""
         self.expect(answer.is_refusal, f"{what}: expected a refusal", answer)
         cancel = await self.cancel(order, label=f"a cancel after {what}")
-        is_reversed = self.meaning(cancel) is Meaning.REVERSED
-        self.expect(not is_reversed, f"a cancel after {what}: expected that there is nothing to reverse", cancel)
+        if self.meaning(cancel) is Meaning.REVERSED:
+            # An external system that answers so to every cancel breaks another requirement.
+            await self.require_never_received()
+            self.expect(False, f"a cancel after {what}: expected that there is nothing to reverse", cancel)
+
+    async def require_never_received(self) -> None:
+        """Send a cancel of an adjust that was never sent. Raises NotChecked if it succeeds."""
+        answer = await self.cancel(self.order(), label="a cancel of an adjust that was never sent")
+        if self.meaning(answer) is Meaning.REVERSED:
+            message = f"{answer.exchange.label} is answered with {answer}. {NEVER_RECEIVED} must pass first"
+            raise NotChecked(message)
 
     def expect(self, holds: bool, expected: str, came: object) -> None:  # noqa: FBT001 - reads as a sentence
         """Raise BrokenRequirement unless something holds; the message says what was expected and what came."""

@@ -17,7 +17,7 @@ from conformance.kit import Kit
 from conformance.orders import Orders
 from conformance.requirement import BrokenRequirement, Check, NotChecked, Outcome, Requirement, Result
 from conformance.target import Target
-from conformance.verdict import RunReport, judge
+from conformance.verdict import KIT_ERROR, RunReport, judge
 
 LOST_AFTER = 5
 """Connections in a row, of more than one requirement, that the endpoint refuses or drops before it counts as lost."""
@@ -234,7 +234,7 @@ def _first_of(several: BaseExceptionGroup[BaseException]) -> tuple[Outcome, str]
 
 def _internal_error(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"internal error of the kit: {type(error).__name__} at {where.name}:{where.lineno}"
+    return f"{KIT_ERROR}: {type(error).__name__} at {where.name}:{where.lineno}"
 
 
 def kit_version() -> str:

@@ -12,13 +12,15 @@ class Verdict(StrEnum):
     """The verdict of a run."""
 
     CONFORMS = "CONFORMS"
-    """Every checked requirement passed. The sentence names how many were not checked."""
+    """Every checked requirement passed. Those without an option were not checked; the sentence names them."""
     DOES_NOT_CONFORM = "DOES_NOT_CONFORM"
     """At least one requirement failed."""
     NOT_DECIDED = "NOT_DECIDED"
-    """Nothing failed, but the endpoint was not reached, the run ended early, or nothing was checked."""
+    """Nothing failed, but the endpoint was not reached, the run ended early, or a requirement could not be checked."""
 
 
+KIT_ERROR = "internal error of the kit"
+"""How the reason begins if a check ended with an exception."""
 EXIT_CODES = {Verdict.CONFORMS: 0, Verdict.DOES_NOT_CONFORM: 1, Verdict.NOT_DECIDED: 3}
 """The exit codes of `settlement-conformance run`; 2 is wrong usage."""
 
@@ -55,9 +57,16 @@ def judge(results: Sequence[Result], ended_early: str | None) -> tuple[Verdict, 
         return Verdict.DOES_NOT_CONFORM, sentence
     if ended_early is not None:
         return Verdict.NOT_DECIDED, f"NOT DECIDED: {ended_early}; {len(passed)} requirements passed{rest}"
+    if unsettled := [each for each in not_checked if _is_unsettled(each)]:
+        return Verdict.NOT_DECIDED, f"NOT DECIDED: nothing failed, but {_ids(unsettled)} could not be checked{rest}"
     if not passed:
         return Verdict.NOT_DECIDED, f"NOT DECIDED: no requirement was checked{rest}"
     return Verdict.CONFORMS, f"CONFORMS: all {len(passed)} checked requirements passed{rest}"
+
+
+def _is_unsettled(result: Result) -> bool:
+    """Tell whether the endpoint or the kit itself is the reason why a requirement was not checked, and no option."""
+    return result.reason.endswith("must pass first") or result.reason.startswith(KIT_ERROR)
 
 
 def _ids(results: Sequence[Result]) -> str:

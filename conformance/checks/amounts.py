@@ -11,8 +11,8 @@ from contract.operations import Operation
 _AMOUNTS = "docs/contract.md#amounts"
 _REFUSED = "Expects a refusal of each, and that a correct cancel under the same number is not answered with `0`."
 _NOT_PLAIN = (
-    "1.25e1", "12.50E0", "+12.50", " 12.50", "12.50 ", "012.50", "12,50", "1,250", "12.", ".5", "1_2.50", "0x0c",
-    "\uff11\uff12.50", "12.50USD", "NaN", "Infinity", "--12.50", "",
+    "1.25e1", "12.50E0", "+12.50", " 12.50", "12.50 ", "12.50\n", "012.50", "12,50", "1,250", "12.", ".5", "1_2.50",
+    "0x0c", "\uff11\uff12.50", "12.50USD", "NaN", "Infinity", "--12.50", "",
 )  # fmt: skip
 
 

@@ -71,12 +71,27 @@ async def _there_and_back(kit: Kit, amounts: Sequence[str], digits: int, **chang
             continue
         applied.append(order)
         balance += Decimal(amount)
+        if await kit.balance(order) != balance:
+            await _require_no_neighbours(kit, order)
         await expect_balance(kit, order, balance, f"an adjust of {amount}")
     for order in applied:
         await kit.reversed(order, f"a cancel of {order['amount']}")
         balance -= Decimal(order["amount"])
         await expect_balance(kit, order, balance, f"a cancel of {order['amount']}")
     return refused
+
+
+async def _require_no_neighbours(kit: Kit, order: Body) -> None:
+    """Raise NotChecked if a cancel whose amount differs in the last digit succeeds: that is a finding of C-033."""
+    if kit.target.plain_cancel is Operation.CANCEL_OPERATION:
+        return
+    amount = str(order["amount"])
+    neighbour = amount[:-1] + ("1" if amount.endswith("0") else str(int(amount[-1]) - 1))
+    wrong = kit.cancel_body(order).but(amount=neighbour.lstrip("-"))
+    answer = await kit.cancel_adjust(wrong, label=f"a cancel of {neighbour} instead of {amount}")
+    if kit.meaning(answer) is Meaning.REVERSED:
+        message = f"{answer.exchange.label} succeeds. C-033 and C-052 must pass first"
+        raise NotChecked(message)
 
 
 @requirement(
@@ -91,7 +106,7 @@ async def _there_and_back(kit: Kit, amounts: Sequence[str], digits: int, **chang
     check=(
         "Sends an adjust and reads the balance. Then it repeats the adjust twice, and sends requests that must be "
         "refused: its number with another amount, invalid fields, wrong cancels, an adjust after its cancel, and the "
-        "adjust of --refused-metadata or --refused-customer. Expects the same balance after each one that is not "
+        "adjust of `--refused-metadata` or `--refused-customer`. Expects the same balance after each one that is not "
         "answered with code 0."
     ),
     needs=_NEEDS,
@@ -106,10 +121,15 @@ async def nothing_moves(kit: Kit) -> None:
         await kit.adjust(order, label=label)
         await _expect_unmoved(kit, order, balance, label, seen_by="C-012 and C-015")
     label = "its number with another amount"
-    if not (await kit.adjust(order.but(amount="99.00"), label=label)).is_success:
+    if (await kit.adjust(order.but(amount="99.00"), label=label)).is_success:
+        balance = await kit.balance(order)  # whether it must be refused is a finding of C-016
+    else:
         await _expect_unmoved(kit, order, balance, label, seen_by="C-016")
     for label, changes in _refused_adjusts(order).items():
-        answer = await kit.adjust(order.but(**changes), label=label)
+        wrong = order.but(**changes)
+        answer = await kit.adjust(wrong, label=label)
+        if answer.is_refusal:
+            await _require_no_reversal(kit, wrong, balance, label)
         balance = await _expect_unmoved_if_refused(kit, order, balance, answer)
     for label, (operation, body) in _wrong_cancels(kit, order).items():
         balance = await _expect_unmoved_if_refused(kit, order, balance, await kit.call(operation, body, label=label))
@@ -144,6 +164,16 @@ def _wrong_cancels(kit: Kit, order: Body) -> Mapping[str, tuple[CancelOperation,
         body = kit.cancel_body(order, operation=Operation.CANCEL_OPERATION).but(reverse_type=2)
         wrong["a cancel operation with a wrong reverse_type"] = (Operation.CANCEL_OPERATION, body)
     return wrong
+
+
+async def _require_no_reversal(kit: Kit, wrong: Body, balance: Decimal, label: str) -> None:
+    """Raise NotChecked if a refused adjust was applied and a cancel of it succeeds: a finding of C-020 to C-029."""
+    if await kit.balance(wrong) == balance:
+        return
+    cancel = await kit.cancel(wrong, label=f"a cancel of {label}")
+    if kit.meaning(cancel) is Meaning.REVERSED:
+        message = f"{label} is refused and applied: its cancel succeeds. C-020 to C-029 must pass first"
+        raise NotChecked(message)
 
 
 async def _expect_unmoved(kit: Kit, order: Body, balance: Decimal, label: str, seen_by: str) -> None:

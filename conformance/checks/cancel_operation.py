@@ -105,7 +105,7 @@ async def reverses_a_closed_position(kit: Kit) -> None:
     source="docs/contract.md#table-3",
     check=(
         "Sends an adjust, its cancel operation, the same one again, and one with a new txid. Expects code 0 for each. "
-        "With --balance-url the balance must not change after the first one."
+        "With `--balance-url` the balance must not change after the first one."
     ),
     needs=_NEEDS,
 )

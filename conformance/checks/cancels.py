@@ -25,7 +25,7 @@ from contract.operations import Operation
     check=(
         "Sends an adjust and its cancel; an adjust and a cancel adjust without the two optional fields; and an adjust "
         "with a negative amount and its cancel, if the external system applies ABNORMAL_OVERTRADING. Expects code 0 "
-        "for each cancel. With --balance-url the first cancel must move the balance by the amount."
+        "for each cancel. With `--balance-url` the first cancel must move the balance by the amount."
     ),
 )
 async def reverses_an_applied_adjust(kit: Kit) -> None:
@@ -63,7 +63,7 @@ async def reverses_an_applied_adjust(kit: Kit) -> None:
     source="docs/contract.md#table-2",
     check=(
         "Sends an adjust, its cancel, and the same cancel two more times, each with another trace. Expects code 0 for "
-        "each. With --balance-url the balance must not change after the first cancel."
+        "each. With `--balance-url` the balance must not change after the first cancel."
     ),
 )
 async def same_cancel_again(kit: Kit) -> None:
@@ -92,7 +92,7 @@ async def same_cancel_again(kit: Kit) -> None:
     source="docs/contract.md#confirming-cancel",
     check=(
         "Sends an adjust, its cancel, and two more cancels of it under new numbers. Expects code 0 for each. With "
-        "--balance-url the balance must not change after the first cancel."
+        "`--balance-url` the balance must not change after the first cancel."
     ),
 )
 async def another_cancel_of_a_reversed_adjust(kit: Kit) -> None:
@@ -191,7 +191,7 @@ async def dangling_adjust(kit: Kit) -> None:
     ),
     source="docs/contract.md#table-2",
     check=(
-        "Sends an adjust that this broker refuses (--refused-metadata or --refused-customer), and then its cancel "
+        "Sends an adjust that this broker refuses (`--refused-metadata` or `--refused-customer`), and then its cancel "
         "under two numbers. Expects US_0000001 for both cancels."
     ),
     needs=("--refused-metadata or --refused-customer",),
@@ -202,7 +202,7 @@ async def refused_adjust(kit: Kit) -> None:
     answer = await kit.adjust(order, label="an adjust that is to be refused")
     if answer.is_success or answer.reply is None:
         await kit.cancel(order, label="a cancel that clears up")
-        message = f"the adjust of --refused-metadata or --refused-customer is not refused: {answer}"
+        message = f"the adjust of `--refused-metadata` or `--refused-customer` is not refused: {answer}"
         raise NotChecked(message)
     for label in ("a cancel of the refused adjust", "a second cancel of it under a new number"):
         cancel = await kit.cancel(order, label=label)
@@ -225,7 +225,7 @@ async def refused_adjust(kit: Kit) -> None:
     source="docs/contract.md#repeating-an-adjust",
     check=(
         "Sends two adjusts, a cancel of the first one, and a cancel of the second one under the same number. Expects "
-        "a refusal. With --balance-url the balance of the second customer must not change. Then a cancel with a new "
+        "a refusal. With `--balance-url` the balance of the second customer must not change. Then a cancel with a new "
         "number must be answered with code 0."
     ),
 )

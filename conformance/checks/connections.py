@@ -1,6 +1,7 @@
 """Requirements on connections: C-060 to C-063."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from conformance import cancelling
@@ -93,7 +94,7 @@ async def reused_connection(kit: Kit) -> None:
     ),
     source="docs/contract.md#outcomes",
     check=(
-        "Sends an adjust, leaves its connection idle for --idle-s seconds, and sends another one over it unless the "
+        "Sends an adjust, leaves its connection idle for `--idle-s` seconds, and sends another one over it unless the "
         "external system has closed it. If that gets no reply, it tries once more with an idle time that is half as "
         "long again, because both sides may act in the same instant."
     ),
@@ -115,28 +116,28 @@ async def _after_idle(kit: Kit, idle_s: float) -> Answer | None:
 
     Returns None if the external system has closed the connection before, so that no request could be lost.
     """
-    connection = await _open(kit)
+    connection, orders = await _open(kit), [kit.order() for _ in range(3)]
     try:
-        for label in ("an adjust on a new connection", "an adjust on a connection that was not idle"):
-            answer = await _adjust_and_clear_up(kit, connection, label)
-            if answer.exchange.failure is not None:
-                message = f"{label} gets no reply: {answer}. C-060 must pass first"
-                raise NotChecked(message)
-            if not _is_kept(answer):
-                return None
-        if await connection.is_closed_by_peer(idle_s):
-            return None
-        return await _adjust_and_clear_up(kit, connection, f"an adjust after {idle_s:g} s without a request")
+        return await _last_after_idle(kit, connection, orders, idle_s)
     finally:
         await connection.close()
+        for order in orders:
+            await kit.cancel(order, label="a cancel that clears up")
 
 
-async def _adjust_and_clear_up(kit: Kit, connection: Connection, label: str) -> Answer:
-    """Send an adjust over a connection, and its cancel over another one; return the answer to the adjust."""
-    order = kit.order()
-    answer = await kit.call(Operation.ADJUST, order, label=label, connection=connection)
-    await kit.cancel(order, label="a cancel that clears up")
-    return answer
+async def _last_after_idle(kit: Kit, connection: Connection, orders: Sequence[Body], idle_s: float) -> Answer | None:
+    labels = ("an adjust on a new connection", "an adjust on a connection that was not idle")
+    for label, order in zip(labels, orders, strict=False):
+        answer = await kit.call(Operation.ADJUST, order, label=label, connection=connection)
+        if answer.exchange.failure is not None:
+            message = f"{label} gets no reply: {answer}. C-060 must pass first"
+            raise NotChecked(message)
+        if not _is_kept(answer):
+            return None
+    if await connection.is_closed_by_peer(idle_s):
+        return None
+    label = f"an adjust after {idle_s:g} s without a request"
+    return await kit.call(Operation.ADJUST, orders[-1], label=label, connection=connection)
 
 
 @requirement(
@@ -207,12 +208,12 @@ async def _send_in_pieces(kit: Kit, order: Body, slow_s: float) -> Answer:
     check=(
         "Sends an adjust with half of its body, and one whose Content-Length is 20 bytes longer than the complete "
         "JSON text, and closes the connection. Then a cancel of each must not be answered with code 0. With "
-        "--balance-url the balance must not change."
+        "`--balance-url` the balance must not change."
     ),
 )
 async def cut_off_request(kit: Kit) -> None:
     """Check C-063."""
-    await cancelling.require_never_received(kit)
+    await kit.require_never_received()
     for label, part in (("cut off in the middle of its body", 0.5), ("cut off after its JSON text", 1.0)):
         order = kit.order()
         start = await cancelling.seen_balance(kit, order)

@@ -76,11 +76,12 @@ async def exact_order_ids(kit: Kit) -> None:
     title="Numbers of 48 characters and texts in UTF-8 are accepted exactly",
     rule=(
         "requestUniqueNo may have 48 characters; numbers that differ in one character, or only in upper and lower "
-        "case, are different numbers. Names and remarks may hold every character of Unicode."
+        "case, or only in a blank at the end, are different numbers. Names and remarks may hold every character of "
+        "Unicode."
     ),
     why=(
-        "A database that ignores case or cuts numbers takes a new order for a repeat. A name that is stored with "
-        "question marks does not match its own cancel."
+        "A database that ignores case or blanks at the end, or that cuts numbers, takes a new order for a repeat. A "
+        "name that is stored with question marks does not match its own cancel."
     ),
     source="docs/contract.md#table-1",
     check=(
@@ -92,9 +93,9 @@ async def long_numbers_and_unicode(kit: Kit) -> None:
     """Check C-032."""
     await require_plain_cancel(kit)
     stem = (kit.orders.name("n") + _CHARACTERS).ljust(UNIQUE_NO_LENGTH_MAX - 1, "z")[: UNIQUE_NO_LENGTH_MAX - 1]
-    for last in ("a", "b", "A"):
+    for last in ("a", "b", "A", "", " "):
         order = kit.order(requestUniqueNo=stem + last)
-        await applied_and_reversed(kit, order, f"the number {order.number}")
+        await applied_and_reversed(kit, order, f"the number {order.number!r}")
     order = kit.order(metadata='{"note":"' + _NAME + '"}')
     if kit.target.account.user is None:
         order = order.but(userName=f"{_NAME} {kit.orders.name('u')}"[:UNIQUE_NO_LENGTH_MAX])

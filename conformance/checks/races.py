@@ -34,8 +34,8 @@ _NOTHING_TO_REVERSE = frozenset({Meaning.NOT_APPLIED, Meaning.NEVER_RECEIVED})
     ),
     source="docs/contract.md#table-2",
     check=(
-        "In each round (a quarter of --races, for at most 60 s) sends an adjust, and then at the same time two "
-        "cancels under one number and two under numbers of their own. Expects code 0 for all. With --balance-url the "
+        "In each round (a quarter of `--races`, for at most 60 s) sends an adjust, and then at the same time two "
+        "cancels under one number and two under numbers of their own. Expects code 0 for all. With `--balance-url` the "
         "balance must be as before the adjust."
     ),
 )
@@ -71,9 +71,9 @@ async def concurrent_cancels(kit: Kit) -> None:
     ),
     source="docs/contract.md#dangling-actions",
     check=(
-        "In each of --races rounds (for at most 60 s) sends an adjust and its cancel at nearly the same time, in a "
+        "In each of `--races` rounds (for at most 60 s) sends an adjust and its cancel at nearly the same time, in a "
         "seeded order and with a seeded delay. The cancel is repeated until it settles, at most 6 times. If it found "
-        "nothing, the adjust must not be answered with code 0, nor a later cancel. With --balance-url the balance "
+        "nothing, the adjust must not be answered with code 0, nor a later cancel. With `--balance-url` the balance "
         "must be as before."
     ),
 )
@@ -137,9 +137,9 @@ async def _expect_consistent_end(  # noqa: PLR0913 - the facts of one race
     ),
     source="docs/contract.md#confirming-cancel",
     check=(
-        "Sends an adjust that this broker applies slowly (--slow-metadata or --slow-customer), and 0.3 s later its "
+        "Sends an adjust that this broker applies slowly (`--slow-metadata` or `--slow-customer`), and 0.3 s later its "
         "cancel. The cancel is repeated after the adjust has ended until it settles, at most 6 times. If it found "
-        "nothing, the adjust must not be answered with code 0, nor a later cancel. With --balance-url the balance "
+        "nothing, the adjust must not be answered with code 0, nor a later cancel. With `--balance-url` the balance "
         "must be as before."
     ),
     needs=("--slow-metadata or --slow-customer",),
@@ -158,5 +158,5 @@ async def cancel_while_in_process(kit: Kit) -> None:
     adjust = slow.result()
     await _expect_consistent_end(kit, order, body, adjust=adjust, cancel=cancel, start=start)
     if 0 < adjust.exchange.elapsed_s < _IN_PROCESS_S:  # 0: nothing was sent, the reply is imagined
-        message = f"the adjust of --slow-metadata or --slow-customer was answered within {_IN_PROCESS_S} s"
+        message = f"the adjust of `--slow-metadata` or `--slow-customer` was answered within {_IN_PROCESS_S} s"
         raise NotChecked(message)

@@ -57,7 +57,7 @@ async def expect_one_effect(kit: Kit, order: Body, before: Decimal | None) -> No
     source=_SOURCE,
     check=(
         "Sends an adjust and, byte for byte, the same adjust again. Expects the same code. Then one cancel must be "
-        "enough; with --balance-url the balance shows it."
+        "enough; with `--balance-url` the balance shows it."
     ),
 )
 async def same_adjust_again(kit: Kit) -> None:
@@ -75,7 +75,7 @@ async def same_adjust_again(kit: Kit) -> None:
     title="The same adjust several times at once is applied once",
     rule=(
         "Concurrent repeats of an adjust have one effect. Each is answered with code `0`, or with a code that is "
-        "declared as in process (--code CODE=in-process), and at least one with `0`."
+        "declared as in process (`--code` CODE=in-process), and at least one with `0`."
     ),
     why=(
         "A check of the number before the insert is not enough: two requests at once both find nothing and are both "
@@ -83,7 +83,7 @@ async def same_adjust_again(kit: Kit) -> None:
     ),
     source=_SOURCE,
     check=(
-        f"Sends the same adjust {CONCURRENT} times at once. Then one cancel must be enough; with --balance-url the "
+        f"Sends the same adjust {CONCURRENT} times at once. Then one cancel must be enough; with `--balance-url` the "
         "balance shows it."
     ),
 )
@@ -110,7 +110,7 @@ async def same_adjust_at_once(kit: Kit) -> None:
         "repeats a request minutes later, and the customer is charged twice."
     ),
     source=_SOURCE,
-    check="Sends an adjust, waits (--repeat-after-s), and goes on as C-012.",
+    check="Sends an adjust, waits (`--repeat-after-s`), and goes on as C-012.",
 )
 async def same_adjust_later(kit: Kit) -> None:
     """Check C-014."""
@@ -172,7 +172,7 @@ async def by_number_not_by_trace(kit: Kit) -> None:
     source=_SOURCE,
     check=(
         "Sends an adjust, then one for each of these fields under the same number with another value. Expects a "
-        "refusal of each. Then the cancel of the first must be answered with 0; with --balance-url the balance is "
+        "refusal of each. Then the cancel of the first must be answered with 0; with `--balance-url` the balance is "
         "as before."
     ),
 )

@@ -92,14 +92,14 @@ async def fields_and_types(kit: Kit) -> None:
     title="Business answers come under HTTP 200",
     rule=(
         "A reply of table 4 has the HTTP status 200, whatever its code. Other statuses that carry business answers "
-        "must be declared (--business-status)."
+        "must be declared (`--business-status`)."
     ),
     why=(
         "A reply under another status counts as unknown. A refused cancel is then repeated until it is aborted, "
         "and a refused adjust stays in doubt until it is confirmed."
     ),
     source="docs/contract.md#outcomes",
-    check=f"{_THREE} With --refused-metadata or --refused-customer it sends an adjust that is refused, too. "
+    check=f"{_THREE} With `--refused-metadata` or `--refused-customer` it sends an adjust that is refused, too. "
     "Compares the HTTP status of each reply.",
 )
 async def business_answers_under_200(kit: Kit) -> None:
@@ -197,7 +197,7 @@ async def no_content_encoding(kit: Kit) -> None:
     rule="Where they are present, `ok` is true and `fail` is false exactly if `code` is `0`.",
     why="A reply that contradicts itself counts as unknown: a successful order is cancelled, a cancel is repeated.",
     source="docs/contract.md#outcomes",
-    check=f"{_THREE} Compares `ok` and `fail` of each reply with its code. Declared codes (--code) are not compared.",
+    check=f"{_THREE} Compares `ok` and `fail` of each reply with its code. Declared codes (`--code`) are not compared.",
 )
 async def ok_and_fail_agree(kit: Kit) -> None:
     """Check C-007."""
@@ -221,6 +221,7 @@ async def ok_and_fail_agree(kit: Kit) -> None:
     ),
     source="docs/contract.md#trace",
     check="Sends an adjust and its cancel, each with its own trace, and compares the trace of each reply.",
+    alone=True,  # so that replies that are mixed up under concurrency fail C-009 alone
 )
 async def trace_is_echoed(kit: Kit) -> None:
     """Check C-008."""
@@ -241,6 +242,7 @@ async def trace_is_echoed(kit: Kit) -> None:
     why="If replies are mixed up, one customer's success is taken for another customer's, and both are wrong.",
     source="docs/contract.md#trace",
     check=f"Sends {CONCURRENT} adjusts at once, each with its own trace, and compares the trace of each reply.",
+    alone=True,  # its first adjust must meet no other request
 )
 async def traces_are_not_mixed_up(kit: Kit) -> None:
     """Check C-009."""

@@ -19,7 +19,7 @@ DEADLINE_S = 3.0
     ),
     source="docs/contract.md#deadline",
     check=(
-        "Sends plain adjusts at a steady rate (--load-per-s) for a while (--load-s), without waiting for replies, "
+        "Sends plain adjusts at a steady rate (`--load-per-s`) for a while (`--load-s`), without waiting for replies, "
         "and measures each. On failure it shows the percentiles."
     ),
     alone=True,
@@ -28,7 +28,7 @@ async def answered_in_time(kit: Kit) -> None:
     """Check C-001."""
     target = kit.target
     if target.exchange_limit_s < DEADLINE_S:
-        message = f"--exchange-limit-s must be at least {DEADLINE_S:g}"
+        message = f"`--exchange-limit-s` must be at least {DEADLINE_S:g}"
         raise NotChecked(message)
     async with asyncio.TaskGroup() as group:
         tasks = []

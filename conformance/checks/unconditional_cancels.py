@@ -62,8 +62,8 @@ async def old_cancel(kit: Kit) -> None:
     source="docs/contract.md#table-2",
     check=(
         "Sends an adjust of 100.00, then an ABNORMAL_OVERTRADING adjust that deducts the whole balance, and then the "
-        "cancel of the first one. Expects code 0. A customer of --customer needs --balance-url, too. If the external "
-        "system does not apply the deduction, the requirement is not checked."
+        "cancel of the first one. Expects code 0. A customer of `--customer` needs `--balance-url`, too. If the "
+        "external system does not apply the deduction, the requirement is not checked."
     ),
     alone=True,
 )

@@ -101,6 +101,7 @@ async def wrong_type(kit: Kit) -> None:
         await refused(kit, f"an adjust with {name} {value!r}", {name: value})
     for value in (True, 1.5, [1], {}):
         await refused(kit, f"an adjust with bizType {value!r}", {"bizType": value})
+    await refused(kit, "an adjust with orderId True", {"orderId": True})
     for name in _REQUIRED:
         await refused(kit, f"an adjust with {name} null", {name: None})
     number = kit.orders.random.randrange(10**14, 10**15)

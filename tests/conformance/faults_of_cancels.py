@@ -18,6 +18,7 @@ from tests.conformance.small_broker import (
 
 HALF_A_DAY_MS = 12 * 3_600_000
 PAUSE_S = 0.002
+IDLE_S = 0.8
 
 
 class ComparesSigns(SmallBroker):
@@ -293,7 +294,7 @@ class ForgetsIdleConnections(SmallBroker):
             since = loop.time()
             if (request := await self.read(reader)) is None:
                 return
-            if loop.time() - since > 0.1:
+            if loop.time() - since > IDLE_S:
                 continue
             writer.write(reply_bytes(await self.answer(*request)))
 

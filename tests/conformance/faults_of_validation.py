@@ -155,7 +155,7 @@ class HasFloatOrders(Repairs):
     def repaired(self, fields: Fields) -> Fields:
         """Lose the last digits."""
         order = fields.get("orderId")
-        if not isinstance(order, int) or order >= 2**62:
+        if type(order) is not int or order >= 2**62:
             return fields
         return {**fields, "orderId": int(float(order))}
 

@@ -71,7 +71,7 @@ async def outcomes(broker: SmallBroker, ids: list[str], races: int = 20) -> dict
             balance=BalanceSource(f"{url}/balance?c={{thirdServerCode}}", "/balance"),
             refused=Hook(metadata=REJECT),
             slow=Hook(metadata=SLOW),
-            idle_s=0.2,
+            idle_s=1.0,
             exchange_limit_s=1.5,
             races=races,
         )

@@ -192,7 +192,24 @@ async def test_fault_of_the_kit_costs_no_other_result(simulator: str) -> None:
     )
     assert [each.outcome for each in report.results] == [Outcome.NOT_CHECKED, Outcome.PASSED]
     assert report.results[0].reason.startswith("internal error of the kit: KeyError at broken:")
-    assert report.verdict is Verdict.CONFORMS
+    assert report.verdict is Verdict.NOT_DECIDED
+
+
+async def test_requirement_that_cannot_be_checked_leaves_the_verdict_open(simulator: str) -> None:
+    """Nothing failed, but a system that does not let a requirement be checked has not shown that it keeps it."""
+
+    async def unsettled(_: Kit) -> None:
+        message = "the trace of a single adjust is not in its reply. C-008 must pass first"
+        raise NotChecked(message)
+
+    async def fine(kit: Kit) -> None:
+        await kit.applied(kit.order())
+
+    report, _ = await run_checks(
+        simulator, Check(named("A"), unsettled, alone=False), Check(named("B"), fine, alone=False)
+    )
+    assert report.verdict is Verdict.NOT_DECIDED
+    assert report.sentence == "NOT DECIDED: nothing failed, but A could not be checked; 1 not checked (A)"
 
 
 async def test_check_that_waits_lets_others_run(simulator: str) -> None:

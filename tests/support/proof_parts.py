@@ -46,6 +46,7 @@ LONG_PARTS = {
     "plans": "no combination of filters makes a query read a whole table that grows",
     "reference-broker": "the whole conformance kit finds nothing wrong with the reference broker, on both databases",
     "mutants": "each of the planted bugs is caught by name",
+    "conformance-mutants": "the conformance kit fails each broken broker in what it breaks, and in nothing else",
     "interleavings": "every order of faults within the large bounds keeps the invariant",
     "steps": "each step fails, is repeated, is cancelled or meets an action in every way",
     "seeds": "settlements with random faults and operator actions keep the invariant",
