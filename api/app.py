@@ -10,7 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from opentelemetry.trace import TracerProvider
 
-from api import external_systems, health, metrics, reconciliation
+from api import external_systems, health, metrics, reconciliation, security_events
 from api.batch_retry import routes as batch_routes
 from api.broker_statement import routes as statement_routes
 from api.codec_server import login as codec_login
@@ -24,6 +24,7 @@ from api.http.security_headers import SecurityHeadersMiddleware
 from api.http.strict_body import BodyLimitMiddleware
 from api.http.strict_requests import StrictRequestMiddleware
 from api.keys import routes as key_routes
+from api.recorded_limits import watch_limits
 from api.services import Services
 from api.settlements import events, explain, operator_actions, post, read
 from api.settlements.event_streams import Streams
@@ -46,6 +47,7 @@ ROUTERS = (
     statement_routes.router,
     statement_routes.lines_router,
     key_routes.router,
+    security_events.router,
     health.router,
     metrics.router,
 )
@@ -87,10 +89,12 @@ def create_app(
         payload_keys = () if provided.codec is None else (provided.codec.keys.watched,)
         watched = (provided.temporal, provided.systems, provided.order_limits, *payload_keys)
         watches = [asyncio.create_task(each.watch()) for each in watched]
+        watches.append(asyncio.create_task(watch_limits(provided)))
         yield
         for each in watches:
             each.cancel()
         await asyncio.wait(watches)
+        await provided.refused_keys.close()
 
     # FastAPI, except that the assets of /docs come from this process and not from a CDN.
     app = FastAPIOffline(

@@ -9,12 +9,13 @@ from fastapi import Depends, Request
 from activities.local_decisions import LocalDecisions
 from api.codec_server.sessions import CodecServer
 from api.http.quotas import Quotas
+from api.keys.refused import RefusedKeys
 from api.keys.verification import Keys
 from api.temporal_access import TemporalAccess
 from config.settings import Settings
 from config.watched_file import WatchedFile
 from config.watched_systems import WatchedSystems
-from ledger import Batches, BreakerReports, Ledger, SystemPauses
+from ledger import Batches, BreakerReports, Ledger, SecurityEvents, SystemPauses
 from settlement.order_limits import OrderLimits
 from settlement.update_signature import UpdateSigner
 
@@ -41,6 +42,11 @@ class Services:
     def breakers(self) -> BreakerReports:
         """What the workers report of the circuit breakers of the external systems."""
         return BreakerReports(self.ledger.engine)
+
+    @cached_property
+    def refused_keys(self) -> RefusedKeys:
+        """The requests of this process without a valid key, as security events."""
+        return RefusedKeys(SecurityEvents(self.ledger.readers))
 
     @cached_property
     def quotas(self) -> Quotas:

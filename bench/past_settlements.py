@@ -5,7 +5,7 @@ differ only in their history, and the statement of that day is the same.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -14,8 +14,9 @@ from config.settings import Settings
 from contract.adjust import AdjustBody
 from contract.operations import Operation
 from ledger import SettlementRecord, open_engine
+from ledger.audit_writes import first_audit
 from ledger.migrate import migrate_url
-from ledger.rows import call_values, settlement_values, state_change_values
+from ledger.rows import settlement_values
 from ledger.tables import external_calls, settlements, state_changes
 from ledger.transactions import insert
 from settlement.broker_statement import LineKind, StatementLine
@@ -172,16 +173,16 @@ async def fill(settings: Settings, past: Past) -> None:
     try:
         for indexes in _chunks(range(past.count)):
             records = [past.record(index) for index in indexes]
-            ids = [(each.settlement.settlement_id, each.snapshot) for each in records]
+            audits = [first_audit(each.settlement.settlement_id, each.snapshot) for each in records]
             async with engine.begin() as connection:
-                rows = [settlement_values(each.settlement, each.snapshot) for each in records]
+                rows = [
+                    settlement_values(each.settlement, each.snapshot) | asdict(audit.head)
+                    for each, audit in zip(records, audits, strict=True)
+                ]
                 await connection.execute(insert(engine, settlements), rows)
-                await connection.execute(
-                    insert(engine, external_calls), [row for each in ids for row in call_values(*each)]
-                )
-                await connection.execute(
-                    insert(engine, state_changes), [row for each in ids for row in state_change_values(*each)]
-                )
+                for table in (external_calls, state_changes):
+                    entries = [row for audit in audits for part, new in audit.parts if part is table for row in new]
+                    await connection.execute(insert(engine, table), entries)
     finally:
         await engine.dispose()
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import (
+    audit,
     batch_retry,
     broker_statement,
     events,
@@ -17,6 +18,7 @@ from cli.commands import (
     keys,
     operator_actions,
     reconciliation,
+    security_events,
     settlements,
     submit,
     systems,
@@ -113,6 +115,8 @@ app.command("close-finding")(reconciliation.close_finding)
 app.add_typer(systems.app, name="systems")
 app.add_typer(broker_statement.app, name="statement")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.command("security-events")(security_events.security_events)
 app.command()(version)
 
 

@@ -21,6 +21,7 @@ class PagedPath:
 
 
 SETTLEMENTS = PagedPath("/v1/settlements", cursor_parameter="cursor", cursor_field="nextCursor")
+SECURITY_EVENTS = PagedPath("/v1/security-events", cursor_parameter="before", cursor_field="nextBefore")
 FINDINGS = PagedPath("/v1/reconciliation/findings", cursor_parameter="before", cursor_field="nextBefore")
 
 

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl | None = None
     """sqlite:///… or postgresql://…; default: an SQLite file in the state directory."""
+    database_runtime_role: str | None = Field(default=None, min_length=1, max_length=63)
+    """The role of API and worker on PostgreSQL, which `ledger.migrate` gives its rights; default: the role that
+    migrates."""
 
     external_base_url: HttpUrl | None = Field(default=None, repr=False)
     """The broker's system; default: the simulator on this machine."""

@@ -17,6 +17,7 @@ from ledger.keys import KeyRing, StoredKey
 from ledger.reconciliation.findings import Findings
 from ledger.reconciliation.take_ups import Permit, TakeUps
 from ledger.records import SettlementRecord
+from ledger.security_events import SecurityEvents
 from ledger.settlements import Ledger, Page
 from ledger.summaries import SettlementSummaries, SettlementSummary
 from ledger.temporal_binding import TemporalBinding, TemporalIdentity
@@ -34,6 +35,7 @@ __all__ = [
     "NumberReusedError",
     "Page",
     "Permit",
+    "SecurityEvents",
     "SettlementFilter",
     "SettlementRecord",
     "SettlementSummaries",

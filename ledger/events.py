@@ -47,9 +47,11 @@ def read_events(
     if row is None:
         return None
     changes = connection.execute(queries.settlements.changes(settlement_id, after, EVENTS_MAX))
+    # Of rows with one position the last one is valid.
+    by_position = {change.position: change for change in changes.all()}
     found = [
-        _event(settlement_id, change.position, State(change.state), change.at, change.reason)
-        for change in changes.all()
+        _event(settlement_id, position, State(change.state), change.at, change.reason)
+        for position, change in by_position.items()
     ]
     if after < 0:
         found.insert(0, _event(settlement_id, 0, State.ADJUSTING, row.accepted_at, "accepted"))

@@ -8,10 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import queries
 from ledger.external_system_tables import paused_systems, system_actions
+from ledger.security_events import inserted
 from ledger.transactions import insert, read, shielded_transaction
 from settlement.external_systems import SystemAction, SystemActionKind, SystemPause
+from settlement.security_events import SecurityEventKind
 
 _PAUSE = queries.external_systems.pause()
+
+_EVENTS = {
+    SystemActionKind.PAUSE: SecurityEventKind.SYSTEM_PAUSED,
+    SystemActionKind.RESUME: SecurityEventKind.SYSTEM_RESUMED,
+}
 
 ACTIONS_LISTED_MAX = 50
 """Maximum operator actions in one answer, the newest first. Older ones stay in the ledger."""
@@ -78,6 +85,8 @@ class SystemPauses:
             if (await connection.execute(change)).first() is None:
                 return False
             await connection.execute(insert(self._engine, system_actions).values(**values, kind=kind.value))
+            who = {"client": values["operator"], "key_id": values["key_id"], "detail": values["note"]}
+            await connection.execute(inserted(self._engine, _EVENTS[kind], values["system"], values["at"], **who))
         return True
 
 

@@ -1,15 +1,16 @@
-"""Conditions in SQL: a filter on settlements, the scope of an API key, and which snapshot replaces a row."""
+"""Conditions in SQL: a filter on settlements, the scope of an API key, and what a snapshot changes in a row."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, TextClause, and_, or_
+from sqlalchemy import Column, ColumnElement, TextClause, and_, case, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from ledger.chain import Head
 from ledger.schema import OPEN, VOID_END
 from ledger.tables import settlements
 from settlement.calls import Rule
@@ -151,3 +152,17 @@ def is_replaced_by(
     return or_(
         known.version < version, and_(known.version == version, known.state == state, known.updated_at < updated_at)
     )
+
+
+HEAD = tuple(each.name for each in fields(Head))
+"""Columns of a settlement that say where the chain of its audit ends."""
+
+
+def first_head(name: str, new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the value of a column of `HEAD`: `new` if the settlement has no audit yet, else unchanged.
+
+    So the first write of an audit needs no further statement. It is that of most settlements, which end with it.
+    """
+    columns = settlements.c
+    value: ColumnElement[Any] = case((columns.chain_length == 0, new), else_=columns[name])
+    return value

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from config.process import keep_files_private
 from config.settings import load_settings
 from ledger.engine import open_engine
+from ledger.migrations.grants import RuntimeRoleError, grant_runtime
 from ledger.sqlite_engine import SQLITE_BEGIN
 
 _MIGRATION_LOCK = 4_711_001
@@ -39,16 +40,20 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-async def migrate(engine: AsyncEngine) -> None:
+async def migrate(engine: AsyncEngine, runtime_role: str | None = None) -> None:
     """Apply all missing migrations in one transaction. If several processes do it at once, they wait for each other.
 
-    Raises MigrationError if there is no migration from the database's revision, and any database error.
+    `runtime_role` is the role of API and worker on PostgreSQL. It gets its rights in the same transaction. None: they
+    use the role that migrates.
+
+    Raises MigrationError if there is no migration from the database's revision or if the role cannot be given its
+    rights, and any database error.
     """
     async with engine.execution_options(**{SQLITE_BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_upgrade, runtime_role)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, runtime_role: str | None) -> None:
     if connection.dialect.name == "postgresql":
         # A migration may take longer than the statement timeout, and so may waiting for another process's migration.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -57,6 +62,11 @@ def _upgrade(connection: Connection) -> None:
     config = alembic_config(connection)
     _refuse_unknown(connection, ScriptDirectory.from_config(config))
     command.upgrade(config, "head")
+    if runtime_role is not None and connection.dialect.name == "postgresql":
+        try:
+            grant_runtime(connection, runtime_role)
+        except RuntimeRoleError as error:
+            raise MigrationError(str(error)) from error
 
 
 def _refuse_unknown(connection: Connection, scripts: ScriptDirectory) -> None:
@@ -77,11 +87,11 @@ def _refuse_unknown(connection: Connection, scripts: ScriptDirectory) -> None:
             raise MigrationError(message)
 
 
-async def migrate_url(database_url: str) -> None:
+async def migrate_url(database_url: str, runtime_role: str | None = None) -> None:
     """Open the database, migrate it, and close it. Raises MigrationError for every database error."""
     engine = open_engine(database_url)
     try:
-        await migrate(engine)
+        await migrate(engine, runtime_role)
     except (SQLAlchemyError, OSError) as error:
         raise MigrationError(reason(error)) from error
     finally:
@@ -92,7 +102,8 @@ def main() -> int:
     """Migrate the database in the settings. Return 0; or 1, with one line on standard error, if it was not migrated."""
     keep_files_private()
     try:
-        asyncio.run(migrate_url(load_settings().ledger_url))
+        settings = load_settings()
+        asyncio.run(migrate_url(settings.ledger_url, settings.database_runtime_role))
     except MigrationError as error:
         print(f"the ledger cannot be migrated: {error}", file=sys.stderr)  # noqa: T201 - a command's error output
         return 1

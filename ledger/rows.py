@@ -1,10 +1,12 @@
 """Converts between settlements and their rows. Pure functions, the same for both databases."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
 
+from ledger.chain import Head, hash_of_acceptance, new_salt
 from settlement.calls import CallRecord, Verdict
 from settlement.ids import SettlementId
 from settlement.reply_record import ReplyRecord
@@ -27,7 +29,17 @@ def _storable(values: Values) -> Values:
 
 
 def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values:
-    """Return the row of a settlement as of one snapshot."""
+    """Return the row of a settlement as of one snapshot, without the audit. Each call takes another salt."""
+    values = _accepted_values(settlement) | {"salt": new_salt()}
+    return {
+        **values,
+        "acceptance_hash": hash_of_acceptance(values),
+        **asdict(Head()),
+        **snapshot_values(snapshot),
+    }
+
+
+def _accepted_values(settlement: SettlementInput) -> Values:
     adjust = settlement.adjust
     return {
         "settlement_id": settlement.settlement_id,
@@ -42,7 +54,6 @@ def settlement_values(settlement: SettlementInput, snapshot: Snapshot) -> Values
         "currency": adjust.currency,
         "amount": adjust.amount,
         "accepted_at": settlement.accepted_at,
-        **snapshot_values(snapshot),
     }
 
 

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, Update, and_, or_
+from sqlalchemy import Connection, Update, and_, or_
 
 from ledger import queries, rows
+from ledger.audit_writes import AuditWrite
 from ledger.conflicts import DecisionConflictError
 from ledger.external_systems import SystemPausedError, read_pause
-from ledger.filters import is_replaced_by
+from ledger.filters import HEAD, first_head, is_replaced_by
 from ledger.group_commit import Statements
 from ledger.order_sums import count_new_order
-from ledger.tables import external_calls, operator_actions, settlements, state_changes
+from ledger.tables import settlements
 from ledger.transactions import insert_of
 from settlement.ids import SettlementId
 from settlement.order_limits import OrderLimit
@@ -54,16 +55,16 @@ def recording(settlement: SettlementInput, snapshot: Snapshot) -> Statements[boo
     Raises DecisionConflictError if the ledger has the opposite decision, and IntegrityError if the order has another
     settlement.
     """
-    values = rows.settlement_values(settlement, snapshot)
+    audit = AuditWrite(settlement.settlement_id, snapshot)
+    values = rows.settlement_values(settlement, snapshot) | audit.first_head
     changed = tuple(rows.snapshot_values(snapshot))
-    write_audit = _audit(settlement.settlement_id, snapshot)
 
     def statements(connection: Connection) -> bool:
-        written = connection.execute(_upsert_replaced(connection.dialect.name, changed), values)
-        if written.first() is None:
+        written = connection.execute(_upsert_replaced(connection.dialect.name, changed), values).first()
+        if written is None:
             _raise_on_conflict(connection, settlement.settlement_id, snapshot)
             return False
-        write_audit(connection)
+        audit.append(connection, written)
         return True
 
     return statements
@@ -76,34 +77,18 @@ def recording_since(settlement_id: SettlementId, since_version: int, snapshot: S
     """
     values = rows.snapshot_values(snapshot)
     changed = tuple(values)
-    parameters = {f"new_{name}": value for name, value in values.items()}
+    audit = AuditWrite(settlement_id, snapshot)
+    parameters = {f"new_{name}": value for name, value in (values | audit.first_head).items()}
     parameters |= {"recorded_id": settlement_id, "since_version": since_version}
-    write_audit = _audit(settlement_id, snapshot)
 
     def statements(connection: Connection) -> RecordResult:
-        written = connection.execute(_update(changed), parameters)
-        if written.first() is None:
+        written = connection.execute(_update(changed), parameters).first()
+        if written is None:
             _raise_on_conflict(connection, settlement_id, snapshot)
             known = connection.execute(queries.settlements.version_since(settlement_id, since_version))
             return RecordResult.NOT_NEWER if known.first() is not None else RecordResult.LEDGER_BEHIND
-        write_audit(connection)
+        audit.append(connection, written)
         return RecordResult.RECORDED
-
-    return statements
-
-
-def _audit(settlement_id: SettlementId, snapshot: Snapshot) -> Statements[None]:
-    """Insert the entries of the audit, or replace them by the same or more complete content."""
-    parts = (
-        (external_calls, rows.call_values(settlement_id, snapshot)),
-        (operator_actions, rows.action_values(settlement_id, snapshot)),
-        (state_changes, rows.state_change_values(settlement_id, snapshot)),
-    )
-
-    def statements(connection: Connection) -> None:
-        for table, entries in parts:
-            if entries:
-                connection.execute(_upsert(connection.dialect.name, table), entries)
 
     return statements
 
@@ -129,24 +114,16 @@ def _upsert_replaced(dialect: str, changed: tuple[str, ...]) -> Any:  # noqa: AN
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=[known.settlement_id],
-        set_={name: new[name] for name in changed},
+        set_={name: new[name] for name in changed} | {name: first_head(name, new[name]) for name in HEAD},
         # A decision never changes.
         where=and_(
             is_replaced_by(new.version, new.state, new.updated_at),
             or_(known.decision.is_(None), known.decision == new.decision),
         ),
         # RETURNING, because the row count of an upsert means different things on the two databases.
-    ).returning(known.version)
+    ).returning(*(known[name] for name in HEAD))
 
 
 @cache
 def _update(changed: tuple[str, ...]) -> Update:
     return queries.settlements.record(changed)
-
-
-@cache
-def _upsert(dialect: str, table: Table) -> Any:  # noqa: ANN401 - as `insert_of`
-    """Return the INSERT of a table that replaces a row with the same primary key."""
-    statement = insert_of(dialect, table)
-    changeable = {each.name: statement.excluded[each.name] for each in table.columns if not each.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changeable)

@@ -4,12 +4,18 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Ind
 
 import ledger.external_system_tables  # noqa: F401 - the metadata of the ledger has all tables
 from contract.fields import AMOUNT_LENGTH_MAX, UNIQUE_NO_LENGTH_MAX
-from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.audit_tables import external_calls as external_calls  # noqa: PLC0414 - the tables of the ledger are all found here
+from ledger.audit_tables import operator_actions as operator_actions  # noqa: PLC0414 - as above
+from ledger.audit_tables import state_changes as state_changes  # noqa: PLC0414 - as above
+from ledger.key_tables import api_keys as api_keys  # noqa: PLC0414 - as above
 from ledger.schema import CLOSED_FINDING, OPEN, OPEN_FINDING, VOID_END, SettlementIdText, UtcDateTime, metadata, only
+from ledger.security_event_tables import security_events as security_events  # noqa: PLC0414 - as above
 from settlement.order_limits import LIMIT_NAME_LENGTH_MAX
 from settlement.system_names import SYSTEM_NAME_LENGTH_MAX
 
 _NO = String(UNIQUE_NO_LENGTH_MAX)
+# No String(64): SQLite estimates the length of a row from the declared lengths, and then chooses other indexes.
+_HASH = _SALT = Text
 _SYSTEM = String(SYSTEM_NAME_LENGTH_MAX)
 
 settlements = Table(
@@ -45,6 +51,15 @@ settlements = Table(
     Column("cancel_intents", JSON, nullable=False),
     # The resolution that waits for a second operator, or that was approved; null if there is none.
     Column("proposal", JSON(none_as_null=True)),
+    # Key of the tokens of personal data in `acceptance_hash`, the hash of the columns above that never change.
+    Column("salt", _SALT, nullable=False),
+    Column("acceptance_hash", _HASH, nullable=False),
+    # The end of the chain of the audit's rows (`ledger.chain.Head`).
+    Column("chain_length", Integer, nullable=False),
+    Column("chain_head", _HASH, nullable=False),
+    Column("recorded_calls", Integer, nullable=False),
+    Column("recorded_actions", Integer, nullable=False),
+    Column("recorded_state_changes", Integer, nullable=False),
     # A company may move to another external system. Its numbers stay unique, so that a repeated order is not settled
     # twice. Two indexes, because nulls are never equal. The first one also finds the settlements with a number.
     Index("uq_settlements_number_of_company", "request_unique_no", "company_id", unique=True),
@@ -85,74 +100,6 @@ settlements = Table(
     ),
     # For reconciliation, which scans only open settlements among many that have ended.
     Index("ix_settlements_open", "accepted_at", "settlement_id", **only(OPEN)),
-)
-
-external_calls = Table(
-    "external_calls",
-    metadata,
-    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("operation", String(32), nullable=False),
-    Column("kind", String(16)),
-    Column("request_unique_no", _NO, nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("sent_at", UtcDateTime, nullable=False),
-    Column("duration_ms", Integer),
-    Column("outcome", String(16), nullable=False),
-    Column("rule", String(32), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("http_status", Integer),
-    Column("retry_after_s", Integer),
-    # The reply as in settlement.reply_record; all null if there was no valid reply.
-    Column("code", String(64)),
-    Column("msg", Text),
-    Column("biz_code", String(64)),
-    Column("tm", BigInteger),
-    Column("trace", String(128)),
-    Column("msg_params", Text),
-    Column("data", Text),
-    Column("ok", Boolean),
-    Column("fail", Boolean),
-    Column("phase", String(16)),
-    Column("cancel_result", String(16)),
-    # No unique key on the attempt number: an activity that is reset in the Temporal UI counts from 1 again, and a
-    # violated key would block every further write of the settlement.
-)
-
-operator_actions = Table(
-    "operator_actions",
-    metadata,
-    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("kind", String(32), nullable=False),
-    # Longer than a client: an unverified one is recorded as `temporal-ui, unverified (says NAME)`.
-    Column("operator", String(128), nullable=False),
-    Column("key_id", String(32)),
-    Column("reason_code", String(32)),
-    Column("note", Text, nullable=False),
-    Column("broker_reference", Text),
-    Column("proposal_no", Integer),
-    Column("at", UtcDateTime, nullable=False),
-    # No foreign key: after a backup was restored, an action can be written again although its batch is missing.
-    Column("batch_id", String(36)),
-    Index(
-        "ix_operator_actions_batch",
-        "batch_id",
-        "settlement_id",
-        **only(text("batch_id IS NOT NULL")),
-    ),
-)
-
-state_changes = Table(
-    "state_changes",
-    metadata,
-    Column("settlement_id", SettlementIdText, ForeignKey(settlements.c.settlement_id), primary_key=True),
-    # From 1: event 0 is the acceptance, which is in the settlement's own row.
-    Column("position", Integer, primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("reason", Text, nullable=False),
 )
 
 # The sums per hour of order limits: of each limit and currency, the sum of each of the last minutes as text, by the

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     """Act on settlements: retry, resolve, batch retries, reconciliation."""
     MANAGE_KEYS = "MANAGE_KEYS"
     """Create, list and revoke API keys."""
+    READ_SECURITY_EVENTS = "READ_SECURITY_EVENTS"
+    """Read who made and revoked keys, paused systems, changed limits and ran batches."""
 
 
 class Role(StrEnum):
@@ -35,9 +37,9 @@ class Role(StrEnum):
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.PLATFORM: frozenset({Permission.SUBMIT, Permission.READ}),
     Role.VIEWER: frozenset({Permission.READ}),
-    Role.OPERATOR: frozenset({Permission.READ, Permission.ACT}),
-    # Only keys: the key that grants rights must not be able to move money.
-    Role.ADMIN: frozenset({Permission.MANAGE_KEYS}),
+    Role.OPERATOR: frozenset({Permission.READ, Permission.ACT, Permission.READ_SECURITY_EVENTS}),
+    # Nothing with money: the key that grants rights must not be able to move it.
+    Role.ADMIN: frozenset({Permission.MANAGE_KEYS, Permission.READ_SECURITY_EVENTS}),
 }
 
 ACTIVE_KEYS_MAX = 20

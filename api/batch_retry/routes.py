@@ -201,7 +201,8 @@ async def stop_batch_retry(batch: BatchInPath, services: Injected, caller: Actor
     Items that stay PENDING were not touched.
     """
     await _find_or_404(services, batch, caller)
-    await services.batches.end(batch, BatchState.STOPPED, datetime.now(UTC))
+    who = {"operator": caller.client, "key_id": caller.key_id}
+    await services.batches.end(batch, BatchState.STOPPED, datetime.now(UTC), **who)
     log.info("batch retry stopped", batch=batch, **caller.as_operator)
     return await _find_or_404(services, batch, caller)
 

@@ -110,6 +110,7 @@ InstallationReader = Annotated[Caller, Depends(Requires(Permission.READ, everyth
 InstallationActor = Annotated[Caller, Depends(Requires(Permission.ACT, everything=True))]
 PayloadDecoder = Annotated[Caller, Depends(Requires(Permission.READ, everything=True, browser=True))]
 PayloadEncoder = Annotated[Caller, Depends(Requires(Permission.ACT, everything=True, browser=True))]
+SecurityReader = Annotated[Caller, Depends(Requires(Permission.READ_SECURITY_EVENTS, everything=True))]
 KeyManager = Annotated[Caller, Depends(Requires(Permission.MANAGE_KEYS, everything=True))]
 
 
@@ -165,11 +166,12 @@ async def _identify(request: Request, requirement: Requirement) -> Caller:
     if services.settings.auth == "off":
         _reject_cross_site(request)
         return Caller(LOCAL_CLIENT, None, None, EVERYTHING)
-    text = _bearer(request)
+    sent = _bearer(request)
     if requirement.browser and services.codec is not None and "authorization" not in request.headers:
-        text = services.codec.session_key(request)
-    key = await services.keys.verify(text)
+        sent = services.codec.session_key(request)
+    key = await services.keys.verify(sent)
     if key is None:
+        services.refused_keys.note(sent)
         log.warning("authentication failed", path=request.url.path[:PATH_LOGGED_MAX])
         detail = (
             "send exactly one header Authorization: Bearer <api key>, with a key that is neither revoked nor expired"

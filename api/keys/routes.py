@@ -33,7 +33,7 @@ async def post_api_key(body: ApiKeyRequest, services: Injected, response: Respon
 
     A client has a limited number of active keys. If the response was lost, the key cannot be used: revoke it.
     """
-    created = await services.keys.create(body, caller.client)
+    created = await services.keys.create(body, caller.client, by_key=caller.key_id)
     if created is None:
         detail = f"{body.client} has {ACTIVE_KEYS_MAX} keys that are not revoked; revoke one of them first"
         raise ProblemError(ErrorCode.KEY_LIMIT_REACHED, detail)
@@ -51,7 +51,8 @@ async def list_api_keys(services: Injected, _: KeyManager) -> ApiKeys:
 async def revoke_api_key(key_id: Annotated[str, Path(alias="keyId")], services: Injected, caller: KeyManager) -> ApiKey:
     """Revoke an API key permanently. It takes effect everywhere within 5 seconds. Repeating it changes nothing."""
     # Rejects malformed ids before any query.
-    revoked = await services.keys.revoke(key_id, caller.client) if is_key_id(key_id) else None
+    known = is_key_id(key_id)
+    revoked = await services.keys.revoke(key_id, caller.client, by_key=caller.key_id) if known else None
     if revoked is None:
         raise ProblemError(ErrorCode.NOT_FOUND, "no API key has this id")
     return revoked

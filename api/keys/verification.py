@@ -60,7 +60,7 @@ class Keys:
         self._cache: dict[KeyFingerprint, _LookUp] = {}
         self._in_progress: dict[KeyFingerprint, asyncio.Task[_LookUp]] = {}
 
-    async def create(self, request: ApiKeyRequest, created_by: str) -> NewApiKey | None:
+    async def create(self, request: ApiKeyRequest, created_by: str, *, by_key: str | None = None) -> NewApiKey | None:
         """Create a key, or return None if its client has the maximum of active keys. Only the result has the secret.
 
         Repeating it creates another key. Raises SQLAlchemyError or OSError if the ledger is unreachable. After a
@@ -76,7 +76,7 @@ class Keys:
             created_at=now,
             created_by=created_by,
         )
-        if not await self._ring.add(key, text.record_hash(self._pepper, key)):
+        if not await self._ring.add(key, text.record_hash(self._pepper, key), by_key=by_key):
             return None
         log.info(
             "api key created",
@@ -148,12 +148,12 @@ class Keys:
         """Return all keys: active ones, then revoked ones."""
         return await self._ring.listed()
 
-    async def revoke(self, key_id: str, revoked_by: str) -> ApiKey | None:
+    async def revoke(self, key_id: str, revoked_by: str, *, by_key: str | None = None) -> ApiKey | None:
         """Revoke a key: at once in this process, within `REVOKED_WITHIN_S` in others. Return None for an unknown id.
 
         Repeating it changes nothing and returns the key with its first revocation.
         """
-        key = await self._ring.revoke(key_id, revoked_by, datetime.now(UTC))
+        key = await self._ring.revoke(key_id, revoked_by, datetime.now(UTC), by_key=by_key)
         self._cache = {found: kept for found, kept in self._cache.items() if found[0] != key_id}
         # A look-up that started before the revocation may still find the key active.
         self._in_progress = {found: task for found, task in self._in_progress.items() if found[0] != key_id}

@@ -12,6 +12,7 @@ from ledger import queries
 from ledger.batch_retry.rows import batch_values, differences, preview_lines, to_batch, to_item
 from ledger.engine import reader
 from ledger.exposure import currency_totals
+from ledger.security_events import inserted
 from ledger.tables import batches
 from ledger.transactions import insert, shielded_transaction
 from settlement.amounts import amount_for, is_above
@@ -28,6 +29,7 @@ from settlement.batch_retry import (
 from settlement.exposure import CurrencyTotal
 from settlement.ids import SettlementId, new_batch_id
 from settlement.scope import EVERYTHING, Scope
+from settlement.security_events import SecurityEventKind
 from settlement.states import State
 
 BATCH_PAGE_MAX = 50
@@ -153,6 +155,9 @@ class Batches:
                     raise SelectionChangedError(count)
                 items = (await connection.execute(queries.batches.item_counts([batch_id]))).all()
                 _check_sums(items, (sums_max, request.sums_max or NO_MAXIMUM))
+                started, detail = SecurityEventKind.BATCH_STARTED, f"{count} settlements: {request.note}"
+                event = inserted(self._engine, started, batch_id, at, client=operator, key_id=key_id, detail=detail)
+                await connection.execute(event)
                 return CreatedBatch(batch_id, is_new=True)
             # Only the idempotency key can conflict, so it is not None.
             found = (await connection.execute(queries.batches.batch_of_key(operator, key or ""))).one()
@@ -179,10 +184,25 @@ class Batches:
             await connection.execute(queries.batches.write_outcome(batch_id, position, values))
 
     @shielded_transaction
-    async def end(self, batch_id: str, state: BatchState, at: datetime) -> None:
-        """Write the end of a batch, STOPPED or DONE. The first end stays; repeating changes nothing."""
+    async def end(
+        self,
+        batch_id: str,
+        state: BatchState,
+        at: datetime,
+        *,
+        operator: str | None = None,
+        key_id: str | None = None,
+    ) -> None:
+        """Write the end of a batch, STOPPED or DONE. The first end stays; repeating changes nothing.
+
+        `operator` is who stopped it; None if it ended by itself.
+        """
+        ended = queries.batches.end(batch_id, state, at).returning(batches.c.batch_id)
         async with self._engine.begin() as connection:
-            await connection.execute(queries.batches.end(batch_id, state, at))
+            if (await connection.execute(ended)).first() is not None and operator is not None:
+                stopped = SecurityEventKind.BATCH_STOPPED
+                event = inserted(self._engine, stopped, batch_id, at, client=operator, key_id=key_id)
+                await connection.execute(event)
 
     @shielded_transaction
     async def progress(self, batch_id: str) -> BatchProgress:

@@ -103,7 +103,7 @@ def resolutions(settlement_ids: Sequence[SettlementId]) -> Select[Any]:
     columns = operator_actions.c
     query = select(columns.settlement_id, columns.reason_code)
     query = query.where(columns.settlement_id.in_(settlement_ids), columns.kind == ActionKind.RESOLVE.value)
-    return query.order_by(columns.settlement_id, columns.position)
+    return query.order_by(columns.settlement_id, columns.position, columns.chain_position)
 
 
 @registered(((_SAMPLE_TIME, SettlementId(DEFAULT_SYSTEM, "")), _SAMPLE_TIME.replace(hour=13), 1000))

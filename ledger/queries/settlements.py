@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.filters import SettlementFilter, in_scope, is_replaced_by, unindexed
+from ledger.filters import HEAD, SettlementFilter, first_head, in_scope, is_replaced_by, unindexed
 from ledger.queries.table import merged, registered
 from ledger.schema import OPEN
 from ledger.tables import external_calls, operator_actions, settlements, state_changes
@@ -124,11 +124,27 @@ def of_company(number: str, company_id: int | None) -> Select[Any]:
 def audit_rows(table: Table) -> Select[Any]:
     """Return the rows of `settlement_ids`, a parameter, in one table of the audit, in order of position.
 
-    The statement is the same for all settlements, so it can be built once.
+    Of rows with one position the last one is valid: the others were corrected. The statement is the same for all
+    settlements, so it can be built once.
     """
     columns = table.c
     ids = bindparam("settlement_ids", _SAMPLE_IDS, columns.settlement_id.type, expanding=True)
-    return select(table).where(columns.settlement_id.in_(ids)).order_by(columns.settlement_id, columns.position)
+    order = (columns.settlement_id, columns.position, columns.chain_position)
+    return select(table).where(columns.settlement_id.in_(ids)).order_by(*order)
+
+
+@registered((external_calls,), (operator_actions,), (state_changes,))
+def recorded_rows(table: Table) -> Select[Any]:
+    """Return the rows of a settlement in one table of the audit, as `audit_rows`, from a position on.
+
+    The parameters are `recorded_id` and `first_position`.
+    """
+    columns = table.c
+    query = select(table).where(
+        columns.settlement_id == bindparam("recorded_id", _SAMPLE_ID, columns.settlement_id.type),
+        columns.position >= bindparam("first_position", 0, Integer),
+    )
+    return query.order_by(columns.position, columns.chain_position)
 
 
 @registered(())
@@ -164,8 +180,18 @@ def record(changed: Sequence[str], decision: str | None = None) -> Update:
         ),
         or_(columns.decision.is_(None), columns.decision == new_decision),
     )
-    values = {name: bindparam(f"new_{name}", None, columns[name].type) for name in changed}
-    return not_older.values(values | {"decision": new_decision}).returning(columns.version)
+    values: dict[str, Any] = {name: bindparam(f"new_{name}", None, columns[name].type) for name in changed}
+    values |= {name: first_head(name, bindparam(f"new_{name}", None, columns[name].type)) for name in HEAD}
+    return not_older.values(values | {"decision": new_decision}).returning(*(columns[name] for name in HEAD))
+
+
+@registered(())
+def move_head() -> Update:
+    """Update the end of the chain of a settlement. The parameters are `recorded_id`, and `new_` with each column."""
+    columns = settlements.c
+    values = {name: bindparam(f"new_{name}", None, columns[name].type) for name in HEAD}
+    found = columns.settlement_id == bindparam("recorded_id", _SAMPLE_ID, columns.settlement_id.type)
+    return update(settlements).where(found).values(values)
 
 
 @registered((_SAMPLE_IDS,))
@@ -195,7 +221,7 @@ def changes(settlement_id: SettlementId, after: int, limit: int) -> Select[Any]:
     """Return the state changes of a settlement with a position above `after`, in order."""
     columns = state_changes.c
     query = select(state_changes).where(columns.settlement_id == settlement_id, columns.position > after)
-    return query.order_by(columns.position).limit(limit)
+    return query.order_by(columns.position, columns.chain_position).limit(limit)
 
 
 _SUMMARY_COLUMNS = tuple(

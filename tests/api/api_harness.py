@@ -161,6 +161,8 @@ async def open_api(
         event_hooks={"response": [check]},
     ) as http:
         yield ApiHarness(app, http, ledger, temporal)
+    # As the application does at its end, which no lifespan announces here.
+    await app.state.services.refused_keys.close()
 
 
 @asynccontextmanager

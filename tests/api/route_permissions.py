@@ -85,6 +85,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/v1/external-systems/{name}/resume"): Row(
         OPERATORS, foreign=403, everything=True, body={"note": "checked"}
     ),
+    ("GET", "/v1/security-events"): Row(OPERATORS | ADMINS, foreign=403, everything=True),
     ("GET", "/v1/reconciliation"): Row(READERS, foreign=403, everything=True),
     ("GET", "/v1/reconciliation/findings"): Row(READERS),
     ("POST", "/v1/reconciliation/findings/{findingId}/closing"): Row(OPERATORS, foreign=404, body={"note": "checked"}),
@@ -125,6 +126,7 @@ ROLES_BY_PERMISSION = {
     Permission.SUBMIT: frozenset({Role.PLATFORM}),
     Permission.ACT: OPERATORS,
     Permission.MANAGE_KEYS: ADMINS,
+    Permission.READ_SECURITY_EVENTS: OPERATORS | ADMINS,
 }
 
 FORGED_KEY = "0123456789abcdef." + "A" * 59

@@ -145,6 +145,7 @@ async def test_one_more_active_key_is_rejected_until_one_is_revoked(
 async def test_a_revoked_key_is_rejected(api_with_keys: ApiHarness, admin: Admin) -> None:
     made = (await admin.create()).json()
     assert await status_with(api_with_keys, made["apiKey"]) == 200
+    await api_with_keys.app.state.services.keys.last_use.written()
     answer = await admin.revoke(made["keyId"])
     assert await status_with(api_with_keys, made["apiKey"]) == 401
     assert (answer.status_code, answer.json()["revokedBy"]) == (200, "boss")

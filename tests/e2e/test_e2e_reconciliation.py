@@ -16,6 +16,7 @@ from tests.e2e.conftest import System, faulty, restarted
 from tests.support.binaries import beside_python
 from tests.support.orders import id_of
 from tests.support.polling import until
+from tests.support.tampering import unguarded_file
 
 ROUND_S = 5
 
@@ -113,7 +114,8 @@ async def test_a_row_that_a_restored_backup_lacks_is_written_again(reconciled: S
     await reconciled.post(body)
     before = await reconciled.ends(number)
     assert before["state"] == State.ABORTED
-    with sqlite3.connect(reconciled.stack.state_dir / "ledger.db", timeout=30) as database:
+    file = reconciled.stack.state_dir / "ledger.db"
+    with sqlite3.connect(file, timeout=30) as database, unguarded_file(database):
         for table in ("external_calls", "operator_actions", "state_changes"):
             database.execute(f"DELETE FROM {table} WHERE settlement_id = ?", (str(id_of(number)),))  # noqa: S608 - fixed names
         database.execute("DELETE FROM settlements WHERE request_unique_no = ?", (number,))

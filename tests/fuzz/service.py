@@ -45,6 +45,7 @@ ROLE_WITH = {
     Permission.READ: Role.VIEWER,
     Permission.ACT: Role.OPERATOR,
     Permission.MANAGE_KEYS: Role.ADMIN,
+    Permission.READ_SECURITY_EVENTS: Role.OPERATOR,
 }
 
 

@@ -11,23 +11,22 @@ from sqlalchemy import Integer, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import SettlementFilter, open_engine
+from ledger.audit_writes import first_audit
 from ledger.broker_statement_tables import broker_statement_differences, broker_statement_lines, broker_statements
 from ledger.external_system_tables import system_actions
 from ledger.queries import QUERIES
 from ledger.queries.settlements import page
-from ledger.rows import action_values, call_values, settlement_values, state_change_values
+from ledger.rows import settlement_values
+from ledger.security_event_tables import security_events
 from ledger.tables import (
     api_keys,
     batch_items,
     batches,
-    external_calls,
     finding_counts,
     findings,
-    operator_actions,
     order_sums,
     reconciliation_rounds,
     settlements,
-    state_changes,
     take_up_allowances,
     take_up_counts,
 )
@@ -86,13 +85,9 @@ def settled(many: int) -> Iterable[dict[str, Any]]:
 
 
 def parts_of_settlements(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
-    numbers, whole = [{"settlement_id": id_of(f"N-{index}")} for index in range(many // 2)], resolved(1)
-    for table, rows in (
-        (external_calls, call_values(id_of("N"), whole)),
-        (operator_actions, action_values(id_of("N"), whole)),
-        (state_changes, state_change_values(id_of("N"), whole)),
-    ):
-        yield table, [row | number for number in numbers for row in rows]
+    numbers = [{"settlement_id": id_of(f"N-{index}"), "recorded_at": at(index)} for index in range(many // 2)]
+    for table, rows in first_audit(id_of("N"), resolved(1)).parts:
+        yield table, [{**row, **number} for number in numbers for row in rows]
 
 
 def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]:
@@ -109,6 +104,14 @@ def operator_rows(many: int) -> Iterable[tuple[Table, Iterable[dict[str, Any]]]]
     states = {BATCH: BatchState.RUNNING.value}
     action = {"kind": "PAUSE", "operator": "o", "note": "", "at": NOON}
     yield system_actions, (action | {"system": f"s-{i % 9}" if i > 9 else "alpha"} for i in range(many // 2))
+    event = {"client": None, "key_id": None, "subject": "api", "detail": "", "row_hash": ""}
+    yield (
+        security_events,
+        (
+            event | {"kind": "LIMITS_CHANGED" if i % 99 == 0 else "KEYS_REFUSED", "at": NOON + timedelta(seconds=i)}
+            for i in range(many // 2)
+        ),
+    )
     yield (
         batches,
         (

@@ -14,8 +14,9 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import BrokerStatements, StatementComparison
-from ledger.rows import action_values, settlement_values
-from ledger.tables import operator_actions, settlements
+from ledger.audit_writes import first_audit
+from ledger.rows import settlement_values
+from ledger.tables import settlements
 from settlement.broker_statement import (
     LINES_PER_REQUEST_MAX,
     BrokerStatement,
@@ -194,7 +195,9 @@ async def resolve(engine: AsyncEngine, number: str, reason: str) -> None:
     act = OperatorAction(kind=ActionKind.RESOLVE, operator="ops-1", reason_code=reason, note="by hand", at=NOON)
     snapshot = Snapshot(version=2, state=State.RESOLVED, updated_at=NOON, actions=(act,))
     async with engine.begin() as connection:
-        await connection.execute(insert(operator_actions), action_values(id_of(number), snapshot))
+        for table, rows in first_audit(id_of(number), snapshot).parts:
+            if rows:
+                await connection.execute(insert(table), rows)
 
 
 def write_csv(path: Path, cases: Iterable[Case]) -> int:

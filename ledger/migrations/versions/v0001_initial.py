@@ -6,10 +6,13 @@ Revision: 0001_initial, after: None
 import sqlalchemy as sa
 from alembic import op
 
+from ledger.migrations.append_only import refuse_changes
+from ledger.migrations.audit import create_audit
 from ledger.migrations.broker_statements import create_broker_statements
 from ledger.migrations.definitions import index_where, required
 from ledger.migrations.external_systems import create_external_systems
 from ledger.migrations.reconciliation import create_reconciliation
+from ledger.migrations.security_events import create_security_events
 
 revision = "0001_initial"
 down_revision = None
@@ -24,15 +27,15 @@ def upgrade() -> None:
     """Apply."""
     _create_settlements()
     _index_settlements()
-    _create_external_calls()
-    _create_operator_actions()
-    _create_state_changes()
+    create_audit()
     _create_order_sums()
     _create_api_keys()
     _create_batches()
     create_reconciliation()
     create_external_systems()
     create_broker_statements()
+    create_security_events()
+    refuse_changes()
 
 
 def _create_settlements() -> None:
@@ -61,6 +64,11 @@ def _create_settlements() -> None:
         sa.Column("last_rule", sa.String(length=32), nullable=True),
         sa.Column("cancel_intents", sa.JSON(), nullable=False),
         sa.Column("proposal", sa.JSON(), nullable=True),
+        sa.Column("salt", sa.Text(), nullable=False),
+        sa.Column("acceptance_hash", sa.Text(), nullable=False),
+        sa.Column("chain_length", sa.Integer(), nullable=False),
+        sa.Column("chain_head", sa.Text(), nullable=False),
+        *required(sa.Integer(), "recorded_calls", "recorded_actions", "recorded_state_changes"),
         sa.PrimaryKeyConstraint("settlement_id", name=op.f("pk_settlements")),
     )
 
@@ -90,62 +98,6 @@ def _index_settlements() -> None:
     )
 
 
-def _create_external_calls() -> None:
-    op.create_table(
-        "external_calls",
-        sa.Column("settlement_id", sa.String(length=81), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("operation", sa.String(length=32), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=True),
-        sa.Column("request_unique_no", sa.String(length=48), nullable=False),
-        *required(sa.Integer(), "round", "attempt"),
-        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("duration_ms", sa.Integer(), nullable=True),
-        sa.Column("outcome", sa.String(length=16), nullable=False),
-        sa.Column("rule", sa.String(length=32), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("http_status", sa.Integer(), nullable=True),
-        sa.Column("retry_after_s", sa.Integer(), nullable=True),
-        sa.Column("code", sa.String(length=64), nullable=True),
-        sa.Column("msg", sa.Text(), nullable=True),
-        sa.Column("biz_code", sa.String(length=64), nullable=True),
-        sa.Column("tm", sa.BigInteger(), nullable=True),
-        sa.Column("trace", sa.String(length=128), nullable=True),
-        sa.Column("msg_params", sa.Text(), nullable=True),
-        sa.Column("data", sa.Text(), nullable=True),
-        sa.Column("ok", sa.Boolean(), nullable=True),
-        sa.Column("fail", sa.Boolean(), nullable=True),
-        sa.Column("phase", sa.String(length=16), nullable=True),
-        sa.Column("cancel_result", sa.String(length=16), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_external_calls_settlement_id")
-        ),
-        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_external_calls")),
-    )
-
-
-def _create_operator_actions() -> None:
-    op.create_table(
-        "operator_actions",
-        sa.Column("settlement_id", sa.String(length=81), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("operator", sa.String(length=128), nullable=False),
-        sa.Column("key_id", sa.String(length=32), nullable=True),
-        sa.Column("reason_code", sa.String(length=32), nullable=True),
-        sa.Column("note", sa.Text(), nullable=False),
-        sa.Column("broker_reference", sa.Text(), nullable=True),
-        sa.Column("proposal_no", sa.Integer(), nullable=True),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("batch_id", sa.String(length=36), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_operator_actions_settlement_id")
-        ),
-        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_operator_actions")),
-    )
-    index_where("ix_operator_actions_batch", "operator_actions", ["batch_id", "settlement_id"], "batch_id IS NOT NULL")
-
-
 def _create_order_sums() -> None:
     op.create_table(
         "order_sums",
@@ -153,21 +105,6 @@ def _create_order_sums() -> None:
         sa.Column("currency", sa.String(length=16), nullable=False),
         sa.Column("minutes", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("limit_name", "currency", name=op.f("pk_order_sums")),
-    )
-
-
-def _create_state_changes() -> None:
-    op.create_table(
-        "state_changes",
-        sa.Column("settlement_id", sa.String(length=81), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["settlement_id"], ["settlements.settlement_id"], name=op.f("fk_state_changes_settlement_id")
-        ),
-        sa.PrimaryKeyConstraint("settlement_id", "position", name=op.f("pk_state_changes")),
     )
 
 

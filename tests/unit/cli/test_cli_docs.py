@@ -21,7 +21,7 @@ def commands(of: typer.Typer, before: str = "settlement") -> list[str]:
 
 def test_every_command_has_an_example() -> None:
     typed = re.findall(r"^\$ (settlement .*)$", PAGE, re.MULTILINE)
-    assert len(commands(app)) == 32
+    assert len(commands(app)) == 35
     assert [each for each in commands(app) if not any(f"{line} ".startswith(f"{each} ") for line in typed)] == []
 
 

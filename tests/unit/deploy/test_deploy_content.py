@@ -27,6 +27,7 @@ PRODUCTION = {
     "config",
     "connector",
     "contract",
+    "encryption",
     "ledger",
     "schemas",
     "settlement",
