@@ -47,7 +47,7 @@ screenshots: $(VENV)/.ready ## make the pictures in docs/images anew, with the t
 simulate: $(VENV)/.ready ## run SEEDS=100 seeded simulations; SEED=17 tells one in full
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1))
 
-conformance: $(VENV)/.ready ## check the conformance kit on correct systems and on 120 with one fault each; MUTANTS='name name'
+conformance: $(VENV)/.ready ## check the conformance kit on correct systems and on 123 with one fault each; MUTANTS='name name'
 	@$(BIN)/python -m tests.conformance $(MUTANTS)
 
 chaos: $(VENV)/.ready ## kill, freeze, fill and cut the real stack under load, on SQLite and PostgreSQL; SEED=1
