@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import MetricMeter
@@ -184,14 +183,13 @@ async def run(
             interceptors=tracing.interceptors,
         )
         guard = TemporalGuard(client, engine, "worker")
-        await check_at_start(guard)
+        await guard.check_at_start()
         await _register_search_attributes(client)
         await ensure_schedule(client, settings.reconcile_every_s)
         reload_on_sighup(systems.watched, *([payload_keys.watched] if payload_keys else []))
         watching = asyncio.create_task(systems.watch(runtime.metric_meter))
         stack.callback(watching.cancel)
-        if payload_keys is not None:
-            stack.callback(asyncio.create_task(_watch_payload_keys(payload_keys, runtime.metric_meter)).cancel)
+        stack.callback(asyncio.create_task(_watch_payload_keys(payload_keys, runtime.metric_meter)).cancel)
         reporting = asyncio.create_task(BreakerReporter(systems.admission, BreakerReports(engine)).run())
         stack.callback(reporting.cancel)
         running += _workers(client, engine, systems, settings, signer=UpdateSigner(update_key), decisions=decisions)
@@ -210,10 +208,12 @@ async def run(
         await asyncio.gather(*(each.shutdown() for each in running))
 
 
-async def _watch_payload_keys(keys: FileKeys, meter: MetricMeter) -> None:
+async def _watch_payload_keys(keys: FileKeys | None, meter: MetricMeter) -> None:
     """Follow the file of payload keys until cancelled, and show in a metric whether its newest content is in use."""
     gauge = meter.create_gauge(FILE_CURRENT, FILE_CURRENT_HELP)
-    await keys.watched.watch(lambda: gauge.set(int(keys.watched.file.is_current)))
+    gauge.set(1)
+    if keys is not None:
+        await keys.watched.watch(lambda: gauge.set(int(keys.watched.file.is_current)))
 
 
 def _workers(  # noqa: PLR0913 - the parts of the process, composed here
@@ -248,18 +248,6 @@ async def _register_search_attributes(client: Client) -> None:
     except TemporalRefusedError as refused:
         needed = sorted(key.name for key in SEARCH_ATTRIBUTES)
         log.warning("search attributes not checked", needed=needed, error=str(refused))
-
-
-async def check_at_start(guard: TemporalGuard) -> None:
-    """Raise WrongTemporalError if the ledger is bound to another Temporal namespace, before anything is written there.
-
-    If the ledger cannot be reached, the worker starts and the guard checks later: an outage of the ledger must not
-    delay compensations. If Temporal cannot be reached, raises another TemporalCallError, which ends the process.
-    """
-    try:
-        await guard.check()
-    except (SQLAlchemyError, OSError) as error:
-        log.warning("the ledger cannot be reached; the Temporal identity is checked later", error=type(error).__name__)
 
 
 async def _until_stopped(stop: asyncio.Event, guard: TemporalGuard) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetClusterInfoRequest
 from temporalio.client import Client
@@ -74,6 +75,18 @@ class TemporalGuard:
         bound = await self._binding.read() or await self._binding.bind_first(found, self._name, datetime.now(UTC))
         if not bound.is_same_as(found):
             raise WrongTemporalError(bound, found)
+
+    async def check_at_start(self) -> None:
+        """Raise WrongTemporalError if the namespaces differ, before anything is written.
+
+        If the ledger cannot be reached, the process starts and `watch` checks later: an outage of the ledger must not
+        delay compensations. If Temporal cannot be reached, raises another TemporalCallError, which ends the process.
+        """
+        try:
+            await self.check()
+        except (SQLAlchemyError, OSError) as error:
+            reason = type(error).__name__
+            log.warning("the ledger cannot be reached; the Temporal identity is checked later", error=reason)
 
     async def watch(self) -> None:
         """Check every `CHECK_EVERY_S` seconds until cancelled. Raises WrongTemporalError if the namespaces differ."""

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,11 @@ PORT_SETTINGS = ("api_port", "temporal_port", "temporal_ui_port", "simulator_por
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST_PORT = 10_000
 _CHOICES = 100
+_SLICES = 64
+"""Processes whose ids are close to each other choose from different slices of the range. Otherwise two test processes
+could choose one port, each before the other one binds it."""
+_chosen: deque[int] = deque(maxlen=_CHOICES)
+"""The latest ports that this process has chosen. Something may be about to bind them."""
 
 
 def with_free_ports(settings: Settings, env: Mapping[str, str] = os.environ) -> Settings:
@@ -34,7 +40,8 @@ def free_port() -> int:
     could take the port of a part while that part restarts.
     """
     for port in _candidates():
-        if is_free(port):
+        if port not in _chosen and is_free(port):
+            _chosen.append(port)
             return port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -46,8 +53,10 @@ def _candidates() -> Iterator[int]:
         ephemeral_from = int(_EPHEMERAL_RANGE.read_text().split()[0])
     except OSError:
         return
+    size = max(1, (ephemeral_from - _FIRST_PORT) // _SLICES)
+    first = _FIRST_PORT + os.getpid() % _SLICES * size
     for _ in range(_CHOICES):
-        yield _FIRST_PORT + secrets.randbelow(max(1, ephemeral_from - _FIRST_PORT))
+        yield first + secrets.randbelow(size)
 
 
 def is_free(port: int) -> bool:

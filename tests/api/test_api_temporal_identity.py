@@ -90,6 +90,7 @@ async def test_readyz_reports_the_wrong_temporal(api_with_wrong_temporal: ApiHar
         "temporal_identity": "WRONG",
         "external_systems": None,
         "order_limits": None,
+        "payload_keys": None,
     }
 
 

@@ -13,7 +13,6 @@ from activities import temporal_guard
 from activities.temporal_calls import TemporalTimeoutError
 from activities.temporal_guard import TemporalGuard
 from ledger import TemporalBinding, TemporalIdentity, open_engine
-from worker import check_at_start
 
 FOUND = TemporalIdentity(cluster_id="c-1", namespace="default", namespace_id="n-1")
 
@@ -31,7 +30,7 @@ async def test_a_temporal_that_hangs_ends_the_start(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(temporal_guard, "CHECK_LIMIT_S", 0.01)
     hanging = SimpleNamespace(namespace="default", workflow_service=SimpleNamespace(describe_namespace=hang))
     with capture_logs() as logs, pytest.raises(TemporalTimeoutError):
-        await check_at_start(guard_of(hanging, tmp_path))
+        await guard_of(hanging, tmp_path).check_at_start()
     assert logs == []
 
 
@@ -48,5 +47,5 @@ async def test_a_ledger_that_is_away_holds_up_no_compensation(
     monkeypatch.setattr(temporal_guard, "identity_of", found)
     monkeypatch.setattr(TemporalBinding, "read", read)
     with capture_logs() as logs:
-        await check_at_start(guard_of(None, tmp_path))
+        await guard_of(None, tmp_path).check_at_start()
     assert [(each["log_level"], each["error"]) for each in logs] == [("warning", type(away).__name__)]

@@ -50,6 +50,7 @@ def test_free_port_is_never_one_that_an_outgoing_connection_can_get() -> None:
     found = [free_port() for _ in range(50)]
     assert all(1024 < port < lowest for port in found)
     assert all(is_free(port) for port in found)
+    assert len(set(found)) == len(found), "a port that something is about to bind is not chosen again"
 
 
 @pytest.mark.parametrize(("external", "named"), [(None, True), ("https://broker.example", False)])
