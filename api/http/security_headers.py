@@ -53,9 +53,10 @@ class SecurityHeadersMiddleware:
             nonlocal start
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                has_own_policy = "content-security-policy" in headers
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if headers.get("content-type", "").startswith("text/html"):
+                if headers.get("content-type", "").startswith("text/html") and not has_own_policy:
                     start = message  # until the page is here, which its policy depends on
                     return
             if start is not None:

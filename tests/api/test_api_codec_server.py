@@ -187,6 +187,16 @@ async def test_a_revoked_key_and_a_log_out_end_the_session(codec_api: ApiHarness
     assert (await codec_api.http.post(DECODE, json=body, headers=headers)).status_code == 401
 
 
+async def test_the_login_page_may_send_its_form_and_run_nothing(codec_api: ApiHarness) -> None:
+    """Security headers of other pages forbid forms."""
+    page = await codec_api.http.get(SESSION)
+    policy = page.headers["content-security-policy"]
+    assert "form-action 'self'" in policy
+    assert "script-src" not in policy
+    assert policy.startswith("default-src 'none'")
+    assert page.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_a_key_that_may_not_decode_begins_no_session(codec_api: ApiHarness) -> None:
     keys = ["invented", "", await codec_api.create_key(Role.ADMIN), await codec_api.create_key(Role.VIEWER, "c", (7,))]
     for key in keys:
