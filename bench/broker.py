@@ -15,8 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.hanging import HANGING
-from config.fields import ADJUST_PATH, CANCEL_ADJUST_PATH
-from contract.operations import CODE_SUCCESS
+from contract.operations import ADJUST_PATH, CANCEL_ADJUST_PATH, CODE_SUCCESS
 from stack.ports import HOST, free_port
 from stack.process import Process
 

@@ -21,10 +21,9 @@ from temporalio.converter import DataConverter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.http.server import KEEP_ALIVE_S
-from config.fields import ADJUST_PATH, CANCEL_ADJUST_PATH
 from config.settings import Settings, load_settings
 from config.temporal import connect
-from contract.operations import CODE_SUCCESS
+from contract.operations import ADJUST_PATH, CANCEL_ADJUST_PATH, CODE_SUCCESS
 from settlement.limits import ADJUST_DEADLINE_S, ADJUST_START_TO_CLOSE
 from settlement.states import Decision
 

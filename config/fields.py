@@ -58,10 +58,6 @@ Quarantine = Annotated[float, Field(gt=0, le=86400)]
 Expiry = Annotated[float, Field(gt=0, le=86400)]
 """The values of a policy (`settlement.policy`); all but the numbers of attempts and replies are in seconds."""
 
-ADJUST_PATH = "/"
-CANCEL_ADJUST_PATH = "/get-user-amount"
-CANCEL_OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
-
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host can be reached only from this machine."""

@@ -22,9 +22,6 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from config.fields import (
-    ADJUST_PATH,
-    CANCEL_ADJUST_PATH,
-    CANCEL_OPERATION_PATH,
     CancelAttempts,
     CancelBy,
     Expiry,
@@ -41,7 +38,13 @@ from config.fields import (
     UrlPath,
     is_loopback,
 )
-from contract.operations import Operation, TraceCheck
+from contract.operations import (
+    ADJUST_PATH,
+    CANCEL_ADJUST_PATH,
+    CANCEL_OPERATION_PATH,
+    Operation,
+    TraceCheck,
+)
 from settlement.amounts import AmountsText, amount_for, parse_amounts
 from settlement.policy import ConfirmMode, SettlementPolicy
 

@@ -9,9 +9,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from yarl import URL
 
 from config.fields import (
-    ADJUST_PATH,
-    CANCEL_ADJUST_PATH,
-    CANCEL_OPERATION_PATH,
     CancelAttempts,
     CancelBy,
     Expiry,
@@ -29,7 +26,16 @@ from config.fields import (
 )
 from config.secret_references import AbsolutePath, EnvName, SecretReference
 from contract.fields import Int64
-from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, Operation, TraceCheck
+from contract.operations import (
+    ADJUST_PATH,
+    CANCEL_ADJUST_PATH,
+    CANCEL_OPERATION_PATH,
+    CODE_NEVER_RECEIVED,
+    CODE_NOT_APPLIED,
+    CODE_SUCCESS,
+    Operation,
+    TraceCheck,
+)
 from contract.signatures import SignatureAlgorithm
 from settlement.code_meanings import CodeMeaning
 from settlement.policy import ConfirmMode, SettlementPolicy

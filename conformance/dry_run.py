@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def curl_commands(target: Target, check: Check) -> list[str]:
     """Return the curl commands of all requests of a check, each after a comment that says what it is for.
 
-    A check that needs a connection of its own ends before that request; the last line then says why.
+    A check that needs a separate connection ends before that request; the last line then says why.
     """
     need = target.missing(check.requirement.needs)
     if need is not None:

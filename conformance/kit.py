@@ -39,7 +39,7 @@ class Kit(Client):
         return await Connection.open(self.target.endpoint)
 
     def order(self, **changes: object) -> Body:
-        """Return a new plain adjust (`Orders.order`); a customer of its own unless the user has named one."""
+        """Return a new plain adjust (`Orders.order`), for a new customer unless the user has named one."""
         return self.orders.order(**changes)
 
     def cancel_body(self, adjust: Body, number: str | None = None, operation: CancelOperation | None = None) -> Body:
@@ -103,7 +103,7 @@ class Kit(Client):
 
     @property
     def sees_effects(self) -> bool:
-        """Tell whether the balance shows the effects of this check alone: the balance of a customer of its own."""
+        """Tell whether the balance shows the effects of this check alone, because no other check uses its customer."""
         return self.target.balance is not None and self.target.account.customer is None
 
     async def balance(self, order: Body, label: str = "the balance") -> Decimal:

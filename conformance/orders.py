@@ -53,7 +53,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class Account:
-    """The account that orders are for. None: each order has a customer of its own."""
+    """The account that orders are for. None: each order has a new customer."""
 
     customer: str | None = None
     user: str | None = None

@@ -11,7 +11,16 @@ from urllib.parse import urlsplit
 
 from conformance.connection import Endpoint
 from conformance.orders import Account
-from contract.operations import CODE_NEVER_RECEIVED, CODE_NOT_APPLIED, CODE_SUCCESS, CancelOperation, Operation
+from contract.operations import (
+    ADJUST_PATH,
+    CANCEL_ADJUST_PATH,
+    CANCEL_OPERATION_PATH,
+    CODE_NEVER_RECEIVED,
+    CODE_NOT_APPLIED,
+    CODE_SUCCESS,
+    CancelOperation,
+    Operation,
+)
 
 HIDDEN = "***"
 _SHORTEST_SECRET = 4
@@ -82,9 +91,9 @@ class Target:
     """The endpoint under test."""
 
     base_url: str
-    adjust_path: str = "/"
-    cancel_adjust_path: str = "/get-user-amount"
-    cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+    adjust_path: str = ADJUST_PATH
+    cancel_adjust_path: str = CANCEL_ADJUST_PATH
+    cancel_operation_path: str = CANCEL_OPERATION_PATH
     protocol: Protocol = Protocol.BOTH
     company: int | None = None
     headers: tuple[Header, ...] = ()

@@ -17,7 +17,14 @@ from connector.message_signatures import MessageSigner
 from contract.adjust import AdjustBody
 from contract.cancel_adjust import CancelAdjustBody
 from contract.cancel_operation import CancelOperationBody
-from contract.operations import CancelOperation, Operation, TraceCheck
+from contract.operations import (
+    ADJUST_PATH,
+    CANCEL_ADJUST_PATH,
+    CANCEL_OPERATION_PATH,
+    CancelOperation,
+    Operation,
+    TraceCheck,
+)
 from settlement.calls import Rule, Verdict
 from settlement.code_meanings import CodeMeaning
 from settlement.states import Outcome
@@ -37,9 +44,9 @@ class ExternalSystemConfig:
 
     base_url: str = field(repr=False)
     """It may contain a password."""
-    adjust_path: str = "/"
-    cancel_adjust_path: str = "/get-user-amount"
-    cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+    adjust_path: str = ADJUST_PATH
+    cancel_adjust_path: str = CANCEL_ADJUST_PATH
+    cancel_operation_path: str = CANCEL_OPERATION_PATH
     cancel_operation: CancelOperation = Operation.CANCEL_ADJUST
     trace_check: TraceCheck = TraceCheck.STRICT
     ca_file: str | None = None

@@ -7,6 +7,11 @@ from pydantic import BaseModel, ConfigDict
 
 from contract.fields import Int64
 
+ADJUST_PATH = "/"
+CANCEL_ADJUST_PATH = "/get-user-amount"
+CANCEL_OPERATION_PATH = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+"""The published paths of the three operations (docs/contract.md#operations). They are defaults: each can be changed."""
+
 CODE_SUCCESS = "0"
 CODE_NOT_APPLIED = "US_0000001"
 """Cancel adjust only: the adjust was received but not applied."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from contract.operations import ADJUST_PATH, CANCEL_ADJUST_PATH, CANCEL_OPERATION_PATH
 from simulator.call_journal import Request
 from simulator.database import IN_MEMORY, DatabaseThread
 from simulator.request_handler import HandledReply, RequestHandler
@@ -34,9 +35,9 @@ class SimulatorSettings:
     """How one simulator runs. The default paths are the published ones; they can be changed."""
 
     database: str = IN_MEMORY
-    adjust_path: str = "/"
-    cancel_adjust_path: str = "/get-user-amount"
-    cancel_operation_path: str = "/global/tradeapi.app.OrderApiService.queryPBOOrderPage"
+    adjust_path: str = ADJUST_PATH
+    cancel_adjust_path: str = CANCEL_ADJUST_PATH
+    cancel_operation_path: str = CANCEL_OPERATION_PATH
     hold_max_s: float = 60.0
     """Longest time that a request is held open, in seconds; then its connection is reset."""
 

@@ -84,4 +84,4 @@ def _headers(server: CodecServer) -> dict[str, str]:
     targets = " ".join(("'self'", server.ui_origin or "")).strip()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {targets}; frame-ancestors 'none'"
     # With no-referrer a browser would send the form with `Origin: null`.
-    return {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+    return {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}

@@ -85,7 +85,7 @@ async def _answer(
         payload_keys=used,
     )
     answer = json_format.MessageToJson(Payloads(payloads=converted))
-    return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(answer, media_type="application/json")
 
 
 def _parsed(body: dict[str, Any]) -> list[Payload]:

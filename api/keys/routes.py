@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 
 from api.http.access import KeyManager
 from api.http.problems import BODY_ERRORS, ProblemError, documented
@@ -28,7 +28,7 @@ API_KEYS = "/v1/api-keys"
         ErrorCode.LEDGER_UNAVAILABLE,
     ),
 )
-async def post_api_key(body: ApiKeyRequest, services: Injected, response: Response, caller: KeyManager) -> NewApiKey:
+async def post_api_key(body: ApiKeyRequest, services: Injected, caller: KeyManager) -> NewApiKey:
     """Create an API key. Only this response contains its secret. Repeating the request creates another key.
 
     A client has a limited number of active keys. If the response was lost, the key cannot be used: revoke it.
@@ -37,7 +37,6 @@ async def post_api_key(body: ApiKeyRequest, services: Injected, response: Respon
     if created is None:
         detail = f"{body.client} has {ACTIVE_KEYS_MAX} keys that are not revoked; revoke one of them first"
         raise ProblemError(ErrorCode.KEY_LIMIT_REACHED, detail)
-    response.headers["Cache-Control"] = "no-store"
     return created
 
 

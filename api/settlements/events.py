@@ -93,7 +93,7 @@ class _StreamResponse(StreamingResponse):
         super().__init__(
             lines,
             media_type=f"{CONTENT_TYPE}; charset=utf-8",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers={"X-Accel-Buffering": "no"},
         )
         self._lines = lines
         self._held = held

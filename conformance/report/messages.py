@@ -6,7 +6,7 @@ _HEAD_ENDS = b"\r\n\r\n"
 _CONTINUATION = 0b1000_0000
 """The first two bits of every byte of a UTF-8 character after its first."""
 _CONTINUATION_BYTES_MAX = 3
-"""A UTF-8 character has at most so many bytes after the first."""
+"""A UTF-8 character has at most three bytes after its first."""
 
 
 class Cut(NamedTuple):
